@@ -1,0 +1,84 @@
+"""The raw MIT-BIH records: PhysioNet's checksums, the check of a folder, the download."""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import Path
+
+from kdjax.errors import InputError
+
+URL = "https://physionet.org/files/mitdb/1.0.0/"
+TIMEOUT = 30  # seconds without a byte
+
+
+def _published() -> dict[str, str]:
+    lines = resources.files(__package__).joinpath("SHA256SUMS.txt").read_text().splitlines()
+    return {name: digest for digest, name in map(str.split, lines)}
+
+
+# {file: SHA-256} as PhysioNet publishes it, for the 44 records that are not of paced hearts.
+CHECKSUMS = _published()
+
+
+def verify(folder: Path, checksums: Mapping[str, str] = CHECKSUMS) -> None:
+    """InputError unless `folder` holds every file of `checksums` exactly as published."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name the one with the MIT-BIH records")
+    missing = [name for name in checksums if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{folder / missing[0]} is missing ({len(missing)} of {len(checksums)} files are); "
+            f"copy it from {URL} or use --download"
+        )
+    for name, digest in checksums.items():
+        if _sha256((folder / name).read_bytes()) != digest:
+            raise InputError(
+                f"{folder / name} differs from the published file (truncated or changed); "
+                f"copy it again from {URL} or use --download"
+            )
+
+
+def download(
+    folder: Path,
+    checksums: Mapping[str, str] = CHECKSUMS,
+    url: str = URL,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Fetch every file of `checksums` from `url` into `folder`, except those already whole there.
+
+    A file is checked before it is moved to its name, so an interrupted download leaves only whole
+    files and goes on where it stopped. InputError when a file cannot be fetched or differs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [
+        name
+        for name, digest in checksums.items()
+        if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest
+    ]
+    for count, name in enumerate(wanted, 1):
+        report(f"downloading {url}{name} ({count} of {len(wanted)})")
+        try:
+            with urllib.request.urlopen(url + name, timeout=TIMEOUT) as response:
+                content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise InputError(
+                f"cannot download {url}{name} ({reason}); check the network and run the command "
+                "again, it goes on where it stopped"
+            ) from error
+        if _sha256(content) != checksums[name]:
+            raise InputError(
+                f"{url}{name} came damaged ({len(content)} bytes that differ from the published "
+                "file); run the command again"
+            )
+        part = folder / f"{name}.part"
+        part.write_bytes(content)
+        os.replace(part, folder / name)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

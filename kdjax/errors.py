@@ -1,0 +1,5 @@
+"""The one exception that means 'the user's input is wrong'."""
+
+
+class InputError(ValueError):
+    """One line that names the file, field or value and the remedy; the commands exit 2 on it."""
