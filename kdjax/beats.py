@@ -6,8 +6,8 @@ unless a name says seconds; signals are in mV.
 
 import numpy as np
 import scipy.signal
-import sleepecg
 from numpy.lib.stride_tricks import sliding_window_view
+from sleepecg.heartbeats import detect_heartbeats
 
 from kdjax.errors import InputError
 
@@ -54,7 +54,7 @@ def r_peaks(raw: np.ndarray, filtered: np.ndarray, fs: float) -> np.ndarray:
         return np.empty(0, np.int64)
     reach = round(_REFINE * fs)
     moved = []
-    for peak in sleepecg.detect_heartbeats(np.asarray(raw, np.float64), fs):
+    for peak in detect_heartbeats(np.asarray(raw, np.float64), fs):
         first = max(peak - reach, 0)
         moved.append(first + np.argmax(filtered[first : peak + reach + 1]))
     return np.unique(np.array(moved, np.int64))

@@ -80,7 +80,7 @@ def loss_curves(rows: Sequence[Mapping]) -> Figure:
         if scale == "log":
             _log_axis(ax)
         ax.set(xlabel="epoch", ylabel=unit)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if title in units:
             ax.legend(
                 loc="upper center",

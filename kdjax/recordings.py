@@ -1,8 +1,10 @@
 """A recording: signals in millivolts with their lead names, and the readers that make one."""
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,75 +61,52 @@ def read_wfdb(path: str | Path) -> Recording:
     """The WFDB record whose header is `path` (the suffix .hea may be left out), all leads.
 
     Annotations come from the .atr file beside it, where there is one. InputError when a file is
-    missing or not readable, is shorter than its header says, or holds invalid samples.
+    missing, damaged or shorter than the header says, when a signal is no voltage, or when a lead
+    holds invalid samples.
     """
-    import wfdb  # here, because it imports pandas: a second that a reader of CSV need not wait
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # wfdb 4.3 uses what pandas 3 has deprecated
+        import wfdb  # here, because with pandas it takes a second that other formats need not wait
 
     header = Path(path)
     if header.suffix != ".hea":
         header = header.with_name(header.name + ".hea")
+    name, stem, annotator = header.stem, str(header.with_suffix("")), header.with_suffix(".atr")
     if not header.is_file():
-        raise InputError(f"record {header.stem}: {header} is missing; name a WFDB header (.hea)")
-    stem = str(header.with_suffix(""))
-    annotation_file = header.with_suffix(".atr")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what wfdb warns about is checked below
-        with _readable(header):
-            facts = wfdb.rdheader(stem)
-        for name in dict.fromkeys(facts.file_name or ()):
-            if not (header.parent / name).is_file():
-                raise InputError(
-                    f"record {header.stem}: signal file {header.parent / name} is missing; "
-                    "put it beside its header"
-                )
-        with _readable(header):
-            record = wfdb.rdrecord(stem)
-            annotation = wfdb.rdann(stem, "atr") if annotation_file.is_file() else None
-    signal = record.p_signal
-    if signal is None or record.sig_name is None:
-        raise InputError(f"record {header.stem}: {header} describes no signal; name another record")
-    if facts.sig_len is not None and len(signal) != facts.sig_len:
-        raise InputError(
-            f"record {header.stem}: {len(signal)} samples where {header} says {facts.sig_len}; "
-            "copy the signal file again"
-        )
-    signal = _millivolts(signal, record.units, header)
+        raise InputError(f"record {name}: {header} is missing; name a WFDB header (.hea)")
+    with _reading(name, header):
+        record: Any = wfdb.rdrecord(stem)
+    annotations = None
+    if annotator.is_file():
+        with _reading(name, annotator):
+            read = wfdb.rdann(stem, "atr")
+            annotations = Annotations(
+                sample=np.asarray(read.sample, np.int64), symbol=np.asarray(read.symbol, "<U4")
+            )
+    signal = _millivolts(record.p_signal, record.units, header)
     for lead, column in zip(record.sig_name, signal.T, strict=True):
         invalid = np.flatnonzero(~np.isfinite(column))
         if len(invalid):
             raise InputError(
-                f"record {header.stem}: lead {lead} has {len(invalid)} invalid samples, the first "
-                f"at sample {invalid[0]}; cut them out or repair the file"
+                f"record {name}: lead {lead} has invalid samples ({len(invalid)}, the first is "
+                f"sample {invalid[0]}); cut them out or repair the file"
             )
-    return Recording(
-        name=header.stem,
-        signal=signal,
-        fs=float(record.fs),
-        leads=tuple(record.sig_name),
-        annotations=annotation
-        and Annotations(
-            sample=np.asarray(annotation.sample, np.int64),
-            symbol=np.asarray(annotation.symbol, "<U4"),
-        ),
-    )
+    return Recording(name, signal, float(record.fs), tuple(record.sig_name), annotations)
 
 
-class _readable:
+@contextmanager
+def _reading(record: str, file: Path):
     """Turns whatever wfdb raises on a bad file into one line that names it."""
-
-    def __init__(self, header: Path):
-        self.header = header
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, Exception):
-            reason = " ".join(str(error).split()) or kind.__name__
-            raise InputError(
-                f"record {self.header.stem}: cannot read {self.header} and its files ({reason}); "
-                "they are damaged or truncated: copy them again"
-            ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # wfdb warns of what it then gets right or raises
+            yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"record {record}: cannot read {file} ({reason}); it or a file that it names is "
+            "missing, truncated or damaged: copy the record again"
+        ) from error
 
 
 def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarray:

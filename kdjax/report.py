@@ -242,8 +242,8 @@ def _oracle(oracle: Mapping) -> str:
         ["Epoch with the best validation AUC", _cell(_text(oracle.get("epoch")))],
         ["Test AUC of that epoch's model", _cell(_number(oracle.get("auc")))],
         ["Test AP of that epoch's model", _cell(_number(oracle.get("ap")))],
-        ["Best F1 over all thresholds", _cell(_number(oracle.get("best_f1")))],
-        ["Its threshold (flag if score ≥)", _cell(_number(oracle.get("best_threshold"), ".5g"))],
+        ["Its best F1 over all thresholds", _cell(_number(oracle.get("best_f1")))],
+        ["That threshold (flag if score ≥)", _cell(_number(oracle.get("best_threshold"), ".5g"))],
     ]
     return (
         '<section class="oracle"><h2><span class="tag">ORACLE</span> Chosen with labels</h2>'

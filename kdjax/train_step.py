@@ -203,20 +203,20 @@ def run_steps(
     teacher: Variables | None,
     beats: jax.Array,
     order: jax.Array,
-    start: jax.Array,
-    stop: jax.Array,
+    bounds: jax.Array,
     key: jax.Array,
 ) -> tuple[TrainState, Metrics]:
-    """Steps start to stop of an epoch, as one program: no host in between.
+    """Steps bounds[0] to bounds[1] of an epoch, as one program: no host in between.
 
     beats [N, T, C] stand on the device; order [steps, B / n] says which of them make each batch.
-    start and stop are traced, so that chunks of any length share a program. Returns the new state
-    and the mean of each metric over the chunk.
+    The bounds are traced, so that chunks of any length share a program. Returns the new state and
+    the mean of each metric over the chunk.
     """
 
     def step(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
         return train_step(trainer, state, teacher, beats[order[i]], key)
 
+    start, stop = bounds
     shapes = jax.eval_shape(step, state, start)[1]
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 

@@ -139,7 +139,7 @@ def test_gradients_of_the_generator_against_the_updated_discriminator(golden):
 @pytest.mark.usefixtures("x64")
 def test_inference_with_the_trained_state_loaded(golden):
     generator, g, discriminator, d = networks(golden, 3, jnp.float64)
-    x = jnp.asarray(golden["x"].transpose(0, 2, 1))
+    x = jnp.asarray(golden["x"].transpose(0, 2, 1), jnp.float64)
     output = generator.apply(g, x, train=False)
     assert_close(output.x_hat, golden["eval/reconstruction"].transpose(0, 2, 1), FLOAT64)
     assert_close(anomaly_score(output.x_hat, x), golden["eval/score"], FLOAT64)

@@ -152,7 +152,9 @@ def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = N
 def read_examples(prepared: tfds.core.GeneratorBasedBuilder) -> list[dict]:
     """The examples that a builder has prepared, by record name; InputError for damaged files."""
     try:
-        examples = [dict(e) for e in prepared.as_data_source(split=SPLIT)]
+        # TFDS decorates this method in a way that hides its parameters from a type checker.
+        source = prepared.as_data_source(split=SPLIT)  # pyright: ignore[reportCallIssue]
+        examples = [dict(e) for e in source]
     except Exception as error:  # array_record and TFDS raise all sorts on what they cannot read
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(

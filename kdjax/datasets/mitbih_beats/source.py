@@ -16,8 +16,8 @@ TIMEOUT = 30  # seconds without a byte
 
 
 def _published() -> dict[str, str]:
-    lines = resources.files(__package__).joinpath("SHA256SUMS.txt").read_text().splitlines()
-    return {name: digest for digest, name in map(str.split, lines)}
+    listed = resources.files("kdjax.datasets.mitbih_beats").joinpath("SHA256SUMS.txt").read_text()
+    return {name: digest for digest, name in map(str.split, listed.splitlines())}
 
 
 # {file: SHA-256} as PhysioNet publishes it, for the 44 records that are not of paced hearts.

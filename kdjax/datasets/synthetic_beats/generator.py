@@ -24,8 +24,7 @@ FS = 360.0
 DURATION = 300.0  # seconds a patient
 LEAD = "MLII"
 SEED = 20030301
-STEP = 1 / 200  # mV, and the range below: the converter of the MIT-BIH recordings
-RANGE = 5.12
+STEPS_PER_MV, LARGEST = 200, 5.12  # mV: the converter of the MIT-BIH recordings
 
 # How often each patient's next beat is a supraventricular (A), ventricular (V), fusion (F) or
 # paced (/) one; `fibrillation` takes the P waves and the regularity away from the normal beats.
@@ -45,12 +44,13 @@ GROUPS = {
     "test": "quiet atrial atrial ventricular fusing fusing paced paced",
 }
 PATIENTS = tuple(
-    (f"p{number:02d}", group, profile)
-    for number, (group, profile) in enumerate(
-        ((group, profile) for group, profiles in GROUPS.items() for profile in profiles.split()), 1
-    )
+    (group, profile) for group, profiles in GROUPS.items() for profile in profiles.split()
 )
-RECORD_GROUPS = {group: tuple(name for name, of, _ in PATIENTS if of == group) for group in GROUPS}
+NAMES = tuple(f"p{number:02d}" for number in range(1, len(PATIENTS) + 1))
+RECORD_GROUPS = {
+    group: tuple(name for name, (of, _) in zip(NAMES, PATIENTS, strict=True) if of == group)
+    for group in GROUPS
+}
 
 # How likely an ectopic or paced beat is followed by another one of its kind.
 AGAIN = {"A": 0.2, "V": 0.12, "F": 0.1, "/": 0.7}
@@ -58,7 +58,6 @@ AGAIN = {"A": 0.2, "V": 0.12, "F": 0.1, "/": 0.7}
 # The waves of one beat, in this order: those of the patient's conducted beat, those of a beat from
 # the ventricle (ectopic or paced), the pacemaker's spike. A beat uses some of them and has
 # amplitude 0 in the others; a fusion beat uses both kinds.
-CONDUCTED = slice(0, 8)
 VENTRICULAR = slice(8, 13)
 P, Q, R, R2, S, ST, T, T2 = range(8)
 SPIKE = 13
@@ -81,27 +80,27 @@ def recordings() -> Iterator[Recording]:
         yield recording(index)
 
 
-def recording(index: int, duration: float = DURATION) -> Recording:
+def recording(index: int) -> Recording:
     """Makes the recording of patient `index` of PATIENTS.
 
     Args:
       index: which patient; it decides the seed.
-      duration: in seconds.
 
     Returns:
-      Signal [duration * 360, 1] in mV and annotations N, A, V, F and / near the R peaks.
+      Signal [DURATION * 360, 1] in mV and annotations N, A, V, F and / near the R peaks.
     """
-    name, _, profile = PATIENTS[index]
     streams = np.random.Generator(np.random.PCG64([SEED, index])).spawn(4)
     for_rhythm, for_shape, for_noise, for_annotator = streams
-    samples = round(duration * FS)
+    samples = round(DURATION * FS)
+    profile = PATIENTS[index][1]
     fibrillation = profile == "fibrillation"
 
-    breathing = _band(for_rhythm, samples, FS, *_around(for_rhythm.uniform(0.18, 0.32), 0.03))
-    beats = _rhythm(for_rhythm, PROFILES[profile], breathing, duration, fibrillation)
+    breaths = for_rhythm.uniform(0.18, 0.32)  # a second
+    breathing = _band(for_rhythm, samples, breaths - 0.03, breaths + 0.03)
+    beats = _rhythm(for_rhythm, PROFILES[profile], breathing, fibrillation)
     waves = _waves(for_shape, beats, breathing, fibrillation)
     signal = _trace(beats, waves, samples) + _noise(for_noise, breathing, fibrillation)
-    digital = np.clip(np.round(signal / STEP), -RANGE / STEP, RANGE / STEP)
+    signal = np.round(np.clip(signal, -LARGEST, LARGEST) * STEPS_PER_MV) / STEPS_PER_MV
 
     # An annotator is off by a habit and a little each time, now and then by more.
     slip = np.where(for_annotator.random(len(beats.time)) < 0.02, 6.0, 1.5)
@@ -109,21 +108,17 @@ def recording(index: int, duration: float = DURATION) -> Recording:
     sample = np.clip(np.round(beats.time * FS + slip), 0, samples - 1).astype(np.int64)
     order = np.argsort(sample, kind="stable")
     return Recording(
-        name=name,
-        signal=(digital * STEP).astype(np.float32)[:, None],
+        name=NAMES[index],
+        signal=signal.astype(np.float32)[:, None],
         fs=FS,
         leads=(LEAD,),
         annotations=Annotations(sample=sample[order], symbol=beats.kind[order]),
     )
 
 
-def _around(frequency: float, spread: float) -> tuple[float, float]:
-    return frequency - spread, frequency + spread
-
-
-def _band(rng: np.random.Generator, samples: int, fs: float, low: float, high: float) -> np.ndarray:
+def _band(rng: np.random.Generator, samples: int, low: float, high: float) -> np.ndarray:
     """Gaussian noise [samples] of unit variance between two frequencies, with soft edges."""
-    frequency = np.fft.rfftfreq(samples, 1 / fs)
+    frequency = np.fft.rfftfreq(samples, 1 / FS)
     middle, half = (high + low) / 2, (high - low) / 2
     gain = np.exp(-(((frequency - middle) / half) ** 4))
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * gain, samples)
@@ -134,7 +129,6 @@ def _rhythm(
     rng: np.random.Generator,
     chances: dict[str, float],
     breathing: np.ndarray,
-    duration: float,
     fibrillation: bool,
 ) -> Rhythm:
     """Draws when the beats come and of which kind they are.
@@ -146,8 +140,8 @@ def _rhythm(
     just before it, and the pacemaker steps in when the node is silent.
     """
     mean = rng.uniform(0.65, 1.02)
-    mayer = _band(rng, len(breathing), FS, 0.07, 0.13)
-    slow = _band(rng, len(breathing), FS, 0.003, 0.03)
+    mayer = _band(rng, len(breathing), 0.07, 0.13)
+    slow = _band(rng, len(breathing), 0.003, 0.03)
     tachogram = mean * np.exp(
         rng.uniform(0.01, 0.04) * breathing
         + rng.uniform(0.01, 0.03) * mayer
@@ -188,7 +182,7 @@ def _rhythm(
             due = time + interval * rng.uniform(1.0, 1.1)
         else:
             time, late, due = due, 0.0, due + interval
-        if time >= duration - 0.2:
+        if time >= DURATION - 0.2:
             break
         rows.append((time, kind, interval, late))
         last, previous = time, kind
@@ -284,7 +278,7 @@ def _waves(
     )
     waves[kind == "/", VENTRICULAR] = paced
 
-    _conduct_atrial(rng, waves, kind == "A")
+    waves[kind == "A"] = _premature(rng, waves[kind == "A"])
     amount = np.zeros(count)  # of the ventricular beat in each beat
     amount[(kind == "V") | (kind == "/")] = 1.0
     amount[kind == "F"] = np.clip(rng.normal(0.5, 0.1, (kind == "F").sum()), 0.3, 0.7)
@@ -296,26 +290,26 @@ def _waves(
     return _vary(rng, waves, beats, breathing)
 
 
-def _conduct_atrial(rng: np.random.Generator, waves: np.ndarray, atrial: np.ndarray) -> None:
-    """Turns the conducted beats `atrial` [B] into supraventricular premature ones, in place.
+def _premature(rng: np.random.Generator, conducted: np.ndarray) -> np.ndarray:
+    """The waves [A, 14, 3] of supraventricular premature beats, from those of normal beats.
 
     Where the focus lies decides the P wave: high and lateral (peaked, early), low (inverted, close
     to the QRS) or in the node (none to see). The QRS is nearly the normal one; in a few beats one
-    bundle is still refractory, which widens it (aberrant conduction)."""
-    count = int(atrial.sum())
+    bundle is still refractory, which widens it (aberrant conduction).
+    """
+    count = len(conducted)
     gain, shift = [(1.5, -22.0), (-1.1, 28.0), (0.0, 0.0)][int(rng.integers(3))]
     aberrant = (rng.random(count) < 0.2) * rng.uniform(0.4, 1.0, count)
-    beats = waves[atrial]
+    beats = conducted.copy()
     beats[:, P, AMPLITUDE] *= gain
     beats[:, P, CENTRE] += _radians(shift)
     beats[:, R, AMPLITUDE] *= rng.uniform(0.86, 1.04, count) - 0.15 * aberrant
-    beats[:, S, AMPLITUDE] = (
-        beats[:, S, AMPLITUDE] * rng.uniform(0.95, 1.3, count) - 0.25 * aberrant
-    )
-    beats[:, R : S + 1, WIDTH] *= (1 + 0.4 * aberrant)[:, None]
+    beats[:, S, AMPLITUDE] *= rng.uniform(0.95, 1.3, count)
+    beats[:, S, AMPLITUDE] -= 0.25 * aberrant
     beats[:, S, CENTRE] *= 1 + 0.4 * aberrant
+    beats[:, R : S + 1, WIDTH] *= (1 + 0.4 * aberrant)[:, None]
     beats[:, T : T2 + 1, AMPLITUDE] *= (rng.uniform(0.7, 1.0, count) - 0.4 * aberrant)[:, None]
-    waves[atrial] = beats
+    return beats
 
 
 def _vary(
@@ -377,14 +371,14 @@ def _noise(rng: np.random.Generator, breathing: np.ndarray, fibrillation: bool) 
     muscle = np.exp(rng.uniform(np.log(0.008), np.log(0.05)))
     muscle = muscle + _bursts(rng, samples, 2.0, (3, 9)) * rng.uniform(0.05, 0.14)
     motion = _bursts(rng, samples, 2.0, (2, 5)) * rng.uniform(0.15, 0.4)
-    hum = rng.uniform(0, 0.025) * (1 + 0.3 * _band(rng, samples, FS, 0.01, 0.1))
+    hum = rng.uniform(0, 0.025) * (1 + 0.3 * _band(rng, samples, 0.01, 0.1))
     return (
-        muscle * _band(rng, samples, FS, 12, 130)
-        + motion * _band(rng, samples, FS, 0.5, 9)
+        muscle * _band(rng, samples, 12, 130)
+        + motion * _band(rng, samples, 0.5, 9)
         + hum * np.sin(2 * np.pi * 60 * time + rng.uniform(0, 2 * np.pi))
-        + rng.uniform(0.05, 0.2) * _band(rng, samples, FS, 0.02, 0.45)
+        + rng.uniform(0.05, 0.2) * _band(rng, samples, 0.02, 0.45)
         + rng.uniform(0.02, 0.1) * breathing
-        + (0.045 * _band(rng, samples, FS, 4.5, 7.5) if fibrillation else 0.0)
+        + (0.045 * _band(rng, samples, 4.5, 7.5) if fibrillation else 0.0)
     )
 
 

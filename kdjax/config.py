@@ -1,0 +1,156 @@
+"""What a config may hold, checked before anything is started or written."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from kdjax.distillation import SCORE_TRANSFORMS, SELECTIONS
+from kdjax.errors import InputError
+
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+
+
+def _integer(low: int) -> tuple[Callable[[Any], bool], str]:
+    return (
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= low,
+        f"a whole number from {low}",
+    )
+
+
+def _number(v: Any) -> bool:
+    return isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+
+
+def _choice(*values: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda v: v in values, f"one of {', '.join(values)}"
+
+
+_POSITIVE = (lambda v: _number(v) and v > 0, "a number above 0")
+_WEIGHT = (lambda v: _number(v) and v >= 0, "a weight, 0 (off) or above")
+_SHARE = (lambda v: _number(v) and 0 < v <= 1, "a number above 0, at most 1")
+_FLAG = (lambda v: isinstance(v, bool), "True or False")
+_TEXT = (lambda v: isinstance(v, str) and bool(v), "a name")
+_PATH = (lambda v: v is None or isinstance(v, str), "a folder, or None")
+
+_MODEL = {"width": _integer(1), "latent_dim": _integer(1), "output_bias": _FLAG}
+
+_FIELDS: dict[str, Any] = {
+    "epochs": _integer(1),
+    "batch_size": _integer(2),
+    "seed": _integer(0),
+    "learning_rate": _POSITIVE,
+    "precision": _choice(*PRECISIONS),
+    "grad_clip": (lambda v: v is None or (_number(v) and v > 0), "a number above 0, or None"),
+    "data": {
+        "dataset": _TEXT,
+        "protocol": _TEXT,
+        "fold": _integer(0),
+        "split_seed": _integer(0),
+        "dir": _PATH,
+    },
+    "model": _MODEL,
+    "loss": {"reconstruction": _WEIGHT, "feature_matching": _WEIGHT, "adversarial": _WEIGHT},
+    "eval": {
+        "fpr_targets": (
+            lambda v: len(v) > 0 and all(_number(a) and 0 < a < 1 for a in v),
+            "rates between 0 and 1",
+        )
+    },
+}
+
+# A config with these trains a student.
+_STUDENT_FIELDS: dict[str, Any] = {
+    "kd": {
+        "response": _WEIGHT,
+        "response_scores": _choice(*SCORE_TRANSFORMS),
+        "temperature": _POSITIVE,
+        "reconstruction": _WEIGHT,
+        "feature": _WEIGHT,
+        "select": _choice(*SELECTIONS),
+        "select_quantile": _SHARE,
+    },
+    "teacher": {"workdir": _PATH, "epochs": _integer(1), "model": _MODEL},
+}
+
+
+def is_student(config: Mapping) -> bool:
+    """Whether this config distils from a teacher."""
+    return "kd" in config
+
+
+def check(config: ConfigDict) -> None:
+    """Raises InputError that names the first field that is missing, unknown or out of range."""
+    fields = _FIELDS | (_STUDENT_FIELDS if "kd" in config or "teacher" in config else {})
+    _check_fields(config.to_dict(), fields, "config.")
+    if not any(config.loss[name] for name in config.loss):
+        raise InputError("config.loss: every term is 0; give at least one of them a weight")
+
+
+def identity(config: Mapping) -> dict[str, Any]:
+    """The config as plain data without `data.dir`, which says where the beats are, not what."""
+    plain = json.loads(json.dumps(_plain(config)))
+    plain["data"].pop("dir", None)
+    return plain
+
+
+def differences(a: Mapping, b: Mapping) -> list[str]:
+    """'field: value of a, value of b' for each field in which two configs differ."""
+    flat_a, flat_b = _flat(identity(a)), _flat(identity(b))
+    absent = "absent"
+    return [
+        f"{name}: {flat_a.get(name, absent)} there, {flat_b.get(name, absent)} now"
+        for name in sorted(flat_a.keys() | flat_b.keys())
+        if flat_a.get(name, absent) != flat_b.get(name, absent)
+    ]
+
+
+def fingerprint(config: Mapping) -> str:
+    """SHA-256 of the config's identity."""
+    return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
+
+
+def teacher_config(config: ConfigDict) -> ConfigDict:
+    """The config of the teacher that a student's config asks for: the same but for its network."""
+    teacher = config.copy_and_resolve_references()
+    with teacher.unlocked():
+        del teacher["kd"], teacher["teacher"]
+        teacher.epochs = config.teacher.epochs
+        teacher.model = config.teacher.model.copy_and_resolve_references()
+    return teacher
+
+
+def _plain(config: Mapping) -> dict[str, Any]:
+    return config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+
+
+def _check_fields(values: Mapping, fields: Mapping, prefix: str) -> None:
+    for name in values:
+        if name not in fields:
+            raise InputError(f"{prefix}{name}: no such field; there are {', '.join(fields)}")
+    for name, rule in fields.items():
+        if name not in values:
+            raise InputError(f"{prefix}{name}: missing; see configs/ for a whole config")
+        value = values[name]
+        if isinstance(rule, Mapping):
+            if not isinstance(value, Mapping):
+                raise InputError(f"{prefix}{name}: {value!r}; it holds {', '.join(rule)}")
+            _check_fields(value, rule, f"{prefix}{name}.")
+        else:
+            accepts, wanted = rule
+            if not accepts(value):
+                raise InputError(f"{prefix}{name}: {value!r}; it must be {wanted}")
+
+
+def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= (
+            _flat(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{name}": value}
+        )
+    return flat

@@ -1,0 +1,240 @@
+"""A run directory with trained networks -> result.json, scores, figures and report."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from kdjax import config as configs
+from kdjax import datasets, metrics, plots, report, runs
+from kdjax.datasets.protocols import Split, split
+from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.detector import Detector
+from kdjax.errors import InputError
+from kdjax.models import count_parameters, multiply_accumulates
+
+Say = Callable[[str], None]
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+_SHOWN_BEATS = 4
+
+
+def load_data(config: Mapping) -> tuple[BeatSet, Split]:
+    """The beats and their split that a config names; InputError as `datasets.load` and `split`."""
+    data = config["data"]
+    beats = datasets.load(data["dataset"], data["dir"])
+    return beats, split(beats, data["protocol"], data["fold"], data["split_seed"])
+
+
+def check_fingerprints(run: Path, recorded: Mapping, beats: BeatSet, parts: Split) -> None:
+    """Raises InputError unless the prepared beats and their split are those that the run saw."""
+    now = {"data": beats.fingerprint, "split": parts.fingerprint}
+    for what, found in now.items():
+        if recorded.get(what) not in (found, None):
+            raise InputError(
+                f"{run}: made with {what} {recorded[what][:12]}, the prepared {beats.name} beats "
+                f"give {found[:12]}; prepare the same data again or name it with data.dir"
+            )
+
+
+def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
+    """Scores every test beat, writes result.json, scores.npz, figures/ and report.html.
+
+    Reads the networks from the run's checkpoints: the figures are those of what is on disk. Gives
+    the result. Raises InputError when the checkpoints are damaged or belong to other beats.
+    """
+    config = runs.read_json(run / runs.CONFIG)
+    last = runs.load_model(run)
+    check_fingerprints(run, last.progress["fingerprints"], beats, parts)
+    detector = Detector(last.generator, last.variables["generator"])
+    test, calibrate = parts.test, parts.calibrate
+    label, record = beats.label[test], beats.record[test]
+    score = detector.score(beats.x[test]).astype(np.float64)
+    calibrate_score = detector.score(beats.x[calibrate]).astype(np.float64)
+    label_free = metrics.label_free(
+        calibrate_score, label > 0, score, config["eval"]["fpr_targets"]
+    )
+    thresholds = [row["threshold"] for row in label_free]
+    result = {
+        **quality(label, record, score, thresholds),
+        "label_free": label_free,
+        "oracle": oracle(run, beats, parts),
+        "n_test": len(test),
+        "protocol": parts.protocol,
+        "fold": parts.fold,
+        "dataset": beats.name,
+        "seed": config["seed"],
+        "epochs": last.progress["epoch"],
+        "epoch_seconds": last.progress["epoch_seconds"],
+        **cost(last),
+        "fingerprints": {
+            "data": beats.fingerprint,
+            "split": parts.fingerprint,
+            "config": configs.fingerprint(config),
+            "model": last.fingerprint,
+            "teacher": last.progress["teacher"],
+            "code": code_fingerprint(),
+        },
+        "versions": versions(),
+        "device": last.progress["device"],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    np.savez_compressed(
+        run / runs.SCORES,
+        index=test,
+        score=score,
+        label=label,
+        record=record,
+        sample=beats.sample[test],
+        calibrate_index=calibrate,
+        calibrate_score=calibrate_score,
+    )
+    figures = draw(run, detector, beats, parts, score, label_free, last.progress["rows"])
+    report.write_report(run / "report.html", result, config, figures)
+    runs.write_json(run / runs.RESULT, result)  # last: a run with a result is finished
+    return result
+
+
+def quality(
+    label: np.ndarray, record: np.ndarray, score: np.ndarray, thresholds: list[float | None]
+) -> dict[str, Any]:
+    """What the scores [B] of labelled beats are worth, overall, by class and by record."""
+    abnormal = label > 0
+    return {
+        "auc": metrics.auc(abnormal, score),
+        "ap": metrics.average_precision(abnormal, score),
+        "per_class": metrics.per_class(label, score, CLASSES),
+        "per_record": metrics.per_record(record, abnormal, score, thresholds),
+        "ci95": metrics.bootstrap_ci(record, abnormal, score),
+    }
+
+
+def oracle(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
+    """The epoch that labelled validation beats prefer, and the threshold that test labels prefer."""
+    if not runs.steps(run / runs.BEST):
+        return {"epoch": None, "auc": None, "ap": None, "best_f1": None, "best_threshold": None}
+    best = runs.load_model(run, runs.BEST)
+    score = Detector(best.generator, best.variables["generator"]).score(beats.x[parts.test])
+    abnormal = beats.label[parts.test] > 0
+    f1, threshold = metrics.best_f1(abnormal, score)
+    return {
+        "epoch": best.progress["epoch"],
+        "auc": metrics.auc(abnormal, score),
+        "ap": metrics.average_precision(abnormal, score),
+        "best_f1": f1,
+        "best_threshold": threshold,
+    }
+
+
+def cost(model: runs.Model) -> dict[str, int]:
+    """Parameters, multiply-accumulates of a beat, and bytes of the generator in float32."""
+    g = model.generator
+    variables = model.variables["generator"]
+    return {
+        "params": count_parameters(variables["params"]),
+        "macs": multiply_accumulates(g.width, g.latent_dim, g.length, g.channels),
+        "bytes": 4 * count_parameters(variables),
+    }
+
+
+def draw(
+    run: Path,
+    detector: Detector,
+    beats: BeatSet,
+    parts: Split,
+    score: np.ndarray,
+    label_free: list[dict],
+    rows: list[dict],
+) -> dict[str, Path]:
+    """Writes the run's figures, gives title -> path in the order they are shown."""
+    label = beats.label[parts.test]
+    order = np.argsort(score, kind="stable")
+    shown = parts.test[np.concatenate([order[:_SHOWN_BEATS], order[-_SHOWN_BEATS:]])]
+    x = beats.x[shown]
+    thresholds = {f"{row['fpr_target']:g} of normals": row["threshold"] for row in label_free}
+    figures = {
+        "ROC and precision-recall": plots.roc_pr(label > 0, score),
+        "Scores by class": plots.score_histogram(label, score, thresholds, CLASSES),
+        "Best and worst beats": plots.beats(
+            x,
+            detector.reconstruct(x),
+            detector.score(x),
+            beats.label[shown],
+            beats.record[shown],
+            beats.sample[shown],
+            beats.fs,
+            CLASSES,
+        ),
+    }
+    if rows:
+        figures["Training"] = plots.loss_curves(rows)
+    return {
+        title: plots.save(figure, run / "figures" / f"{title.split()[0].lower()}.png")
+        for title, figure in figures.items()
+    }
+
+
+def result_block(result: Mapping) -> str:
+    """The lines that people who come from BeatGAN know, and what they are worth."""
+    best = result["oracle"]
+    ci = result["ci95"]
+    classes = "  ".join(
+        f"{name} {row['auc']:.4f} (n {row['n']})"
+        for name, row in result["per_class"].items()
+        if row["auc"] is not None
+    )
+    lines = [
+        "#" * 29,
+        f"########  Result  ########   {result['dataset']}, {result['protocol']}, "
+        f"fold {result['fold']}, {result['epochs']} epochs, {result['n_test']} test beats",
+        f"ap: {result['ap']:.4f}   [{ci['ap'][0]:.4f}, {ci['ap'][1]:.4f}]",
+        f"auc: {result['auc']:.4f}  [{ci['auc'][0]:.4f}, {ci['auc'][1]:.4f}]",
+        f"auc by class: {classes}",
+    ]
+    lines += [
+        f"label-free threshold for {row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
+        f" --> false alarms {row['fpr']:.2%}, recall {row['recall']:.2%}, f1 {row['f1']:.4f}"
+        for row in result["label_free"]
+    ]
+    if best["epoch"] is not None:
+        lines += [
+            f"oracle (needs labelled anomalies): epoch {best['epoch']}, auc {best['auc']:.4f}, "
+            f"ap {best['ap']:.4f}",
+            f"best th:{best['best_threshold']:.6f} --> best f1:{best['best_f1']:.4f}",
+        ]
+    return "\n".join([*lines, "#" * 29])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, kdjax and the packages that compute."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def device_name() -> str:
+    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'."""
+    import os
+
+    devices = jax.local_devices()
+    kind = devices[0].device_kind
+    detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
+    return f"{len(devices)} x {kind}{detail}"
+
+
+def code_fingerprint() -> str:
+    """SHA-256 over the package's source files."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6f}"

@@ -1,0 +1,73 @@
+"""Devices: the pmap wrapper around the pure steps, and what it needs copied, split and checked."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from kdjax.errors import InputError
+from kdjax.train_step import Trainer, gradient_norms, run_steps
+
+AXIS = "batch"
+
+Devices = Sequence[jax.Device]
+
+
+def check_batch(batch_size: int, devices: int) -> None:
+    """Raises InputError unless every device gets the same number of beats, at least two.
+
+    BatchNorm of a single beat at the network's narrowest is not a statistic.
+    """
+    if batch_size % devices or batch_size < 2 * devices:
+        raise InputError(
+            f"batch_size is {batch_size}, which {devices} devices cannot share evenly with two "
+            f"beats or more each; use a multiple of {devices}"
+        )
+
+
+def replicate(tree: Any, devices: Devices) -> Any:
+    """A copy of every array on every device: leaves [...] -> [n, ...]."""
+    n = len(devices)
+    sharding = _sharding(devices)
+    return jax.tree.map(
+        lambda leaf: jax.device_put(np.broadcast_to(leaf, (n, *np.shape(leaf))), sharding), tree
+    )
+
+
+def unreplicate(tree: Any) -> Any:
+    """The first device's copy, on the host: leaves [n, ...] -> NumPy [...]."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0]), tree)
+
+
+def shard_order(order: np.ndarray, devices: Devices) -> jax.Array:
+    """Batches of beat numbers [steps, B] -> [n, steps, B / n], one part on each device."""
+    steps, batch = order.shape
+    n = len(devices)
+    parts = order.reshape(steps, n, batch // n).swapaxes(0, 1)
+    return jax.device_put(np.ascontiguousarray(parts, np.int32), _sharding(devices))
+
+
+def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
+    """`run_steps` on all devices; every argument and result is replicated or sharded, see above.
+
+    The state is donated: use the one returned.
+    """
+    return jax.pmap(
+        partial(run_steps, trainer), axis_name=AXIS, devices=devices, donate_argnums=(0,)
+    )
+
+
+def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
+    """`gradient_norms` on all devices of the beats numbered [n, B / n]."""
+
+    def norms(state, teacher, beats, index):
+        return gradient_norms(trainer, state, teacher, beats[index])
+
+    return jax.pmap(norms, axis_name=AXIS, devices=devices)
+
+
+def _sharding(devices: Devices) -> NamedSharding:
+    return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))

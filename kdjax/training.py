@@ -1,0 +1,442 @@
+"""train(config, workdir): the loop over epochs and its side effects."""
+
+import json
+import math
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from kdjax import config as configs
+from kdjax import metrics, parallel, runs
+from kdjax.datasets.protocols import Split
+from kdjax.datasets.storage import BeatSet
+from kdjax.detector import Detector
+from kdjax.distillation import Distillation
+from kdjax.errors import InputError
+from kdjax.evaluation import (
+    check_fingerprints,
+    device_name,
+    evaluate_run,
+    load_data,
+    result_block,
+)
+from kdjax.train_step import Trainer, TrainState, Variables, adam, init_state
+
+CHUNK = 100  # steps between two looks at the metrics, the signals and the clock
+KEPT_CHECKPOINTS = 2
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the run is saved and can go on
+    """SIGTERM or SIGINT came; everything up to the chunk's end is saved."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"stopped at step {step}, saved; type the same command to go on")
+        self.signum = signum
+
+
+@dataclass
+class Progress:
+    """What a checkpoint notes beside the weights, so that a resumed run ends like any other.
+
+    epoch: epochs finished; sums: metrics summed over the `done` steps of the unfinished epoch, which
+    took `seconds`; rows: the lines of metrics.jsonl.
+    """
+
+    channels: int
+    fingerprints: dict[str, str]
+    teacher: str | None
+    device: str
+    epoch: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_auc: float = -1.0
+    best_epoch: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it, with the mean time of an epoch; the first, which compiles, left out."""
+        times = [row["seconds"] for row in self.rows]
+        typical = times[1:] or times
+        return vars(self) | {"epoch_seconds": float(np.mean(typical)) if typical else None}
+
+    @classmethod
+    def read(cls, plain: dict[str, Any]) -> "Progress":
+        """The opposite of `plain`."""
+        return cls(**{name: value for name, value in plain.items() if name != "epoch_seconds"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network's training: what stays the same from its first step to its last."""
+
+    config: ConfigDict
+    workdir: Path
+    trainer: Trainer
+    teacher: Variables | None
+    beats: BeatSet
+    parts: Split
+    devices: list[jax.Device]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.parts.train) // self.config.batch_size
+
+    @property
+    def key(self) -> jax.Array:
+        """The run's key. A student draws other numbers than its teacher of the same seed."""
+        return jax.random.fold_in(jax.random.key(self.config.seed), self._role)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Beats of every batch of an epoch, as positions in `parts.train`: int32 [steps, batch]."""
+        rng = np.random.default_rng((self.config.seed, self._role, epoch))
+        steps, batch = self.steps_per_epoch, self.config.batch_size
+        shuffled = rng.permutation(len(self.parts.train))[: steps * batch]
+        return shuffled.reshape(steps, batch).astype(np.int32)
+
+    @property
+    def _role(self) -> int:
+        return int(configs.is_student(self.config))
+
+
+def train(config: ConfigDict, workdir: str | Path, overwrite: bool = False) -> dict[str, Any]:
+    """Trains what `config` asks for in `workdir` and gives its result.
+
+    A student's teacher comes first: the finished run named `teacher.workdir`, or else one in
+    `workdir`/teacher, trained by the same rules. A finished run of the same config is not trained
+    again, an unfinished one goes on from its newest whole checkpoint; `overwrite` starts anew.
+
+    Raises InputError for a config, data or run directory that cannot be used, and Stopped after a
+    signal.
+    """
+    workdir = Path(workdir)
+    configs.check(config)
+    _check_directory(config, workdir, overwrite)
+    devices = jax.local_devices()
+    parallel.check_batch(config.batch_size, len(devices))
+    beats, parts = load_data(config)
+    if len(parts.train) < config.batch_size:
+        raise InputError(
+            f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
+            f"on {len(parts.train)} beats; lower it"
+        )
+    with jax.default_matmul_precision(config.precision):
+        teacher = _teacher(config, workdir, beats, parts) if configs.is_student(config) else None
+        return _train_network(config, workdir, beats, parts, devices, teacher)
+
+
+# --- the run directory -------------------------------------------------------------------------
+
+
+def _check_directory(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
+    """Empties the directory for `overwrite`; refuses one that holds another run or other files."""
+    if not workdir.exists():
+        return
+    if not workdir.is_dir():
+        raise InputError(f"{workdir}: not a folder; name another --workdir")
+    recorded = workdir / runs.CONFIG
+    strangers = [p.name for p in workdir.iterdir() if p.name != "teacher"]
+    if not recorded.exists():
+        if strangers:
+            raise InputError(
+                f"{workdir}: holds {strangers[0]} but no {runs.CONFIG}, so it is no run of ours; "
+                "name another --workdir"
+            )
+        return
+    if overwrite:
+        shutil.rmtree(workdir)
+        return
+    differ = configs.differences(runs.read_json(recorded), config.to_dict())
+    if differ:
+        raise InputError(
+            f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
+            "name another --workdir, or --overwrite to start anew"
+        )
+
+
+def _teacher(config: ConfigDict, workdir: Path, beats: BeatSet, parts: Split) -> runs.Model:
+    """The student's frozen teacher, trained first where none is named."""
+    named = config.teacher.workdir
+    if named:
+        run = Path(named)
+        if not (run / runs.RESULT).exists():
+            raise InputError(
+                f"teacher.workdir {run}: not a finished run; finish it with train.py, or leave "
+                "teacher.workdir out to have one trained"
+            )
+        result = runs.read_json(run / runs.RESULT)
+        _check_same_split(run, result, beats, parts)
+    else:
+        run = workdir / "teacher"
+        wanted = configs.teacher_config(config)
+        _check_directory(wanted, run, overwrite=False)
+        print(f"Teacher: {run}", flush=True)
+        _train_network(wanted, run, beats, parts, jax.local_devices(), None)
+        print(f"Student: {workdir}", flush=True)
+    return runs.load_model(run)
+
+
+def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> None:
+    """Refuses a teacher that has seen the student's test beats."""
+    mine = {"dataset": beats.name, "protocol": parts.protocol, "fold": parts.fold}
+    for name, value in mine.items():
+        if result[name] != value:
+            raise InputError(
+                f"teacher.workdir {run}: its {name} is {result[name]}, the student's {value}; the "
+                "teacher would have seen the student's test beats"
+            )
+    check_fingerprints(run, result["fingerprints"], beats, parts)
+
+
+# --- one network -------------------------------------------------------------------------------
+
+
+def _train_network(
+    config: ConfigDict,
+    workdir: Path,
+    beats: BeatSet,
+    parts: Split,
+    devices: list[jax.Device],
+    teacher: runs.Model | None,
+) -> dict[str, Any]:
+    if (workdir / runs.RESULT).exists():
+        result = runs.read_json(workdir / runs.RESULT)
+        print(f"{workdir} is finished; its result:\n{result_block(result)}", flush=True)
+        return result
+    runs.write_json(workdir / runs.CONFIG, config.to_dict())
+    run = Run(
+        config,
+        workdir,
+        make_trainer(config, beats.x.shape[2], teacher),
+        None if teacher is None else teacher.variables["generator"],
+        beats,
+        parts,
+        devices,
+    )
+    state, progress = _start(run, None if teacher is None else teacher.fingerprint)
+    with _signals() as caught:
+        _epochs(run, state, progress, caught)
+    result = evaluate_run(workdir, beats, parts)
+    total = sum(row["seconds"] for row in progress.rows)
+    print(
+        f"Avg one epoch time: {result['epoch_seconds']:.2f}, total {progress.epoch} epochs time: "
+        f"{total:.2f}\n{result_block(result)}",
+        flush=True,
+    )
+    return result
+
+
+def make_trainer(config: ConfigDict, channels: int, teacher: runs.Model | None = None) -> Trainer:
+    """The training step's constant parts for a config, on devices that share parallel.AXIS."""
+    generator, discriminator = runs.networks(config.model, channels)
+    kd = None
+    if teacher is not None:
+        kd = Distillation(**config.kd)
+    return Trainer(
+        generator.clone(axis_name=parallel.AXIS),
+        discriminator.clone(axis_name=parallel.AXIS),
+        adam(config.learning_rate, config.grad_clip),
+        tuple(config.loss.items()),
+        teacher.generator if teacher else None,
+        kd,
+    )
+
+
+def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
+    """The state and progress to go on from: the newest whole checkpoint's, or fresh ones."""
+    train = run.beats.x[run.parts.train]
+    state = jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1))))
+    fingerprints = {"data": run.beats.fingerprint, "split": run.parts.fingerprint}
+    fresh = Progress(train.shape[2], fingerprints, teacher, device_name())
+    checkpoint = runs.newest_whole(run.workdir / runs.LAST, lambda line: print(line, flush=True))
+    if checkpoint is None:
+        return state, fresh
+    progress = Progress.read(runs.read_progress(checkpoint))
+    check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
+    if progress.teacher != teacher:
+        raise InputError(
+            f"{run.workdir}: was begun with another teacher; restore it, or --overwrite to start anew"
+        )
+    model = runs.read_model(checkpoint, _model(state))
+    optimizer = runs.read_optimizer(checkpoint, _optimizer(state))
+    resumed = TrainState(
+        step=optimizer["step"],
+        generator=model["generator"],
+        discriminator=model["discriminator"],
+        generator_opt=optimizer["generator"],
+        discriminator_opt=optimizer["discriminator"],
+    )
+    print(f"{run.workdir}: goes on from {checkpoint}, step {int(resumed.step)}", flush=True)
+    return resumed, progress
+
+
+def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) -> None:
+    """Trains to the config's last epoch, saving at the end of each and on a signal."""
+    devices = run.devices
+    compiled = parallel.compile_steps(run.trainer, devices)
+    norms = parallel.compile_gradient_norms(run.trainer, devices)
+    state = parallel.replicate(state, devices)
+    teacher = None if run.teacher is None else parallel.replicate(run.teacher, devices)
+    train = parallel.replicate(run.beats.x[run.parts.train], devices)
+    key = parallel.replicate(jax.random.key_data(run.key), devices)
+    steps = run.steps_per_epoch
+    with _writer(run, progress) as writer:
+        while progress.epoch < run.config.epochs:
+            epoch = progress.epoch + 1
+            order = parallel.shard_order(run.order(epoch), devices)
+            with tqdm(
+                total=steps,
+                initial=progress.done,
+                desc=f"epoch {epoch}/{run.config.epochs}",
+                disable=not sys.stderr.isatty(),
+                leave=False,
+            ) as bar:
+                while progress.done < steps:
+                    started = time.perf_counter()
+                    stop = min(progress.done + CHUNK, steps)
+                    bounds = parallel.replicate(np.int32((progress.done, stop)), devices)
+                    state, means = compiled(state, teacher, train, order, bounds, key)
+                    means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
+                    _check_finite(run, means, stop + progress.epoch * steps)
+                    for name, value in means.items():
+                        total = progress.sums.get(name, 0.0)
+                        progress.sums[name] = total + value * (stop - progress.done)
+                    bar.update(stop - progress.done)
+                    progress.done = stop
+                    progress.seconds += time.perf_counter() - started
+                    tqdm.write(_step_line(epoch, stop, steps, means))
+                    if caught and stop < steps:
+                        _save(run, state, progress)
+                        raise Stopped(caught[0], (epoch - 1) * steps + stop)
+            first = norms(state, teacher, train, order[:, 0])
+            _finish_epoch(run, state, progress, parallel.unreplicate(first), writer)
+            if caught and progress.epoch < run.config.epochs:
+                raise Stopped(caught[0], progress.epoch * steps)
+
+
+def _finish_epoch(
+    run: Run, state: TrainState, progress: Progress, norms: dict, writer: SummaryWriter
+) -> None:
+    """Validates, logs, and saves; the next epoch begins with clean sums."""
+    steps = run.steps_per_epoch
+    variables = parallel.unreplicate(state.generator)
+    abnormal = run.beats.label[run.parts.validation] > 0
+    detector = Detector(run.trainer.generator.clone(axis_name=None), variables)
+    score = detector.score(run.beats.x[run.parts.validation])
+    auc, ap = metrics.auc(abnormal, score), metrics.average_precision(abnormal, score)
+    f1, threshold = metrics.best_f1(abnormal, score)
+    progress.epoch += 1
+    row = {
+        "epoch": progress.epoch,
+        "seconds": progress.seconds,
+        **{name: total / steps for name, total in progress.sums.items()},
+        "val_auc": auc,
+        "val_ap": ap,
+        **{f"grad_norm/{name}": float(norm) for name, norm in norms.items()},
+    }
+    progress.rows.append(row)
+    progress.done, progress.seconds, progress.sums = 0, 0.0, {}
+    if auc > progress.best_auc:
+        progress.best_auc, progress.best_epoch = auc, progress.epoch
+        model = _model(parallel.unreplicate(state))
+        runs.save_checkpoint(
+            run.workdir / runs.BEST, progress.epoch, model, None, progress.plain(), keep=1
+        )
+    _save(run, state, progress)
+    with (run.workdir / runs.METRICS).open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    for name, value in row.items():
+        writer.add_scalar(name, value, progress.epoch)
+    tqdm.write(
+        f"[{progress.epoch}] auc:{auc:.4f} th:{threshold:.4f} f1:{f1:.4f} \t "
+        f"best_auc:{progress.best_auc:.4f} in epoch[{progress.best_epoch}]"
+        "  (validation with labelled anomalies: oracle)"
+    )
+
+
+def _save(run: Run, state: TrainState, progress: Progress) -> None:
+    host = parallel.unreplicate(state)
+    runs.save_checkpoint(
+        run.workdir / runs.LAST,
+        int(host.step),
+        _model(host),
+        _optimizer(host),
+        progress.plain(),
+        KEPT_CHECKPOINTS,
+    )
+
+
+def _model(state: TrainState) -> dict[str, Variables]:
+    return {"generator": state.generator, "discriminator": state.discriminator}
+
+
+def _optimizer(state: TrainState) -> dict[str, Any]:
+    return {
+        "step": state.step,
+        "generator": state.generator_opt,
+        "discriminator": state.discriminator_opt,
+    }
+
+
+def _check_finite(run: Run, means: dict[str, float], step: int) -> None:
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"{run.workdir}: {name} is {value} in the steps up to {step}; the last checkpoint in "
+                f"{runs.LAST} is good. Lower learning_rate or set grad_clip, with a new --workdir"
+            )
+
+
+def _step_line(epoch: int, step: int, steps: int, means: dict[str, float]) -> str:
+    return (
+        f"Epoch: [{epoch}] [{step:4d}/{steps:4d}] "
+        f"D_loss(R/F): {means['D_real']:.6f}/{means['D_fake']:.6f}, G_loss: {means['G_loss']:.6f}"
+    )
+
+
+@contextmanager
+def _writer(run: Run, progress: Progress) -> Iterator[SummaryWriter]:
+    """TensorBoard's writer; metrics.jsonl is brought back to what the checkpoint knows of."""
+    lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
+    runs.write_text(run.workdir / runs.METRICS, lines)
+    writer = SummaryWriter(str(run.workdir / "tensorboard"), purge_step=progress.epoch + 1)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT to be looked at between chunks; a second one is not held back."""
+    caught: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        caught.append(signum)
+        signal.signal(signum, previous[signum])
+        print("stopping at the end of this chunk of steps", file=sys.stderr, flush=True)
+
+    try:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            previous[signum] = signal.signal(signum, note)
+    except ValueError:  # not the main thread: signals are somebody else's
+        pass
+    try:
+        yield caught
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,48 @@
+"""Trains what a config asks for: python train.py --config configs/student.py:mitbih"""
+
+import signal
+import sys
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file, :dataset after it.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; runs/<config>-<dataset> without.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Deletes the run in the directory first.")
+
+
+def main(argv: list[str]) -> int:
+    """Parses flags, trains; the exit status."""
+    try:
+        unknown = flags.FLAGS(argv)[1:]
+    except Exception as error:  # a config file is Python and may raise anything
+        return _wrong(str(error) or type(error).__name__)
+    if unknown:
+        return _wrong(f"{unknown[0]!r}: not a flag; give --config FILE[:dataset] and --workdir DIR")
+    if CONFIG.value is None:
+        return _wrong("--config is missing; for example --config configs/student.py")
+
+    from kdjax.errors import InputError
+    from kdjax.training import Stopped, train
+
+    name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0]).stem
+    try:
+        workdir = WORKDIR.value or f"runs/{name}-{CONFIG.value.data.dataset}"
+        train(CONFIG.value, workdir, OVERWRITE.value)
+    except InputError as error:
+        return _wrong(str(error))
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signum
+    return 0
+
+
+def _wrong(message: str) -> int:
+    print("train.py: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main(sys.argv))
