@@ -12,7 +12,9 @@ DATASETS = ("synthetic", "mitbih")
 def get_config(dataset: str = "synthetic") -> ConfigDict:
     """The published settings on MIT-BIH; a smaller network and fewer epochs on synthetic ECG."""
     if dataset not in DATASETS:
-        raise ValueError(f"{dataset!r} is no data set of this config; choose {' or '.join(DATASETS)}")
+        raise ValueError(
+            f"{dataset!r} is no data set of this config; choose {' or '.join(DATASETS)}"
+        )
     real = dataset == "mitbih"
     config = ConfigDict()
     config.epochs = 100 if real else 12
@@ -30,7 +32,9 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
     config.data.dir = config_dict.placeholder(str)  # prepared data; None: where TFDS keeps it
 
     config.model = ConfigDict()
-    config.model.width = 32 if real else 16  # channels of the first layer; the fifth has 16 times that
+    config.model.width = (
+        32 if real else 16
+    )  # channels of the first layer; the fifth has 16 times that
     config.model.latent_dim = 50
     config.model.output_bias = True  # a bias started at the mean beat; False: the published network
 

@@ -71,7 +71,9 @@ def transform_scores(score: jax.Array, kind: str) -> jax.Array:
         return (score - low) / jnp.maximum(high - low, _SMALLEST_SPREAD)
     if kind == "standardised":
         centred = score - jnp.mean(score)
-        return centred * jax.lax.rsqrt(jnp.maximum(jnp.mean(jnp.square(centred)), _SMALLEST_SPREAD**2))
+        return centred * jax.lax.rsqrt(
+            jnp.maximum(jnp.mean(jnp.square(centred)), _SMALLEST_SPREAD**2)
+        )
     if kind == "log":
         return jnp.log(jnp.maximum(score, _SMALLEST_SPREAD))
     raise ValueError(f"response_scores {kind!r}: choose one of {', '.join(SCORE_TRANSFORMS)}")

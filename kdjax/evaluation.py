@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import importlib.metadata
+import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -152,16 +153,18 @@ def draw(
     label_free: list[dict],
     rows: list[dict],
 ) -> dict[str, Path]:
-    """Writes the run's figures, gives title -> path in the order they are shown."""
+    """Writes the run's figures, gives name -> path in the order they are shown."""
     label = beats.label[parts.test]
     order = np.argsort(score, kind="stable")
     shown = parts.test[np.concatenate([order[:_SHOWN_BEATS], order[-_SHOWN_BEATS:]])]
     x = beats.x[shown]
-    thresholds = {f"{row['fpr_target']:g} of normals": row["threshold"] for row in label_free}
+    thresholds = {
+        f"label-free, target {row['fpr_target']:.0%}": row["threshold"] for row in label_free
+    }
     figures = {
-        "ROC and precision-recall": plots.roc_pr(label > 0, score),
-        "Scores by class": plots.score_histogram(label, score, thresholds, CLASSES),
-        "Best and worst beats": plots.beats(
+        "roc_pr": plots.roc_pr(label > 0, score),
+        "score_histogram": plots.score_histogram(label, score, thresholds, CLASSES),
+        "beats": plots.beats(
             x,
             detector.reconstruct(x),
             detector.score(x),
@@ -173,10 +176,10 @@ def draw(
         ),
     }
     if rows:
-        figures["Training"] = plots.loss_curves(rows)
+        figures["loss_curves"] = plots.loss_curves(rows)
     return {
-        title: plots.save(figure, run / "figures" / f"{title.split()[0].lower()}.png")
-        for title, figure in figures.items()
+        name: plots.save(figure, run / "figures" / f"{name}.png")
+        for name, figure in figures.items()
     }
 
 
@@ -219,8 +222,6 @@ def versions() -> dict[str, str]:
 
 def device_name() -> str:
     """The devices in words, such as '1 x cpu (x86_64, 2 cores)'."""
-    import os
-
     devices = jax.local_devices()
     kind = devices[0].device_kind
     detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""

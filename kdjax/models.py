@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from kdjax.layers import KERNEL, strided_conv, strided_conv_transpose
+from kdjax.layers import KERNEL, STRIDE, strided_conv, strided_conv_transpose
 
 STAGES = 5
 REDUCTION = 2**STAGES
@@ -24,6 +24,20 @@ xavier_normal = nn.initializers.glorot_normal()
 def near_one(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
     """BatchNorm scales drawn from N(1, 0.02), BeatGAN's initialisation."""
     return 1 + jnp.asarray(0.02, dtype) * jax.random.normal(key, shape, dtype)
+
+
+def centred_xavier_normal(
+    key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+) -> jax.Array:
+    """Xavier normal [4, in, out] less its mean over the weights that meet in one output sample.
+
+    The last layer sees only positive inputs, so the mean of its weights would shift the whole first
+    reconstruction by a random amount. Even outputs of a transposed convolution take taps 1 and 3,
+    odd ones 0 and 2.
+    """
+    kernel = xavier_normal(key, shape, dtype)
+    phases = kernel.reshape(KERNEL // STRIDE, STRIDE, *shape[1:])
+    return (phases - phases.mean(axis=(0, 2), keepdims=True)).reshape(shape)
 
 
 class GeneratorOutput(NamedTuple):
@@ -49,7 +63,9 @@ class DiscriminatorOutput(NamedTuple):
 def check_length(length: int) -> None:
     """Raises ValueError unless the five stages can halve `length`."""
     if length <= 0 or length % REDUCTION:
-        raise ValueError(f"a beat of {length} samples: the length must be a multiple of {REDUCTION}")
+        raise ValueError(
+            f"a beat of {length} samples: the length must be a multiple of {REDUCTION}"
+        )
 
 
 class Encoder(nn.Module):
@@ -81,7 +97,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """The encoder's mirror with transposed convolutions and tanh: [B, latent] -> [B, T, C].
 
-    `output_bias` adds one bias per lead before the tanh; the published network has none.
+    `output_bias` adds one bias per lead before the tanh and centres the last kernel's first draw; the
+    published network does neither.
     """
 
     width: int
@@ -106,10 +123,9 @@ class Decoder(nn.Module):
             activations.append(x)
             last = stage == STAGES - 1
             out = self.channels if last else top // 2 ** (stage + 1)
-            shape = (KERNEL, x.shape[-1], out)
-            x = strided_conv_transpose(
-                x, self.param(f"conv{stage}", xavier_normal, shape, self.param_dtype)
-            )
+            draw = centred_xavier_normal if last and self.output_bias else xavier_normal
+            kernel = self.param(f"conv{stage}", draw, (KERNEL, x.shape[-1], out), self.param_dtype)
+            x = strided_conv_transpose(x, kernel)
         if self.output_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.channels,), self.param_dtype)
             x = x + bias[None, None, :]

@@ -244,9 +244,7 @@ def _apply(module: Any, variables: Variables, x: jax.Array) -> tuple[Any, Variab
     return module.apply(variables, x, train=True, mutable=["batch_stats"])
 
 
-def _targets(
-    trainer: Trainer, teacher: Variables | None, x: jax.Array
-) -> TeacherTargets | None:
+def _targets(trainer: Trainer, teacher: Variables | None, x: jax.Array) -> TeacherTargets | None:
     if (trainer.teacher is None) != (teacher is None):
         raise ValueError("a teacher's module and its variables go together")
     return None if trainer.teacher is None else teacher_targets(trainer.teacher, teacher, x)

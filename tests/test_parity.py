@@ -84,7 +84,9 @@ def forward(golden, dtype):
 
 def check_forward(golden, dtype, tolerance):
     output, real, fake = forward(golden, dtype)
-    assert_close(output.x_hat, part(golden, "train_forward/")["reconstruction"].transpose(0, 2, 1), tolerance)
+    assert_close(
+        output.x_hat, part(golden, "train_forward/")["reconstruction"].transpose(0, 2, 1), tolerance
+    )
     assert_close(output.z, golden["train_forward/latent"][..., 0], tolerance)
     assert_close(jax.nn.sigmoid(real.logit), golden["train_forward/prob_real"], tolerance)
     assert_close(jax.nn.sigmoid(fake.logit), golden["train_forward/prob_fake"], tolerance)
@@ -167,7 +169,8 @@ def test_distillation_of_scores_and_its_gradient(golden):
 def test_attention_transfer(golden):
     layers = range(sum(name.startswith("kd/student_features_") for name in golden))
     features = lambda who: [  # noqa: E731
-        jnp.asarray(golden[f"kd/{who}_features_{i}"].transpose(0, 2, 1), jnp.float64) for i in layers
+        jnp.asarray(golden[f"kd/{who}_features_{i}"].transpose(0, 2, 1), jnp.float64)
+        for i in layers
     ]
     value = losses.attention_transfer(features("student"), features("teacher"))
     assert_close(value, golden["kd/attention_transfer"], FLOAT64)

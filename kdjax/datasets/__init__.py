@@ -70,11 +70,11 @@ def loss_table(examples: list[dict]) -> list[dict]:
     for e in examples:
         far = (e["label"] == CLASSES.index("N")) & (e["near_peak"] == 0)
         kept = np.bincount(e["label"][~far], minlength=len(CLASSES))
-        total = len(e["label"]) + e["cut_off"].sum()
+        cut_off, far = int(e["cut_off"].sum()), int(far.sum())
         rows.append(
             {"record": e["record"]}
             | {name: int(count) for name, count in zip(CLASSES, kept, strict=True)}
-            | {"no whole window": int(e["cut_off"].sum()), "far from an R-peak": int(far.sum())}
-            | {"lost": float(1 - kept.sum() / total)}
+            | {"no whole window": cut_off, "far from an R-peak": far}
+            | {"lost": (cut_off + far) / max(cut_off + len(e["label"]), 1)}
         )
     return rows

@@ -35,7 +35,7 @@ def verify(folder: Path, checksums: Mapping[str, str] = CHECKSUMS) -> None:
             f"copy it from {URL} or use --download"
         )
     for name, digest in checksums.items():
-        if _sha256((folder / name).read_bytes()) != digest:
+        if not _whole(folder / name, digest):
             raise InputError(
                 f"{folder / name} differs from the published file (truncated or changed); "
                 f"copy it again from {URL} or use --download"
@@ -53,31 +53,44 @@ def download(
     A file is checked before it is moved to its name, so an interrupted download leaves only whole
     files and goes on where it stopped. InputError when a file cannot be fetched or differs.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = [
-        name
-        for name, digest in checksums.items()
-        if not (folder / name).is_file() or _sha256((folder / name).read_bytes()) != digest
-    ]
-    for count, name in enumerate(wanted, 1):
-        report(f"downloading {url}{name} ({count} of {len(wanted)})")
-        try:
-            with urllib.request.urlopen(url + name, timeout=TIMEOUT) as response:
-                content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise InputError(
-                f"cannot download {url}{name} ({reason}); check the network and run the command "
-                "again, it goes on where it stopped"
-            ) from error
-        if _sha256(content) != checksums[name]:
-            raise InputError(
-                f"{url}{name} came damaged ({len(content)} bytes that differ from the published "
-                "file); run the command again"
-            )
-        part = folder / f"{name}.part"
-        part.write_bytes(content)
-        os.replace(part, folder / name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = [name for name in checksums if not _whole(folder / name, checksums[name])]
+        for count, name in enumerate(wanted, 1):
+            report(f"downloading {url}{name} ({count} of {len(wanted)})")
+            content = _fetch(url + name)
+            if _sha256(content) != checksums[name]:
+                raise InputError(
+                    f"{url}{name} came damaged ({len(content)} bytes that differ from the "
+                    "published file); run the command again"
+                )
+            part = folder / f"{name}.part"
+            part.write_bytes(content)
+            os.replace(part, folder / name)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder} ({error.strerror or error}); make room or choose another "
+            "folder with TFDS_DATA_DIR"
+        ) from error
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+            return response.read()
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(error, urllib.error.HTTPError):  # an answer, with a connection to close
+            reason = error
+            error.close()
+        raise InputError(
+            f"cannot download {url} ({reason}); check the network and run the command again, "
+            "it goes on where it stopped"
+        ) from error
+
+
+def _whole(file: Path, digest: str) -> bool:
+    return file.is_file() and _sha256(file.read_bytes()) == digest
 
 
 def _sha256(content: bytes) -> str:
