@@ -1,8 +1,10 @@
 """A student of the teacher's size, distilled from it.
 
-python train.py --config configs/student.py            # synthetic ECG, offline: teacher, then student
+python train.py --config configs/student.py            # synthetic ECG, offline: teacher, student
 python train.py --config configs/student.py:mitbih     # MIT-BIH, see `kdjax prepare mitbih`
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
@@ -11,20 +13,24 @@ from configs import teacher
 
 def get_config(dataset: str = "synthetic") -> ConfigDict:
     """The teacher's config, and what is distilled from it."""
-    config = teacher.get_config(dataset)
-
-    config.teacher = ConfigDict()
-    # A finished run on the same split; None: one is trained first, in <workdir>/teacher.
-    config.teacher.workdir = config_dict.placeholder(str)
-    config.teacher.epochs = config.epochs
-    config.teacher.model = config.model.copy_and_resolve_references()
-
-    config.kd = ConfigDict()  # weights of the distillation terms; 0 is off
-    config.kd.response = 0.1  # KL between softmaxes over the scores of a batch
-    config.kd.response_scores = "standardised"  # or raw, minmax, log
-    config.kd.temperature = 4.0
-    config.kd.reconstruction = 0.0  # distance to the teacher's reconstruction
-    config.kd.feature = 0.0  # attention transfer over the stages of encoder and decoder
-    config.kd.select = "all"  # beats distilled: all, teacher_better or quantile
-    config.kd.select_quantile = 0.5  # quantile: of the teacher's error, kept below it
+    config: Any = teacher.get_config(dataset)
+    config.teacher = ConfigDict(
+        {
+            # A finished run on the same split; None: trained first, in <workdir>/teacher.
+            "workdir": config_dict.placeholder(str),
+            "epochs": config.epochs,
+            "model": config.model.to_dict(),
+        }
+    )
+    config.kd = ConfigDict(
+        {  # weights of the distillation terms; 0 is off
+            "response": 0.1,  # KL between softmaxes over the scores of a batch
+            "response_scores": "standardised",  # or raw, minmax, log
+            "temperature": 4.0,
+            "reconstruction": 0.0,  # distance to the teacher's reconstruction
+            "feature": 0.0,  # attention transfer over the stages of encoder and decoder
+            "select": "all",  # beats distilled: all, teacher_better or quantile
+            "select_quantile": 0.5,  # for quantile: of the teacher's error, kept up to it
+        }
+    )
     return config

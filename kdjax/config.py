@@ -4,12 +4,14 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict
 
 from kdjax.distillation import SCORE_TRANSFORMS, SELECTIONS
 from kdjax.errors import InputError
+
+Config: TypeAlias = Any  # a ConfigDict, whose fields have no static types
 
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
@@ -82,7 +84,7 @@ def is_student(config: Mapping) -> bool:
     return "kd" in config
 
 
-def check(config: ConfigDict) -> None:
+def check(config: Config) -> None:
     """Raises InputError that names the first field that is missing, unknown or out of range."""
     fields = _FIELDS | (_STUDENT_FIELDS if "kd" in config or "teacher" in config else {})
     _check_fields(config.to_dict(), fields, "config.")
@@ -113,7 +115,7 @@ def fingerprint(config: Mapping) -> str:
     return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
 
 
-def teacher_config(config: ConfigDict) -> ConfigDict:
+def teacher_config(config: Config) -> Config:
     """The config of the teacher that a student's config asks for: the same but for its network."""
     teacher = config.copy_and_resolve_references()
     with teacher.unlocked():

@@ -10,7 +10,7 @@ import numpy as np
 
 from kdjax.models import Generator, anomaly_score
 
-# A batch is padded to the next of these, so that any number of beats compiles a handful of programs.
+# A batch is padded to the next of these: any number of beats takes a handful of programs.
 BUCKETS = (1, 16, 128, 1024)
 
 

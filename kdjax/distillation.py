@@ -20,9 +20,9 @@ SELECTIONS = ("all", "teacher_better", "quantile")
 class Distillation:
     """Weights of the distillation terms (0 is off) and how scores and beats are treated.
 
-    response: KL between softmaxes over the batch's scores, after `response_scores`, at `temperature`.
-    reconstruction: distance to the teacher's reconstruction. feature: attention transfer over the
-    encoder's and the decoder's stages. select: which beats the terms see.
+    response: KL between softmaxes over the batch's scores, after `response_scores`, at
+    `temperature`. reconstruction: distance to the teacher's reconstruction. feature: attention
+    transfer over the encoder's and the decoder's stages. select: which beats the terms see.
     """
 
     response: float = 0.0

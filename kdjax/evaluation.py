@@ -117,7 +117,7 @@ def quality(
 
 
 def oracle(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
-    """The epoch that labelled validation beats prefer, and the threshold that test labels prefer."""
+    """The epoch that labelled validation beats prefer, the threshold that test labels prefer."""
     if not runs.steps(run / runs.BEST):
         return {"epoch": None, "auc": None, "ap": None, "best_f1": None, "best_threshold": None}
     best = runs.load_model(run, runs.BEST)
@@ -201,7 +201,7 @@ def result_block(result: Mapping) -> str:
         f"auc by class: {classes}",
     ]
     lines += [
-        f"label-free threshold for {row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
+        f"label-free th for {row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
         f" --> false alarms {row['fpr']:.2%}, recall {row['recall']:.2%}, f1 {row['f1']:.4f}"
         for row in result["label_free"]
     ]

@@ -1,10 +1,11 @@
-"""BeatGAN's PyTorch weights, under its state_dict names, as kdjax variables and back to a Detector."""
+"""BeatGAN's PyTorch weights, under its state_dict names, as kdjax variables and a Detector."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from kdjax.detector import Detector
@@ -13,8 +14,8 @@ from kdjax.models import REDUCTION, STAGES, Discriminator, Generator
 
 Arrays = Mapping[str, np.ndarray]
 
-# Positions in BeatGAN's nn.Sequential: conv, LeakyReLU, then (conv, BatchNorm, LeakyReLU) four times,
-# conv; and (transposed conv, BatchNorm, ReLU) five times, transposed conv, tanh.
+# Positions in BeatGAN's nn.Sequential: conv, LeakyReLU, then (conv, BatchNorm, LeakyReLU) four
+# times, conv; and (transposed conv, BatchNorm, ReLU) five times, transposed conv, tanh.
 _ENCODER_CONVS = (0, 2, 5, 8, 11)
 _ENCODER_NORMS = (3, 6, 9, 12)
 _ENCODER_HEAD = 14
@@ -143,8 +144,6 @@ def _norms(state: Arrays, prefix: str, stages: dict[int, int]) -> tuple[dict, di
 
 def _check_shapes(converted: BeatGAN) -> None:
     """Raises InputError unless the arrays have the shapes that the inferred networks have."""
-    import jax
-
     g = converted.generator
     beat = jax.ShapeDtypeStruct((1, g.length, g.channels), np.float32)
     pairs = (
@@ -154,7 +153,7 @@ def _check_shapes(converted: BeatGAN) -> None:
     for label, module, variables in pairs:
         expected = jax.eval_shape(lambda x, m=module: m.init(jax.random.key(0), x, False), beat)
         for path, want in jax.tree_util.tree_flatten_with_path(dict(expected))[0]:
-            have = variables
+            have: Any = variables
             for key in path:
                 have = have[key.key]
             if have.shape != want.shape:

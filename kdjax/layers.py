@@ -1,8 +1,8 @@
 """Strided 1-D convolution and its transpose, written as matrix products.
 
 Kernel 4, stride 2, padding 1: the only convolutions that BeatGAN has besides the two that span the
-whole signal. XLA's CPU convolution is several times slower at these shapes than the same sum written
-as reshape and matrix product, and a GPU runs the product as well as the convolution.
+whole signal. XLA's CPU convolution is several times slower at these shapes than the same sum
+written as reshape and matrix product.
 """
 
 import jax
@@ -15,8 +15,8 @@ STRIDE = 2
 def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Cross-correlation of stride 2 and padding 1: `[B, T, I], [4, I, O] -> [B, T / 2, O]`.
 
-    out[t] = sum_k x[2 t - 1 + k] kernel[k]. The padded signal is cut into pairs of samples, of which
-    an output takes two neighbours. Raises ValueError for an odd T or for other shapes.
+    out[t] = sum_k x[2 t - 1 + k] kernel[k]. The padded signal is cut into pairs of samples; an
+    output takes two neighbouring pairs. Raises ValueError for an odd T or for other shapes.
     """
     _check(x, kernel)
     b, t, i = x.shape

@@ -51,9 +51,9 @@ def response_kl(
     `weight` [B] >= 0 multiplies the terms of both softmaxes: 0 takes a beat out of the batch; with
     no beat left the loss is 0.
 
-    With d = (a_t - a_s) / T and c = d - E_p[d] under the teacher's distribution p, the divergence is
-    log E_p[exp(-c)] = log1p(E_p[exp(-c) - 1 + c]): terms of the size of the answer are added, where
-    the textbook form subtracts two nearly equal logarithms and loses every digit on flat scores.
+    With d = (a_t - a_s) / T and c = d - E_p[d] under the teacher's distribution p it is
+    log E_p[exp(-c)] = log1p(E_p[exp(-c) - 1 + c]): it adds terms of the answer's size, where the
+    textbook form subtracts two nearly equal logarithms and loses every digit on flat scores.
     Raises ValueError when shapes differ or the temperature is not positive.
     """
     _same_shape(score_student, score_teacher)

@@ -69,7 +69,7 @@ def check_length(length: int) -> None:
 
 
 class Encoder(nn.Module):
-    """Five strided convolutions, then one over the whole remaining signal: [B, T, C] -> [B, out]."""
+    """Five strided convolutions, then one over all that is left: [B, T, C] -> [B, out]."""
 
     width: int
     out_dim: int
@@ -97,8 +97,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """The encoder's mirror with transposed convolutions and tanh: [B, latent] -> [B, T, C].
 
-    `output_bias` adds one bias per lead before the tanh and centres the last kernel's first draw; the
-    published network does neither.
+    `output_bias` adds one bias per lead before the tanh and centres the last kernel's first draw;
+    the published network does neither.
     """
 
     width: int

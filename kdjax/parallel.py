@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from kdjax.train_step import Trainer, gradient_norms, run_steps
 
 AXIS = "batch"
 
-Devices = Sequence[jax.Device]
+Devices: TypeAlias = Sequence[jax.Device]
 
 
 def check_batch(batch_size: int, devices: int) -> None:

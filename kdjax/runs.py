@@ -40,8 +40,8 @@ class DamagedCheckpointError(InputError):
 class Model(NamedTuple):
     """A run's networks and what their checkpoint holds.
 
-    variables: {'generator', 'discriminator'}, each {'params', 'batch_stats'}; progress: what training
-    noted beside them; fingerprint: SHA-256 over the checkpoint's files.
+    variables: {'generator', 'discriminator'}, each {'params', 'batch_stats'}; progress: what
+    training noted beside them; fingerprint: SHA-256 over the checkpoint's files.
     """
 
     generator: Generator
@@ -119,7 +119,7 @@ def steps(folder: Path) -> list[int]:
 
 
 def verify(checkpoint: Path) -> str:
-    """The checkpoint's fingerprint; raises DamagedCheckpointError unless every file is as written."""
+    """The checkpoint's fingerprint; DamagedCheckpointError unless every file is as written."""
     remedy = "restore it from a copy or train anew with --overwrite"
     try:
         manifest = json.loads((checkpoint / _MANIFEST).read_text())

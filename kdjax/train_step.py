@@ -1,8 +1,8 @@
 """One pure training step, and a compiled chunk of them.
 
 A step updates the discriminator on the batch, then the generator against the updated discriminator
-(Zhou et al. 2019, algorithm 1). Both updates share one forward pass of the generator: its weights do
-not change in between.
+(Zhou et al. 2019, algorithm 1). Both updates share one forward pass of the generator, whose weights
+do not change in between.
 """
 
 from collections.abc import Callable

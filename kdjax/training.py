@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
@@ -39,8 +38,8 @@ CHUNK = 100  # steps between two looks at the metrics, the signals and the clock
 KEPT_CHECKPOINTS = 2
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the run is saved and can go on
-    """SIGTERM or SIGINT came; everything up to the chunk's end is saved."""
+class Stopped(Exception):
+    """SIGTERM or SIGINT came; everything up to the chunk's end is saved and can go on."""
 
     def __init__(self, signum: int, step: int) -> None:
         super().__init__(f"stopped at step {step}, saved; type the same command to go on")
@@ -51,8 +50,8 @@ class Stopped(Exception):  # noqa: N818 - not an error: the run is saved and can
 class Progress:
     """What a checkpoint notes beside the weights, so that a resumed run ends like any other.
 
-    epoch: epochs finished; sums: metrics summed over the `done` steps of the unfinished epoch, which
-    took `seconds`; rows: the lines of metrics.jsonl.
+    epoch: epochs finished; sums: metrics summed over the `done` steps of the unfinished epoch,
+    which took `seconds`; rows: the lines of metrics.jsonl.
     """
 
     channels: int
@@ -83,13 +82,13 @@ class Progress:
 class Run:
     """One network's training: what stays the same from its first step to its last."""
 
-    config: ConfigDict
+    config: configs.Config
     workdir: Path
     trainer: Trainer
     teacher: Variables | None
     beats: BeatSet
     parts: Split
-    devices: list[jax.Device]
+    devices: parallel.Devices
 
     @property
     def steps_per_epoch(self) -> int:
@@ -112,7 +111,7 @@ class Run:
         return int(configs.is_student(self.config))
 
 
-def train(config: ConfigDict, workdir: str | Path, overwrite: bool = False) -> dict[str, Any]:
+def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) -> dict[str, Any]:
     """Trains what `config` asks for in `workdir` and gives its result.
 
     A student's teacher comes first: the finished run named `teacher.workdir`, or else one in
@@ -141,7 +140,7 @@ def train(config: ConfigDict, workdir: str | Path, overwrite: bool = False) -> d
 # --- the run directory -------------------------------------------------------------------------
 
 
-def _check_directory(config: ConfigDict, workdir: Path, overwrite: bool) -> None:
+def _check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> None:
     """Empties the directory for `overwrite`; refuses one that holds another run or other files."""
     if not workdir.exists():
         return
@@ -167,7 +166,7 @@ def _check_directory(config: ConfigDict, workdir: Path, overwrite: bool) -> None
         )
 
 
-def _teacher(config: ConfigDict, workdir: Path, beats: BeatSet, parts: Split) -> runs.Model:
+def _teacher(config: configs.Config, workdir: Path, beats: BeatSet, parts: Split) -> runs.Model:
     """The student's frozen teacher, trained first where none is named."""
     named = config.teacher.workdir
     if named:
@@ -205,11 +204,11 @@ def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> 
 
 
 def _train_network(
-    config: ConfigDict,
+    config: configs.Config,
     workdir: Path,
     beats: BeatSet,
     parts: Split,
-    devices: list[jax.Device],
+    devices: parallel.Devices,
     teacher: runs.Model | None,
 ) -> dict[str, Any]:
     if (workdir / runs.RESULT).exists():
@@ -239,7 +238,9 @@ def _train_network(
     return result
 
 
-def make_trainer(config: ConfigDict, channels: int, teacher: runs.Model | None = None) -> Trainer:
+def make_trainer(
+    config: configs.Config, channels: int, teacher: runs.Model | None = None
+) -> Trainer:
     """The training step's constant parts for a config, on devices that share parallel.AXIS."""
     generator, discriminator = runs.networks(config.model, channels)
     kd = None
@@ -268,7 +269,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
     if progress.teacher != teacher:
         raise InputError(
-            f"{run.workdir}: was begun with another teacher; restore it, or --overwrite to start anew"
+            f"{run.workdir}: was begun with another teacher; restore that, or --overwrite"
         )
     model = runs.read_model(checkpoint, _model(state))
     optimizer = runs.read_optimizer(checkpoint, _optimizer(state))
@@ -307,7 +308,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                 while progress.done < steps:
                     started = time.perf_counter()
                     stop = min(progress.done + CHUNK, steps)
-                    bounds = parallel.replicate(np.int32((progress.done, stop)), devices)
+                    bounds = parallel.replicate(np.array([progress.done, stop], np.int32), devices)
                     state, means = compiled(state, teacher, train, order, bounds, key)
                     means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
                     _check_finite(run, means, stop + progress.epoch * steps)
@@ -395,8 +396,8 @@ def _check_finite(run: Run, means: dict[str, float], step: int) -> None:
     for name, value in means.items():
         if not math.isfinite(value):
             raise InputError(
-                f"{run.workdir}: {name} is {value} in the steps up to {step}; the last checkpoint in "
-                f"{runs.LAST} is good. Lower learning_rate or set grad_clip, with a new --workdir"
+                f"{run.workdir}: {name} is {value} in the steps up to {step}; the last checkpoint "
+                f"in {runs.LAST} is good. Lower learning_rate or set grad_clip in a new --workdir"
             )
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from kdjax import losses
 from kdjax.interop import convert_beatgan, from_beatgan
-from kdjax.train_step import Trainer, TrainState, adam, run_steps, train_step
 from kdjax.models import anomaly_score
+from kdjax.train_step import Trainer, TrainState, adam, train_step
 
 GOLDEN = Path(os.environ.get("KDJAX_GOLDEN", Path(__file__).parent / "data/beatgan_w4_c2.npz"))
 FLOAT64 = 1e-6
