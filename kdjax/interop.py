@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from kdjax import runs
 from kdjax.detector import Detector
 from kdjax.errors import InputError
 from kdjax.models import REDUCTION, STAGES, Discriminator, Generator
@@ -70,6 +71,58 @@ def convert_beatgan(generator: Arrays, discriminator: Arrays) -> BeatGAN:
     )
     _check_shapes(converted)
     return converted
+
+
+def import_run(generator: Path, discriminator: Path, out: Path) -> None:
+    """Makes a run directory of two PyTorch files, to be scored on MIT-BIH under `beatgan`, fold 0.
+
+    What the networks were trained on is not known: `kdjax evaluate` scores the run, and it is
+    refused as a teacher. Raises InputError as `read_torch` and `convert_beatgan` do, and when `out`
+    exists.
+    """
+    if out.exists():
+        raise InputError(f"{out}: exists already; name another --out")
+    found = convert_beatgan(read_torch(generator), read_torch(discriminator))
+    if found.generator.length != runs.BEAT_LENGTH:
+        raise InputError(
+            f"{generator}: made for beats of {found.generator.length} samples, a run's have "
+            f"{runs.BEAT_LENGTH}; use kdjax.interop.from_beatgan"
+        )
+    if found.discriminator.width != found.generator.width:
+        raise InputError(
+            f"{discriminator}: width {found.discriminator.width}, the generator's is "
+            f"{found.generator.width}; give the two networks of one run"
+        )
+    model = {
+        "width": found.generator.width,
+        "latent_dim": found.generator.latent_dim,
+        "output_bias": False,
+    }
+    progress = {
+        "channels": found.generator.channels,
+        "fingerprints": {},
+        "teacher": None,
+        "device": "unknown (imported)",
+        "epoch": 0,
+        "epoch_seconds": None,
+        "rows": [],
+    }
+    variables = {
+        "generator": found.generator_variables,
+        "discriminator": found.discriminator_variables,
+    }
+    runs.save_checkpoint(out / runs.LAST, 0, variables, None, progress, keep=1)
+    source = {"generator": runs.sha256(generator), "discriminator": runs.sha256(discriminator)}
+    data = {"dataset": "mitbih", "protocol": "beatgan", "fold": 0, "split_seed": 0, "dir": None}
+    config = {
+        "imported": source,
+        "epochs": 0,
+        "seed": None,
+        "data": data,
+        "model": model,
+        "eval": {"fpr_targets": [0.01, 0.05, 0.1]},
+    }
+    runs.write_json(out / runs.CONFIG, config)
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:

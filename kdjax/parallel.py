@@ -13,7 +13,7 @@ from kdjax.train_step import Trainer, gradient_norms, run_steps
 
 AXIS = "batch"
 
-Devices: TypeAlias = Sequence[jax.Device]
+Devices: TypeAlias = Sequence[Any]  # of jax.Device, which is not a static type
 
 
 def check_batch(batch_size: int, devices: int) -> None:

@@ -176,6 +176,11 @@ def _teacher(config: configs.Config, workdir: Path, beats: BeatSet, parts: Split
                 f"teacher.workdir {run}: not a finished run; finish it with train.py, or leave "
                 "teacher.workdir out to have one trained"
             )
+        if "imported" in runs.read_json(run / runs.CONFIG):
+            raise InputError(
+                f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
+                "may be the student's test beats; train a teacher of this split"
+            )
         result = runs.read_json(run / runs.RESULT)
         _check_same_split(run, result, beats, parts)
     else:

@@ -1,0 +1,107 @@
+"""The `kdjax` command. Each subcommand is one function of the parsed arguments."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kdjax.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand; the exit status: 0 done, 2 the input is wrong, said in one line."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except InputError as error:
+        print(f"kdjax {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Makes the MIT-BIH data set and prints what each record gave."""
+    from kdjax import datasets
+
+    rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
+    print(_table([*rows, _total(rows)]))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Scores a run's test beats anew and prints the result block."""
+    from kdjax import evaluation, runs
+
+    config = runs.read_json(args.run_directory / runs.CONFIG)
+    model = runs.load_model(args.run_directory)  # before the data: a damaged run is told at once
+    if model.progress["epoch"] < config["epochs"]:
+        raise InputError(
+            f"{args.run_directory}: {model.progress['epoch']} of {config['epochs']} epochs are "
+            "trained; finish it with train.py"
+        )
+    if args.data_dir is not None:
+        config["data"]["dir"] = str(args.data_dir)
+    beats, parts = evaluation.load_data(config)
+    print(evaluation.result_block(evaluation.evaluate_run(args.run_directory, beats, parts)))
+
+
+def import_beatgan(args: argparse.Namespace) -> None:
+    """Makes a run directory of BeatGAN's PyTorch checkpoints."""
+    from kdjax import interop
+
+    interop.import_run(args.generator, args.discriminator, args.out)
+    print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kdjax", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("prepare", help="make a data set of beats")
+    command.add_argument("name", choices=["mitbih"])
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the WFDB records")
+    source.add_argument("--download", action="store_true", help="from PhysioNet, 75 MB")
+    command.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="default: where TFDS keeps it"
+    )
+    command.set_defaults(run=prepare)
+
+    command = commands.add_parser("evaluate", help="score a run's test beats")
+    command.add_argument("run_directory", type=Path, metavar="RUN")
+    command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
+    command.set_defaults(run=evaluate)
+
+    command = commands.add_parser("import-beatgan", help="make a run of BeatGAN's PyTorch weights")
+    command.add_argument("--generator", type=Path, required=True, metavar="G.pkl")
+    command.add_argument("--discriminator", type=Path, required=True, metavar="D.pkl")
+    command.add_argument("--out", type=Path, required=True, metavar="RUN")
+    command.set_defaults(run=import_beatgan)
+    return parser
+
+
+def _total(rows: Sequence[dict]) -> dict:
+    """The table's last row: sums, and the share of all beats that is lost."""
+    counts = {name: sum(row[name] for row in rows) for name in rows[0] if name != "record"}
+    dropped = counts["no whole window"] + counts["far from an R-peak"]
+    kept = sum(n for name, n in counts.items() if len(name) == 1)
+    return {"record": "all"} | counts | {"lost": dropped / (kept + dropped)}
+
+
+def _table(rows: Sequence[dict]) -> str:
+    """Rows of the same keys as columns of text; 'lost' is a share."""
+    cells = [
+        [f"{value:.1%}" if name == "lost" else str(value) for name, value in row.items()]
+        for row in rows
+    ]
+    names = list(rows[0])
+    widths = [max(len(line[i]) for line in [names, *cells]) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in [names, *cells]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
