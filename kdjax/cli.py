@@ -55,7 +55,7 @@ def import_beatgan(args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kdjax", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="kdjax", description="BeatGAN in JAX: data, evaluation and imports.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     command = commands.add_parser("prepare", help="make a data set of beats")

@@ -170,6 +170,16 @@ class TestPrepare:
         rows = prepare_mitbih(copy, tmp_path / "data", checksums=checksums_of(source))
         assert rows == prepared[1]
 
+    def test_records_come_in_the_order_of_their_names(self, tmp_path):
+        folder = tmp_path / "records"
+        folder.mkdir()
+        for name in ("d4", "a1", "c3", "b2", "e5"):
+            write_record(folder, name, beats_of("NNNN"))
+        rows = prepare_mitbih(folder, tmp_path / "data", checksums=checksums_of(folder))
+        assert [row["record"] for row in rows] == ["a1", "b2", "c3", "d4", "e5"]
+        loaded = load("mitbih", tmp_path / "data")
+        assert loaded.record.tolist() == sorted(loaded.record)
+
     def test_a_failure_on_the_way_leaves_nothing_that_would_be_read(self, tmp_path):
         folder = tmp_path / "records"
         folder.mkdir()
