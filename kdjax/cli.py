@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from kdjax.errors import InputError
 
@@ -54,8 +55,16 @@ def import_beatgan(args: argparse.Namespace) -> None:
     print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kdjax", description="BeatGAN in JAX: data, evaluation and imports.")
+    description = "BeatGAN in JAX: data, evaluation and imports."
+    parser = _Parser(prog="kdjax", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
 
     command = commands.add_parser("prepare", help="make a data set of beats")

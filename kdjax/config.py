@@ -16,10 +16,10 @@ Config: TypeAlias = Any  # a ConfigDict, whose fields have no static types
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 
-def _integer(low: int) -> tuple[Callable[[Any], bool], str]:
+def _integer(low: int, high: float = math.inf) -> tuple[Callable[[Any], bool], str]:
     return (
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= low,
-        f"a whole number from {low}",
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high,
+        f"a whole number from {low}" + (f" to {high}" if high < math.inf else ""),
     )
 
 
@@ -43,7 +43,7 @@ _MODEL = {"width": _integer(1), "latent_dim": _integer(1), "output_bias": _FLAG}
 _FIELDS: dict[str, Any] = {
     "epochs": _integer(1),
     "batch_size": _integer(2),
-    "seed": _integer(0),
+    "seed": _integer(0, 2**32 - 1),  # JAX's keys drop what is beyond 32 bits
     "learning_rate": _POSITIVE,
     "precision": _choice(*PRECISIONS),
     "grad_clip": (lambda v: v is None or (_number(v) and v > 0), "a number above 0, or None"),

@@ -122,9 +122,9 @@ def verify(checkpoint: Path) -> str:
     """The checkpoint's fingerprint; DamagedCheckpointError unless every file is as written."""
     remedy = "restore it from a copy or train anew with --overwrite"
     try:
-        manifest = json.loads((checkpoint / _MANIFEST).read_text())
+        manifest = dict(json.loads((checkpoint / _MANIFEST).read_text()))
         found = _checksums(checkpoint)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         reason = type(error).__name__
         raise DamagedCheckpointError(
             f"{checkpoint}: damaged checkpoint, {_MANIFEST} unreadable ({reason}); {remedy}"

@@ -7,6 +7,7 @@ do not change in between.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import flax.struct
@@ -74,6 +75,7 @@ def adam(learning_rate: float, grad_clip: float | None = None) -> optax.Gradient
     return optax.chain(optax.clip_by_global_norm(grad_clip), update) if grad_clip else update
 
 
+@partial(jax.jit, static_argnums=0)
 def init_state(trainer: Trainer, key: jax.Array, mean: jax.Array | None = None) -> TrainState:
     """A fresh state; a pure function of `key`.
 

@@ -132,6 +132,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
             f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
             f"on {len(parts.train)} beats; lower it"
         )
+    _make_directory(workdir, overwrite)
     with jax.default_matmul_precision(config.precision):
         teacher = _teacher(config, workdir, beats, parts) if configs.is_student(config) else None
         return _train_network(config, workdir, beats, parts, devices, teacher)
@@ -141,29 +142,50 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
 
 
 def _check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> None:
-    """Empties the directory for `overwrite`; refuses one that holds another run or other files."""
+    """Refuses a directory that holds other files than a run's, or another run unless `overwrite`."""
     if not workdir.exists():
         return
     if not workdir.is_dir():
         raise InputError(f"{workdir}: not a folder; name another --workdir")
-    recorded = workdir / runs.CONFIG
-    strangers = [p.name for p in workdir.iterdir() if p.name != "teacher"]
-    if not recorded.exists():
+    recorded = _recorded(workdir)
+    if recorded is None:
+        # A teacher of ours may be all there is: the student's own files come after it.
+        strangers = [
+            p.name for p in workdir.iterdir() if p.name != "teacher" or _recorded(p) is None
+        ]
         if strangers:
             raise InputError(
-                f"{workdir}: holds {strangers[0]} but no {runs.CONFIG}, so it is no run of ours; "
-                "name another --workdir"
+                f"{workdir}: holds {min(strangers)} and no run of ours; name another --workdir"
             )
         return
     if overwrite:
-        shutil.rmtree(workdir)
         return
-    differ = configs.differences(runs.read_json(recorded), config.to_dict())
+    differ = configs.differences(recorded, config.to_dict())
     if differ:
         raise InputError(
             f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
             "name another --workdir, or --overwrite to start anew"
         )
+
+
+def _recorded(folder: Path) -> dict | None:
+    """The config of the run in a folder; None where there is none, or a stranger's config.json."""
+    path = folder / runs.CONFIG
+    found = runs.read_json(path) if path.exists() else None
+    ours = isinstance(found, dict) and isinstance(found.get("data"), dict) and "model" in found
+    return found if ours else None
+
+
+def _make_directory(workdir: Path, overwrite: bool) -> None:
+    """Only after all checks, so that a typing error costs nobody a run."""
+    try:
+        if overwrite and workdir.exists():
+            shutil.rmtree(workdir)
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{workdir}: cannot be written ({error.strerror}); name another --workdir"
+        ) from error
 
 
 def _teacher(config: configs.Config, workdir: Path, beats: BeatSet, parts: Split) -> runs.Model:
@@ -181,8 +203,6 @@ def _teacher(config: configs.Config, workdir: Path, beats: BeatSet, parts: Split
                 f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
                 "may be the student's test beats; train a teacher of this split"
             )
-        result = runs.read_json(run / runs.RESULT)
-        _check_same_split(run, result, beats, parts)
     else:
         run = workdir / "teacher"
         wanted = configs.teacher_config(config)
@@ -190,6 +210,7 @@ def _teacher(config: configs.Config, workdir: Path, beats: BeatSet, parts: Split
         print(f"Teacher: {run}", flush=True)
         _train_network(wanted, run, beats, parts, jax.local_devices(), None)
         print(f"Student: {workdir}", flush=True)
+    _check_same_split(run, runs.read_json(run / runs.RESULT), beats, parts)
     return runs.load_model(run)
 
 
@@ -323,13 +344,13 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                     bar.update(stop - progress.done)
                     progress.done = stop
                     progress.seconds += time.perf_counter() - started
-                    tqdm.write(_step_line(epoch, stop, steps, means))
+                    _say(_step_line(epoch, stop, steps, means))
                     if caught and stop < steps:
                         _save(run, state, progress)
                         raise Stopped(caught[0], (epoch - 1) * steps + stop)
             first = norms(state, teacher, train, order[:, 0])
             _finish_epoch(run, state, progress, parallel.unreplicate(first), writer)
-            if caught and progress.epoch < run.config.epochs:
+            if caught:
                 raise Stopped(caught[0], progress.epoch * steps)
 
 
@@ -342,6 +363,10 @@ def _finish_epoch(
     abnormal = run.beats.label[run.parts.validation] > 0
     detector = Detector(run.trainer.generator.clone(axis_name=None), variables)
     score = detector.score(run.beats.x[run.parts.validation])
+    norms = {f"grad_norm/{name}": float(norm) for name, norm in norms.items()}
+    # The epoch's last update has no loss of its own yet.
+    after = norms | {"the mean validation score": float(score.mean())}
+    _check_finite(run, after, (progress.epoch + 1) * steps)
     auc, ap = metrics.auc(abnormal, score), metrics.average_precision(abnormal, score)
     f1, threshold = metrics.best_f1(abnormal, score)
     progress.epoch += 1
@@ -351,7 +376,7 @@ def _finish_epoch(
         **{name: total / steps for name, total in progress.sums.items()},
         "val_auc": auc,
         "val_ap": ap,
-        **{f"grad_norm/{name}": float(norm) for name, norm in norms.items()},
+        **norms,
     }
     progress.rows.append(row)
     progress.done, progress.seconds, progress.sums = 0, 0.0, {}
@@ -366,7 +391,7 @@ def _finish_epoch(
         file.write(json.dumps(row) + "\n")
     for name, value in row.items():
         writer.add_scalar(name, value, progress.epoch)
-    tqdm.write(
+    _say(
         f"[{progress.epoch}] auc:{auc:.4f} th:{threshold:.4f} f1:{f1:.4f} \t "
         f"best_auc:{progress.best_auc:.4f} in epoch[{progress.best_epoch}]"
         "  (validation with labelled anomalies: oracle)"
@@ -404,6 +429,12 @@ def _check_finite(run: Run, means: dict[str, float], step: int) -> None:
                 f"{run.workdir}: {name} is {value} in the steps up to {step}; the last checkpoint "
                 f"in {runs.LAST} is good. Lower learning_rate or set grad_clip in a new --workdir"
             )
+
+
+def _say(line: str) -> None:
+    """A line of the log, above the progress bar and at once even where stdout is a file."""
+    tqdm.write(line)
+    sys.stdout.flush()
 
 
 def _step_line(epoch: int, step: int, steps: int, means: dict[str, float]) -> str:
