@@ -25,8 +25,8 @@ def main() -> None:
     """Writes the page; every figure on it is read from a file."""
     sections = [
         "# Results",
-        "Made by `python -m benchmarks.results_page` from the JSON in [results/](results/), each of "
-        "which names the command, device, versions, seeds and date that made it. "
+        "Made by `python -m benchmarks.results_page` from the JSON in [results/](results/), each "
+        "of which names the command, device, versions, seeds and date that made it. "
         "[protocol.md](protocol.md) says who trains and who tests.",
         *mitbih(),
         *initialisation(),
@@ -41,9 +41,9 @@ def mitbih() -> Iterable[str]:
     first = results["teacher"]
     yield "## MIT-BIH"
     yield (
-        f"Protocol `{first['protocol']}`, fold {first['fold']}, {first['n_test']:,} test beats, one "
-        f"seed ({first['seed']}), {first['device']}, {first['date']}. One run each: the difference "
-        "between the two is not a gain, since re-runs of the reference alone spread from 0.937 to "
+        f"Protocol `{first['protocol']}`, fold {first['fold']}, {first['n_test']:,} test beats, "
+        f"one seed ({first['seed']}), {first['device']}, {first['date']}. One run each: the "
+        "difference between the two is not a gain, since re-runs of the reference alone spread from 0.937 to "
         "0.946. Brackets are 95 % bootstrap intervals over records."
     )
     yield table(
@@ -79,8 +79,8 @@ def mitbih() -> Iterable[str]:
     )
     yield (
         "AUC and AP are those of the network after the last epoch. Oracle figures need labelled "
-        "anomalies: the epoch is the best on validation, the F1 is at the best threshold on the test "
-        "beats; the published figures are of that kind."
+        "anomalies: the epoch is the best on validation, the F1 is at the best threshold on the "
+        "test beats; the published figures are of that kind."
     )
     yield table(
         ("AUC by class", *(f"{k} (n {v['n']:,})" for k, v in first["per_class"].items())),
@@ -101,7 +101,8 @@ def mitbih() -> Iterable[str]:
             for row in r["label_free"]
         ],
     )
-    rows = [json.loads(line) for line in open(FOLDER / "mitbih-student.metrics.jsonl")]
+    lines = (FOLDER / "mitbih-student.metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     names = [name for name in rows[0] if name.startswith("grad_norm/")]
     yield (
         "Norm of each weighted term's gradient in the student's parameters, after the epoch: the "
@@ -119,10 +120,10 @@ def initialisation() -> Iterable[str]:
     found = read("initialisation.json")
     yield "## The first draw of the weights"
     yield (
-        f"Full-size teacher on MIT-BIH, {found['steps']} steps, the same seeds and batches for both, "
-        f"validation AUC (oracle). {found['device']}, {found['date']}. `model.output_bias` starts a "
-        "bias before the last tanh at the mean beat and draws the last kernel with mean zero; without "
-        "it the network is the published one."
+        f"Full-size teacher on MIT-BIH, {found['steps']} steps, the same seeds and batches for "
+        f"both arms, validation AUC (oracle). {found['device']}, {found['date']}. `model.output_bias` "
+        "starts a bias before the last tanh at the mean beat and draws the last kernel with mean "
+        "zero; without it the network is the published one."
     )
     yield table(
         ("start", "seeds", "worst", "median", "best"),
@@ -140,9 +141,9 @@ def synthetic() -> Iterable[str]:
     yield "## Synthetic ECG"
     yield (
         f"`python train.py --config configs/student.py` for {len(found['rows'])} seeds: "
-        f"{config['epochs']} epochs each of teacher and student at width {config['model']['width']}, "
-        f"{found['n_test']:,} test beats, {found['device']}, {found['date']}. Intervals are t "
-        "intervals over seeds."
+        f"{config['epochs']} epochs each of teacher and student, width "
+        f"{config['model']['width']}, {found['n_test']:,} test beats, "
+        f"{found['device']}, {found['date']}. Intervals are t intervals over seeds."
     )
     yield table(
         ("", "AUC", "95 %", "worst seed"),
