@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from absl import flags
+from absl import app, flags
 from ml_collections import config_flags
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file, :dataset after it.")
@@ -23,11 +23,13 @@ def main(argv: list[str]) -> int:
     if CONFIG.value is None:
         return _wrong("--config is missing; for example --config configs/student.py")
 
+    from kdjax import config
     from kdjax.errors import InputError
     from kdjax.training import Stopped, train
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0]).stem
     try:
+        config.check(CONFIG.value)
         workdir = WORKDIR.value or f"runs/{name}-{CONFIG.value.data.dataset}"
         train(CONFIG.value, workdir, OVERWRITE.value)
     except InputError as error:
@@ -35,6 +37,9 @@ def main(argv: list[str]) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
+    except KeyboardInterrupt:
+        print("stopped; type the same command to go on from the last checkpoint", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -44,5 +49,6 @@ def _wrong(message: str) -> int:
 
 
 if __name__ == "__main__":
+    app.define_help_flags()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv))

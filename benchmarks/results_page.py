@@ -43,8 +43,8 @@ def mitbih() -> Iterable[str]:
     yield (
         f"Protocol `{first['protocol']}`, fold {first['fold']}, {first['n_test']:,} test beats, "
         f"one seed ({first['seed']}), {first['device']}, {first['date']}. One run each: the "
-        "difference between the two is not a gain, since re-runs of the reference alone spread from 0.937 to "
-        "0.946. Brackets are 95 % bootstrap intervals over records."
+        "difference between the two is not a gain, since re-runs of the reference alone spread "
+        "from 0.937 to 0.946. Brackets are 95 % bootstrap intervals over records."
     )
     yield table(
         ("", "epochs", "AUC", "AP", "AUC, oracle", "AP, oracle", "best F1, oracle", "s an epoch"),
@@ -121,9 +121,9 @@ def initialisation() -> Iterable[str]:
     yield "## The first draw of the weights"
     yield (
         f"Full-size teacher on MIT-BIH, {found['steps']} steps, the same seeds and batches for "
-        f"both arms, validation AUC (oracle). {found['device']}, {found['date']}. `model.output_bias` "
-        "starts a bias before the last tanh at the mean beat and draws the last kernel with mean "
-        "zero; without it the network is the published one."
+        f"both arms, validation AUC (oracle). {found['device']}, {found['date']}. "
+        "`model.output_bias` starts a bias before the last tanh at the mean beat and draws the "
+        "last kernel with mean zero; without it the network is the published one."
     )
     yield table(
         ("start", "seeds", "worst", "median", "best"),

@@ -53,6 +53,11 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     config = runs.read_json(run / runs.CONFIG)
     last = runs.load_model(run)
     check_fingerprints(run, last.progress["fingerprints"], beats, parts)
+    if last.generator.channels != beats.x.shape[2]:
+        raise InputError(
+            f"{run}: its beats have {last.generator.channels} leads, those of {beats.name} "
+            f"{beats.x.shape[2]}; score it with kdjax.load_run on beats of its own kind"
+        )
     detector = Detector(last.generator, last.variables["generator"])
     test, calibrate = parts.test, parts.calibrate
     label, record = beats.label[test], beats.record[test]

@@ -1,0 +1,182 @@
+"""One step: who is updated, who is not, and what starts where."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from kdjax.distillation import Distillation
+from kdjax.models import Discriminator, Generator
+from kdjax.train_step import Trainer, adam, gradient_norms, init_state, run_steps, train_step
+
+KD = Distillation(response=1.0, reconstruction=0.5, feature=2.0)
+SIZES = {"width": 4, "length": 32, "channels": 2}
+TEACHER = Generator(latent_dim=6, **SIZES)
+STUDENT = Trainer(
+    Generator(latent_dim=5, output_bias=True, **SIZES),
+    Discriminator(4),
+    adam(1e-3),
+    (("reconstruction", 1.0), ("feature_matching", 1.0), ("adversarial", 0.1)),
+    TEACHER,
+    KD,
+)
+MEAN = np.array([-0.4, 0.2], np.float32)
+KEY = jax.random.key(3)
+
+step = jax.jit(partial(train_step, STUDENT))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (8, 32, 2)), jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return init_state(STUDENT, jax.random.key(0), jnp.asarray(MEAN))
+
+
+@pytest.fixture(scope="module")
+def teacher(x):
+    return jax.jit(partial(TEACHER.init, train=False))(jax.random.key(1), x)
+
+
+@pytest.fixture(scope="module")
+def stepped(state, teacher, x):
+    return step(state, teacher, x, KEY)
+
+
+def moved(a, b):
+    """For each array by name, whether it changed."""
+    flat = zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True)
+    return {jax.tree_util.keystr(path): not np.array_equal(old, new) for (path, old), new in flat}
+
+
+def test_every_parameter_and_statistic_of_both_networks_moves(state, stepped):
+    new, _ = stepped
+    assert all(moved(state.generator, new.generator).values())
+    assert all(moved(state.discriminator, new.discriminator).values())
+    assert int(new.step) == 1
+
+
+def test_the_teacher_is_in_no_part_of_the_state(state, teacher):
+    shapes = {leaf.shape for leaf in jax.tree.leaves(teacher)}
+    latent = [shape for shape in shapes if 6 in shape]
+    assert latent, "the teacher's latent size tells its arrays from the student's"
+    held = {leaf.shape for leaf in jax.tree.leaves(state)}
+    assert not held & set(latent)
+
+
+def test_metrics_name_every_term_and_add_up(stepped):
+    _, metrics = stepped
+    weights = STUDENT.term_weights()
+    assert set(metrics) == {*weights, "D_real", "D_fake", "G_loss", "selected"}
+    total = sum(weight * float(metrics[name]) for name, weight in weights.items())
+    assert float(metrics["G_loss"]) == pytest.approx(total, rel=1e-5)
+    assert float(metrics["selected"]) == 1
+
+
+def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, teacher, x):
+    plain = Trainer(
+        STUDENT.generator,
+        STUDENT.discriminator,
+        STUDENT.optimizer,
+        (("reconstruction", 1.0), ("feature_matching", 0.0), ("adversarial", 0.0)),
+    )
+    metrics = jax.eval_shape(partial(train_step, plain), state, None, x, KEY)[1]
+    assert set(metrics) == {"reconstruction", "D_real", "D_fake", "G_loss"}
+
+
+def test_a_teacher_without_variables_is_refused(state, x):
+    with pytest.raises(ValueError, match="go together"):
+        jax.eval_shape(partial(train_step, STUDENT), state, None, x, KEY)
+
+
+def test_every_weighted_term_has_a_gradient(state, teacher, x):
+    norms = jax.jit(partial(gradient_norms, STUDENT))(state, teacher, x)
+    assert set(norms) == set(STUDENT.term_weights())
+    assert all(float(norm) > 1e-6 for norm in norms.values())
+
+
+def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(
+    state, stepped, teacher, x
+):
+    """As the published code does below 5e-6 of both cross-entropies together."""
+    assert float(stepped[1]["D_real"] + stepped[1]["D_fake"]) > 5e-6
+    sure = certain_discriminator(state, x)
+    revived, metrics = step(sure, teacher, x, KEY)
+    assert float(metrics["D_real"] + metrics["D_fake"]) < 5e-6
+    draw = jax.jit(partial(STUDENT.discriminator.init, train=False))
+    fresh = draw(jax.random.fold_in(KEY, 0), x[:2])
+    for a, b in zip(
+        jax.tree.leaves(revived.discriminator["params"]),
+        jax.tree.leaves(fresh["params"]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert int(revived.discriminator_opt[0].count) == 1  # Adam's state stays
+    assert any(moved(revived.discriminator["batch_stats"], fresh["batch_stats"]).values())
+
+
+def certain_discriminator(state, x):
+    """A discriminator so steep along the difference of real and fake features that BCE is 0."""
+    variables, params = state.discriminator, state.discriminator["params"]
+    fake = STUDENT.generator.apply(state.generator, x, train=True, mutable=["batch_stats"])[0].x_hat
+    features = [
+        STUDENT.discriminator.apply(variables, beats, train=True, mutable=["batch_stats"])[
+            0
+        ].features
+        for beats in (x, fake)
+    ]
+    real, fake = (np.asarray(f, np.float64).reshape(len(f), -1) for f in features)
+    both = np.concatenate([real, fake])
+    sign = np.repeat([1.0, -1.0], len(real))
+    head = np.linalg.lstsq(both, 40 * sign, rcond=None)[0]  # logits of about +40 and -40
+    shaped = jnp.asarray(head.reshape(params["encoder"]["head"].shape), jnp.float32)
+    encoder = params["encoder"] | {"head": shaped}
+    return state.replace(discriminator=variables | {"params": params | {"encoder": encoder}})
+
+
+def test_a_chunk_equals_its_steps_one_by_one(state, teacher, x):
+    order = np.random.default_rng(1).integers(0, 8, (3, 8)).astype(np.int32)
+    chunk = jax.jit(partial(run_steps, STUDENT))
+    whole, means = chunk(state, teacher, x, order, np.array([1, 3], np.int32), KEY)
+    one_by_one, seen = state, []
+    for i in (1, 2):
+        one_by_one, metrics = step(one_by_one, teacher, x[order[i]], KEY)
+        seen.append(metrics)
+    assert int(whole.step) == 2
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(one_by_one), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)  # Adam divides by |gradient|
+    for name, mean in means.items():
+        expected = (float(seen[0][name]) + float(seen[1][name])) / 2
+        assert float(mean) == pytest.approx(expected, rel=1e-4)
+
+
+def test_training_starts_at_the_mean_beat(state, x):
+    bias = state.generator["params"]["decoder"]["bias"]
+    np.testing.assert_allclose(np.tanh(bias), MEAN, rtol=1e-6)
+    x_hat = STUDENT.generator.apply(state.generator, x, train=True, mutable=["batch_stats"])[
+        0
+    ].x_hat
+    np.testing.assert_allclose(np.mean(x_hat, axis=(0, 1)), MEAN, atol=0.15)
+
+
+def test_an_output_bias_asks_for_the_mean_beat():
+    with pytest.raises(ValueError, match="mean beat"):
+        init_state(STUDENT, jax.random.key(0))
+
+
+def test_adam_is_beatgans_and_clips_when_asked():
+    params, grads = {"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([30.0, 40.0])}
+    plain = adam(1e-4)
+    updates, _ = plain.update(grads, plain.init(params), params)
+    np.testing.assert_allclose(updates["w"], -1e-4, rtol=1e-5)  # the first step is the rate
+    clipped = adam(1e-4, grad_clip=5.0)
+    _, opt = clipped.update(grads, clipped.init(params), params)
+    (mu,) = (leaf for leaf in jax.tree.leaves(opt) if leaf.shape == (2,) and leaf[0] > 1)
+    np.testing.assert_allclose(mu, [1.5, 2.0], rtol=1e-6)  # (1 - 0.5) of a gradient of norm 5
+    assert optax.tree.norm(grads) == 50
