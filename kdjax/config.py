@@ -58,7 +58,9 @@ _FIELDS: dict[str, Any] = {
     "loss": {"reconstruction": _WEIGHT, "feature_matching": _WEIGHT, "adversarial": _WEIGHT},
     "eval": {
         "fpr_targets": (
-            lambda v: len(v) > 0 and all(_number(a) and 0 < a < 1 for a in v),
+            lambda v: (
+                isinstance(v, list | tuple) and v and all(_number(a) and 0 < a < 1 for a in v)
+            ),
             "rates between 0 and 1",
         )
     },

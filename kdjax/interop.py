@@ -43,8 +43,9 @@ def convert_beatgan(generator: Arrays, discriminator: Arrays) -> BeatGAN:
     """Both networks from PyTorch state_dicts; width, latent, length and leads are inferred.
 
     Convolutions [out, in, k] and transposed ones [in, out, k] become [k, in, out]. Names may hold
-    BeatGAN's own 'encoder1.main.0.weight' or the plain 'encoder1.0.weight'. Raises InputError that
-    names an array that is missing or whose shape does not fit.
+    BeatGAN's own 'encoder1.main.0.weight' or the plain 'encoder1.0.weight', with the 'module.' that
+    DataParallel puts before them or without. Raises InputError that names an array that is missing
+    or whose shape does not fit.
     """
     g = _plain_names(generator)
     d = _plain_names(discriminator)
@@ -148,7 +149,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def _plain_names(state: Arrays) -> dict[str, np.ndarray]:
-    return {re.sub(r"^(module\.)?(\w+)\.main\.", r"\2.", name): a for name, a in state.items()}
+    return {re.sub(r"^(module\.)?(\w+)\.(main\.)?", r"\2.", name): a for name, a in state.items()}
 
 
 def _array(state: Arrays, name: str, ndim: int) -> np.ndarray:

@@ -195,7 +195,7 @@ def gradient_norms(
             return weight * terms[name]
 
         (grads,) = pull_back(jax.grad(term)(output))
-        norms[name] = optax.global_norm(_average(trainer, grads))
+        norms[name] = optax.tree.norm(_average(trainer, grads))
     return norms
 
 

@@ -142,7 +142,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
 
 
 def _check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> None:
-    """Refuses a directory that holds other files than a run's, or another run unless `overwrite`."""
+    """Refuses a directory that holds strangers' files, or another run unless `overwrite`."""
     if not workdir.exists():
         return
     if not workdir.is_dir():

@@ -103,6 +103,19 @@ class TestRPeaks:
         whole, cut = self.find(raw), self.find(raw[shift:])
         np.testing.assert_array_equal(cut, whole - shift)
 
+    def test_a_step_has_none(self):
+        # Behind it stands rounding noise, with a maximum every 200 ms that looks like a beat.
+        assert len(self.find((np.arange(1000) >= 500).astype(np.float32))) == 0
+
+    def test_short_and_long_signals_give_the_same_peaks(self):
+        # Two codes of the detector find them: a minute, and six seconds of it.
+        at = regular(60 * 360)
+        raw = pulses(at, 60 * 360)
+        short = 6 * 360 + 20
+        np.testing.assert_array_equal(
+            self.find(raw[:short]), [p for p in self.find(raw) if p < short - 60]
+        )
+
     @given(gain=st.sampled_from([0.25, 0.5, 2.0, 8.0]))
     @settings(max_examples=4, deadline=None)
     def test_the_gain_does_not_matter(self, gain):
@@ -110,16 +123,22 @@ class TestRPeaks:
         np.testing.assert_array_equal(self.find(np.float32(gain) * raw), self.find(raw))
 
     @given(
-        kind=st.sampled_from(["flat", "noise", "step"]),
+        kind=st.sampled_from(["flat", "noise", "step", "late", "ramp", "blip"]),
         length=st.integers(1, 1500),
         fs=st.sampled_from([100.0, 250.0, 360.0]),
     )
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=100, deadline=None)
     def test_any_signal_gives_ascending_peaks_inside_it(self, kind, length, fs):
+        # sleepecg's C code corrupts the memory on some of these.
+        time = np.arange(length)
+        noise = np.random.default_rng(length).normal(size=length)
         raw = {
             "flat": np.ones(length),
-            "noise": np.random.default_rng(length).normal(size=length),
-            "step": np.arange(length) >= length // 2,
+            "noise": noise,
+            "step": time >= length // 2,
+            "late": np.where(time < length - 500, 0, noise),
+            "ramp": time / 100,
+            "blip": time == length // 2,
         }[kind].astype(np.float32)
         peaks = self.find(raw, fs)
         assert (np.diff(peaks) > 0).all()
@@ -142,6 +161,7 @@ class TestRRIntervals:
         assert before.dtype == after.dtype == median.dtype == np.float32
 
     @given(peaks=ascending_peaks, offset=st.integers(-25, 25))
+    @settings(deadline=None)
     def test_a_beats_own_peak_is_not_its_neighbour(self, peaks, offset):
         # An annotation a little off its peak (peaks lie 60 samples apart at least) is that beat.
         expected = beats.rr_intervals(peaks, peaks, FS)
@@ -158,6 +178,7 @@ class TestRRIntervals:
             np.testing.assert_array_equal(rr, [np.nan])
 
     @given(peaks=ascending_peaks, data=st.data())
+    @settings(deadline=None)
     def test_the_median_is_causal_and_leaves_the_beats_own_interval_out(self, peaks, data):
         medians = beats.rr_intervals(peaks, peaks, FS)[2]
         for beat in range(len(peaks)):
@@ -171,6 +192,7 @@ class TestRRIntervals:
         np.testing.assert_array_equal(changed[: kept + 1], medians[: kept + 1])
 
     @given(peaks=ascending_peaks, shift=st.integers(0, 10_000))
+    @settings(deadline=None)
     def test_only_differences_of_time_matter(self, peaks, shift):
         here = beats.rr_intervals(peaks, peaks, FS)
         there = beats.rr_intervals(peaks + shift, peaks + shift, FS)
@@ -182,6 +204,7 @@ class TestRRIntervals:
     peaks=st.lists(st.integers(0, 3000), max_size=20, unique=True).map(sorted),
     centres=st.lists(st.integers(0, 3000), max_size=20),
 )
+@settings(deadline=None)
 def test_distance_to_the_nearest_peak(peaks, centres):
     expected = [min((abs(c - p) for p in peaks), default=np.inf) for c in centres]
     got = beats.distance_to_peak(np.array(centres, np.int64), np.array(peaks, np.int64))
@@ -202,6 +225,7 @@ class TestWindows:
         assert beats.windows(np.zeros((50, 2)), np.array([], np.int64)).shape == (0, 320, 2)
 
     @given(length=st.integers(1, 1200), centre=st.integers(-50, 1250))
+    @settings(deadline=None)
     def test_a_window_is_whole_exactly_when_all_its_samples_exist(self, length, centre):
         signal, centres = np.zeros((length, 1), np.float32), np.array([centre])
         inside = set(range(centre - 140, centre + 180)) <= set(range(length))
@@ -222,6 +246,7 @@ millivolts = hnp.arrays(
 
 class TestScale:
     @given(x=millivolts)
+    @settings(deadline=None)
     def test_every_beat_and_lead_fills_minus_one_to_one_or_is_zero(self, x):
         scaled = beats.scale(x)
         assert scaled.shape == x.shape
@@ -235,6 +260,7 @@ class TestScale:
         gain=st.floats(2**-4, 2**4, width=32),
         offset=st.floats(-4, 4, width=32),
     )
+    @settings(deadline=None)
     def test_gain_and_offset_of_the_amplifier_do_not_matter(self, x, gain, offset):
         moved = (x.astype(np.float64) * gain + offset).astype(np.float32)
         flat = np.ptp(x, axis=1, keepdims=True) == 0
@@ -244,6 +270,7 @@ class TestScale:
         assert (difference <= rounding).all()
 
     @given(x=millivolts)
+    @settings(deadline=None)
     def test_beats_and_leads_are_scaled_apart(self, x):
         whole = beats.scale(x)
         for b in range(x.shape[0]):

@@ -1,0 +1,313 @@
+"""What a user types: exit statuses, and wrong input said in one line."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+
+import train
+from kdjax import cli, datasets, evaluation, interop, runs, training
+
+ROOT = Path(__file__).parents[1]
+CONFIG = "--config=configs/student.py"
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A finished run, without its teacher and free to be changed back."""
+    return tiny.trained().path
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("teacher"))
+
+
+@pytest.fixture
+def small_world():
+    with tiny.small_world() as patch:
+        yield patch
+
+
+def assert_one_line(text, *wanted):
+    assert text.endswith("\n")
+    assert text.count("\n") == 1, text
+    assert "Traceback" not in text
+    for word in wanted:
+        assert word in text
+
+
+def python(*args, **env):
+    """Runs another Python, with nothing but the CPU and without TFDS's data."""
+    return subprocess.run(
+        [sys.executable, *args],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)} | env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+class TestImport:
+    def test_of_kdjax_starts_no_device_and_imports_neither_jax_nor_plotting(self):
+        done = python(
+            "-c",
+            "import sys, kdjax, kdjax.cli\n"
+            "assert not {'jax', 'matplotlib', 'tensorflow_datasets'} & set(sys.modules)\n"
+            "kdjax.load_run, kdjax.Detector\n"
+            "assert 'matplotlib' not in sys.modules\n"
+            "import kdjax.training, jax\n"
+            "assert 'tensorflow' not in sys.modules\n"
+            "jax.config.update('jax_num_cpu_devices', 3)\n"  # refused once a device is started
+            "assert jax.local_device_count() == 3\n",
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestTrainFlags:
+    """What is wrong before JAX is even imported."""
+
+    @pytest.mark.parametrize(
+        ("args", "wanted"),
+        [
+            pytest.param([CONFIG, "--config.epoch=3"], ["epoch"], id="unknown field"),
+            pytest.param([CONFIG, "--config.kd.weight=3"], ["weight"], id="unknown inner field"),
+            pytest.param([CONFIG, "--config.epochs=abc"], ["epochs", "abc"], id="wrong type"),
+            pytest.param(["--config=configs/none.py"], ["configs/none.py"], id="no such file"),
+            pytest.param([CONFIG + ":mars"], ["mars", "synthetic", "mitbih"], id="no such data"),
+            pytest.param([], ["--config"], id="no config"),
+            pytest.param([CONFIG, "stray"], ["stray"], id="stray argument"),
+            pytest.param([CONFIG, "--wrkdir=x"], ["wrkdir"], id="unknown flag"),
+        ],
+    )
+    def test_wrong_input_is_said_in_one_line(self, args, wanted):
+        done = python("train.py", *args)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert_one_line(done.stderr, "train.py: ", *wanted)
+
+
+class TestTrain:
+    def test_data_that_are_not_prepared(self, tmp_path):
+        done = python(
+            "train.py",
+            CONFIG + ":mitbih",
+            f"--workdir={tmp_path / 'run'}",
+            TFDS_DATA_DIR=str(tmp_path / "tfds"),
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert_one_line(
+            done.stderr, "train.py: mitbih is not prepared in", "kdjax prepare mitbih --from DIR"
+        )
+        assert not (tmp_path / "run").exists()
+
+    def typed(self, monkeypatch, *args):
+        argv = ["train.py", f"--config={ROOT / 'configs/student.py'}", *args]
+        monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overrides
+        return train.main(argv)
+
+    def test_a_finished_run_prints_its_results(self, run, monkeypatch, capsys, small_world):
+        overrides = [
+            f"--config.{name}={value}"
+            for name, value in {
+                "epochs": tiny.EPOCHS,
+                "batch_size": tiny.BATCH,
+                "learning_rate": 1e-3,
+                "model.width": 4,
+                "model.latent_dim": 6,
+                "teacher.epochs": tiny.TEACHER_EPOCHS,
+                "teacher.model.width": 4,
+                "teacher.model.latent_dim": 6,
+                "kd.reconstruction": 0.5,
+                "kd.feature": 0.5,
+            }.items()
+        ]
+        assert self.typed(monkeypatch, *overrides, f"--workdir={run}") == 0
+        out, err = capsys.readouterr()
+        assert out.endswith(evaluation.result_block(tiny.trained().result) + "\n")
+        assert err == ""
+
+        assert self.typed(monkeypatch, *overrides, f"--workdir={run}", "--config.seed=1") == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert_one_line(err, "train.py: ", str(run), "seed: 0 there, 1 now", "--overwrite")
+
+    @pytest.mark.parametrize(
+        ("override", "wanted"),
+        [
+            ("epochs=0", "config.epochs: 0; it must be a whole number from 1"),
+            ("batch_size=63", "batch_size is 63, which 4 devices cannot share"),
+            ("data.protocol=mine", "data.protocol is 'mine'"),
+            ("data.fold=5", "data.fold is 5"),
+            ("kd.select=best", "config.kd.select: 'best'; it must be one of all,"),
+            ("seed=4294967296", "config.seed: 4294967296"),
+        ],
+    )
+    def test_a_config_that_cannot_be_trained(self, monkeypatch, capsys, tmp_path, override, wanted):
+        monkeypatch.setattr(datasets, "load", lambda *_: tiny.beat_set())
+        run = tmp_path / "run"
+        assert self.typed(monkeypatch, f"--workdir={run}", f"--config.{override}") == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert_one_line(err, "train.py: ", wanted)
+        assert not run.exists()
+
+    def test_without_workdir_the_run_is_named_by_config_and_data(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(training, "train", lambda *args: asked.append(args))
+        assert self.typed(monkeypatch, "--workdir=") == 0
+        assert [(str(a[1]), a[2]) for a in asked] == [("runs/student-synthetic", False)]
+
+    def test_a_stopped_run_ends_as_its_signal_does(self, monkeypatch, capsys):
+        def stopped(*_):
+            raise training.Stopped(15, 300)
+
+        monkeypatch.setattr(training, "train", stopped)
+        assert self.typed(monkeypatch) == 128 + 15
+        assert_one_line(capsys.readouterr().err, "stopped at step 300, saved")
+
+
+class TestEvaluate:
+    def test_gives_the_figures_of_training_s_end(self, copy, capsys, small_world):
+        first = runs.read_json(copy / "result.json")
+        (copy / "result.json").unlink()
+        assert cli.main(["evaluate", str(copy)]) == 0
+        out, err = capsys.readouterr()
+        assert out == evaluation.result_block(first) + "\n"
+        assert err == ""
+        second = runs.read_json(copy / "result.json")
+        assert (second["auc"], second["ap"]) == (first["auc"], first["ap"])
+        assert second | {"date": first["date"]} == first
+
+    def test_reads_the_beats_where_it_is_told(self, copy, small_world):
+        asked = []
+
+        def load(name, data_dir):
+            asked.append((name, data_dir))
+            return tiny.beat_set()
+
+        small_world.setattr(datasets, "load", load)
+        assert cli.main(["evaluate", str(copy), "--data-dir", "/there"]) == 0
+        assert asked == [("synthetic", "/there")]
+        assert runs.read_json(copy / "config.json")["data"]["dir"] is None
+
+    def refused(self, capsys, folder, *wanted):
+        assert cli.main(["evaluate", str(folder)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert_one_line(err, "kdjax evaluate: ", *wanted)
+
+    def test_refuses_what_is_no_run(self, tmp_path, capsys):
+        self.refused(capsys, tmp_path / "none", "no such file", str(tmp_path / "none"))
+        self.refused(capsys, tmp_path, "config.json: no such file")
+        (tmp_path / "config.json").write_text("{}")
+        self.refused(capsys, tmp_path, str(tmp_path))
+
+    def test_refuses_an_unfinished_run(self, copy, capsys, small_world):
+        last = sorted((copy / runs.LAST).iterdir(), key=lambda p: int(p.name))
+        shutil.rmtree(last[-1])
+        (copy / "result.json").unlink()
+        self.refused(capsys, copy, "2 of 3 epochs are trained; finish it with train.py")
+        shutil.rmtree(copy / runs.LAST)
+        self.refused(capsys, copy, "no checkpoint")
+
+    @pytest.mark.parametrize("folder", [runs.LAST, runs.BEST])
+    @pytest.mark.parametrize("name", ["progress.json", "manifest.json", "model/manifest.ocdbt"])
+    def test_refuses_a_damaged_checkpoint(self, copy, capsys, small_world, folder, name):
+        newest = copy / folder / str(runs.steps(copy / folder)[0])
+        before = (copy / "result.json").read_bytes()
+        data = bytearray((newest / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (newest / name).write_bytes(data)
+        self.refused(capsys, copy, "damaged checkpoint", str(newest))
+        assert (copy / "result.json").read_bytes() == before
+
+    def test_refuses_other_data(self, copy, capsys, small_world):
+        small_world.setattr(datasets, "load", lambda *_: tiny.beat_set("2.0.0"))
+        self.refused(capsys, copy, "made with data", "prepare the same data")
+
+
+class TestPrepare:
+    def test_prints_a_row_a_record_and_their_sum(self, capsys, monkeypatch, tmp_path):
+        asked = []
+
+        def prepare(*args):
+            asked.append(args)
+            row = {"record": "100", "N": 6, "S": 1, "V": 0, "F": 0, "Q": 0}
+            row |= {"no whole window": 1, "far from an R-peak": 2, "lost": 0.3}
+            other = row | {"record": "232", "N": 27, "S": 3, "no whole window": 0, "lost": 2 / 32}
+            return [row, other]
+
+        monkeypatch.setattr(datasets, "prepare_mitbih", prepare)
+        assert cli.main(["prepare", "mitbih", "--from", str(tmp_path), "--data-dir", "d"]) == 0
+        assert asked == [(tmp_path, Path("d"), False)]
+        out = capsys.readouterr().out.splitlines()
+        assert len({len(line) for line in out}) == 1
+        cells = [re.split(r"\s{2,}", line.strip()) for line in out]
+        names = ["record", "N", "S", "V", "F", "Q", "no whole window", "far from an R-peak", "lost"]
+        assert cells[0] == names
+        assert cells[1] == ["100", "6", "1", "0", "0", "0", "1", "2", "30.0%"]
+        # 37 kept, 1 + 4 lost of 42.
+        assert cells[3] == ["all", "33", "4", "0", "0", "0", "1", "4", "11.9%"]
+
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_refuses_a_folder_without_records(self, capsys, tmp_path, exists):
+        source = tmp_path / "records"
+        if exists:
+            source.mkdir()
+        args = ["prepare", "mitbih", "--from", str(source), "--data-dir", str(tmp_path / "data")]
+        assert cli.main(args) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert_one_line(err, "kdjax prepare: ", str(source))
+
+
+class TestImportBeatgan:
+    def test_passes_the_three_paths_on(self, monkeypatch, capsys):
+        asked = []
+        monkeypatch.setattr(interop, "import_run", lambda *args: asked.append(args))
+        args = ["import-beatgan", "--generator", "G", "--discriminator", "D", "--out", "run"]
+        assert cli.main(args) == 0
+        assert asked == [(Path("G"), Path("D"), Path("run"))]
+        assert "kdjax evaluate run" in capsys.readouterr().out
+
+    def test_refuses_files_that_are_not_there(self, tmp_path, capsys):
+        args = ["--generator", "none.pkl", "--discriminator", "D.pkl", "--out", str(tmp_path / "r")]
+        assert cli.main(["import-beatgan", *args]) == 2
+        assert_one_line(capsys.readouterr().err, "kdjax import-beatgan: ")
+        assert not (tmp_path / "r").exists()
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("args", "wanted"),
+        [
+            ([], "command"),
+            (["sing"], "sing"),
+            (["prepare"], "name"),
+            (["prepare", "ptbxl", "--download"], "ptbxl"),
+            (["prepare", "mitbih"], "--from --download"),
+            (["prepare", "mitbih", "--from", "here", "--download"], "not allowed with"),
+            (["evaluate"], "RUN"),
+            (["evaluate", "a", "b"], "b"),
+            (["import-beatgan", "--generator", "G"], "--discriminator"),
+        ],
+    )
+    def test_wrong_ones_are_said_in_one_line(self, args, wanted, capsys):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(args)
+        assert ended.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert_one_line(err, "kdjax", wanted)
+
+    def test_help_is_no_error(self, capsys):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["--help"])
+        assert ended.value.code == 0
+        assert "evaluate" in capsys.readouterr().out

@@ -1,0 +1,119 @@
+"""Strided convolutions against XLA's own, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdjax.layers import strided_conv, strided_conv_transpose
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+# Every shape is compiled anew, so a few; x64 stays on for all examples of a test, as it should.
+few = settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+sizes = {
+    "b": st.integers(1, 5),
+    "t": st.integers(1, 9),
+    "i": st.integers(1, 4),
+    "o": st.integers(1, 4),
+    "seed": st.integers(0, 2**32 - 1),
+}
+LAYOUT = ("NWC", "WIO", "NWC")
+
+conv, transpose = jax.jit(strided_conv), jax.jit(strided_conv_transpose)
+
+
+@jax.jit
+def xla_conv(x, kernel):
+    return jax.lax.conv_general_dilated(x, kernel, (2,), ((1, 1),), dimension_numbers=LAYOUT)
+
+
+@jax.jit
+def xla_transpose(x, kernel):
+    """Zeros between the samples, then a convolution with the kernel turned round."""
+    return jax.lax.conv_general_dilated(
+        x, kernel[::-1], (1,), ((2, 2),), lhs_dilation=(2,), dimension_numbers=LAYOUT
+    )
+
+
+def draw(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.standard_normal(shape)) for shape in shapes]
+
+
+def assert_equal(actual, expected):
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype == jnp.float64
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+@few
+@given(**sizes)
+def test_strided_conv_is_xlas(b, t, i, o, seed):
+    x, kernel = draw(seed, (b, 2 * t, i), (4, i, o))
+    assert_equal(conv(x, kernel), xla_conv(x, kernel))
+
+
+@few
+@given(**sizes)
+def test_its_transpose_is_xlas(b, t, i, o, seed):
+    x, kernel = draw(seed, (b, t, i), (4, i, o))
+    assert_equal(transpose(x, kernel), xla_transpose(x, kernel))
+
+
+@few
+@given(**sizes)
+def test_they_are_adjoint(b, t, i, o, seed):
+    """<conv(x, K), y> = <x, transpose(y, K')>, K' with its channels exchanged."""
+    x, y, kernel = draw(seed, (b, 2 * t, i), (b, t, o), (4, i, o))
+    one = jnp.vdot(conv(x, kernel), y)
+    other = jnp.vdot(x, transpose(y, kernel.swapaxes(1, 2)))
+    assert float(one) == pytest.approx(float(other), rel=1e-11, abs=1e-11)
+
+
+def test_gradients_are_those_of_xlas():
+    x, y, kernel = draw(0, (3, 8, 2), (3, 4, 5), (4, 2, 5))
+    for own, xla, a, b in (
+        (strided_conv, xla_conv, x, y),
+        (strided_conv_transpose, xla_transpose, y, x),
+    ):
+        k = kernel if a is x else kernel.swapaxes(1, 2)
+        for mine, theirs in zip(jax.vjp(own, a, k)[1](b), jax.vjp(xla, a, k)[1](b), strict=True):
+            assert_equal(mine, theirs)
+
+
+def column(*values):
+    return jnp.asarray(values, jnp.float64)[None, :, None]
+
+
+def test_values_worked_by_hand():
+    kernel = jnp.asarray([1.0, 2.0, 3.0, 4.0])[:, None, None]
+    # 1 x[-1] + 2 x[0] + 3 x[1] + 4 x[2], and the same two samples on; outside is zero.
+    assert_equal(strided_conv(column(1, 10, 100, 1000), kernel), column(432, 3210))
+    # x[0] writes (1, 2, 3, 4) to samples -1 to 2, x[1] ten times that to samples 1 to 4.
+    assert_equal(strided_conv_transpose(column(1, 10), kernel), column(2, 13, 24, 30))
+
+
+def test_an_odd_number_of_samples_cannot_be_halved():
+    with pytest.raises(ValueError, match="7 samples"):
+        strided_conv(jnp.zeros((2, 7, 3)), jnp.zeros((4, 3, 5)))
+
+
+@pytest.mark.parametrize("function", [strided_conv, strided_conv_transpose])
+@pytest.mark.parametrize(
+    ("x", "kernel"),
+    [
+        ((2, 8, 3), (3, 3, 5)),  # another number of taps
+        ((2, 8, 3), (4, 5, 3)),  # channels exchanged
+        ((2, 8, 1), (4, 3, 5)),  # would broadcast
+        ((2, 8, 3), (4, 3)),
+        ((8, 3), (4, 3, 5)),
+    ],
+)
+def test_kernels_that_do_not_fit_are_rejected(function, x, kernel):
+    with pytest.raises(ValueError, match=r"\[4, in, out\]"):
+        function(jnp.zeros(x), jnp.zeros(kernel))

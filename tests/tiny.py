@@ -1,0 +1,173 @@
+"""A student of width 4 and its teacher, trained once for all tests that need a run directory.
+
+Compiling is nearly all the cost, so trainings of equal networks share their programs as well.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from configs import student, teacher
+from kdjax import datasets, evaluation, parallel, training
+from kdjax.beats import scale
+from kdjax.datasets.storage import CLASSES, BeatSet
+
+EPOCHS, TEACHER_EPOCHS = 3, 2
+BATCH = 24
+STEPS = 7  # of an epoch: 250 normal beats near a peak, 50 test, 20 held out, 180 train
+CHUNK = 3  # so that an epoch is chunks of 3, 3 and 1 steps
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@functools.cache
+def beat_set(version: str = "1.0.0") -> BeatSet:
+    """Pulses of 320 samples under the name 'synthetic': wide, low or late ones are abnormal."""
+    rng = np.random.default_rng(7)
+    count = {"N": 256, "S": 20, "V": 20, "F": 10, "Q": 0}
+    shape = {"N": (12, 1, 140), "S": (12, 1, 170), "V": (40, -1, 140), "F": (25, 1, 150)}
+    label = np.repeat(np.arange(5), list(count.values())).astype(np.int8)
+    width, height, centre = np.array([shape[CLASSES[k]] for k in label]).T[:, :, None]
+    time = np.arange(320) + rng.normal(0, 3, (len(label), 1))
+    pulse = height * np.exp(-0.5 * np.square((time - centre) / width))
+    x = scale((pulse + rng.normal(0, 0.05, pulse.shape)).astype(np.float32)[:, :, None])
+    seconds = np.full(len(label), 0.8, np.float32)
+    return BeatSet(
+        name="synthetic",
+        version=version,
+        fs=360.0,
+        x=x,
+        label=label,
+        symbol=np.array(list("NAVF/"))[label],
+        record=np.array(["p1", "p2", "p3", "p4"])[np.arange(len(label)) % 4].astype("<U16"),
+        sample=np.arange(len(label), dtype=np.int64) * 300,
+        rr_before=seconds,
+        rr_after=seconds,
+        rr_median=seconds,
+        near_peak=np.arange(len(label)) >= 6,
+        fingerprint=hashlib.sha256(version.encode() + x.tobytes()).hexdigest(),
+    )
+
+
+def config(**changes: Any) -> Any:
+    """configs/student.py, shrunk, with every term of the objective but the adversarial one.
+
+    Changes name fields with two underscores for a dot: `data__fold=1`.
+    """
+    return _changed(
+        student.get_config(),
+        {
+            "epochs": EPOCHS,
+            "batch_size": BATCH,
+            "learning_rate": 1e-3,
+            "model.width": 4,
+            "model.latent_dim": 6,
+            "teacher.epochs": TEACHER_EPOCHS,
+            "teacher.model.width": 4,
+            "teacher.model.latent_dim": 6,
+            "kd.reconstruction": 0.5,
+            "kd.feature": 0.5,
+        }
+        | changes,
+    )
+
+
+def teacher_config(**changes: Any) -> Any:
+    """configs/teacher.py, shrunk to the teacher that `config()` asks for."""
+    small = {"batch_size": BATCH, "learning_rate": 1e-3, "model.width": 4, "model.latent_dim": 6}
+    return _changed(teacher.get_config(), {"epochs": TEACHER_EPOCHS} | small | changes)
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+    with config.unlocked():
+        config.update_from_flattened_dict(
+            {name.replace("__", "."): value for name, value in changes.items()}
+        )
+    return config
+
+
+@functools.cache
+def _trainer(key: str, channels: int) -> training.Trainer:
+    return _make_trainer(*_makings.pop(key))
+
+
+_make_trainer = training.make_trainer
+_makings: dict[str, tuple] = {}
+
+
+def _shared_trainer(config: Any, channels: int, teacher: Any = None) -> training.Trainer:
+    plain = config.to_dict()
+    names = ("model", "loss", "kd", "learning_rate", "grad_clip", "precision")
+    what = {name: plain[name] for name in names if name in plain}
+    key = json.dumps([what, str(teacher and teacher.generator)])
+    _makings[key] = (config, channels, teacher)
+    return _trainer(key, channels)
+
+
+# Trainers compare by what they hold, and `_trainer` makes equal ones one object.
+_shared_steps = functools.cache(parallel.compile_steps)
+_shared_norms = functools.cache(parallel.compile_gradient_norms)
+
+
+@contextlib.contextmanager
+def small_world() -> Iterator[pytest.MonkeyPatch]:
+    """One device, short chunks, the pulses as data, programs compiled once, no figures."""
+    device = jax.local_devices()[:1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "local_devices", lambda: device)
+        patch.setattr(datasets, "load", lambda name, data_dir=None: beat_set())
+        patch.setattr(evaluation, "draw", lambda *_: {})
+        patch.setattr(training, "CHUNK", CHUNK)
+        patch.setattr(training, "make_trainer", _shared_trainer)
+        patch.setattr(parallel, "compile_steps", lambda t, d: _shared_steps(t, tuple(d)))
+        patch.setattr(parallel, "compile_gradient_norms", lambda t, d: _shared_norms(t, tuple(d)))
+        yield patch
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A finished run: its directory, `train`'s answer, the console's text, and how many programs
+    had been compiled at the end of each of its epochs, the teacher's first."""
+
+    path: Path
+    result: dict
+    console: str
+    compiled: list[int]
+
+
+@functools.cache
+def trained() -> Trained:
+    """The student and its teacher, trained in one call of `train`. Copy it before changing it."""
+    path = Path(_folder.name) / "student"
+    compiled, counts = [], []
+
+    def listen(event: str, seconds: float, **_: Any) -> None:
+        if event == COMPILED:
+            compiled.append(seconds)
+
+    finish, draw = training._finish_epoch, evaluation.draw
+
+    def finish_and_count(*args: Any) -> None:
+        finish(*args)
+        counts.append(len(compiled))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    console = io.StringIO()
+    with small_world() as patch, contextlib.redirect_stdout(console):
+        patch.setattr(training, "_finish_epoch", finish_and_count)
+        patch.setattr(evaluation, "draw", draw)
+        result = training.train(config(), path)
+    return Trained(path, result, console.getvalue(), counts)
+
+
+_folder = tempfile.TemporaryDirectory(prefix="kdjax-tests-")
