@@ -16,8 +16,11 @@ def main(argv: list[str]) -> int:
     """Parses flags, trains; the exit status."""
     try:
         unknown = flags.FLAGS(argv)[1:]
+        if CONFIG.value is not None:
+            CONFIG.value.to_dict()  # a file that is missing raises on its first use
     except Exception as error:  # a config file is Python and may raise anything
-        return _wrong(str(error) or type(error).__name__)
+        what, _, trace = (str(error) or type(error).__name__).partition("Traceback")
+        return _wrong(what + "".join(trace.splitlines()[-1:]))
     if unknown:
         return _wrong(f"{unknown[0]!r}: not a flag; give --config FILE[:dataset] and --workdir DIR")
     if CONFIG.value is None:

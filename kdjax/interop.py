@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from kdjax import runs
+from kdjax.beats import WINDOW
 from kdjax.detector import Detector
 from kdjax.errors import InputError
 from kdjax.models import REDUCTION, STAGES, Discriminator, Generator
@@ -84,10 +85,10 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
     found = convert_beatgan(read_torch(generator), read_torch(discriminator))
-    if found.generator.length != runs.BEAT_LENGTH:
+    if found.generator.length != WINDOW:
         raise InputError(
             f"{generator}: made for beats of {found.generator.length} samples, a run's have "
-            f"{runs.BEAT_LENGTH}; use kdjax.interop.from_beatgan"
+            f"{WINDOW}; use kdjax.interop.from_beatgan"
         )
     if found.discriminator.width != found.generator.width:
         raise InputError(

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from kdjax.beats import WINDOW
 from kdjax.detector import Detector
 from kdjax.errors import InputError
 from kdjax.models import Discriminator, Generator
@@ -28,9 +29,6 @@ _PROGRESS = "progress.json"
 _MODEL = "model"
 _OPTIMIZER = "optimizer"
 _UNFINISHED = ".unfinished"
-
-# The window of every data set's beats; see kdjax.beats.
-BEAT_LENGTH = 320
 
 
 class DamagedCheckpointError(InputError):
@@ -212,7 +210,7 @@ def networks(model: Mapping, channels: int) -> tuple[Generator, Discriminator]:
         Generator(
             width=model["width"],
             latent_dim=model["latent_dim"],
-            length=BEAT_LENGTH,
+            length=WINDOW,
             channels=channels,
             output_bias=model["output_bias"],
         ),

@@ -103,9 +103,24 @@ class TestRPeaks:
         whole, cut = self.find(raw), self.find(raw[shift:])
         np.testing.assert_array_equal(cut, whole - shift)
 
-    def test_a_step_has_none(self):
-        # Behind it stands rounding noise, with a maximum every 200 ms that looks like a beat.
-        assert len(self.find((np.arange(1000) >= 500).astype(np.float32))) == 0
+    @pytest.mark.parametrize(
+        ("flat", "seconds", "backend"),
+        [(0, 1, "python"), (0, 6, "python"), (0, 60, "c"), (60, 6, "python"), (60, 60, "c")],
+    )
+    def test_only_what_is_long_enough_after_a_flat_start_reaches_the_detectors_c_code(
+        self, monkeypatch, flat, seconds, backend
+    ):
+        # On less it writes beyond its arrays, most often without a visible effect.
+        called = []
+
+        def detect(raw, fs, backend):
+            called.append(backend)
+            return np.array([], np.int64)
+
+        monkeypatch.setattr(beats, "detect_heartbeats", detect)
+        noise = np.random.default_rng(0).normal(size=round(seconds * FS) + 1)
+        self.find(np.concatenate([np.zeros(round(flat * FS)), noise]).astype(np.float32))
+        assert called == [backend]
 
     def test_short_and_long_signals_give_the_same_peaks(self):
         # Two codes of the detector find them: a minute, and six seconds of it.

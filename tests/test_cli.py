@@ -92,6 +92,8 @@ class TestTrainFlags:
         assert_one_line(done.stderr, "train.py: ", *wanted)
 
 
+# ml_collections 1.1 loads a config file so on Python 3.11.
+@pytest.mark.filterwarnings(r"ignore:the load_module\(\) method:DeprecationWarning")
 class TestTrain:
     def test_data_that_are_not_prepared(self, tmp_path):
         done = python(

@@ -34,10 +34,17 @@ transform = jax.jit(transform_scores, static_argnums=1)
 select = jax.jit(selection, static_argnums=2)
 
 EVERY_TERM = Distillation(response=1.0, reconstruction=1.0, feature=1.0)
+# Compiling attention transfer costs most, so two objectives have it.
 OBJECTIVES = {
     f"{kind} scores": Distillation(response=1.0, response_scores=kind)
     for kind in ("raw", "minmax", "log")
-} | {f"{kind} selected": replace(EVERY_TERM, select=kind) for kind in SELECTIONS}
+} | {
+    "all selected": EVERY_TERM,
+    "teacher_better selected": Distillation(
+        response=1.0, reconstruction=1.0, select="teacher_better"
+    ),
+    "quantile selected": replace(EVERY_TERM, select="quantile"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -80,16 +87,18 @@ def test_transforms_by_hand():
     np.testing.assert_allclose(transform_scores(score, "log"), np.log([1, 2, 5, 4]))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 @pytest.mark.parametrize("kind", SCORE_TRANSFORMS)
-@pytest.mark.parametrize("level", [0.0, 0.02])
-def test_scores_that_are_all_equal_give_finite_gradients(dtype, kind, level):
-    score, teacher = jnp.full(BEATS, level, dtype), jnp.arange(BEATS).astype(dtype)
-    loss = jax.jit(lambda s: losses.response_kl(transform_scores(s, kind), teacher, 4.0))
-    value, gradient = jax.value_and_grad(loss)(score)
-    assert value.dtype == dtype
-    assert jnp.isfinite(value)
-    assert jnp.isfinite(gradient).all()
+def test_scores_that_are_all_equal_give_finite_gradients(kind):
+    """In float32, whose range is the smaller."""
+    teacher = jnp.arange(BEATS).astype(jnp.float32)
+    loss = jax.jit(
+        jax.value_and_grad(lambda s: losses.response_kl(transform_scores(s, kind), teacher, 4.0))
+    )
+    for level in (0.0, 0.02):
+        value, gradient = loss(jnp.full(BEATS, level, jnp.float32))
+        assert value.dtype == jnp.float32
+        assert jnp.isfinite(value)
+        assert jnp.isfinite(gradient).all()
 
 
 def test_unknown_transforms_and_selections_are_named():
@@ -163,27 +172,19 @@ def targets_of(teacher, x):
 terms_of = jax.jit(distillation_terms, static_argnums=(3, 4))
 
 
-@pytest.mark.parametrize("on", ["response", "reconstruction", "feature"])
+@pytest.mark.parametrize("on", [(), ("response",), ("reconstruction",), ("feature", "response")])
 def test_only_the_terms_that_are_on_are_there(batch, on):
-    kd = Distillation(**{on: 0.5})
-    terms, share = terms_of(*batch, kd)
-    assert list(terms) == list(kd.weights()) == [f"kd_{on}"]
-    assert kd.weights()[f"kd_{on}"] == 0.5
-    np.testing.assert_allclose(terms[f"kd_{on}"], terms_of(*batch, EVERY_TERM)[0][f"kd_{on}"])
-    assert share == 1
-
-
-def test_with_nothing_on_there_is_nothing(batch):
-    assert Distillation().weights() == {}
-    assert terms_of(*batch, Distillation())[0] == {}
+    kd = Distillation(**dict.fromkeys(on, 0.5))
+    assert kd.weights() == {f"kd_{name}": 0.5 for name in on}
+    terms, _ = jax.eval_shape(lambda *b: distillation_terms(*b, kd), *batch)
+    assert terms.keys() == kd.weights().keys()
 
 
 @pytest.mark.parametrize("kind", SELECTIONS)
 def test_terms_are_the_losses_of_the_selected_beats(batch, kind):
     """Each term from its own function, with NumPy's selection."""
     student, x, targets = batch
-    kd = replace(EVERY_TERM, response_scores="minmax", temperature=2.0, select=kind)
-    terms, share = terms_of(student, x, targets, kd)
+    terms, share = terms_of(student, x, targets, OBJECTIVES[f"{kind} selected"])
     own = np.square(student.x_hat - x).mean((1, 2))
     of_teacher = np.square(targets.output.x_hat - x).mean((1, 2))
     chosen = {
@@ -194,17 +195,18 @@ def test_terms_are_the_losses_of_the_selected_beats(batch, kind):
     assert chosen.sum() > 0
     assert chosen.all() == (kind == "all")
     assert share == chosen.mean()
-    scaled = [(s - s.min()) / np.ptp(s) for s in (own, of_teacher)]
-    expected = losses.response_kl(*(jnp.asarray(s[chosen]) for s in scaled), 2.0)
+    scaled = [(s - s.mean()) / s.std() for s in (own, of_teacher)]
+    expected = losses.response_kl(*(jnp.asarray(s[chosen]) for s in scaled), 4.0)
     np.testing.assert_allclose(terms["kd_response"], expected, rtol=1e-10)
     distance = np.square(student.x_hat - targets.output.x_hat).mean((1, 2))
     np.testing.assert_allclose(terms["kd_reconstruction"], (distance * chosen).mean())
-    expected = losses.attention_transfer(
-        student.encoder + student.decoder,
-        targets.output.encoder + targets.output.decoder,
-        jnp.asarray(chosen, jnp.float64),
-    )
-    np.testing.assert_allclose(terms["kd_feature"], expected)
+    if "kd_feature" in terms:
+        expected = losses.attention_transfer(
+            student.encoder + student.decoder,
+            targets.output.encoder + targets.output.decoder,
+            jnp.asarray(chosen, jnp.float64),
+        )
+        np.testing.assert_allclose(terms["kd_feature"], expected)
 
 
 def shuffle(tree, order):
@@ -226,7 +228,7 @@ def test_terms_know_which_target_belongs_to_which_beat(batch, objective):
         assert abs(float(astray[name] / terms[name]) - 1) > 1e-3
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["minmax scores", "quantile selected"])
 def test_statistics_of_several_devices_are_over_the_whole_batch(batch, objective):
     """Two halves on two devices: the same scores' loss on each, means that average to the whole."""
     kd = OBJECTIVES[objective]
