@@ -44,7 +44,8 @@ def make_trainer(axis_name, kd):
 def beats():
     rng = np.random.default_rng(5)
     time = np.arange(LENGTH)[None, :, None] / LENGTH
-    waves = np.sin(2 * np.pi * (rng.uniform(1, 3, (20, 1, 2)) * time + rng.uniform(size=(20, 1, 2))))
+    rate, phase = rng.uniform(1, 3, (20, 1, 2)), rng.uniform(size=(20, 1, 2))
+    waves = np.sin(2 * np.pi * (rate * time + phase))
     return waves * rng.uniform(0.2, 0.9, (20, 1, 2))
 
 

@@ -4,6 +4,7 @@ KDJAX_GOLDEN names another file of the same layout; every size is inferred from 
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -70,8 +71,16 @@ def assert_trees_close(actual, expected, tolerance):
         assert_close(a, b, tolerance)
 
 
+def stepped(trainer, state, x):
+    return jax.jit(partial(train_step, trainer))(state, None, x, jax.random.key(0))
+
+
 def forward(golden, dtype):
     trainer, state, x = started(golden, dtype)
+    return jax.jit(partial(networks_in_training, trainer))(state, x)
+
+
+def networks_in_training(trainer, state, x):
     output, _ = trainer.generator.apply(state.generator, x, train=True, mutable=["batch_stats"])
     real, _ = trainer.discriminator.apply(
         state.discriminator, x, train=True, mutable=["batch_stats"]
@@ -108,8 +117,7 @@ def test_forward_in_float32(golden):
 
 
 def test_losses_of_the_first_step_in_float32(golden):
-    trainer, state, x = started(golden, jnp.float32)
-    _, metrics = train_step(trainer, state, None, x, jax.random.key(0))
+    _, metrics = stepped(*started(golden, jnp.float32))
     assert_close(step_losses(metrics), golden["losses"][0], FLOAT32)
 
 
@@ -129,8 +137,7 @@ def test_losses_and_parameters_over_three_steps(golden):
 @pytest.mark.usefixtures("x64")
 def test_gradients_of_the_generator_against_the_updated_discriminator(golden):
     """Adam's first moment after one step is (1 - b1) times the gradient."""
-    trainer, state, x = started(golden, jnp.float64)
-    state, _ = train_step(trainer, state, None, x, jax.random.key(0))
+    state, _ = stepped(*started(golden, jnp.float64))
     gradients = part(golden, "grad_G/")
     initial = part(golden, "G0/")
     converted = convert_beatgan(initial | gradients, part(golden, "D0/")).generator_variables
@@ -142,10 +149,10 @@ def test_gradients_of_the_generator_against_the_updated_discriminator(golden):
 def test_inference_with_the_trained_state_loaded(golden):
     generator, g, discriminator, d = networks(golden, 3, jnp.float64)
     x = jnp.asarray(golden["x"].transpose(0, 2, 1), jnp.float64)
-    output = generator.apply(g, x, train=False)
+    output = jax.jit(partial(generator.apply, train=False))(g, x)
     assert_close(output.x_hat, golden["eval/reconstruction"].transpose(0, 2, 1), FLOAT64)
     assert_close(anomaly_score(output.x_hat, x), golden["eval/score"], FLOAT64)
-    logit = discriminator.apply(d, x, train=False).logit
+    logit = jax.jit(partial(discriminator.apply, train=False))(d, x).logit
     assert_close(jax.nn.sigmoid(logit), golden["eval/prob"], FLOAT64)
 
 

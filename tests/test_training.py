@@ -546,7 +546,8 @@ class TestPrograms:
         bounds = parallel.replicate(np.array([0, 2], np.int32), devices)
         key = parallel.replicate(jax.random.key_data(run.key), devices)
         placed = parallel.replicate(jax.device_get(state), devices)
-        with jax.transfer_guard("disallow"):
+        precision = jax.default_matmul_precision(config.precision)  # as in `train`
+        with precision, jax.transfer_guard("disallow"):
             placed, means = compiled(placed, None, beats, order, bounds, key)
             jax.block_until_ready(means)
             # The guard is awake: the same call with one argument on the host is refused.

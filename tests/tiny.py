@@ -109,7 +109,7 @@ def _shared_trainer(config: Any, channels: int, teacher: Any = None) -> training
     plain = config.to_dict()
     names = ("model", "loss", "kd", "learning_rate", "grad_clip", "precision")
     what = {name: plain[name] for name in names if name in plain}
-    key = json.dumps([what, str(teacher and teacher.generator)])
+    key = json.dumps([what, str(teacher and teacher.generator)], sort_keys=True)
     _makings[key] = (config, channels, teacher)
     return _trainer(key, channels)
 
@@ -131,7 +131,11 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(training, "make_trainer", _shared_trainer)
         patch.setattr(parallel, "compile_steps", lambda t, d: _shared_steps(t, tuple(d)))
         patch.setattr(parallel, "compile_gradient_norms", lambda t, d: _shared_norms(t, tuple(d)))
-        yield patch
+        jax.config.update("jax_disable_most_optimizations", True)  # halves the time to compile
+        try:
+            yield patch
+        finally:
+            jax.config.update("jax_disable_most_optimizations", False)
 
 
 @dataclasses.dataclass(frozen=True)
