@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
         unknown = flags.FLAGS(argv)[1:]
         if CONFIG.value is not None:
             CONFIG.value.to_dict()  # a file that is missing raises on its first use
+    except SystemExit:  # absl has shown its help
+        return 0
     except Exception as error:  # a config file is Python and may raise anything
         what, _, trace = (str(error) or type(error).__name__).partition("Traceback")
         return _wrong(what + "".join(trace.splitlines()[-1:]))
@@ -37,11 +39,13 @@ def main(argv: list[str]) -> int:
         train(CONFIG.value, workdir, OVERWRITE.value)
     except InputError as error:
         return _wrong(str(error))
+    except OSError as error:
+        return _wrong(f"{error.filename}: {error.strerror}; make room or name another --workdir")
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
     except KeyboardInterrupt:
-        print("stopped; type the same command to go on from the last checkpoint", file=sys.stderr)
+        print("stopped; type the same command to go on", file=sys.stderr)
         return 130
     return 0
 

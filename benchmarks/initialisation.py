@@ -87,7 +87,7 @@ def summary(rows: list[dict], steps: int, data: str, config: Any) -> dict[str, A
                 "seeds": len(found),
             }
     return {
-        "command": "python -m benchmarks.initialisation",
+        "command": f"python -m benchmarks.initialisation --seeds {len(rows) // 2} --steps {steps}",
         "oracle": "validation AUC needs labelled anomalies",
         "dataset": config.data.dataset,
         "protocol": config.data.protocol,
@@ -96,9 +96,8 @@ def summary(rows: list[dict], steps: int, data: str, config: Any) -> dict[str, A
         "steps": steps,
         "arms": arms,
         "rows": rows,
-        "fingerprints": {"data": data, "code": evaluation.code_fingerprint()},
-        "versions": evaluation.versions(),
-        "device": evaluation.device_name(),
+        "fingerprints": {"data": data},
+        **runs.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 

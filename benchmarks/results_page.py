@@ -26,8 +26,9 @@ def main() -> None:
     sections = [
         "# Results",
         "Made by `python -m benchmarks.results_page` from the JSON in [results/](results/), each "
-        "of which names the command, device, versions, seeds and date that made it. "
-        "[protocol.md](protocol.md) says who trains and who tests.",
+        "of which names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
+        "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
+        "their command. [protocol.md](protocol.md) says who trains and who tests.",
         *mitbih(),
         *initialisation(),
         *synthetic(),

@@ -44,7 +44,7 @@ def main() -> None:
             }
         )
     out = {
-        "command": "python -m benchmarks.synthetic",
+        "command": f"python -m benchmarks.synthetic --seeds {args.seeds}",
         "config": config.to_dict() | {"seed": list(range(args.seeds))},
         "student_auc": interval([row["student"]["auc"] for row in rows]),
         "teacher_auc": interval([row["teacher"]["auc"] for row in rows]),
@@ -54,10 +54,8 @@ def main() -> None:
         "fingerprints": {
             "data": beats.fingerprint,
             "split": parts.fingerprint,
-            "code": evaluation.code_fingerprint(),
         },
-        "versions": evaluation.versions(),
-        "device": evaluation.device_name(),
+        **runs.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     out["config"]["data"].pop("dir")

@@ -18,15 +18,15 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
         {
             # A finished run on the same split; None: trained first, in <workdir>/teacher.
             "workdir": config_dict.placeholder(str),
-            "epochs": config.epochs,
-            "model": config.model.to_dict(),
+            "epochs": config.epochs,  # of a teacher trained here
+            "model": config.model.to_dict(),  # its network, likewise
         }
     )
     config.kd = ConfigDict(
         {  # weights of the distillation terms; 0 is off
             "response": 0.1,  # KL between softmaxes over the scores of a batch
             "response_scores": "standardised",  # or raw, minmax, log
-            "temperature": 4.0,
+            "temperature": 4.0,  # of both softmaxes
             "reconstruction": 0.0,  # distance to the teacher's reconstruction
             "feature": 0.0,  # attention transfer over the stages of encoder and decoder
             "select": "all",  # beats distilled: all, teacher_better or quantile

@@ -16,14 +16,14 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
     real = dataset == "mitbih"
     return ConfigDict(
         {
-            "epochs": 100 if real else 12,
+            "epochs": 100 if real else 12,  # passes over the training beats
             "batch_size": 64,  # beats, over all devices; what remains of an epoch is dropped
             "seed": 0,  # weights and order of batches; never the split
             "learning_rate": 1e-4,  # of Adam with b1 0.5, b2 0.999
             "precision": "float32",  # of matrix products: float32, tensorfloat32 or bfloat16
             "grad_clip": config_dict.placeholder(float),  # a gradient's global norm; None: no limit
             "data": {
-                "dataset": dataset,
+                "dataset": dataset,  # synthetic or mitbih
                 "protocol": "beatgan",  # or interpatient; see docs/protocol.md
                 "fold": 0,  # 0 to 4 under beatgan
                 "split_seed": 0,  # who trains, validates, calibrates and tests
@@ -31,13 +31,13 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
             },
             "model": {
                 "width": 32 if real else 16,  # channels of the first stage, doubled at each of five
-                "latent_dim": 50,
+                "latent_dim": 50,  # numbers that a beat is squeezed into
                 # A bias at the mean beat and a centred last kernel; False: the published network.
                 "output_bias": True,
             },
             "loss": {  # weights of the generator's own terms; 0 is off
-                "reconstruction": 1.0,
-                "feature_matching": 1.0,
+                "reconstruction": 1.0,  # squared error of the beat
+                "feature_matching": 1.0,  # squared error of the discriminator's features
                 "adversarial": 0.0,  # cross-entropy of the fake against 1, the alternative
             },
             "eval": {

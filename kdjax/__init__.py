@@ -3,7 +3,7 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "load_run"]
+__all__ = ["Detector", "interop", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from kdjax.detector import Detector
 
         return Detector
+    if name == "interop":
+        import importlib
+
+        return importlib.import_module("kdjax.interop")
     raise AttributeError(f"module 'kdjax' has no attribute {name!r}")

@@ -17,6 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"kdjax {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}; make room or choose another folder"
+        print(f"kdjax {args.command}: {problem}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0
@@ -34,7 +38,7 @@ def evaluate(args: argparse.Namespace) -> None:
     """Scores a run's test beats anew and prints the result block."""
     from kdjax import evaluation, runs
 
-    config = runs.read_json(args.run_directory / runs.CONFIG)
+    config = runs.read_config(args.run_directory)
     model = runs.load_model(args.run_directory)  # before the data: a damaged run is told at once
     if model.progress["epoch"] < config["epochs"]:
         raise InputError(

@@ -32,6 +32,8 @@ def _choice(*values: str) -> tuple[Callable[[Any], bool], str]:
 
 
 _POSITIVE = (lambda v: _number(v) and v > 0, "a number above 0")
+# Below 1 the exponentials of standardised scores leave float32 on large batches.
+_TEMPERATURE = (lambda v: _number(v) and v >= 1, "a number from 1")
 _WEIGHT = (lambda v: _number(v) and v >= 0, "a weight, 0 (off) or above")
 _SHARE = (lambda v: _number(v) and 0 < v <= 1, "a number above 0, at most 1")
 _FLAG = (lambda v: isinstance(v, bool), "True or False")
@@ -71,7 +73,7 @@ _STUDENT_FIELDS: dict[str, Any] = {
     "kd": {
         "response": _WEIGHT,
         "response_scores": _choice(*SCORE_TRANSFORMS),
-        "temperature": _POSITIVE,
+        "temperature": _TEMPERATURE,
         "reconstruction": _WEIGHT,
         "feature": _WEIGHT,
         "select": _choice(*SELECTIONS),

@@ -18,16 +18,12 @@ BUCKETS = (1, 16, 128, 1024)
 class Detector:
     """A trained generator in inference mode.
 
-    variables: {'params', 'batch_stats'}. fs: sampling rate of its beats in Hz; before: samples of a
-    beat ahead of its centre. leads: the leads its channels stand for. threshold: a beat whose score
-    is above it is abnormal; None when none was fitted.
+    variables: {'params', 'batch_stats'}. threshold: a beat whose score is above it is abnormal;
+    None when none was fitted.
     """
 
     generator: Generator
     variables: Any = field(repr=False)
-    fs: float = 360.0
-    before: int = 140
-    leads: tuple[str, ...] = ("MLII",)
     threshold: float | None = None
 
     def score(self, x: np.ndarray) -> np.ndarray:
@@ -55,10 +51,12 @@ def _run(function: Any, detector: Detector, x: np.ndarray, shape: tuple[int, ...
     if x.ndim != 3 or x.shape[1:] != beat:
         raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
     out = np.empty((len(x), *shape), x.dtype)
-    pending = [
-        (part, function(detector.generator, detector.variables, padded))
-        for part, padded in _padded(x)
-    ]
+    # Everywhere the same, since thresholds come from one run of it and are used in another.
+    with jax.default_matmul_precision("float32"):
+        pending = [
+            (part, function(detector.generator, detector.variables, padded))
+            for part, padded in _padded(x)
+        ]
     for part, result in pending:
         out[part] = np.asarray(result)[: part.stop - part.start]
     return out

@@ -1,15 +1,11 @@
 """A run directory with trained networks -> result.json, scores, figures and report."""
 
 import datetime
-import hashlib
-import importlib.metadata
-import os
-import platform
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from kdjax import config as configs
@@ -22,7 +18,6 @@ from kdjax.models import count_parameters, multiply_accumulates
 
 Say = Callable[[str], None]
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 _SHOWN_BEATS = 4
 
 
@@ -50,7 +45,7 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     Reads the networks from the run's checkpoints: the figures are those of what is on disk. Gives
     the result. Raises InputError when the checkpoints are damaged or belong to other beats.
     """
-    config = runs.read_json(run / runs.CONFIG)
+    config = runs.read_config(run)
     last = runs.load_model(run)
     check_fingerprints(run, last.progress["fingerprints"], beats, parts)
     if last.generator.channels != beats.x.shape[2]:
@@ -85,14 +80,15 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
             "config": configs.fingerprint(config),
             "model": last.fingerprint,
             "teacher": last.progress["teacher"],
-            "code": code_fingerprint(),
+            "code": last.progress["made_by"]["code"],
         },
-        "versions": versions(),
-        "device": last.progress["device"],
+        "versions": last.progress["made_by"]["versions"],
+        "device": last.progress["made_by"]["device"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+    scores = io.BytesIO()
     np.savez_compressed(
-        run / runs.SCORES,
+        scores,
         index=test,
         score=score,
         label=label,
@@ -101,6 +97,7 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
         calibrate_index=calibrate,
         calibrate_score=calibrate_score,
     )
+    runs.write_bytes(run / runs.SCORES, scores.getvalue())
     figures = draw(run, detector, beats, parts, score, label_free, last.progress["rows"])
     report.write_report(run / "report.html", result, config, figures)
     runs.write_json(run / runs.RESULT, result)  # last: a run with a result is finished
@@ -217,29 +214,6 @@ def result_block(result: Mapping) -> str:
             f"best th:{best['best_threshold']:.6f} --> best f1:{best['best_f1']:.4f}",
         ]
     return "\n".join([*lines, "#" * 29])
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, kdjax and the packages that compute."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
-
-
-def device_name() -> str:
-    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'."""
-    devices = jax.local_devices()
-    kind = devices[0].device_kind
-    detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
-    return f"{len(devices)} x {kind}{detail}"
-
-
-def code_fingerprint() -> str:
-    """SHA-256 over the package's source files."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _number(value: float | None) -> str:

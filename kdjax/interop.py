@@ -1,5 +1,6 @@
 """BeatGAN's PyTorch weights, under its state_dict names, as kdjax variables and a Detector."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,7 +105,7 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
         "channels": found.generator.channels,
         "fingerprints": {},
         "teacher": None,
-        "device": "unknown (imported)",
+        "made_by": runs.made_by() | {"device": "unknown (imported)"},
         "epoch": 0,
         "epoch_seconds": None,
         "rows": [],
@@ -113,7 +114,8 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
         "generator": found.generator_variables,
         "discriminator": found.discriminator_variables,
     }
-    runs.save_checkpoint(out / runs.LAST, 0, variables, None, progress, keep=1)
+    partial = out.with_name(out.name + runs.UNFINISHED)
+    runs.save_checkpoint(partial / runs.LAST, 0, variables, None, progress, keep=1)
     source = {"generator": runs.sha256(generator), "discriminator": runs.sha256(discriminator)}
     data = {"dataset": "mitbih", "protocol": "beatgan", "fold": 0, "split_seed": 0, "dir": None}
     config = {
@@ -124,7 +126,8 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
         "model": model,
         "eval": {"fpr_targets": [0.01, 0.05, 0.1]},
     }
-    runs.write_json(out / runs.CONFIG, config)
+    runs.write_json(partial / runs.CONFIG, config)
+    os.replace(partial, out)
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -156,7 +159,7 @@ def _plain_names(state: Arrays) -> dict[str, np.ndarray]:
 def _array(state: Arrays, name: str, ndim: int) -> np.ndarray:
     if name not in state:
         raise InputError(f"BeatGAN weights lack {name!r}; give the state_dict of the whole network")
-    array = np.asarray(state[name])
+    array = np.asarray(state[name], np.float32)
     if array.ndim != ndim:
         raise InputError(f"BeatGAN weights {name!r}: shape {array.shape}, {ndim} axes expected")
     return array

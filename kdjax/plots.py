@@ -6,6 +6,7 @@ is needed, line styles repeat the distinction.
 """
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -28,10 +29,12 @@ _DPI = 160
 
 
 def save(figure: Figure, path: Path | str) -> Path:
-    """Writes the figure as PNG, makes missing folders, returns the path."""
+    """Writes the figure as PNG, whole or not at all; makes missing folders, returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=_DPI)
+    partial = path.with_name(path.name + ".unfinished")
+    figure.savefig(partial, format="png", dpi=_DPI)
+    os.replace(partial, path)
     return path
 
 

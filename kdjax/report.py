@@ -6,6 +6,7 @@ network for nothing. Every text that comes from outside is escaped.
 
 import base64
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -104,7 +105,10 @@ def write_report(
         _figures(figures),
         _provenance(result, config),
     )
-    path.write_text(_page(_name(result), "\n".join(filter(None, sections))), encoding="utf-8")
+    page = _page(_name(result), "\n".join(filter(None, sections)))
+    partial = path.with_name(path.name + ".unfinished")
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, path)
     return path
 
 

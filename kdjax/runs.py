@@ -1,8 +1,10 @@
 """A run directory: config, checkpoints with a manifest of checksums, results; `load_run`."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,8 +12,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
 
+import kdjax
+from kdjax import config as configs
 from kdjax.beats import WINDOW
 from kdjax.detector import Detector
 from kdjax.errors import InputError
@@ -24,11 +30,13 @@ RESULT = "result.json"
 METRICS = "metrics.jsonl"
 SCORES = "scores.npz"
 
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
 _MANIFEST = "manifest.json"
 _PROGRESS = "progress.json"
 _MODEL = "model"
 _OPTIMIZER = "optimizer"
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
 
 
 class DamagedCheckpointError(InputError):
@@ -39,7 +47,7 @@ class Model(NamedTuple):
     """A run's networks and what their checkpoint holds.
 
     variables: {'generator', 'discriminator'}, each {'params', 'batch_stats'}; progress: what
-    training noted beside them; fingerprint: SHA-256 over the checkpoint's files.
+    training noted beside them; fingerprint: SHA-256 over the variables.
     """
 
     generator: Generator
@@ -52,6 +60,14 @@ class Model(NamedTuple):
 # --- plain files -------------------------------------------------------------------------------
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + UNFINISHED)
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file whole or not at all."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
@@ -59,10 +75,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + _UNFINISHED)
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -81,6 +94,37 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# --- what computes --------------------------------------------------------------------------------
+
+
+def made_by() -> dict[str, Any]:
+    """What computes here and now: code, versions, device."""
+    return {"code": _code(), "versions": _versions(), "device": _device()}
+
+
+def _versions() -> dict[str, str]:
+    """Versions of Python, kdjax and the packages that compute."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), "kdjax": kdjax.__version__, **found}
+
+
+def _device() -> str:
+    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'."""
+    devices = jax.local_devices()
+    kind = devices[0].device_kind
+    detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
+    return f"{len(devices)} x {kind}{detail}"
+
+
+def _code() -> str:
+    """SHA-256 over the package's source files."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 # --- checkpoints -------------------------------------------------------------------------------
 
 
@@ -93,9 +137,9 @@ def save_checkpoint(
     with a flipped bit without a word.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"*{_UNFINISHED}"):
+    for leftover in folder.glob(f"*{UNFINISHED}"):
         shutil.rmtree(leftover)
-    partial = folder / f"{step}{_UNFINISHED}"
+    partial = folder / f"{step}{UNFINISHED}"
     _write_tree(partial / _MODEL, model)
     if optimizer is not None:
         _write_tree(partial / _OPTIMIZER, optimizer)
@@ -105,7 +149,9 @@ def save_checkpoint(
     if target.exists():
         shutil.rmtree(target)
     os.replace(partial, target)
-    for old in steps(folder)[keep:]:
+    # A later step is of a course that was given up, after its checkpoints were found damaged.
+    later, others = [s for s in steps(folder) if s > step], [s for s in steps(folder) if s <= step]
+    for old in later + others[keep:]:
         shutil.rmtree(folder / str(old))
 
 
@@ -116,8 +162,8 @@ def steps(folder: Path) -> list[int]:
     return sorted((int(p.name) for p in folder.iterdir() if p.name.isdigit()), reverse=True)
 
 
-def verify(checkpoint: Path) -> str:
-    """The checkpoint's fingerprint; DamagedCheckpointError unless every file is as written."""
+def verify(checkpoint: Path) -> None:
+    """Raises DamagedCheckpointError unless every file of the checkpoint is as it was written."""
     remedy = "restore it from a copy or train anew with --overwrite"
     try:
         manifest = dict(json.loads((checkpoint / _MANIFEST).read_text()))
@@ -134,7 +180,6 @@ def verify(checkpoint: Path) -> str:
         raise DamagedCheckpointError(
             f"{checkpoint}: damaged checkpoint, {changed[0]} is not what was written; {remedy}"
         )
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
@@ -228,24 +273,52 @@ def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str,
     return {"generator": dict(shapes(generator)), "discriminator": dict(shapes(discriminator))}
 
 
+def read_config(run: Path) -> dict[str, Any]:
+    """The config that a run was made with; InputError unless it is one."""
+    config = read_json(run / CONFIG)
+    if isinstance(config, dict) and "imported" not in config:
+        configs.check(ConfigDict(config))
+    elif not isinstance(config, dict):
+        raise InputError(f"{run / CONFIG}: holds no config; restore it or train anew")
+    return config
+
+
+def read_result(run: Path) -> dict[str, Any]:
+    """The result of a finished run; InputError when there is none, or it is incomplete."""
+    if run.is_dir() and not (run / RESULT).exists():
+        raise InputError(f"{run}: not a finished run; train it first, with train.py")
+    result = read_json(run / RESULT)
+    needed = ("auc", "ap", "label_free", "oracle", "dataset", "protocol", "fold", "fingerprints")
+    missing = [name for name in needed if not isinstance(result, dict) or name not in result]
+    if missing:
+        raise InputError(f"{run / RESULT}: lacks {missing[0]}; make it anew with kdjax evaluate")
+    return result
+
+
+def fingerprint(variables: Any) -> str:
+    """SHA-256 over names, dtypes, shapes and values of a tree of arrays."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape} ".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
 def load_model(run: Path, folder: str = LAST) -> Model:
     """The networks and the newest checkpoint of a run.
 
     Raises InputError when there is none, or when any of its files is not as it was written.
     """
-    config = read_json(run / CONFIG)
+    config = read_config(run)
     found = steps(run / folder)
     if not found:
         raise InputError(f"{run}: no checkpoint in {folder}; train it first")
     checkpoint = run / folder / str(found[0])
-    fingerprint = verify(checkpoint)
+    verify(checkpoint)
     progress = read_progress(checkpoint)
-    try:
-        generator, discriminator = networks(config["model"], progress["channels"])
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{run / CONFIG}: not a run's config ({error!r}); restore it") from error
+    generator, discriminator = networks(config["model"], progress["channels"])
     variables = read_model(checkpoint, empty_model(generator, discriminator))
-    return Model(generator, discriminator, variables, progress, fingerprint)
+    return Model(generator, discriminator, variables, progress, fingerprint(variables))
 
 
 def load_run(path: str | Path) -> Detector:
@@ -254,7 +327,7 @@ def load_run(path: str | Path) -> Detector:
     Raises InputError when the run is missing, unfinished or damaged.
     """
     run = Path(path)
-    result = read_json(run / RESULT)
+    result = read_result(run)
     model = load_model(run)
     return Detector(
         model.generator,

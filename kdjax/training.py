@@ -27,7 +27,6 @@ from kdjax.distillation import Distillation
 from kdjax.errors import InputError
 from kdjax.evaluation import (
     check_fingerprints,
-    device_name,
     evaluate_run,
     load_data,
     result_block,
@@ -57,7 +56,7 @@ class Progress:
     channels: int
     fingerprints: dict[str, str]
     teacher: str | None
-    device: str
+    made_by: dict[str, Any]
     epoch: int = 0
     done: int = 0
     seconds: float = 0.0
@@ -124,6 +123,8 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     workdir = Path(workdir)
     configs.check(config)
     _check_directory(config, workdir, overwrite)
+    if not overwrite and (workdir / runs.RESULT).exists():
+        return _finished(workdir)
     devices = jax.local_devices()
     parallel.check_batch(config.batch_size, len(devices))
     beats, parts = load_data(config)
@@ -132,9 +133,19 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
             f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
             f"on {len(parts.train)} beats; lower it"
         )
+    teacher = None
+    if configs.is_student(config) and config.teacher.workdir:
+        teacher = _named_teacher(Path(config.teacher.workdir), beats, parts)
+        if overwrite and Path(config.teacher.workdir).resolve().is_relative_to(workdir.resolve()):
+            raise InputError(
+                f"--overwrite would delete teacher.workdir {config.teacher.workdir}; "
+                "name another --workdir"
+            )
     _make_directory(workdir, overwrite)
     with jax.default_matmul_precision(config.precision):
-        teacher = _teacher(config, workdir, beats, parts) if configs.is_student(config) else None
+        if configs.is_student(config) and teacher is None:
+            teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
+            print(f"Student: {workdir}", flush=True)
         return _train_network(config, workdir, beats, parts, devices, teacher)
 
 
@@ -147,11 +158,14 @@ def _check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> 
         return
     if not workdir.is_dir():
         raise InputError(f"{workdir}: not a folder; name another --workdir")
-    recorded = _recorded(workdir)
+    recorded = _recorded(workdir, damaged={} if overwrite else None)
     if recorded is None:
         # A teacher of ours may be all there is: the student's own files come after it.
         strangers = [
-            p.name for p in workdir.iterdir() if p.name != "teacher" or _recorded(p) is None
+            p.name
+            for p in workdir.iterdir()
+            if not p.name.endswith(runs.UNFINISHED)
+            and (p.name != "teacher" or (_recorded(p) is None and any(p.iterdir())))
         ]
         if strangers:
             raise InputError(
@@ -168,10 +182,18 @@ def _check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> 
         )
 
 
-def _recorded(folder: Path) -> dict | None:
-    """The config of the run in a folder; None where there is none, or a stranger's config.json."""
+def _recorded(folder: Path, damaged: dict | None = None) -> dict | None:
+    """The config of the run in a folder; None where there is none, or a stranger's config.json.
+
+    A run's config that cannot be read is `damaged`, and an InputError where that is None.
+    """
     path = folder / runs.CONFIG
-    found = runs.read_json(path) if path.exists() else None
+    try:
+        found = runs.read_json(path) if path.exists() else None
+    except InputError:
+        if damaged is None or not (folder / runs.LAST).exists():
+            raise
+        return damaged
     ours = isinstance(found, dict) and isinstance(found.get("data"), dict) and "model" in found
     return found if ours else None
 
@@ -188,30 +210,43 @@ def _make_directory(workdir: Path, overwrite: bool) -> None:
         ) from error
 
 
-def _teacher(config: configs.Config, workdir: Path, beats: BeatSet, parts: Split) -> runs.Model:
-    """The student's frozen teacher, trained first where none is named."""
-    named = config.teacher.workdir
-    if named:
-        run = Path(named)
-        if not (run / runs.RESULT).exists():
-            raise InputError(
-                f"teacher.workdir {run}: not a finished run; finish it with train.py, or leave "
-                "teacher.workdir out to have one trained"
-            )
-        if "imported" in runs.read_json(run / runs.CONFIG):
-            raise InputError(
-                f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
-                "may be the student's test beats; train a teacher of this split"
-            )
-    else:
-        run = workdir / "teacher"
-        wanted = configs.teacher_config(config)
-        _check_directory(wanted, run, overwrite=False)
-        print(f"Teacher: {run}", flush=True)
-        _train_network(wanted, run, beats, parts, jax.local_devices(), None)
-        print(f"Student: {workdir}", flush=True)
-    _check_same_split(run, runs.read_json(run / runs.RESULT), beats, parts)
+def _finished(workdir: Path) -> dict[str, Any]:
+    """Prints the results of a finished run, its own teacher's first."""
+    for run in (workdir / "teacher", workdir):
+        if (run / runs.RESULT).exists():
+            result = runs.read_result(run)
+            print(f"{run} is finished; its result:\n{result_block(result)}", flush=True)
+    return runs.read_result(workdir)
+
+
+def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> runs.Model:
+    """A finished run of the same split; InputError for anything else."""
+    if not (run / runs.RESULT).exists():
+        raise InputError(
+            f"teacher.workdir {run}: not a finished run; finish it with train.py, or leave "
+            "teacher.workdir out to have one trained"
+        )
+    if "imported" in runs.read_config(run):
+        raise InputError(
+            f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
+            "may be the student's test beats; train a teacher of this split"
+        )
+    _check_same_split(run, runs.read_result(run), beats, parts)
     return runs.load_model(run)
+
+
+def _own_teacher(
+    config: configs.Config, run: Path, beats: BeatSet, parts: Split, devices: parallel.Devices
+) -> runs.Model:
+    """The teacher that a student's config asks for, trained unless it is there."""
+    wanted = configs.teacher_config(config)
+    _check_directory(wanted, run, overwrite=False)
+    print(f"Teacher: {run}", flush=True)
+    if (run / runs.RESULT).exists():
+        _finished(run)
+    else:
+        _train_network(wanted, run, beats, parts, devices, None)
+    return _named_teacher(run, beats, parts)
 
 
 def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> None:
@@ -237,10 +272,6 @@ def _train_network(
     devices: parallel.Devices,
     teacher: runs.Model | None,
 ) -> dict[str, Any]:
-    if (workdir / runs.RESULT).exists():
-        result = runs.read_json(workdir / runs.RESULT)
-        print(f"{workdir} is finished; its result:\n{result_block(result)}", flush=True)
-        return result
     runs.write_json(workdir / runs.CONFIG, config.to_dict())
     run = Run(
         config,
@@ -287,7 +318,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     train = run.beats.x[run.parts.train]
     state = jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1))))
     fingerprints = {"data": run.beats.fingerprint, "split": run.parts.fingerprint}
-    fresh = Progress(train.shape[2], fingerprints, teacher, device_name())
+    fresh = Progress(train.shape[2], fingerprints, teacher, runs.made_by())
     checkpoint = runs.newest_whole(run.workdir / runs.LAST, lambda line: print(line, flush=True))
     if checkpoint is None:
         return state, fresh
@@ -426,8 +457,8 @@ def _check_finite(run: Run, means: dict[str, float], step: int) -> None:
     for name, value in means.items():
         if not math.isfinite(value):
             raise InputError(
-                f"{run.workdir}: {name} is {value} in the steps up to {step}; the last checkpoint "
-                f"in {runs.LAST} is good. Lower learning_rate or set grad_clip in a new --workdir"
+                f"{run.workdir}: {name} is {value} in the steps up to {step}, nothing of which is "
+                f"saved. Lower learning_rate or set grad_clip in a new --workdir"
             )
 
 

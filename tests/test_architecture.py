@@ -1,0 +1,65 @@
+"""Imports go one way; see docs/architecture.md."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import kdjax
+
+PACKAGE = Path(kdjax.__file__).parent
+
+# Each room with the rooms of the package it may import, from the ground up.
+ALLOWED = {
+    "errors": "",
+    "layers": "",
+    "recordings": "errors",
+    "beats": "errors",
+    "metrics": "",
+    "plots": "metrics",
+    "report": "",
+    "datasets": "errors recordings beats datasets",
+    "models": "layers",
+    "losses": "models",
+    "distillation": "losses models",
+    "train_step": "losses distillation models",
+    "parallel": "errors train_step",
+    "detector": "models",
+    "config": "errors distillation",
+    "runs": "errors config beats models detector",
+    "interop": "errors beats models detector runs",
+    "evaluation": "errors config runs datasets detector models metrics plots report",
+    "training": "errors config runs datasets detector metrics distillation train_step parallel "
+    "evaluation",
+    "cli": "errors datasets runs evaluation interop",
+    "__init__": "detector runs interop",
+}
+
+
+def imported(source: Path) -> set[str]:
+    """The rooms that a file imports, wherever in it."""
+    rooms = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "kdjax":
+            rooms |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kdjax."):
+            rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("kdjax.")}
+    return rooms
+
+
+def room(source: Path) -> str:
+    return source.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("source", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.name))
+def test_a_room_imports_only_what_lies_below_it(source):
+    assert imported(source) <= set(ALLOWED[room(source)].split())
+
+
+def test_the_rooms_in_use_are_the_rooms_described():
+    described = re.findall(r"`(\w+)/?`", (PACKAGE.parent / "docs/architecture.md").read_text())
+    rooms = {room(source) for source in PACKAGE.rglob("*.py")} - {"__init__", "errors"}
+    assert rooms <= set(described)
