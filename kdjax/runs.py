@@ -276,10 +276,13 @@ def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str,
 def read_config(run: Path) -> dict[str, Any]:
     """The config that a run was made with; InputError unless it is one."""
     config = read_json(run / CONFIG)
-    if isinstance(config, dict) and "imported" not in config:
-        configs.check(ConfigDict(config))
-    elif not isinstance(config, dict):
+    if not isinstance(config, dict):
         raise InputError(f"{run / CONFIG}: holds no config; restore it or train anew")
+    if "imported" not in config:
+        try:
+            configs.check(ConfigDict(config))
+        except InputError as error:
+            raise InputError(f"{run / CONFIG}: not what was written ({error})") from error
     return config
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from absl import flags
 
 import train
 from kdjax import cli, datasets, evaluation, interop, runs, training
@@ -111,6 +112,8 @@ class TestTrain:
     def typed(self, monkeypatch, *args):
         argv = ["train.py", f"--config={ROOT / 'configs/student.py'}", *args]
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overrides
+        for name in [name for name in flags.FLAGS if name.startswith("config.")]:
+            delattr(flags.FLAGS, name)  # those of the call before
         return train.main(argv)
 
     def test_a_finished_run_prints_its_results(self, run, monkeypatch, capsys, small_world):

@@ -101,9 +101,7 @@ def test_every_weighted_term_has_a_gradient(state, teacher, x):
     assert all(float(norm) > 1e-6 for norm in norms.values())
 
 
-def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(
-    state, stepped, teacher, x
-):
+def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(state, stepped, teacher, x):
     """As the published code does below 5e-6 of both cross-entropies together."""
     assert float(stepped[1]["D_real"] + stepped[1]["D_fake"]) > 5e-6
     sure = certain_discriminator(state, x)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from configs import student, teacher
-from kdjax import datasets, evaluation, parallel, training
+from kdjax import datasets, evaluation, parallel, runs, training
 from kdjax.beats import scale
 from kdjax.datasets.storage import CLASSES, BeatSet
 
@@ -117,6 +117,8 @@ def _shared_trainer(config: Any, channels: int, teacher: Any = None) -> training
 # Trainers compare by what they hold, and `_trainer` makes equal ones one object.
 _shared_steps = functools.cache(parallel.compile_steps)
 _shared_norms = functools.cache(parallel.compile_gradient_norms)
+# The code may be edited while the tests run.
+_made_by = functools.cache(runs.made_by)
 
 
 @contextlib.contextmanager
@@ -127,6 +129,7 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(jax, "local_devices", lambda: device)
         patch.setattr(datasets, "load", lambda name, data_dir=None: beat_set())
         patch.setattr(evaluation, "draw", lambda *_: {})
+        patch.setattr(runs, "made_by", _made_by)
         patch.setattr(training, "CHUNK", CHUNK)
         patch.setattr(training, "make_trainer", _shared_trainer)
         patch.setattr(parallel, "compile_steps", lambda t, d: _shared_steps(t, tuple(d)))
