@@ -457,8 +457,8 @@ def _check_finite(run: Run, means: dict[str, float], step: int) -> None:
     for name, value in means.items():
         if not math.isfinite(value):
             raise InputError(
-                f"{run.workdir}: {name} is {value} in the steps up to {step}, nothing of which is "
-                f"saved. Lower learning_rate or set grad_clip in a new --workdir"
+                f"{run.workdir}: {name} is {value} in the steps up to {step}; what {runs.LAST} "
+                f"holds is from before. Lower learning_rate or set grad_clip in a new --workdir"
             )
 
 
