@@ -100,8 +100,14 @@ def mitbih() -> Iterable[str]:
             for row in r["label_free"]
         ],
     )
-    lines = (FOLDER / "mitbih-student.metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+    late = {name: [row["val_auc"] for row in epochs(name)[-10:]] for name in results}
+    ranges = ", ".join(f"{name} {min(v):.4f} to {max(v):.4f}" for name, v in late.items())
+    yield (
+        f"From one epoch to the next the scores move: validation AUC (oracle) over the last "
+        f"{len(late['teacher'])} epochs, {ranges}. The network after the last epoch is one draw of "
+        "that."
+    )
+    rows = epochs("student")
     names = [name for name in rows[0] if name.startswith("grad_norm/")]
     yield (
         "Norm of each weighted term's gradient in the student's parameters, after the epoch: the "
@@ -159,6 +165,16 @@ def synthetic() -> Iterable[str]:
             (f"PCA reconstruction, {pca['components']} components", f"{pca['auc']:.4f}", "", ""),
         ],
     )
+    for name in ("teacher", "student"):
+        low, high = found[f"{name}_auc"]["ci95"]
+        if low <= pca["auc"] <= high:
+            yield f"The {name}'s interval holds the PCA's figure: no difference is shown."
+
+
+def epochs(name: str) -> list[dict]:
+    """The lines of a MIT-BIH run's metrics.jsonl."""
+    lines = (FOLDER / f"mitbih-{name}.metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def read(name: str) -> Any:
