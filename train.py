@@ -21,7 +21,9 @@ def main(argv: list[str]) -> int:
     except SystemExit:  # absl has shown its help
         return 0
     except Exception as error:  # a config file is Python and may raise anything
-        what, _, trace = (str(error) or type(error).__name__).partition("Traceback")
+        what, _, trace = (" ".join(map(str, error.args)) or type(error).__name__).partition(
+            "Traceback"
+        )
         return _wrong(what + "".join(trace.splitlines()[-1:]))
     if unknown:
         return _wrong(f"{unknown[0]!r}: not a flag; give --config FILE[:dataset] and --workdir DIR")

@@ -1,7 +1,9 @@
 """train(config, workdir): the loop over epochs and its side effects."""
 
+import fcntl
 import json
 import math
+import os
 import shutil
 import signal
 import sys
@@ -142,10 +144,10 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
                 "name another --workdir"
             )
     _make_directory(workdir, overwrite)
-    with jax.default_matmul_precision(config.precision):
+    with _locked(workdir), jax.default_matmul_precision(config.precision):
         if configs.is_student(config) and teacher is None:
             teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
-            print(f"Student: {workdir}", flush=True)
+            print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
         return _train_network(config, workdir, beats, parts, devices, teacher)
 
 
@@ -202,12 +204,32 @@ def _make_directory(workdir: Path, overwrite: bool) -> None:
     """Only after all checks, so that a typing error costs nobody a run."""
     try:
         if overwrite and workdir.exists():
-            shutil.rmtree(workdir)
+            with _locked(workdir):
+                shutil.rmtree(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"{workdir}: cannot be written ({error.strerror}); name another --workdir"
         ) from error
+
+
+@contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """Keeps other processes out of a run directory; the lock ends with the process at the latest.
+
+    Raises InputError when another process holds it.
+    """
+    descriptor = os.open(run, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{run}: another process is training there; wait for it or name another --workdir"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _finished(workdir: Path) -> dict[str, Any]:
@@ -241,11 +263,13 @@ def _own_teacher(
     """The teacher that a student's config asks for, trained unless it is there."""
     wanted = configs.teacher_config(config)
     _check_directory(wanted, run, overwrite=False)
-    print(f"Teacher: {run}", flush=True)
+    print(f"Teacher: {run}, {wanted.epochs} epochs", flush=True)
     if (run / runs.RESULT).exists():
         _finished(run)
     else:
-        _train_network(wanted, run, beats, parts, devices, None)
+        run.mkdir(exist_ok=True)
+        with _locked(run):
+            _train_network(wanted, run, beats, parts, devices, None)
     return _named_teacher(run, beats, parts)
 
 

@@ -265,6 +265,16 @@ class TestAgain:
             training.train(tiny.config(**changes), run, overwrite=True)
         assert contents(run) == before
 
+    @pytest.mark.parametrize("overwrite", [False, True])
+    def test_a_second_process_is_kept_out(self, workdir, overwrite):
+        before = contents(workdir)
+        with (
+            training._locked(workdir),
+            pytest.raises(InputError, match="another process is training there"),
+        ):
+            training.train(tiny.config(), workdir, overwrite)
+        assert contents(workdir) == before
+
     @pytest.mark.parametrize("teacher", ["none", "student/teacher"])
     def test_overwrite_deletes_nothing_for_a_teacher_that_cannot_be_had(self, tmp_path, teacher):
         run = copy_of_the_run(tmp_path, "student")
