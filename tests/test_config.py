@@ -41,7 +41,7 @@ WRONG = {
     "teacher.model.output_bias": [0, 1, "True", None],
     "kd.response": WEIGHT,
     "kd.response_scores": ["logit", "", None],
-    "kd.temperature": [0.0, -1.0, *NOT_NUMBERS],
+    "kd.temperature": [0.0, -1.0, 0.99, *NOT_NUMBERS],
     "kd.reconstruction": WEIGHT,
     "kd.feature": WEIGHT,
     "kd.select": ["best", "", None],
@@ -62,7 +62,7 @@ EDGES = {
     "eval.fpr_targets": [(0.5,), [0.01, 0.99]],
     "teacher.workdir": [None, "runs/teacher"],
     "kd.response_scores": ["raw", "minmax", "standardised", "log"],
-    "kd.temperature": [1, 0.5],
+    "kd.temperature": [1, 2.5],
     "kd.select": ["all", "teacher_better", "quantile"],
     "kd.select_quantile": [1, 0.01],
 }

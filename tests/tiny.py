@@ -134,11 +134,7 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(training, "make_trainer", _shared_trainer)
         patch.setattr(parallel, "compile_steps", lambda t, d: _shared_steps(t, tuple(d)))
         patch.setattr(parallel, "compile_gradient_norms", lambda t, d: _shared_norms(t, tuple(d)))
-        jax.config.update("jax_disable_most_optimizations", True)  # halves the time to compile
-        try:
-            yield patch
-        finally:
-            jax.config.update("jax_disable_most_optimizations", False)
+        yield patch
 
 
 @dataclasses.dataclass(frozen=True)
