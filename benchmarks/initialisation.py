@@ -8,6 +8,7 @@ validation beats: choosing an initialisation must not look at test beats.
 
 import argparse
 import datetime
+import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def main() -> None:
 
 def short_run(run: training.Run, compiled: Any, steps: int) -> dict[str, Any]:
     """Mean losses between the marks and the validation AUC after `steps` updates."""
-    put = lambda tree: parallel.replicate(tree, run.devices)  # noqa: E731
+    put = functools.partial(parallel.replicate, devices=run.devices)
     train = run.beats.x[run.parts.train]
     state = put(jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1)))))
     train, key = put(train), put(jax.random.key_data(run.key))

@@ -131,7 +131,10 @@ def test_selections_are_their_definitions(student, teacher, quantile):
 @pytest.mark.parametrize("kind", SELECTIONS)
 def test_no_gradient_flows_through_a_selection(kind):
     student, teacher = jnp.asarray([0.1, 0.4, 0.3]), jnp.asarray([0.2, 0.3, 0.4])
-    chosen = lambda s, t: selection(s, t, kind, 0.5) @ jnp.asarray([1.0, 2.0, 3.0])  # noqa: E731
+
+    def chosen(s, t):
+        return selection(s, t, kind, 0.5) @ jnp.asarray([1.0, 2.0, 3.0])
+
     for gradient in jax.grad(chosen, argnums=(0, 1))(student, teacher):
         np.testing.assert_array_equal(gradient, 0)
     _, tangent = jax.jvp(chosen, (student, teacher), (jnp.ones(3), jnp.ones(3)))
@@ -144,7 +147,10 @@ def test_no_gradient_flows_through_a_selection(kind):
 def network_output(seed, width=4, beats=BEATS):
     """A GeneratorOutput of random numbers: terms need no network."""
     rng = np.random.default_rng(seed)
-    draw = lambda *shape: jnp.asarray(rng.standard_normal((beats, *shape)) / 4)  # noqa: E731
+
+    def draw(*shape):
+        return jnp.asarray(rng.standard_normal((beats, *shape)) / 4)
+
     stages = [(32 // 2 ** (s + 1), width * 2**s) for s in range(5)]
     return GeneratorOutput(
         draw(32, 2),
@@ -314,7 +320,10 @@ def test_gradient_of_every_term_is_not_zero_and_is_that_of_finite_differences(ne
 
 def test_the_teacher_gets_no_gradient(networks):
     _, teacher, x = networks
-    total = lambda v: sum(leaf.sum() for leaf in jax.tree.leaves(targets_from(v, x)))  # noqa: E731
+
+    def total(v):
+        return sum(leaf.sum() for leaf in jax.tree.leaves(targets_from(v, x)))
+
     for gradient in jax.tree.leaves(jax.grad(total)(teacher)):
         np.testing.assert_array_equal(gradient, 0)
 

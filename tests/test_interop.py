@@ -30,7 +30,10 @@ def weights():
 def invented(width, latent, steps, leads):
     """State_dicts of another size, each number with its own value; PyTorch's layouts."""
     rng = np.random.default_rng(0)
-    draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
     widths = [width * 2**stage for stage in range(5)]
 
     def norm(name, size):

@@ -118,7 +118,10 @@ def test_squared_differences_by_hand():
 
 def test_cross_entropies_are_logarithms_of_probabilities():
     real, fake = np.array([2.0, -1.0, 0.0]), np.array([-3.0, 0.5, 1.0])
-    sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+
+    def sigmoid(a):
+        return 1 / (1 + np.exp(-a))
+
     of_real, of_fake = losses.discriminator_bce(jnp.asarray(real), jnp.asarray(fake))
     assert float(of_real) == pytest.approx(-np.log(sigmoid(real)).mean(), rel=1e-14)
     assert float(of_fake) == pytest.approx(-np.log(1 - sigmoid(fake)).mean(), rel=1e-14)
@@ -255,7 +258,10 @@ def test_distilled_reconstruction_weighs_beats():
     student = jnp.asarray([[[1.0], [1.0]], [[2.0], [4.0]]])
     teacher = jnp.zeros((2, 2, 1))
     assert losses.distilled_reconstruction(student, teacher) == (1 + 10) / 2
-    only = lambda *w: losses.distilled_reconstruction(student, teacher, jnp.asarray(w))  # noqa: E731
+
+    def only(*w):
+        return losses.distilled_reconstruction(student, teacher, jnp.asarray(w))
+
     assert only(1.0, 0.0) == 1 / 2
     assert only(0.0, 1.0) == 10 / 2
     assert only(0.0, 0.0) == 0

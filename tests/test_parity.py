@@ -34,7 +34,10 @@ def part(golden, prefix):
 
 def networks(golden, step, dtype):
     found = convert_beatgan(part(golden, f"G{step}/"), part(golden, f"D{step}/"))
-    cast = lambda tree: jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)  # noqa: E731
+
+    def cast(tree):
+        return jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
+
     return (
         found.generator.clone(param_dtype=dtype),
         cast(found.generator_variables),
@@ -178,9 +181,12 @@ def test_distillation_of_scores_and_its_gradient(golden):
 @pytest.mark.usefixtures("x64")
 def test_attention_transfer(golden):
     layers = range(sum(name.startswith("kd/student_features_") for name in golden))
-    features = lambda who: [  # noqa: E731
-        jnp.asarray(golden[f"kd/{who}_features_{i}"].transpose(0, 2, 1), jnp.float64)
-        for i in layers
-    ]
+
+    def features(who):
+        return [
+            jnp.asarray(golden[f"kd/{who}_features_{i}"].transpose(0, 2, 1), jnp.float64)
+            for i in layers
+        ]
+
     value = losses.attention_transfer(features("student"), features("teacher"))
     assert_close(value, golden["kd/attention_transfer"], FLOAT64)
