@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict
 
-from kdjax.distillation import SCORE_TRANSFORMS, SELECTIONS
+from kdjax.distillation import SCORE_TRANSFORMS, SELECTIONS, TRANSFERS, Distillation
 from kdjax.errors import InputError
 
 Config: TypeAlias = Any  # a ConfigDict, whose fields have no static types
 
+SCORERS = ("network", "nearest_neighbour")
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 
@@ -74,12 +75,34 @@ _STUDENT_FIELDS: dict[str, Any] = {
         "response": _WEIGHT,
         "response_scores": _choice(*SCORE_TRANSFORMS),
         "temperature": _TEMPERATURE,
+        "log_ratio": _WEIGHT,
         "reconstruction": _WEIGHT,
         "feature": _WEIGHT,
+        "latent": _WEIGHT,
+        "relation": _WEIGHT,
+        "discriminator_features": _WEIGHT,
         "select": _choice(*SELECTIONS),
         "select_quantile": _SHARE,
+        "transfer": _choice(*TRANSFERS),
     },
-    "teacher": {"workdir": _PATH, "epochs": _integer(1), "model": _MODEL},
+    "teacher": {
+        "scorer": _choice(*SCORERS),
+        "workdir": _PATH,
+        "epochs": _integer(1),
+        "model": _MODEL,
+    },
+}
+
+# Fields that runs made before there were such fields do not name, and what they had instead.
+_ADDED_LATER = {
+    "kd": {
+        "log_ratio": 0.0,
+        "latent": 0.0,
+        "relation": 0.0,
+        "discriminator_features": 0.0,
+        "transfer": "none",
+    },
+    "teacher": {"scorer": "network"},
 }
 
 
@@ -88,17 +111,40 @@ def is_student(config: Mapping) -> bool:
     return "kd" in config
 
 
+def distils(config: Mapping) -> bool:
+    """Whether any distillation term is on: a student without one is trained alone."""
+    return is_student(config) and bool(Distillation(**config["kd"]).weights())
+
+
+def complete(config: Mapping) -> dict[str, Any]:
+    """The config as plain data, with the fields that came after it was written."""
+    plain = json.loads(json.dumps(_plain(config)))
+    for block, fields in _ADDED_LATER.items():
+        if isinstance(plain.get(block), dict):
+            plain[block] = fields | plain[block]
+    return plain
+
+
 def check(config: Config) -> None:
     """Raises InputError that names the first field that is missing, unknown or out of range."""
     fields = _FIELDS | (_STUDENT_FIELDS if "kd" in config or "teacher" in config else {})
     _check_fields(config.to_dict(), fields, "config.")
     if not any(config.loss[name] for name in config.loss):
         raise InputError("config.loss: every term is 0; give at least one of them a weight")
+    if not is_student(config):
+        return
+    kd = Distillation(**config.kd)
+    if config.teacher.scorer != "network" and not kd.needs_only_scores():
+        asks = ", ".join(f"kd.{name.removeprefix('kd_')}" for name in kd.weights())
+        raise InputError(
+            f"config.teacher.scorer: {config.teacher.scorer} has only scores to teach, the terms "
+            f"that are on are {asks}; keep kd.response and kd.log_ratio"
+        )
 
 
 def identity(config: Mapping) -> dict[str, Any]:
     """The config as plain data without `data.dir`, which says where the beats are, not what."""
-    plain = json.loads(json.dumps(_plain(config)))
+    plain = complete(config)
     plain["data"].pop("dir", None)
     return plain
 

@@ -1,19 +1,25 @@
 """What a student learns from its frozen teacher: targets, transformed scores, selected beats."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from kdjax import losses
-from kdjax.models import Generator, GeneratorOutput, anomaly_score
+from kdjax.augmentation import perturb
+from kdjax.models import Discriminator, Generator, GeneratorOutput, anomaly_score
 
 SCORE_TRANSFORMS = ("raw", "minmax", "standardised", "log")
 # Scores that differ by less are one score; gradients stay finite.
 _SMALLEST_SPREAD = 1e-12
 
 SELECTIONS = ("all", "teacher_better", "quantile")
+TRANSFERS = ("none", "perturbed")
+_TRANSFER_SEED = 0
+_TARGETS_AT_ONCE = 512  # beats
 
 
 @dataclass(frozen=True)
@@ -21,40 +27,127 @@ class Distillation:
     """Weights of the distillation terms (0 is off) and how scores and beats are treated.
 
     response: KL between softmaxes over the batch's scores, after `response_scores`, at
-    `temperature`. reconstruction: distance to the teacher's reconstruction. feature: attention
-    transfer over the encoder's and the decoder's stages. select: which beats the terms see.
+    `temperature`. log_ratio: squared log-ratio of the scores. reconstruction: distance to the
+    teacher's reconstruction. feature: attention transfer over the encoder's and the decoder's
+    stages. latent: distance to the teacher's latent. relation: distances and angles between
+    latents. discriminator_features: what the teacher's discriminator makes of both
+    reconstructions. select: which beats the terms see. transfer: whether they also see perturbed
+    beats (`augmentation.perturb`), which train nothing else.
     """
 
     response: float = 0.0
     response_scores: str = "standardised"
     temperature: float = 4.0
+    log_ratio: float = 0.0
     reconstruction: float = 0.0
     feature: float = 0.0
+    latent: float = 0.0
+    relation: float = 0.0
+    discriminator_features: float = 0.0
     select: str = "all"
     select_quantile: float = 0.5
+    transfer: str = "none"
 
     def weights(self) -> dict[str, float]:
         """The terms that are on, by the name they are logged under."""
         every = {
             "kd_response": self.response,
+            "kd_log_ratio": self.log_ratio,
             "kd_reconstruction": self.reconstruction,
             "kd_feature": self.feature,
+            "kd_latent": self.latent,
+            "kd_relation": self.relation,
+            "kd_discriminator_features": self.discriminator_features,
         }
         return {name: weight for name, weight in every.items() if weight}
 
+    def needs_only_scores(self) -> bool:
+        """Whether any frozen scorer of beats can be the teacher."""
+        return self.weights().keys() <= {"kd_response", "kd_log_ratio"}
 
-class TeacherTargets(NamedTuple):
-    """The teacher on one batch: score [B] and the generator's output, without gradient."""
+
+@dataclass(frozen=True)
+class Teacher:
+    """The frozen teacher's networks; its variables are an argument wherever they are used."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+    def features(self, variables: Any, x: jax.Array) -> jax.Array:
+        """Its discriminator's features of [B, T, C]; a gradient flows to x alone."""
+        frozen = jax.lax.stop_gradient(variables["discriminator"])
+        return self.discriminator.apply(frozen, x, train=False).features  # type: ignore[union-attr]
+
+
+class Targets(NamedTuple):
+    """What a teacher says of beats, without gradient; None where no term asks.
+
+    score: [B]; x_hat: [B, T, C]; attention: maps [B, T_l] of the encoder's and the decoder's
+    stages; z: [B, L]; features: its discriminator's, of x_hat.
+    """
 
     score: jax.Array
-    output: GeneratorOutput
+    x_hat: jax.Array | None = None
+    attention: tuple[jax.Array, ...] | None = None
+    z: jax.Array | None = None
+    features: jax.Array | None = None
 
 
-def teacher_targets(teacher: Generator, variables: Any, x: jax.Array) -> TeacherTargets:
-    """Runs the frozen teacher in inference mode on the very beats [B, T, C] of this batch."""
-    output = teacher.apply(jax.lax.stop_gradient(variables), x, train=False)
+class Lesson(NamedTuple):
+    """Everything that the distillation terms take from the teacher's side.
+
+    targets: of the training beats; transfer, transfer_targets: perturbed beats [B, T, C] and what
+    the teacher says of them. `lesson.at(index)` picks beats out of a whole data set's.
+    """
+
+    targets: Targets
+    transfer: jax.Array | None = None
+    transfer_targets: Targets | None = None
+
+    def at(self, index: jax.Array) -> "Lesson":
+        """The part of the beats numbered [B]."""
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+
+def teacher_targets(teacher: Teacher, variables: Any, x: jax.Array, kd: Distillation) -> Targets:
+    """Runs the frozen teacher in inference mode on beats [B, T, C], for the terms that are on.
+
+    Each beat's targets are its own: computed beforehand for a whole data set they are the same.
+    """
+    output = teacher.generator.apply(jax.lax.stop_gradient(variables["generator"]), x, train=False)
     assert isinstance(output, GeneratorOutput)
-    return TeacherTargets(anomaly_score(output.x_hat, x), output)
+    on = kd.weights()
+    return Targets(
+        score=anomaly_score(output.x_hat, x),
+        x_hat=output.x_hat if "kd_reconstruction" in on else None,
+        attention=attention_maps(output) if "kd_feature" in on else None,
+        z=output.z if on.keys() & {"kd_latent", "kd_relation"} else None,
+        features=(
+            teacher.features(variables, output.x_hat) if "kd_discriminator_features" in on else None
+        ),
+    )
+
+
+def attention_maps(output: GeneratorOutput) -> tuple[jax.Array, ...]:
+    """Where each stage of the encoder and the decoder is active: [B, T_l] each."""
+    return tuple(losses.attention(f) for f in output.encoder + output.decoder)
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def all_targets(teacher: Teacher, variables: Any, x: jax.Array, kd: Distillation) -> Targets:
+    """`teacher_targets` of a whole data set [N, T, C], a part at a time."""
+    return jax.lax.map(
+        lambda beat: jax.tree.map(
+            lambda leaf: leaf[0], teacher_targets(teacher, variables, beat[None], kd)
+        ),
+        x,
+        batch_size=_TARGETS_AT_ONCE,
+    )
+
+
+def transfer_beats(x: jax.Array) -> jax.Array:
+    """The transfer set: a perturbed copy of each training beat, the same for every seed."""
+    return perturb(jax.random.key(_TRANSFER_SEED), x)
 
 
 def transform_scores(score: jax.Array, kind: str) -> jax.Array:
@@ -102,14 +195,18 @@ def selection(
 def distillation_terms(
     student: GeneratorOutput,
     x: jax.Array,
-    targets: TeacherTargets,
+    targets: Targets,
     kd: Distillation,
     axis_name: str | None = None,
+    projection: jax.Array | None = None,
+    features: Callable[[jax.Array], jax.Array] | None = None,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     """The terms of `kd` that are on, unweighted, and the share of beats selected.
 
-    Batches are this device's [B / n, T, C]; with `axis_name` the scores of all devices are gathered
-    before any statistic is taken. Means over beats are this device's, to be averaged by the caller.
+    Batches are this device's [B / n, T, C]; with `axis_name` whatever a statistic is taken of is
+    gathered from all devices first. Means over beats are this device's, to be averaged by the
+    caller. `projection` [L_s, L_t] brings the student's latent to the teacher's size. `features`
+    are those of the teacher's discriminator.
     """
     score = anomaly_score(student.x_hat, x)
     all_student, all_teacher = gather(score, axis_name), gather(targets.score, axis_name)
@@ -124,17 +221,37 @@ def distillation_terms(
             kd.temperature,
             chosen,
         )
+    if "kd_log_ratio" in on:
+        terms["kd_log_ratio"] = losses.log_ratio(score, targets.score, local)
     if "kd_reconstruction" in on:
         terms["kd_reconstruction"] = losses.distilled_reconstruction(
-            student.x_hat, targets.output.x_hat, local
+            student.x_hat, _asked(targets.x_hat), local
         )
     if "kd_feature" in on:
         terms["kd_feature"] = losses.attention_transfer(
-            student.encoder + student.decoder,
-            targets.output.encoder + targets.output.decoder,
-            local,
+            attention_maps(student), _asked(targets.attention), local
+        )
+    if "kd_latent" in on:
+        z = student.z if projection is None else student.z @ projection
+        terms["kd_latent"] = losses.latent(z, _asked(targets.z), local)
+    if "kd_relation" in on:
+        terms["kd_relation"] = losses.relation(
+            gather(student.z, axis_name), gather(_asked(targets.z), axis_name), chosen
+        )
+    if "kd_discriminator_features" in on:
+        of_student = _asked(features)(student.x_hat)
+        of_teacher = _asked(targets.features)
+        terms["kd_discriminator_features"] = losses.distilled_reconstruction(
+            of_student, of_teacher, local
         )
     return terms, jnp.mean(chosen)
+
+
+def _asked(target: Any) -> Any:
+    """A target that a term needs; only a network has more to say of a beat than a score."""
+    if target is None:
+        raise ValueError("a distillation term needs what this teacher, or its targets, do not give")
+    return target
 
 
 def gather(per_beat: jax.Array, axis_name: str | None) -> jax.Array:

@@ -3,22 +3,32 @@
 import datetime
 import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from kdjax import config as configs
-from kdjax import datasets, metrics, plots, report, runs
+from kdjax import datasets, metrics, plots, report, runs, scoring
 from kdjax.datasets.protocols import Split, split
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.detector import Detector
 from kdjax.errors import InputError
-from kdjax.models import count_parameters, multiply_accumulates
+from kdjax.models import (
+    Discriminator,
+    Generator,
+    GeneratorOutput,
+    count_parameters,
+    multiply_accumulates,
+)
 
 Say = Callable[[str], None]
 
 _SHOWN_BEATS = 4
+_BATCH = 1024
 
 
 def load_data(config: Mapping) -> tuple[BeatSet, Split]:
@@ -102,6 +112,54 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     report.write_report(run / "report.html", result, config, figures)
     runs.write_json(run / runs.RESULT, result)  # last: a run with a result is finished
     return result
+
+
+def evidence(
+    model: runs.Model,
+    beats: BeatSet,
+    rhythm: np.ndarray,
+    index: np.ndarray,
+    features: bool = True,
+) -> scoring.Evidence:
+    """What a run's networks make of the beats numbered [B]; `rhythm` is that of all beats.
+
+    Without `features` the discriminator, half of the work, is not asked: its error is NaN.
+    """
+    discriminator = model.discriminator if features else None
+    found: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(index), _BATCH):
+        x = beats.x[index[start : start + _BATCH]]
+        seen = np.zeros((_BATCH, *x.shape[1:]), x.dtype)
+        seen[: len(x)] = x
+        outputs = _outputs(model.generator, discriminator, model.variables, seen)
+        found.append(tuple(np.asarray(values)[: len(x)] for values in outputs))
+    residual, z, feature_error = (np.concatenate(values) for values in zip(*found, strict=True))
+    return scoring.Evidence(
+        residual,
+        z,
+        feature_error,
+        rhythm[index],
+        beats.record[index],
+        beats.sample[index],
+        beats.fs,
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _outputs(
+    generator: Generator, discriminator: Discriminator | None, variables: Any, x: jax.Array
+) -> tuple[jax.Array, ...]:
+    """Residual, latent and discriminator-feature error of beats [B, T, C], in inference mode."""
+    output = generator.apply(variables["generator"], x, train=False)
+    assert isinstance(output, GeneratorOutput)
+    error = jnp.full(len(x), jnp.nan, x.dtype)
+    if discriminator is not None:
+        real, fake = (
+            discriminator.apply(variables["discriminator"], beats, train=False).features  # type: ignore[union-attr]
+            for beats in (x, output.x_hat)
+        )
+        error = jnp.mean(jnp.square(fake - real), axis=(1, 2))
+    return output.x_hat - x, output.z, error
 
 
 def quality(

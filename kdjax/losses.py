@@ -17,6 +17,8 @@ _SERIES_TERMS = 14
 
 # The smallest squared norm that is divided by; its power -3/2 is still a float32.
 _SMALLEST_SQUARE = 1e-24
+# A score below this, a beat reconstructed to about six digits, has the logarithm of this.
+_SMALLEST_SCORE = 1e-12
 
 
 def reconstruction(x_hat: jax.Array, x: jax.Array) -> jax.Array:
@@ -56,9 +58,7 @@ def response_kl(
     textbook form subtracts two nearly equal logarithms and loses every digit on flat scores.
     Raises ValueError when shapes differ or the temperature is not positive.
     """
-    _same_shape(score_student, score_teacher)
-    if score_student.ndim != 1:
-        raise ValueError(f"scores of shape {score_student.shape}: one number a beat is needed")
+    _check_scores(score_student, score_teacher)
     if temperature <= 0:
         raise ValueError(f"temperature {temperature}: it must be above 0")
     weight = jnp.ones_like(score_teacher) if weight is None else weight
@@ -79,20 +79,32 @@ def distilled_reconstruction(
     return _weighted_mean(anomaly_score(x_hat_student, x_hat_teacher), weight)
 
 
+def log_ratio(
+    score_student: jax.Array, score_teacher: jax.Array, weight: jax.Array | None = None
+) -> jax.Array:
+    """Mean (log a_s - log a_t)^2 over scores [B]: the same relative error on every beat.
+
+    The regression of a teacher's logits by squared error (Ba & Caruana 2014, eq. 1), on the
+    logarithm, since scores span decades. `weight` [B] weighs beats. Raises ValueError when shapes
+    differ or are not [B].
+    """
+    _check_scores(score_student, score_teacher)
+    logs = (jnp.log(jnp.maximum(a, _SMALLEST_SCORE)) for a in (score_student, score_teacher))
+    return _weighted_mean(jnp.square(next(logs) - next(logs)), weight)
+
+
 def attention_transfer(
     student: Sequence[jax.Array], teacher: Sequence[jax.Array], weight: jax.Array | None = None
 ) -> jax.Array:
-    """Sum over layers of mean (A(F_s) - A(F_t))^2 (Zagoruyko & Komodakis 2017, section 3.1).
+    """Sum over layers of mean (A_s - A_t)^2 of `attention` maps [B, T] (Zagoruyko & Komodakis 2017,
+    section 3.1).
 
-    Features are [B, T, C]; A is the channel mean of F^2, l2-normalised over time for each beat, so
-    channel counts may differ and lengths may not. `weight` [B] weighs beats. Raises ValueError when
-    the numbers of layers, the batches or the lengths differ.
+    `weight` [B] weighs beats. Raises ValueError when the numbers of layers or the shapes differ.
     """
     if len(student) != len(teacher):
         raise ValueError(f"{len(student)} student layers against {len(teacher)} of the teacher")
     total = jnp.zeros((), student[0].dtype)
-    for features_s, features_t in zip(student, teacher, strict=True):
-        a_s, a_t = attention(features_s), attention(features_t)
+    for a_s, a_t in zip(student, teacher, strict=True):
         _same_shape(a_s, a_t)
         total += _weighted_mean(jnp.mean(jnp.square(a_s - a_t), axis=1), weight)
     return total
@@ -103,6 +115,72 @@ def attention(features: jax.Array) -> jax.Array:
     energy = jnp.mean(jnp.square(features), axis=2)
     square = jnp.sum(jnp.square(energy), axis=1, keepdims=True)
     return energy * jax.lax.rsqrt(jnp.maximum(square, _SMALLEST_SQUARE))
+
+
+def latent(
+    z_student: jax.Array, z_teacher: jax.Array, weight: jax.Array | None = None
+) -> jax.Array:
+    """Mean (z_s - z_t)^2 of latents [B, L]: a hint (Romero et al. 2015, FitNets, eq. 3).
+
+    A student's latent of another size is projected to the teacher's first. `weight` [B] weighs
+    beats. Raises ValueError when shapes differ.
+    """
+    _same_shape(z_student, z_teacher)
+    return _weighted_mean(jnp.mean(jnp.square(z_student - z_teacher), axis=1), weight)
+
+
+def relation(
+    z_student: jax.Array, z_teacher: jax.Array, weight: jax.Array | None = None
+) -> jax.Array:
+    """How beats lie to each other: distances and twice the angles (Park et al. 2019, RKD-DA).
+
+    Latents are [B, L_s] and [B, L_t]. Distances between two beats are divided by their mean over
+    the batch (eq. 6), angles are cosines at the middle one of three (eq. 8); the Huber loss (eq. 5)
+    of both is averaged over all pairs and triples. `weight` [B] weighs beats: a pair or triple by
+    the product. Raises ValueError when the batches differ.
+    """
+    if z_student.ndim != 2 or z_teacher.ndim != 2 or len(z_student) != len(z_teacher):
+        raise ValueError(f"latents {z_student.shape} and {z_teacher.shape}: two [B, L] needed")
+    b = len(z_student)
+    weight = jnp.ones((b,), z_student.dtype) if weight is None else weight
+    _same_shape(weight, z_student[:, 0])
+    other = 1 - jnp.eye(b, dtype=weight.dtype)
+    pair = weight[:, None] * weight[None, :] * other
+    triple = pair[:, :, None] * weight[None, None, :] * other[None, :, :] * other[:, None, :]
+    distance_s, direction_s = _relations(z_student, pair)
+    distance_t, direction_t = _relations(z_teacher, pair)
+    by_distance = _huber(distance_s - distance_t)
+    by_angle = _huber(_angles(direction_s) - _angles(direction_t))
+    return _share(by_distance, pair) + 2 * _share(by_angle, triple)
+
+
+def _relations(z: jax.Array, pair: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Distances [B, B] over their mean, and unit vectors [B, B, L] from one beat to another.
+
+    Beats in one place have no direction to each other: 0, without gradient.
+    """
+    difference = z[None, :, :] - z[:, None, :]
+    square = jnp.sum(jnp.square(difference), axis=2)
+    apart = square > _SMALLEST_SQUARE
+    length = jnp.sqrt(jnp.where(apart, square, 1))
+    distance = jnp.where(apart, length, 0)
+    direction = jnp.where(apart[:, :, None], difference / length[:, :, None], 0)
+    mean = _share(distance, pair)
+    return distance / jnp.maximum(mean, jnp.sqrt(jnp.asarray(_SMALLEST_SQUARE, z.dtype))), direction
+
+
+def _angles(direction: jax.Array) -> jax.Array:
+    """Cosine [i, j, k] of the angle at j between beats i and k."""
+    return jnp.einsum("jil,jkl->ijk", direction, direction)
+
+
+def _huber(d: jax.Array) -> jax.Array:
+    return jnp.where(jnp.abs(d) <= 1, jnp.square(d) / 2, jnp.abs(d) - 0.5)
+
+
+def _share(values: jax.Array, weight: jax.Array) -> jax.Array:
+    """The weighted mean; 0 where nothing has a weight."""
+    return jnp.sum(weight * values) / jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
 
 
 def _exp_remainder(d: jax.Array) -> jax.Array:
@@ -126,6 +204,12 @@ def _weighted_mean(per_beat: jax.Array, weight: jax.Array | None) -> jax.Array:
         return jnp.mean(per_beat)
     _same_shape(per_beat, weight)
     return jnp.mean(weight * per_beat)
+
+
+def _check_scores(score_student: jax.Array, score_teacher: jax.Array) -> None:
+    _same_shape(score_student, score_teacher)
+    if score_student.ndim != 1:
+        raise ValueError(f"scores of shape {score_student.shape}: one number a beat is needed")
 
 
 def _same_shape(a: jax.Array, b: jax.Array) -> None:

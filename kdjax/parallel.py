@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from kdjax.distillation import Lesson
 from kdjax.errors import InputError
 from kdjax.train_step import Trainer, gradient_norms, run_steps
 
@@ -63,10 +64,23 @@ def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
 def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
     """`gradient_norms` on all devices of the beats numbered [n, B / n]."""
 
-    def norms(state, teacher, beats, index):
-        return gradient_norms(trainer, state, teacher, beats[index])
+    def norms(state, teacher, beats, index, lesson):
+        part = None if lesson is None else lesson.at(index)
+        return gradient_norms(trainer, state, teacher, beats[index], part)
 
     return jax.pmap(norms, axis_name=AXIS, devices=devices)
+
+
+def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:
+    """`run_steps` for many seeds together on one device: vmap over a first axis of seeds.
+
+    state, teacher, order and key have that axis; beats and bounds are shared. So is a lesson's
+    part that no seed changes: its transfer beats, and a scorer's answers. The state is donated.
+    """
+    own = 0 if trainer.teacher else None
+    lesson_axes = None if lesson is None else Lesson(own, None, own)  # type: ignore[arg-type]
+    axes = (0, own, None, 0, None, 0, lesson_axes)
+    return jax.jit(jax.vmap(partial(run_steps, trainer), in_axes=axes), donate_argnums=(0,))
 
 
 def _sharding(devices: Devices) -> NamedSharding:

@@ -279,6 +279,7 @@ def read_config(run: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{run / CONFIG}: holds no config; restore it or train anew")
     if "imported" not in config:
+        config = configs.complete(config)
         try:
             configs.check(ConfigDict(config))
         except InputError as error:

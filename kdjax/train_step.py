@@ -18,7 +18,8 @@ import optax
 from kdjax import losses
 from kdjax.distillation import (
     Distillation,
-    TeacherTargets,
+    Lesson,
+    Teacher,
     distillation_terms,
     teacher_targets,
 )
@@ -29,19 +30,24 @@ COLLAPSED_DISCRIMINATOR = 5e-6
 
 Variables = dict[str, Any]
 Metrics = dict[str, jax.Array]
+Outputs = tuple[GeneratorOutput, GeneratorOutput | None]  # of the batch and of the transfer beats
 
 
 class TrainState(flax.struct.PyTreeNode):
     """Everything that training changes.
 
-    step: int32 count of updates. generator, discriminator: {'params', 'batch_stats'}. *_opt: Optax.
+    step: int32 count of updates. generator, discriminator: {'params', 'batch_stats'}.
+    projection: {} or {'kernel': [L_s, L_t]}, from the student's latent to the teacher's.
+    *_opt: Optax.
     """
 
     step: jax.Array
     generator: Variables
     discriminator: Variables
+    projection: Variables
     generator_opt: optax.OptState
     discriminator_opt: optax.OptState
+    projection_opt: optax.OptState
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,15 @@ class Trainer:
     """The parts of a training step that never change: networks, weights of the terms, optimiser.
 
     `weights` holds the generator's own terms ('reconstruction', 'feature_matching', 'adversarial'),
-    0 is off. A `teacher` comes with its `kd`; its variables are an argument of the step.
+    0 is off. A student has `kd`; its `teacher`'s variables are an argument of the step. Without a
+    `teacher` all that is known of it is the lesson, another argument.
     """
 
     generator: Generator
     discriminator: Discriminator
     optimizer: optax.GradientTransformation
     weights: tuple[tuple[str, float], ...]
-    teacher: Generator | None = None
+    teacher: Teacher | None = None
     kd: Distillation | None = None
 
     @property
@@ -67,6 +74,15 @@ class Trainer:
         """Every term of the generator's objective that is on."""
         own = {name: weight for name, weight in self.weights if weight}
         return own | (self.kd.weights() if self.kd else {})
+
+    @property
+    def projects(self) -> bool:
+        """Whether the student's latent is brought to the size of the teacher's."""
+        return (
+            "kd_latent" in self.term_weights()
+            and self.teacher is not None
+            and self.teacher.generator.latent_dim != self.generator.latent_dim
+        )
 
 
 def adam(learning_rate: float, grad_clip: float | None = None) -> optax.GradientTransformation:
@@ -92,27 +108,43 @@ def init_state(trainer: Trainer, key: jax.Array, mean: jax.Array | None = None) 
         if mean is None:
             raise ValueError("a generator with an output bias is started at the mean beat: give it")
         generator["params"]["decoder"]["bias"] = jnp.arctanh(mean.astype(g.param_dtype))
+    projection = {}
+    if trainer.projects:
+        assert trainer.teacher is not None
+        shape = (g.latent_dim, trainer.teacher.generator.latent_dim)
+        draw = jax.nn.initializers.lecun_normal()
+        projection["kernel"] = draw(jax.random.fold_in(key, 2), shape, g.param_dtype)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
         discriminator=discriminator,
+        projection=projection,
         generator_opt=trainer.optimizer.init(generator["params"]),
         discriminator_opt=trainer.optimizer.init(discriminator["params"]),
+        projection_opt=trainer.optimizer.init(projection),
     )
 
 
 def train_step(
-    trainer: Trainer, state: TrainState, teacher: Variables | None, x: jax.Array, key: jax.Array
+    trainer: Trainer,
+    state: TrainState,
+    teacher: Variables | None,
+    x: jax.Array,
+    key: jax.Array,
+    lesson: Lesson | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update of both networks on this device's beats x [B / n, T, C].
 
-    `teacher`: the frozen teacher's variables, or None. `key`: the run's key, the same for all steps
-    and devices. Returns the new state and scalar metrics over the global batch. Pure.
+    `teacher`: the frozen teacher's variables, {'generator', 'discriminator'}, or None. `key`: the
+    run's key, the same for all steps and devices. `lesson`: what the teacher says of these beats
+    where that is known already; without it the teacher is run here. Returns the new state and
+    scalar metrics over the global batch. Pure.
     """
-    output, pull_back, generator_stats = _generate(trainer, state.generator, x)
+    lesson = _lesson(trainer, teacher, x, lesson)
+    outputs, pull_back, generator_stats = _generate(trainer, state.generator, x, lesson)
 
     def discriminator_loss(params):
-        fake_input = jax.lax.stop_gradient(output.x_hat)
+        fake_input = jax.lax.stop_gradient(outputs[0].x_hat)
         variables = {**state.discriminator, "params": params}
         real, stats = _apply(trainer.discriminator, variables, x)
         fake, stats = _apply(trainer.discriminator, variables | stats, fake_input)
@@ -122,24 +154,29 @@ def train_step(
     (_, (d_real, d_fake, discriminator_stats)), grads = jax.value_and_grad(
         discriminator_loss, has_aux=True
     )(state.discriminator["params"])
-    discriminator, discriminator_opt = _update(
+    discriminator, discriminator_opt = _updated(
         trainer, grads, state.discriminator, state.discriminator_opt
     )
     discriminator |= discriminator_stats
 
-    targets = _targets(trainer, teacher, x)
-
-    def generator_loss(output: GeneratorOutput):
-        terms, share = generator_terms(trainer, output, x, discriminator, targets)
+    def generator_loss(outputs: Outputs, projection: Variables):
+        terms, share = generator_terms(
+            trainer, outputs, projection, x, discriminator, teacher, lesson
+        )
         weights = trainer.term_weights()
         total = sum(weights[name] * terms[name] for name in terms)
         return total, terms | {"G_loss": total} | share
 
-    cotangent, terms = jax.grad(generator_loss, has_aux=True)(output)
-    generator, generator_opt = _update(
+    (cotangent, projection_grads), terms = jax.grad(generator_loss, (0, 1), has_aux=True)(
+        outputs, state.projection
+    )
+    generator, generator_opt = _updated(
         trainer, pull_back(cotangent)[0], state.generator, state.generator_opt
     )
     generator |= generator_stats
+    projection, projection_opt = _update(
+        trainer, projection_grads, state.projection, state.projection_opt
+    )
 
     metrics = _average(trainer, {"D_real": d_real, "D_fake": d_fake} | terms)
     discriminator = _revive(trainer, discriminator, metrics, jax.random.fold_in(key, state.step))
@@ -147,20 +184,25 @@ def train_step(
         step=state.step + 1,
         generator=generator,
         discriminator=discriminator,
+        projection=projection,
         generator_opt=generator_opt,
         discriminator_opt=discriminator_opt,
+        projection_opt=projection_opt,
     )
     return new, metrics
 
 
 def generator_terms(
     trainer: Trainer,
-    output: GeneratorOutput,
+    outputs: Outputs,
+    projection: Variables,
     x: jax.Array,
     discriminator: Variables,
-    targets: TeacherTargets | None,
+    teacher: Variables | None,
+    lesson: Lesson | None,
 ) -> tuple[Metrics, Metrics]:
     """The unweighted terms of the generator's objective that are on, and the share selected."""
+    output, on_transfer = outputs
     on = trainer.term_weights()
     terms = {}
     if "reconstruction" in on:
@@ -172,29 +214,48 @@ def generator_terms(
             terms["feature_matching"] = losses.feature_matching(fake.features, real.features)
         if "adversarial" in on:
             terms["adversarial"] = losses.adversarial_bce(fake.logit)
-    if targets is None or trainer.kd is None:
+    if lesson is None or trainer.kd is None:
         return terms, {}
-    distilled, share = distillation_terms(output, x, targets, trainer.kd, trainer.axis_name)
+    targets = lesson.targets
+    if on_transfer is not None:
+        # One batch of twice the beats: softmaxes and ranks reach across both halves.
+        output, x, targets = jax.tree.map(
+            lambda a, b: jnp.concatenate([a, b]),
+            (output, x, targets),
+            (on_transfer, lesson.transfer, lesson.transfer_targets),
+        )
+    features = None
+    if trainer.teacher is not None and teacher is not None:
+        features = partial(trainer.teacher.features, teacher)
+    distilled, share = distillation_terms(
+        output, x, targets, trainer.kd, trainer.axis_name, projection.get("kernel"), features
+    )
     return terms | distilled, {"selected": share}
 
 
 def gradient_norms(
-    trainer: Trainer, state: TrainState, teacher: Variables | None, x: jax.Array
+    trainer: Trainer,
+    state: TrainState,
+    teacher: Variables | None,
+    x: jax.Array,
+    lesson: Lesson | None = None,
 ) -> Metrics:
     """The norm of each weighted term's gradient in the generator's parameters, at this state.
 
     Costs one backward pass a term: for the log, once an epoch.
     """
-    output, pull_back, _ = _generate(trainer, state.generator, x)
-    targets = _targets(trainer, teacher, x)
+    lesson = _lesson(trainer, teacher, x, lesson)
+    outputs, pull_back, _ = _generate(trainer, state.generator, x, lesson)
     norms = {}
     for name, weight in trainer.term_weights().items():
 
-        def term(output: GeneratorOutput, name=name, weight=weight):
-            terms, _ = generator_terms(trainer, output, x, state.discriminator, targets)
+        def term(outputs: Outputs, name=name, weight=weight):
+            terms, _ = generator_terms(
+                trainer, outputs, state.projection, x, state.discriminator, teacher, lesson
+            )
             return weight * terms[name]
 
-        (grads,) = pull_back(jax.grad(term)(output))
+        (grads,) = pull_back(jax.grad(term)(outputs))
         norms[name] = optax.tree.norm(_average(trainer, grads))
     return norms
 
@@ -207,16 +268,20 @@ def run_steps(
     order: jax.Array,
     bounds: jax.Array,
     key: jax.Array,
+    lesson: Lesson | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Steps bounds[0] to bounds[1] of an epoch, as one program: no host in between.
 
-    beats [N, T, C] stand on the device; order [steps, B / n] says which of them make each batch.
+    beats [N, T, C] stand on the device, the lesson beside them beat by beat; order [steps, B / n]
+    says which of them make each batch.
     The bounds are traced, so that chunks of any length share a program. Returns the new state and
     the mean of each metric over the chunk.
     """
 
     def step(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
-        return train_step(trainer, state, teacher, beats[order[i]], key)
+        batch = order[i]
+        part = None if lesson is None else lesson.at(batch)
+        return train_step(trainer, state, teacher, beats[batch], key, part)
 
     start, stop = bounds
     shapes = jax.eval_shape(step, state, start)[1]
@@ -232,12 +297,21 @@ def run_steps(
 
 
 def _generate(
-    trainer: Trainer, variables: Variables, x: jax.Array
-) -> tuple[GeneratorOutput, Callable, Variables]:
-    """The generator's output, the function that pulls its gradient back, and its new statistics."""
+    trainer: Trainer, variables: Variables, x: jax.Array, lesson: Lesson | None
+) -> tuple[Outputs, Callable, Variables]:
+    """The generator's outputs, the function that pulls their gradient back, its new statistics.
+
+    Transfer beats are seen as in use, by the running statistics: those stay the training beats'.
+    """
 
     def forward(params):
-        return _apply(trainer.generator, {**variables, "params": params}, x)
+        current = {**variables, "params": params}
+        output, stats = _apply(trainer.generator, current, x)
+        on_transfer = None
+        if lesson is not None and lesson.transfer is not None:
+            on_transfer = trainer.generator.apply(current, lesson.transfer, train=False)
+            assert isinstance(on_transfer, GeneratorOutput)
+        return (output, on_transfer), stats
 
     return jax.vjp(forward, variables["params"], has_aux=True)
 
@@ -246,18 +320,34 @@ def _apply(module: Any, variables: Variables, x: jax.Array) -> tuple[Any, Variab
     return module.apply(variables, x, train=True, mutable=["batch_stats"])
 
 
-def _targets(trainer: Trainer, teacher: Variables | None, x: jax.Array) -> TeacherTargets | None:
+def _lesson(
+    trainer: Trainer, teacher: Variables | None, x: jax.Array, lesson: Lesson | None
+) -> Lesson | None:
+    """The lesson given, or the teacher's answers on this very batch."""
+    if trainer.kd is None or not trainer.kd.weights():
+        return None
     if (trainer.teacher is None) != (teacher is None):
         raise ValueError("a teacher's module and its variables go together")
-    return None if trainer.teacher is None else teacher_targets(trainer.teacher, teacher, x)
+    if lesson is None and trainer.teacher is not None:
+        return Lesson(teacher_targets(trainer.teacher, teacher, x, trainer.kd))
+    if lesson is None:
+        raise ValueError("distillation needs a teacher, or a lesson of what it says")
+    return lesson
+
+
+def _updated(
+    trainer: Trainer, grads: Any, variables: Variables, opt: optax.OptState
+) -> tuple[Variables, optax.OptState]:
+    params, opt = _update(trainer, grads, variables["params"], opt)
+    return variables | {"params": params}, opt
 
 
 def _update(
-    trainer: Trainer, grads: Any, variables: Variables, opt: optax.OptState
-) -> tuple[Variables, optax.OptState]:
+    trainer: Trainer, grads: Any, params: Any, opt: optax.OptState
+) -> tuple[Any, optax.OptState]:
     with jax.numpy_dtype_promotion("standard"):  # Optax raises b1 to an integer count
-        updates, opt = trainer.optimizer.update(_average(trainer, grads), opt, variables["params"])
-    return variables | {"params": optax.apply_updates(variables["params"], updates)}, opt
+        updates, opt = trainer.optimizer.update(_average(trainer, grads), opt, params)
+    return optax.apply_updates(params, updates), opt
 
 
 def _average(trainer: Trainer, tree: Any) -> Any:

@@ -16,16 +16,24 @@ from types import FrameType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from kdjax import baselines, metrics, parallel, runs
 from kdjax import config as configs
-from kdjax import metrics, parallel, runs
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detector import Detector
-from kdjax.distillation import Distillation
+from kdjax.distillation import (
+    Distillation,
+    Lesson,
+    Targets,
+    Teacher,
+    all_targets,
+    transfer_beats,
+)
 from kdjax.errors import InputError
 from kdjax.evaluation import (
     check_fingerprints,
@@ -45,6 +53,10 @@ class Stopped(Exception):
     def __init__(self, signum: int, step: int) -> None:
         super().__init__(f"stopped at step {step}, saved; type the same command to go on")
         self.signum = signum
+
+
+class Busy(InputError):
+    """Another process is at work in a run directory."""
 
 
 @dataclass
@@ -87,6 +99,7 @@ class Run:
     workdir: Path
     trainer: Trainer
     teacher: Variables | None
+    lesson: Lesson | None
     beats: BeatSet
     parts: Split
     devices: parallel.Devices
@@ -97,19 +110,24 @@ class Run:
 
     @property
     def key(self) -> jax.Array:
-        """The run's key. A student draws other numbers than its teacher of the same seed."""
-        return jax.random.fold_in(jax.random.key(self.config.seed), self._role)
+        """The run's key, see `run_key`."""
+        return run_key(self.config)
 
     def order(self, epoch: int) -> np.ndarray:
         """Beats of every batch of an epoch, as positions in `parts.train`: int32 [steps, batch]."""
-        rng = np.random.default_rng((self.config.seed, self._role, epoch))
-        steps, batch = self.steps_per_epoch, self.config.batch_size
-        shuffled = rng.permutation(len(self.parts.train))[: steps * batch]
-        return shuffled.reshape(steps, batch).astype(np.int32)
+        return batch_order(self.config, len(self.parts.train), epoch)
 
-    @property
-    def _role(self) -> int:
-        return int(configs.is_student(self.config))
+
+def run_key(config: configs.Config) -> jax.Array:
+    """A run's key. A student draws other numbers than its teacher of the same seed."""
+    return jax.random.fold_in(jax.random.key(config.seed), int(configs.is_student(config)))
+
+
+def batch_order(config: configs.Config, n: int, epoch: int) -> np.ndarray:
+    """Which of n training beats make each batch of an epoch: int32 [steps, batch]."""
+    rng = np.random.default_rng((config.seed, int(configs.is_student(config)), epoch))
+    steps, batch = n // config.batch_size, config.batch_size
+    return rng.permutation(n)[: steps * batch].reshape(steps, batch).astype(np.int32)
 
 
 def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) -> dict[str, Any]:
@@ -136,7 +154,8 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
             f"on {len(parts.train)} beats; lower it"
         )
     teacher = None
-    if configs.is_student(config) and config.teacher.workdir:
+    own_teacher = configs.distils(config) and config.teacher.scorer == "network"
+    if own_teacher and config.teacher.workdir:
         teacher = _named_teacher(Path(config.teacher.workdir), beats, parts)
         if overwrite and Path(config.teacher.workdir).resolve().is_relative_to(workdir.resolve()):
             raise InputError(
@@ -144,8 +163,8 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
                 "name another --workdir"
             )
     _make_directory(workdir, overwrite)
-    with _locked(workdir), jax.default_matmul_precision(config.precision):
-        if configs.is_student(config) and teacher is None:
+    with locked(workdir), jax.default_matmul_precision(config.precision):
+        if own_teacher and teacher is None:
             teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
             print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
         return _train_network(config, workdir, beats, parts, devices, teacher)
@@ -204,7 +223,7 @@ def _make_directory(workdir: Path, overwrite: bool) -> None:
     """Only after all checks, so that a typing error costs nobody a run."""
     try:
         if overwrite and workdir.exists():
-            with _locked(workdir):
+            with locked(workdir):
                 shutil.rmtree(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -214,17 +233,17 @@ def _make_directory(workdir: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _locked(run: Path) -> Iterator[None]:
+def locked(run: Path) -> Iterator[None]:
     """Keeps other processes out of a run directory; the lock ends with the process at the latest.
 
-    Raises InputError when another process holds it.
+    Raises Busy when another process holds it.
     """
     descriptor = os.open(run, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
+            raise Busy(
                 f"{run}: another process is training there; wait for it or name another --workdir"
             ) from None
         yield
@@ -268,7 +287,7 @@ def _own_teacher(
         _finished(run)
     else:
         run.mkdir(exist_ok=True)
-        with _locked(run):
+        with locked(run):
             _train_network(wanted, run, beats, parts, devices, None)
     return _named_teacher(run, beats, parts)
 
@@ -300,8 +319,9 @@ def _train_network(
     run = Run(
         config,
         workdir,
-        make_trainer(config, beats.x.shape[2], teacher),
-        None if teacher is None else teacher.variables["generator"],
+        make_trainer(config, beats.x.shape[2], teacher, parallel.AXIS),
+        None if teacher is None else teacher.variables,
+        make_lesson(config, beats.x[parts.train], teacher),
         beats,
         parts,
         devices,
@@ -320,20 +340,42 @@ def _train_network(
 
 
 def make_trainer(
-    config: configs.Config, channels: int, teacher: runs.Model | None = None
+    config: configs.Config,
+    channels: int,
+    teacher: runs.Model | None = None,
+    axis_name: str | None = None,
 ) -> Trainer:
-    """The training step's constant parts for a config, on devices that share parallel.AXIS."""
+    """The training step's constant parts for a config, on devices that share `axis_name`."""
     generator, discriminator = runs.networks(config.model, channels)
-    kd = None
-    if teacher is not None:
-        kd = Distillation(**config.kd)
     return Trainer(
-        generator.clone(axis_name=parallel.AXIS),
-        discriminator.clone(axis_name=parallel.AXIS),
+        generator.clone(axis_name=axis_name),
+        discriminator.clone(axis_name=axis_name),
         adam(config.learning_rate, config.grad_clip),
         tuple(config.loss.items()),
-        teacher.generator if teacher else None,
-        kd,
+        Teacher(teacher.generator, teacher.discriminator) if teacher else None,
+        Distillation(**config.kd) if configs.distils(config) else None,
+    )
+
+
+def make_lesson(config: configs.Config, x: np.ndarray, teacher: runs.Model | None) -> Lesson | None:
+    """What the teacher says of all training beats x [N, T, C], once: they never change."""
+    if not configs.distils(config):
+        return None
+    kd = Distillation(**config.kd)
+    transfer = transfer_beats(jnp.asarray(x)) if kd.transfer == "perturbed" else None
+    if teacher is None:
+        memory = baselines.NearestNeighbour.fit(x)
+        distances = [memory.leave_one_out()]
+        distances += [] if transfer is None else [memory.score(np.asarray(transfer))]
+        # As a mean squared error of the beat, the scale on which students score.
+        size = math.prod(x.shape[1:])
+        targets = [Targets(jnp.asarray(np.square(d) / size, x.dtype)) for d in distances]
+    else:
+        network = Teacher(teacher.generator, teacher.discriminator)
+        asked = [jnp.asarray(x)] + ([] if transfer is None else [transfer])
+        targets = [all_targets(network, teacher.variables, beats, kd) for beats in asked]
+    return jax.device_get(
+        Lesson(targets[0], transfer, targets[1] if transfer is not None else None)
     )
 
 
@@ -358,8 +400,10 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
         step=optimizer["step"],
         generator=model["generator"],
         discriminator=model["discriminator"],
+        projection=optimizer["projection"],
         generator_opt=optimizer["generator"],
         discriminator_opt=optimizer["discriminator"],
+        projection_opt=optimizer["projection_opt"],
     )
     print(f"{run.workdir}: goes on from {checkpoint}, step {int(resumed.step)}", flush=True)
     return resumed, progress
@@ -372,6 +416,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
     norms = parallel.compile_gradient_norms(run.trainer, devices)
     state = parallel.replicate(state, devices)
     teacher = None if run.teacher is None else parallel.replicate(run.teacher, devices)
+    lesson = None if run.lesson is None else parallel.replicate(run.lesson, devices)
     train = parallel.replicate(run.beats.x[run.parts.train], devices)
     key = parallel.replicate(jax.random.key_data(run.key), devices)
     steps = run.steps_per_epoch
@@ -390,7 +435,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                     started = time.perf_counter()
                     stop = min(progress.done + CHUNK, steps)
                     bounds = parallel.replicate(np.array([progress.done, stop], np.int32), devices)
-                    state, means = compiled(state, teacher, train, order, bounds, key)
+                    state, means = compiled(state, teacher, train, order, bounds, key, lesson)
                     means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
                     _check_finite(run, means, stop + progress.epoch * steps)
                     for name, value in means.items():
@@ -403,7 +448,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                     if caught and stop < steps:
                         _save(run, state, progress)
                         raise Stopped(caught[0], (epoch - 1) * steps + stop)
-            first = norms(state, teacher, train, order[:, 0])
+            first = norms(state, teacher, train, order[:, 0], lesson)
             _finish_epoch(run, state, progress, parallel.unreplicate(first), writer)
             if caught:
                 raise Stopped(caught[0], progress.epoch * steps)
@@ -474,6 +519,8 @@ def _optimizer(state: TrainState) -> dict[str, Any]:
         "step": state.step,
         "generator": state.generator_opt,
         "discriminator": state.discriminator_opt,
+        "projection": state.projection,
+        "projection_opt": state.projection_opt,
     }
 
 

@@ -22,17 +22,22 @@ ALLOWED = {
     "datasets": "errors recordings beats datasets",
     "models": "layers",
     "losses": "models",
-    "distillation": "losses models",
+    "augmentation": "",
+    "baselines": "",
+    "scoring": "",
+    "distillation": "augmentation losses models",
     "train_step": "losses distillation models",
-    "parallel": "errors train_step",
+    "parallel": "errors distillation train_step",
     "detector": "models",
     "config": "errors distillation",
     "runs": "errors config beats models detector",
     "interop": "errors beats models detector runs",
-    "evaluation": "errors config runs datasets detector models metrics plots report",
-    "training": "errors config runs datasets detector metrics distillation train_step parallel "
-    "evaluation",
-    "cli": "errors datasets runs evaluation interop",
+    "evaluation": "errors config runs datasets detector models metrics plots report scoring",
+    "training": "errors config runs datasets detector metrics baselines distillation train_step "
+    "parallel evaluation",
+    "study": "errors config runs datasets metrics baselines scoring distillation train_step "
+    "parallel evaluation training",
+    "cli": "errors datasets runs evaluation interop study",
     "__init__": "detector runs interop",
 }
 

@@ -34,6 +34,7 @@ WRONG = {
     "loss.feature_matching": WEIGHT,
     "loss.adversarial": WEIGHT,
     "eval.fpr_targets": [(), (0.0,), (0.1, 1.0), (math.nan,), ("0.1",), 0.1, None, "0.1"],
+    "teacher.scorer": ["mahalanobis", "", None],
     "teacher.workdir": [1, ("a",)],
     "teacher.epochs": [0, *NOT_COUNTS],
     "teacher.model.width": [0, *NOT_COUNTS],
@@ -42,10 +43,15 @@ WRONG = {
     "kd.response": WEIGHT,
     "kd.response_scores": ["logit", "", None],
     "kd.temperature": [0.0, -1.0, 0.99, *NOT_NUMBERS],
+    "kd.log_ratio": WEIGHT,
     "kd.reconstruction": WEIGHT,
     "kd.feature": WEIGHT,
+    "kd.latent": WEIGHT,
+    "kd.relation": WEIGHT,
+    "kd.discriminator_features": WEIGHT,
     "kd.select": ["best", "", None],
     "kd.select_quantile": [0.0, 1.1, -0.5, *NOT_NUMBERS],
+    "kd.transfer": ["mixed", "", None],
 }
 # The least and the most that some fields take.
 EDGES = {
@@ -60,11 +66,13 @@ EDGES = {
     "model.output_bias": [False, True],
     "loss.adversarial": [0, 1.5],
     "eval.fpr_targets": [(0.5,), [0.01, 0.99]],
+    "teacher.scorer": configs.SCORERS,
     "teacher.workdir": [None, "runs/teacher"],
     "kd.response_scores": ["raw", "minmax", "standardised", "log"],
     "kd.temperature": [1, 2.5],
     "kd.select": ["all", "teacher_better", "quantile"],
     "kd.select_quantile": [1, 0.01],
+    "kd.transfer": ["none", "perturbed"],
 }
 
 
@@ -171,6 +179,43 @@ def test_an_objective_needs_a_term():
     assert refusal(ConfigDict(values)).startswith("config.loss: every term is 0")
 
 
+# --- distillation ------------------------------------------------------------------------------
+
+TERMS = [name.removeprefix("kd.") for name in WRONG if name[:3] == "kd." and WRONG[name] is WEIGHT]
+OF_SCORES = {"response", "log_ratio"}
+
+
+def student_of(scorer, **weights):
+    """A student's config with these terms on and no other."""
+    values = plain()
+    values["teacher"]["scorer"] = scorer
+    values["kd"] |= dict.fromkeys(TERMS, 0.0) | weights
+    return ConfigDict(values)
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_scorer_teaches_scores_alone(term):
+    configs.check(student_of("network", **{term: 1.0}))
+    config = student_of("nearest_neighbour", response=0.5, **{term: 1.0})
+    if term in OF_SCORES:
+        configs.check(config)
+        return
+    message = refusal(config)
+    assert message.startswith("config.teacher.scorer: nearest_neighbour ")
+    assert f"kd.{term}" in message
+
+
+@pytest.mark.parametrize("scorer", configs.SCORERS)
+def test_a_student_without_any_term_learns_alone(scorer):
+    alone = student_of(scorer)
+    configs.check(alone)
+    assert configs.is_student(alone)
+    assert not configs.distils(alone)
+    assert not configs.distils(teacher.get_config())
+    for term in TERMS:
+        assert configs.distils(student_of(scorer, **{term: 0.1}))
+
+
 # --- identity ----------------------------------------------------------------------------------
 
 
@@ -196,9 +241,7 @@ OTHER = {name: EDGES[name][-1] for name in EDGES} | {
     "teacher.model.width": 3,
     "teacher.model.latent_dim": 3,
     "teacher.model.output_bias": False,
-    "kd.response": 0.5,
-    "kd.reconstruction": 0.5,
-    "kd.feature": 0.5,
+    **{name: 0.5 for name in WRONG if name.startswith("kd.") and WRONG[name] is WEIGHT},
     "kd.select_quantile": 0.25,
 }
 
@@ -230,6 +273,52 @@ def test_a_config_read_back_from_json_is_the_same():
         read = json.loads(json.dumps(config.to_dict()))
         assert configs.differences(read, config) == []
         assert configs.fingerprint(read) == configs.fingerprint(config)
+
+
+ADDED = {
+    "kd.log_ratio": 0.0,
+    "kd.latent": 0.0,
+    "kd.relation": 0.0,
+    "kd.discriminator_features": 0.0,
+    "kd.transfer": "none",
+    "teacher.scorer": "network",
+}
+
+
+def before_the_terms():
+    """A student's config as it was recorded when it had none of the fields in ADDED."""
+    old = json.loads(json.dumps(plain()))
+    for name in ADDED:
+        block, field = name.split(".")
+        assert old[block].pop(field) == ADDED[name]  # what the shipped config says today
+    return old
+
+
+def test_a_config_from_before_a_field_is_the_run_it_was():
+    old, now = before_the_terms(), student.get_config()
+    assert configs.identity(old) == configs.identity(now)
+    assert configs.fingerprint(old) == configs.fingerprint(now)
+    assert configs.differences(old, now) == []
+    assert configs.distils(old)
+    configs.check(ConfigDict(configs.complete(old)))
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_config_from_before_a_field_is_not_a_run_with_it(name):
+    (difference,) = configs.differences(before_the_terms(), changed(name, OTHER[name]))
+    assert difference == f"{name}: {ADDED[name]} there, {OTHER[name]} now"
+
+
+def test_completing_a_config_changes_no_field_that_it_has():
+    """Nor the config itself; a teacher's has neither block, and gets none."""
+    whole = json.loads(json.dumps(changed("kd.latent", 0.5).to_dict()))
+    assert configs.complete(whole) == whole
+    old = before_the_terms()
+    before = copy.deepcopy(old)
+    configs.complete(old)
+    assert old == before
+    alone = json.loads(json.dumps(plain(teacher)))
+    assert configs.complete(alone) == alone
 
 
 # --- the teacher's config ----------------------------------------------------------------------

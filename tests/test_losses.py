@@ -44,15 +44,23 @@ def draw(seed, *shape):
 
 # --- every term --------------------------------------------------------------------------------
 
-BEAT, LOGIT, FEATURE = (4, 6, 2), (4,), (4, 5, 3)
+BEAT, LOGIT, FEATURE, LATENT = (4, 6, 2), (4,), (4, 5, 3), (4, 5)
 TERMS = {
     "reconstruction": (losses.reconstruction, BEAT),
     "feature_matching": (losses.feature_matching, FEATURE),
     "discriminator_bce": (losses.discriminator_bce, LOGIT),
     "response_kl": (partial(losses.response_kl, temperature=4.0), LOGIT),
     "distilled_reconstruction": (losses.distilled_reconstruction, BEAT),
-    "attention_transfer": (lambda s, t: losses.attention_transfer([s], [t]), FEATURE),
+    "attention_transfer": (lambda s, t: transfer([s], [t]), FEATURE),
+    "log_ratio": (lambda s, t: losses.log_ratio(jnp.exp(s), jnp.exp(t)), LOGIT),
+    "latent": (losses.latent, LATENT),
 }
+
+
+def transfer(student, teacher, weight=None):
+    """Attention transfer between layers [B, T, C]."""
+    maps = ([losses.attention(layer) for layer in layers] for layers in (student, teacher))
+    return losses.attention_transfer(*maps, weight)
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -73,21 +81,27 @@ def test_unequal_shapes_are_rejected_not_broadcast(name, change):
 @pytest.mark.parametrize("weight", [(1,), (5,), (4, 1)])
 def test_weights_that_are_not_one_a_beat_are_rejected(weight):
     weight = jnp.ones(weight)
-    beats, scores, features = jnp.ones(BEAT), jnp.ones(LOGIT), [jnp.ones(FEATURE)]
+    beats, scores, latents = jnp.ones(BEAT), jnp.ones(LOGIT), jnp.ones(LATENT)
     for call in (
         lambda: losses.distilled_reconstruction(beats, beats, weight),
         lambda: losses.response_kl(scores, scores, 4.0, weight),
-        lambda: losses.attention_transfer(features, features, weight),
+        lambda: losses.attention_transfer([latents], [latents], weight),
+        lambda: losses.log_ratio(scores, scores, weight),
+        lambda: losses.latent(latents, latents, weight),
+        lambda: losses.relation(latents, latents, weight),
     ):
         with pytest.raises(ValueError, match="must agree"):
             call()
 
 
-@pytest.mark.parametrize("name", [*TERMS, "adversarial_bce"])
+@pytest.mark.parametrize("name", [*TERMS, "adversarial_bce", "relation"])
 def test_gradient_is_not_zero_and_is_that_of_finite_differences(name):
     """In the student, the first argument; of the discriminator's loss in both."""
     if name == "adversarial_bce":
         term, inputs = losses.adversarial_bce, (draw(0, *LOGIT),)
+    elif name == "relation":
+        teacher = draw(1, 4, 3)
+        term, inputs = lambda s: losses.relation(s, teacher), (draw(0, *LATENT),)
     elif name == "discriminator_bce":
         term, inputs = (
             lambda r, f: sum(losses.discriminator_bce(r, f)),
@@ -282,9 +296,9 @@ def test_attention_transfer_is_its_formula():
         for s, t in zip(student, teacher, strict=True)
     ]
     expected = sum(square.mean() for square in squares)
-    assert float(losses.attention_transfer(student, teacher)) == pytest.approx(expected, rel=1e-12)
+    assert float(transfer(student, teacher)) == pytest.approx(expected, rel=1e-12)
     weighted = sum((weight * square).mean() for square in squares)
-    actual = losses.attention_transfer(student, teacher, jnp.asarray(weight))
+    actual = transfer(student, teacher, jnp.asarray(weight))
     assert float(actual) == pytest.approx(weighted, rel=1e-12)
 
 
@@ -295,12 +309,9 @@ def test_attention_by_hand():
 
 
 def test_attention_does_not_know_a_beats_scale():
-    features, other = draw(0, 3, 6, 2), draw(1, 3, 6, 2)
+    features = draw(0, 3, 6, 2)
     louder = features * jnp.asarray([1e-3, 7.0, 1e4])[:, None, None]
     np.testing.assert_allclose(losses.attention(louder), losses.attention(features), rtol=1e-12)
-    assert float(losses.attention_transfer([louder], [other])) == pytest.approx(
-        float(losses.attention_transfer([features], [other])), rel=1e-12
-    )
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -308,7 +319,7 @@ def test_dead_features_give_finite_gradients(dtype):
     """A ReLU that is shut for a whole beat."""
     student = draw(0, 3, 6, 2).astype(dtype).at[1].set(0)
     teacher = draw(1, 3, 6, 2).astype(dtype).at[2].set(0)
-    loss = jax.jit(lambda s: losses.attention_transfer([s], [teacher]))
+    loss = jax.jit(lambda s: transfer([s], [teacher]))
     value, gradient = jax.value_and_grad(loss)(student)
     assert jnp.isfinite(value)
     assert jnp.isfinite(gradient).all()
@@ -318,6 +329,181 @@ def test_dead_features_give_finite_gradients(dtype):
 
 @pytest.mark.parametrize(("student", "teacher"), [(1, 2), (2, 1), (0, 1)])
 def test_attention_transfer_needs_as_many_layers(student, teacher):
-    layer = jnp.ones(FEATURE)
+    layer = jnp.ones(LATENT)
     with pytest.raises(ValueError, match="layers against"):
         losses.attention_transfer([layer] * student, [layer] * teacher)
+
+
+# --- distillation of the scores' ratio and of latents --------------------------------------------
+
+
+def test_log_ratio_by_hand():
+    """e^2 times, half of and just the teacher's score: (2^2 + ln^2 2 + 0) / 3."""
+    teacher = jnp.asarray([0.01, 0.02, 3.0])
+    student = teacher * jnp.asarray([np.e**2, 0.5, 1.0])
+    expected = (4 + np.log(2) ** 2) / 3
+    assert float(losses.log_ratio(student, teacher)) == pytest.approx(expected, rel=1e-12)
+    assert float(losses.log_ratio(teacher, student)) == pytest.approx(expected, rel=1e-12)
+    weight = jnp.asarray([0.0, 3.0, 1.0])  # the sum is divided by all beats
+    weighted = float(losses.log_ratio(student, teacher, weight))
+    assert weighted == pytest.approx(np.log(2) ** 2, rel=1e-12)
+
+
+@few
+@given(scores, scores, st.integers(-3, 3))
+def test_log_ratio_does_not_know_the_scores_unit(student, teacher, decades):
+    student, teacher, unit = np.exp(student), np.exp(teacher), 10.0**decades
+    value = float(losses.log_ratio(jnp.asarray(student), jnp.asarray(teacher)))
+    other = float(losses.log_ratio(jnp.asarray(unit * student), jnp.asarray(unit * teacher)))
+    assert other == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_log_ratio_of_a_perfect_reconstruction_is_finite(dtype):
+    """A score of 0 counts as 1e-12."""
+    loss = jax.value_and_grad(losses.log_ratio)
+    value, gradient = loss(jnp.asarray([0.0, 1.0], dtype), jnp.asarray([1e-12, 0.0], dtype))
+    assert float(value) == pytest.approx(np.log(1e-12) ** 2 / 2, rel=1e-6)
+    assert jnp.isfinite(gradient).all()
+
+
+def test_latent_by_hand():
+    student = jnp.asarray([[1.0, 2.0], [0.0, 3.0]])
+    teacher = jnp.asarray([[1.0, 0.0], [1.0, 0.0]])
+    assert losses.latent(student, teacher) == (4 / 2 + 10 / 2) / 2
+    assert losses.latent(student, teacher, jnp.asarray([1.0, 0.0])) == (4 / 2) / 2
+
+
+# --- relations ----------------------------------------------------------------------------------
+
+relation = jax.jit(losses.relation)
+gradient_relation = jax.jit(jax.grad(losses.relation))
+
+
+def huber(d):
+    return d * d / 2 if abs(d) <= 1 else abs(d) - 0.5
+
+
+def loops_relation(student, teacher, weight):
+    """RKD-D + 2 RKD-A over every ordered pair and triple of different beats, one at a time."""
+    beats = range(len(student))
+    pairs = [(i, j) for i in beats for j in beats if i != j]
+    of_pair = {(i, j): weight[i] * weight[j] for i, j in pairs}
+
+    def distances(z):
+        apart = {(i, j): np.linalg.norm(z[i] - z[j]) for i, j in pairs}
+        mean = sum(of_pair[p] * apart[p] for p in pairs) / sum(of_pair.values())
+        return {p: apart[p] / mean for p in pairs}
+
+    def cosine(z, i, j, k):
+        a, b = z[i] - z[j], z[k] - z[j]
+        return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+    of_student, of_teacher = distances(student), distances(teacher)
+    by_distance = sum(of_pair[p] * huber(of_student[p] - of_teacher[p]) for p in pairs)
+    by_angle = total = 0.0
+    for i, j in pairs:
+        for k in beats:
+            if k not in (i, j):
+                of_triple = weight[i] * weight[j] * weight[k]
+                by_angle += of_triple * huber(cosine(student, i, j, k) - cosine(teacher, i, j, k))
+                total += of_triple
+    return by_distance / sum(of_pair.values()) + 2 * by_angle / total
+
+
+@pytest.mark.parametrize("weight", [[1, 1, 1, 1, 1], [1, 0, 1, 1, 1], [2, 1, 0.5, 3, 1]])
+def test_relation_is_park_and_others_formula(weight):
+    """Park et al. 2019, equations 3 to 10 with the weights 1 and 2 of their section 4.1."""
+    student, teacher, weight = draw(0, 5, 3), 3 * draw(1, 5, 4), np.array(weight, float)
+    expected = loops_relation(np.asarray(student), np.asarray(teacher), weight)
+    assert float(relation(student, teacher, jnp.asarray(weight))) == pytest.approx(expected)
+    if (weight == 1).all():
+        assert float(relation(student, teacher)) == pytest.approx(expected)
+
+
+def test_relation_by_hand():
+    """A right angle with legs of 1 against three beats in a row, the middle one first."""
+    student = jnp.asarray([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    teacher = jnp.asarray([[0.0], [7.0], [-7.0]])
+    root = 2**0.5
+    mean_s, mean_t = (2 + root) / 3, 4 / 3
+    distances = (2 * huber(1 / mean_s - 1 / mean_t) + huber(root / mean_s - 2 / mean_t)) / 3
+    angles = (huber(0 - -1) + 2 * huber(1 / root - 1)) / 3  # at the middle, at either end
+    assert float(relation(student, teacher)) == pytest.approx(distances + 2 * angles)
+
+
+@few
+@given(st.integers(0, 99), st.floats(0.1, 10), st.floats(-5, 5), st.permutations(range(BEATS)))
+def test_relation_knows_neither_direction_nor_scale_nor_place_nor_order(seed, scale, shift, order):
+    student, teacher = draw(seed, BEATS, 3), draw(seed + 1, BEATS, 4)
+    turned, _ = np.linalg.qr(draw(seed + 2, 3, 3))
+    moved = scale * student @ turned + shift
+    order = np.array(order)
+    value = float(relation(student, teacher))
+    assert float(relation(moved, teacher)) == pytest.approx(value)
+    assert float(relation(student[order], teacher[order])) == pytest.approx(value)
+    assert float(relation(moved, student)) == pytest.approx(0, abs=1e-12)
+    assert value > 1e-3
+
+
+@pytest.mark.parametrize("shapes", [((4, 3), (5, 3)), ((4,), (4,)), ((4, 3), (4, 3, 1))])
+def test_relations_need_two_batches_of_as_many_latents(shapes):
+    a, b = shapes
+    for student, teacher in ((a, b), (b, a)):
+        with pytest.raises(ValueError, match=r"two \[B, L\] needed"):
+            losses.relation(jnp.ones(student), jnp.ones(teacher))
+
+
+def test_equal_latents_have_no_direction_and_no_gradient_of_one():
+    """Two beats in one place, of the student or of the teacher: gradients of the usual size."""
+    apart, teacher = (draw(seed, 5, 3).astype(jnp.float32) for seed in (0, 1))
+    together = apart.at[1].set(apart[0])
+    usual = jnp.abs(gradient_relation(apart, teacher)).max()
+    for z_s, z_t in ((together, teacher), (apart, together), (together, together)):
+        gradient = gradient_relation(z_s, z_t)
+        assert jnp.isfinite(relation(z_s, z_t))
+        assert jnp.abs(gradient).max() < 100 * usual
+    everyone = jnp.ones_like(apart)
+    assert jnp.isfinite(relation(everyone, teacher))
+    assert jnp.isfinite(gradient_relation(everyone, teacher)).all()
+
+
+# --- weights of the new terms ---------------------------------------------------------------------
+
+WEIGHTED = {
+    "log_ratio": lambda s, t, w: losses.log_ratio(jnp.exp(s[:, 0]), jnp.exp(t[:, 0]), w),
+    "latent": losses.latent,
+    "relation": losses.relation,
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_a_beat_of_weight_zero_has_no_say(name):
+    """Neither its student's nor its teacher's side; the mean over the others is the batch's."""
+    term = jax.jit(WEIGHTED[name])
+    kept = np.array([True, False, True, True, False, True])
+    weight = jnp.asarray(kept, float)
+    student, teacher = draw(0, 6, 3), draw(1, 6, 3)
+    value = float(term(student, teacher, weight))
+    elsewhere = np.where(kept[:, None], student, 77.0), np.where(kept[:, None], teacher, 9.0)
+    assert float(term(*map(jnp.asarray, elsewhere), weight)) == pytest.approx(value, rel=1e-12)
+    gradient = jax.jit(jax.grad(WEIGHTED[name]))(student, teacher, weight)
+    np.testing.assert_array_equal(gradient[~kept], 0)
+    assert gradient[kept].any()
+    alone = float(WEIGHTED[name](student[kept], teacher[kept], jnp.ones(kept.sum())))
+    # Relations are averaged over the pairs there are, the others over all beats.
+    share = 1 if name == "relation" else kept.mean()
+    assert value == pytest.approx(share * alone, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_a_term_of_no_beat_is_zero_and_has_no_gradient(name):
+    """In float32, whose range is the smaller. One beat alone has no relation either."""
+    student, teacher = (draw(seed, 4, 3).astype(jnp.float32) for seed in (0, 1))
+    loss = jax.jit(jax.value_and_grad(WEIGHTED[name]))
+    for chosen in (0, 1):
+        value, gradient = loss(student, teacher, jnp.asarray([chosen, 0, 0, 0], jnp.float32))
+        assert gradient.dtype == jnp.float32
+        assert (value == 0) == (name == "relation" or not chosen)
+        assert jnp.isfinite(gradient).all()
+        assert gradient.any() == (value != 0)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from configs import student, teacher
+from kdjax import config as configs
 from kdjax import datasets, evaluation, parallel, runs, training
 from kdjax.beats import scale
 from kdjax.datasets.storage import CLASSES, BeatSet
@@ -60,9 +61,9 @@ def beat_set(version: str = "1.0.0") -> BeatSet:
 
 
 def config(**changes: Any) -> Any:
-    """configs/student.py, shrunk, with every term of the objective but the adversarial one.
+    """configs/student.py, shrunk, with terms of scores, reconstructions, attention and latents.
 
-    Changes name fields with two underscores for a dot: `data__fold=1`.
+    Its latent is projected, so that checkpoints hold a projection. Changes name fields with two underscores for a dot: `data__fold=1`.
     """
     return _changed(
         student.get_config(),
@@ -71,12 +72,13 @@ def config(**changes: Any) -> Any:
             "batch_size": BATCH,
             "learning_rate": 1e-3,
             "model.width": 4,
-            "model.latent_dim": 6,
+            "model.latent_dim": 5,
             "teacher.epochs": TEACHER_EPOCHS,
             "teacher.model.width": 4,
             "teacher.model.latent_dim": 6,
             "kd.reconstruction": 0.5,
             "kd.feature": 0.5,
+            "kd.latent": 0.5,
         }
         | changes,
     )
@@ -105,12 +107,15 @@ _make_trainer = training.make_trainer
 _makings: dict[str, tuple] = {}
 
 
-def _shared_trainer(config: Any, channels: int, teacher: Any = None) -> training.Trainer:
+def _shared_trainer(
+    config: Any, channels: int, teacher: Any = None, axis_name: str | None = None
+) -> training.Trainer:
     plain = config.to_dict()
-    names = ("model", "loss", "kd", "learning_rate", "grad_clip", "precision")
-    what = {name: plain[name] for name in names if name in plain}
-    key = json.dumps([what, str(teacher and teacher.generator)], sort_keys=True)
-    _makings[key] = (config, channels, teacher)
+    names = ["model", "loss", "learning_rate", "grad_clip", "precision"]
+    names += ["kd"] if configs.distils(config) else []
+    what = {name: plain[name] for name in names}
+    key = json.dumps([what, str(teacher and teacher.generator), axis_name], sort_keys=True)
+    _makings[key] = (config, channels, teacher, axis_name)
     return _trainer(key, channels)
 
 

@@ -1,0 +1,70 @@
+"""What does a width-8 student learn from its teacher? Every term, every selection, every teacher.
+
+kdjax study configs/study.py            # width 8, few epochs, 5 seeds, both protocols: on a CPU
+kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds and on other folds
+kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import student
+
+
+def get_config(part: str = "screen") -> ConfigDict:
+    """The grid of one part of the study."""
+    base: Any = student.get_config("mitbih")
+    base.model.width = 8
+    base.kd.response = 0.0
+    return ConfigDict(
+        {
+            "base": base,  # the config of every cell, before its variant's fields
+            "seeds": (0, 1, 2, 3, 4),
+            # Protocol, fold and epochs: about as many steps on both.
+            "splits": (("interpatient", 0, 3), ("beatgan", 0, 2)),
+            "variants": _screen(),
+            "scores": ("mahalanobis", "fusion"),  # beside the mean squared error
+            "scored_fully": ("teacher-16", "alone"),  # with every score and adaptation
+        }
+    )
+
+
+# Each term's weight makes its gradient about as strong as feature matching's in a student that
+# learnt alone (docs/results/term_weights.json); no label and no score chose them.
+WEIGHTS = {
+    "kl": {"response": 6.0},
+    "kl-minmax": {"response": 300.0, "response_scores": "minmax"},
+    "log-ratio": {"log_ratio": 1.0},
+    "reconstruction": {"reconstruction": 80.0},
+    "attention": {"feature": 100.0},
+    "latent": {"latent": 1.0},
+    "relation": {"relation": 40.0},
+    "discriminator-features": {"discriminator_features": 0.4},
+}
+
+
+MEMORY = "nearest_neighbour"
+
+
+def _screen() -> list[dict]:
+    """Two teachers, two students without one, then every term, selection and transfer set."""
+    return [
+        {"name": "teacher-8", "role": "teacher"},
+        {"name": "teacher-16", "role": "teacher", "fields": {"model": {"width": 16}}},
+        {"name": "alone"},
+        {"name": "autoencoder", "fields": {"loss": {"feature_matching": 0.0}}},
+        *(_student(name, "teacher-16", name) for name in WEIGHTS),
+        _student("memory-log-ratio-transfer", MEMORY, "log-ratio", transfer="perturbed"),
+        _student("log-ratio-transfer", "teacher-16", "log-ratio", transfer="perturbed"),
+        _student("reconstruction-transfer", "teacher-16", "reconstruction", transfer="perturbed"),
+        _student("memory-kl-transfer", MEMORY, "kl", transfer="perturbed"),
+        _student("memory-log-ratio", MEMORY, "log-ratio"),
+        _student("reconstruction-better", "teacher-16", "reconstruction", select="teacher_better"),
+        _student("reconstruction-quantile", "teacher-16", "reconstruction", select="quantile"),
+        _student("reconstruction-from-8", "teacher-8", "reconstruction"),
+    ]
+
+
+def _student(name: str, teacher: str, term: str, **more: str) -> dict:
+    return {"name": name, "teacher": teacher, "fields": {"kd": WEIGHTS[term] | more}}

@@ -1,0 +1,62 @@
+"""Beats that nobody recorded: perturbed copies of normal beats, for a teacher to be asked about."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+# The strongest of each perturbation; a beat draws how much of it, and whether at all.
+_WARP = 0.5  # of a second's length, gained here and lost there
+_SHIFT = 0.2  # of the window
+_NOISE = 0.15  # standard deviation, where the beat spans -1 to 1
+_NOISE_SMOOTHING = 5  # samples
+
+
+@jax.jit
+def perturb(key: jax.Array, x: jax.Array) -> jax.Array:
+    """A perturbed copy of each beat [N, T, C], scaled to [-1, 1] again.
+
+    Warped in time, shifted, mixed with another of the beats, noised: each of the four with
+    probability one half, and by a uniform share of its strongest. No label is used. A pure
+    function of `key`.
+    """
+    n = len(x)
+    pair_key, beat_key = jax.random.split(key)
+    other = x[jax.random.permutation(pair_key, n)]
+    # Beat by beat: the intermediate values of a hundred thousand beats at once would not fit.
+    return jax.lax.map(
+        lambda a: _perturb_one(*a), (jax.random.split(beat_key, n), x, other), batch_size=1024
+    )
+
+
+def _perturb_one(key: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:
+    chosen, much, phase_key, shift_key, noise_key = jax.random.split(key, 5)
+    strength = jax.random.bernoulli(chosen, 0.5, (4,)) * jax.random.uniform(much, (4,), x.dtype)
+    warp, shift, mix, noise = strength
+    t = len(x)
+    position = jnp.arange(t, dtype=x.dtype) / t
+    phase = jax.random.uniform(phase_key, (2,), x.dtype, maxval=2 * jnp.pi)
+    waves = jnp.array([1, 2], x.dtype)[:, None] * 2 * jnp.pi * position[None, :] + phase[:, None]
+    # The derivative of sin(w t) / w is at most 1: time never runs backwards.
+    bend = jnp.sum(jnp.sin(waves) / (jnp.array([1, 2], x.dtype)[:, None] * 2 * jnp.pi), axis=0) / 2
+    offset = _SHIFT * shift * jax.random.uniform(shift_key, (), x.dtype, -1, 1)
+    source = (position + 2 * _WARP * warp * bend + offset) * t
+    moved = jax.vmap(
+        partial(jnp.interp, source, jnp.arange(t, dtype=x.dtype)), in_axes=1, out_axes=1
+    )((1 - mix / 2) * x + mix / 2 * other)
+    window = jnp.ones((_NOISE_SMOOTHING,), x.dtype) / jnp.sqrt(
+        jnp.asarray(_NOISE_SMOOTHING, x.dtype)
+    )
+    rough = jax.random.normal(noise_key, x.shape, x.dtype)
+    smooth = jax.vmap(partial(jnp.convolve, mode="same"), in_axes=(1, None), out_axes=1)(
+        rough, window
+    )
+    return _scale(moved + _NOISE * noise * smooth)
+
+
+def _scale(x: jax.Array) -> jax.Array:
+    """To [-1, 1] over time in each lead, as `beats.scale` does; a flat lead gives zeros."""
+    low, high = jnp.min(x, axis=0, keepdims=True), jnp.max(x, axis=0, keepdims=True)
+    span = high - low
+    flat = span == 0
+    return jnp.where(flat, 0, 2 * (x - low) / jnp.where(flat, 1, span) - 1)

@@ -1,0 +1,565 @@
+"""A study: a grid of variants x seeds x splits, trained and scored cell by cell.
+
+A cell is a run directory, <workdir>/<protocol>-<fold>/<variant>/seed<k>, with a cell.json beside
+its checkpoint. The seeds of one variant train together, under vmap; variants follow one another,
+teachers before their students. A cell that is there is not made again, so a study goes on where it
+stopped, several processes share a folder, and folders of several machines are merged by copying.
+"""
+
+import datetime
+import functools
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import stats
+
+from kdjax import baselines, evaluation, metrics, parallel, runs, scoring, training
+from kdjax import config as configs
+from kdjax.datasets.protocols import Split
+from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.distillation import Lesson
+from kdjax.errors import InputError
+from kdjax.evaluation import check_fingerprints, load_data
+from kdjax.train_step import init_state
+
+CELL = "cell.json"
+BASELINES = "baselines.json"
+FEWEST_FOR_A_CLAIM = 50  # test beats of a class
+ALONE = "alone"  # the variant that all students are compared with
+SCORER = "nearest_neighbour"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One column of the grid: how its config differs from the study's base, and who teaches it.
+
+    teacher: the name of an earlier variant, SCORER, or None for a network that learns alone.
+    role: 'teacher' draws the numbers of a teacher, 'student' those that all students share.
+    """
+
+    name: str
+    role: str
+    teacher: str | None
+    fields: Mapping[str, Any]
+
+
+def variants(study: configs.Config) -> list[Variant]:
+    """The variants of a study in the order they are made; InputError for a study that is none."""
+    found: list[Variant] = []
+    for entry in study.variants:
+        plain = entry.to_dict() if hasattr(entry, "to_dict") else dict(entry)
+        unknown = plain.keys() - {"name", "role", "teacher", "fields"}
+        if unknown or "name" not in plain:
+            raise InputError(
+                f"study.variants: {min(unknown) if unknown else 'an entry without a name'}; an "
+                "entry holds name, role, teacher and fields"
+            )
+        variant = Variant(
+            plain["name"],
+            plain.get("role", "student"),
+            plain.get("teacher"),
+            plain.get("fields", {}),
+        )
+        if variant.role not in ("teacher", "student"):
+            raise InputError(
+                f"study.variants: {variant.name} has role {variant.role!r}; teacher or student"
+            )
+        earlier = [v.name for v in found]
+        if variant.name in earlier:
+            raise InputError(f"study.variants: {variant.name} stands there twice; rename one")
+        if variant.teacher not in (None, SCORER, *earlier):
+            raise InputError(
+                f"study.variants: {variant.name} learns from {variant.teacher}, which does not "
+                f"stand before it; there are {', '.join([*earlier, SCORER])}"
+            )
+        found.append(variant)
+    return found
+
+
+def cell_config(
+    study: configs.Config,
+    variant: Variant,
+    split: tuple[str, int, int],
+    seed: int,
+    teacher: Path,
+) -> configs.Config:
+    """The config of one run, as `train.py` would take it; `teacher` is its teacher's run."""
+    config = study.base.copy_and_resolve_references()
+    config.update(dict(variant.fields))
+    config.data.protocol, config.data.fold, config.epochs = split
+    config.seed = seed
+    if variant.role == "teacher":
+        config.teacher.epochs, config.teacher.model = config.epochs, config.model
+        config = configs.teacher_config(config)
+    elif variant.teacher == SCORER:
+        config.teacher.scorer = SCORER
+    elif variant.teacher is not None:
+        config.teacher.workdir = str(teacher)
+    configs.check(config)
+    if configs.distils(config) != (variant.teacher is not None):
+        raise InputError(
+            f"study.variants: {variant.name} has "
+            + ("a teacher but no kd weight" if variant.teacher else "kd weights but no teacher")
+        )
+    return config
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one variant on one split: all seeds."""
+
+    study: configs.Config
+    workdir: Path
+    variant: Variant
+    split: tuple[str, int, int]  # protocol, fold, epochs
+
+    @property
+    def folder(self) -> Path:
+        return self.of(self.variant.name)
+
+    def of(self, variant: str) -> Path:
+        return self.workdir / split_name(self.split) / variant
+
+    def cell(self, seed: int) -> Path:
+        return self.folder / f"seed{seed}"
+
+    def config(self, seed: int) -> configs.Config:
+        teacher = self.of(self.variant.teacher or "") / f"seed{seed}"
+        return cell_config(self.study, self.variant, self.split, seed, teacher)
+
+    def missing(self) -> list[int]:
+        """The seeds that are not trained; InputError where a cell was made by another config."""
+        left = []
+        for seed in self.study.seeds:
+            if not runs.steps(self.cell(seed) / runs.LAST):
+                left.append(seed)
+                continue
+            there, wanted = runs.read_config(self.cell(seed)), self.config(seed).to_dict()
+            for config in (there, wanted):
+                if "teacher" in config:
+                    config["teacher"]["workdir"] = None  # where, not what
+            differ = configs.differences(there, wanted)
+            if differ:
+                raise InputError(
+                    f"{self.cell(seed)}: made by another config ({'; '.join(differ)}); name "
+                    "another --workdir or move that folder away"
+                )
+        return left
+
+    def unscored(self) -> list[int]:
+        """The seeds that are not scored."""
+        return [seed for seed in self.study.seeds if not (self.cell(seed) / CELL).exists()]
+
+    def ready(self) -> bool:
+        """Whether the teacher's cells are there."""
+        if self.variant.teacher in (None, SCORER):
+            return True
+        teacher = self.of(self.variant.teacher)
+        return all((teacher / f"seed{s}" / CELL).exists() for s in self.study.seeds)
+
+
+def split_name(split: tuple[str, int, int]) -> str:
+    """The folder of a split's cells."""
+    return f"{split[0]}-{split[1]}"
+
+
+def run_study(study: configs.Config, workdir: Path, say: Say) -> dict[str, Any]:
+    """Trains and scores every cell that is not there yet, and gives what they say together."""
+    make_cells(study, workdir, say)
+    for split in study.splits:
+        make_baselines(study, workdir, tuple(split), say)
+    return summary(study, workdir)
+
+
+def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
+    """Trains and scores every cell that is not there yet."""
+    groups = [
+        Group(study, workdir, variant, tuple(split))
+        for split in study.splits
+        for variant in variants(study)
+    ]
+    waiting = False
+    while left := [g for g in groups if g.missing() or g.unscored()]:
+        for group in left:
+            if group.ready() and _make(group, say):
+                waiting = False
+                break
+        else:
+            if not waiting:
+                say(f"{len(left)} groups of cells are being made by other processes; waiting")
+            waiting = True
+            time.sleep(5)
+
+
+def _make(group: Group, say: Say) -> bool:
+    """Trains and scores a group's missing cells, unless another process is at it."""
+    group.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with training.locked(group.folder):
+            seeds = group.missing()  # again: another process may just have finished
+            if seeds:
+                train_group(group, seeds, say)
+            for seed in group.unscored():
+                score_cell(group, seed)
+            say(progress_line(group))
+        return True
+    except training.Busy:
+        return False
+
+
+def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
+    """Trains the cells of these seeds together and saves each as a run directory."""
+    cells = [group.config(seed) for seed in seeds]
+    config = cells[0]
+    beats, parts, _ = _data(
+        config.data.dataset, config.data.dir, group.split[0], group.split[1], config.data.split_seed
+    )
+    x = beats.x[parts.train]
+    taught_by_network = group.variant.teacher not in (None, SCORER)
+    teachers = (
+        [_teacher(Path(c.teacher.workdir), beats, parts) for c in cells]
+        if taught_by_network
+        else []
+    )
+    trainer = training.make_trainer(config, x.shape[2], teachers[0] if teachers else None)
+    lesson = _lessons(cells, x, teachers)
+    mean = x.mean(axis=(0, 1))
+    state = _stack([init_state(trainer, training.run_key(c), mean) for c in cells])
+    teacher = _stack([t.variables for t in teachers]) if teachers else None
+    keys = _stack([training.run_key(c) for c in cells])
+    on_device = jax.numpy.asarray(x)
+    lesson = jax.tree.map(jax.numpy.asarray, lesson)
+    steps = parallel.compile_seeds(trainer, lesson)
+    n = len(x) // config.batch_size
+    rows: list[list[dict[str, float]]] = [[] for _ in cells]
+    for epoch in range(1, config.epochs + 1):
+        order = np.stack([training.batch_order(c, len(x), epoch) for c in cells])
+        sums: dict[str, np.ndarray] = {}
+        started = time.perf_counter()
+        for first in range(0, n, training.CHUNK):
+            bounds = np.array([first, min(first + training.CHUNK, n)], np.int32)
+            state, means = steps(state, teacher, on_device, order, bounds, keys, lesson)
+            for name, value in means.items():
+                share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
+                sums[name] = sums.get(name, 0) + share
+                if not np.isfinite(share).all():
+                    raise InputError(
+                        f"{group.folder}: {name} is not finite in epoch {epoch}; lower "
+                        "learning_rate, set grad_clip or lower the term's weight"
+                    )
+        seconds = (time.perf_counter() - started) / len(cells)
+        for i, row in enumerate(rows):
+            row.append(
+                {"epoch": epoch, "seconds": round(seconds, 4)}
+                | {name: float(value[i]) for name, value in sums.items()}
+            )
+        say(
+            f"{group.folder}: epoch {epoch}/{config.epochs}, {len(cells)} seeds, "
+            f"{seconds:.1f} s a seed, reconstruction {sums['reconstruction'].mean():.5f}"
+        )
+    for i, (seed, cell) in enumerate(zip(seeds, cells, strict=True)):
+        model = jax.tree.map(
+            lambda leaf, i=i: np.asarray(leaf[i]),
+            {"generator": state.generator, "discriminator": state.discriminator},
+        )
+        progress = training.Progress(
+            x.shape[2],
+            {"data": beats.fingerprint, "split": parts.fingerprint},
+            teachers[i].fingerprint if teachers else (group.variant.teacher or None),
+            runs.made_by(),
+            epoch=config.epochs,
+            rows=rows[i],
+        )
+        folder = group.cell(seed)
+        runs.write_json(folder / runs.CONFIG, cell.to_dict())
+        runs.save_checkpoint(
+            folder / runs.LAST, n * config.epochs, model, None, progress.plain(), keep=1
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _data(
+    dataset: str, folder: str | None, protocol: str, fold: int, split_seed: int
+) -> tuple[BeatSet, Split, np.ndarray]:
+    """The beats, their split, and every beat's rhythm."""
+    data = {"dataset": dataset, "dir": folder, "protocol": protocol, "fold": fold}
+    beats, parts = load_data({"data": data | {"split_seed": split_seed}})
+    return beats, parts, scoring.rhythm(beats.record, beats.sample, beats.rr_before)
+
+
+def _teacher(run: Path, beats: BeatSet, parts: Split) -> runs.Model:
+    """A cell's networks; InputError unless it was trained on this very split."""
+    model = runs.load_model(run)
+    check_fingerprints(run, model.progress["fingerprints"], beats, parts)
+    return model
+
+
+def _lessons(
+    cells: Sequence[configs.Config], x: np.ndarray, teachers: Sequence[runs.Model]
+) -> Lesson | None:
+    """The lessons of all seeds: targets with a first axis of seeds where teachers differ."""
+    if not teachers:
+        return training.make_lesson(cells[0], x, None)
+    lessons = [training.make_lesson(c, x, t) for c, t in zip(cells, teachers, strict=True)]
+    of_all = [lesson for lesson in lessons if lesson is not None]
+    return Lesson(
+        _stack([lesson.targets for lesson in of_all]),
+        of_all[0].transfer,
+        _stack([lesson.transfer_targets for lesson in of_all]),
+    )
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)
+
+
+# --- scoring -------------------------------------------------------------------------------------
+
+
+def score_cell(group: Group, seed: int) -> None:
+    """Scores the test and validation beats of a trained cell; writes scores.npz and cell.json."""
+    folder, split = group.cell(seed), group.split
+    config = group.config(seed)
+    beats, parts, rhythm = _data(
+        config.data.dataset, config.data.dir, split[0], split[1], config.data.split_seed
+    )
+    model = runs.load_model(folder)
+    evaluation.check_fingerprints(folder, model.progress["fingerprints"], beats, parts)
+    fully = group.variant.name in group.study.scored_fully
+    of = functools.partial(evaluation.evidence, model, beats, rhythm, features=fully)
+    calibrate, validation, test = of(parts.calibrate), of(parts.validation), of(parts.test)
+    train = of(parts.train) if fully else None
+    label, of_validation = beats.label[parts.test], beats.label[parts.validation] > 0
+    rows = []
+    for kind, adaptation in _scores(group.study, fully):
+        fitted = scoring.fit(calibrate, kind, adaptation, train)
+        rows.append(
+            {"score": kind, "adaptation": adaptation}
+            | _quality(label, fitted.score(test))
+            # Needs labelled anomalies: for choosing, as an oracle does.
+            | {"validation_auc": metrics.auc(of_validation, fitted.score(validation))}
+        )
+    plain = np.mean(np.square(test.residual), axis=(1, 2), dtype=np.float64)
+    cell = {
+        "variant": group.variant.name,
+        "teacher": group.variant.teacher,
+        "seed": seed,
+        "epochs": model.progress["epoch"],
+        "epoch_seconds": model.progress["epoch_seconds"],
+        "n_test": len(test.record),
+        "n_abnormal": int((label > 0).sum()),
+        "scores": rows,
+        "agreement": _agreement(group, seed, plain),
+        **evaluation.cost(model),
+        "metrics": model.progress["rows"],
+        "fingerprints": {
+            **model.progress["fingerprints"],
+            "config": configs.fingerprint(config),
+            "model": model.fingerprint,
+            "teacher": model.progress["teacher"],
+        },
+        **model.progress["made_by"],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    scores = io.BytesIO()
+    np.savez_compressed(scores, index=parts.test, score=plain)
+    runs.write_bytes(folder / runs.SCORES, scores.getvalue())
+    runs.write_json(folder / CELL, cell)
+
+
+def _scores(study: configs.Config, fully: bool) -> list[tuple[str, str]]:
+    """The kinds of score that a cell gets, and their adaptations; mean squared error first."""
+    if not fully:
+        return [("mse", "none"), *((kind, "none") for kind in study.scores)]
+    return [
+        (kind, adaptation)
+        for kind in scoring.SCORES
+        for adaptation in scoring.ADAPTATIONS
+        if adaptation == "none" or kind in scoring.ADAPTED
+    ]
+
+
+def make_baselines(
+    study: configs.Config, workdir: Path, split: tuple[str, int, int], say: Say
+) -> None:
+    """Fits the simple detectors on a split's training beats, unless that was done before."""
+    path = workdir / split_name(split) / BASELINES
+    if path.exists():
+        return
+    data = study.base.data
+    beats, parts, _ = _data(data.dataset, data.dir, split[0], split[1], data.split_seed)
+    found = {}
+    for name, fit in baselines.BASELINES.items():
+        score = fit(beats.x[parts.train]).score(beats.x[parts.test])
+        found[name] = _quality(beats.label[parts.test], score)
+        say(f"{split_name(split)}: {name}, AUC {found[name]['auc']:.4f}")
+    runs.write_json(path, found)
+
+
+def _quality(label: np.ndarray, score: np.ndarray) -> dict[str, Any]:
+    return {
+        "auc": metrics.auc(label > 0, score),
+        "ap": metrics.average_precision(label > 0, score),
+        "per_class": metrics.per_class(label, score, CLASSES),
+    }
+
+
+def _agreement(group: Group, seed: int, score: np.ndarray) -> float | None:
+    """Rank correlation (Spearman) of a student's scores of the test beats with its teacher's."""
+    if group.variant.teacher in (None, SCORER):
+        return None
+    taught = group.of(group.variant.teacher) / f"seed{seed}" / runs.SCORES
+    with np.load(taught, allow_pickle=False) as file:
+        return float(stats.spearmanr(score, file["score"]).statistic)
+
+
+def progress_line(group: Group) -> str:
+    """What a finished group came to, beside the student that learnt alone."""
+    auc = [cell["scores"][0]["auc"] for cell in _cells(group)]
+    line = f"{group.folder}: {_mean(auc)}"
+    if (alone := _alone(group)) is not None:
+        line += f", {np.mean(np.subtract(auc, alone)):+.4f} against {ALONE}"
+    return line
+
+
+def _mean(values: list[float]) -> str:
+    if len(values) < 2:
+        return f"AUC {values[0]:.4f}"
+    found = metrics.t_interval(values)
+    return f"AUC {found['mean']:.4f} [{found['ci95'][0]:.4f}, {found['ci95'][1]:.4f}]"
+
+
+def _cells(group: Group) -> list[dict[str, Any]]:
+    return [runs.read_json(group.cell(seed) / CELL) for seed in group.study.seeds]
+
+
+def _alone(group: Group) -> list[float] | None:
+    """AUC of the seeds that learnt alone, where they are there."""
+    folder = group.of(ALONE)
+    paths = [folder / f"seed{seed}" / CELL for seed in group.study.seeds]
+    if group.variant.name == ALONE or not all(path.exists() for path in paths):
+        return None
+    return [runs.read_json(path)["scores"][0]["auc"] for path in paths]
+
+
+# --- what the cells say together ----------------------------------------------------------------
+
+
+def summary(study: configs.Config, workdir: Path) -> dict[str, Any]:
+    """Means over seeds with intervals and paired differences; every cell must be there."""
+    splits = []
+    for split in map(tuple, study.splits):
+        table = {}
+        for variant in variants(study):
+            group = Group(study, workdir, variant, split)
+            table[variant.name] = _cells(group)
+        splits.append(
+            {
+                "protocol": split[0],
+                "fold": split[1],
+                "epochs": split[2],
+                "variants": {name: _together(cells) for name, cells in table.items()},
+                "differences": _differences(study, table),
+                "baselines": runs.read_json(workdir / split_name(split) / BASELINES),
+            }
+        )
+    every = [cell for split in splits for v in split["variants"].values() for cell in v["cells"]]
+    return {
+        "base": configs.identity(study.base),
+        "seeds": list(study.seeds),
+        "fields": {v.name: dict(v.fields) for v in variants(study)},
+        "splits": splits,
+        "device": sorted({cell["device"] for cell in every}),
+        "code": sorted({cell["code"] for cell in every}),
+        "versions": every[0]["versions"],
+        "date": max(cell["date"] for cell in every),
+    }
+
+
+def _together(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """One variant on one split: every figure over its seeds."""
+    first = cells[0]
+
+    def over_seeds(figure: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
+        return metrics.t_interval([figure(cell) for cell in cells])
+
+    return {
+        "teacher": first["teacher"],
+        "scores": [
+            {"score": row["score"], "adaptation": row["adaptation"]}
+            | {
+                name: over_seeds(lambda c, i=i, name=name: c["scores"][i][name])
+                for name in ("auc", "ap", "validation_auc")
+            }
+            | {"per_class": _classes([c["scores"][i] for c in cells])}
+            for i, row in enumerate(first["scores"])
+        ],
+        "agreement": (None if first["agreement"] is None else over_seeds(lambda c: c["agreement"])),
+        "selected": first["metrics"][-1].get("selected"),
+        "epoch_seconds": float(np.mean([c["epoch_seconds"] for c in cells])),
+        **{name: first[name] for name in ("params", "macs", "bytes", "n_test", "n_abnormal")},
+        "cells": [
+            {name: c[name] for name in ("seed", "device", "code", "versions", "date")}
+            | {"model": c["fingerprints"]["model"]}
+            | {
+                f"{row['score']} {row['adaptation']}": {
+                    name: row[name] for name in ("auc", "ap", "validation_auc")
+                }
+                for row in c["scores"]
+            }
+            for c in cells
+        ],
+    }
+
+
+def _classes(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean AUC by class; classes with fewer than 50 test beats make no claim."""
+    return {
+        name: float(np.mean([row["per_class"][name]["auc"] for row in rows]))
+        for name, found in rows[0]["per_class"].items()
+        if found["n"] >= FEWEST_FOR_A_CLAIM
+    }
+
+
+def _differences(study: configs.Config, table: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Each student against the one that learnt alone and against its teacher, paired by seed."""
+    if ALONE not in table:
+        return {}
+    found = {}
+    for variant in variants(study):
+        if variant.teacher is None or table[variant.name][0]["params"] != table[ALONE][0]["params"]:
+            continue
+        found[variant.name] = {
+            f"{name} ({kind})": metrics.paired_difference(
+                _of_score(table[variant.name], kind, name), _of_score(table[ALONE], kind, name)
+            )
+            for kind in ("mse", *study.scores)
+            for name in ("auc", "ap")
+        }
+        if variant.teacher != SCORER:
+            found[variant.name]["to_teacher"] = metrics.paired_difference(
+                _of_score(table[variant.name], "mse", "auc"),
+                _of_score(table[variant.teacher], "mse", "auc"),
+            )
+    corrected = metrics.holm([row["auc (mse)"]["p"] for row in found.values()])
+    for row, p in zip(found.values(), corrected, strict=True):
+        row["auc (mse)"]["p_holm"] = p
+    return found
+
+
+def _of_score(cells: list[dict[str, Any]], kind: str, name: str) -> list[float]:
+    """A figure of each seed, of the score of this kind without adaptation."""
+    return [
+        row[name]
+        for cell in cells
+        for row in cell["scores"]
+        if (row["score"], row["adaptation"]) == (kind, "none")
+    ]
