@@ -1,6 +1,6 @@
 """How strongly each distillation term pulls on an undistilled student, beside its own terms.
 
-python -m benchmarks.term_weights --study runs/study --data-dir DIR --out docs/results/term_weights.json
+python -m benchmarks.term_weights --study runs/study --out docs/results/term_weights.json
 
 The weights in configs/study.py come from these norms: each term starts as strong as feature
 matching. No label is looked at.

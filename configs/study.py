@@ -1,7 +1,8 @@
 """What does a width-8 student learn from its teacher? Every term, every selection, every teacher.
 
 kdjax study configs/study.py            # width 8, few epochs, 5 seeds, both protocols: on a CPU
-kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds and on other folds
+kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds
+kdjax study configs/study.py:folds      # and on other folds
 kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
 """
 
@@ -14,10 +15,12 @@ from configs import student
 
 def get_config(part: str = "screen") -> ConfigDict:
     """The grid of one part of the study."""
+    if part not in PARTS:
+        raise ValueError(f"no part {part!r} of this study; choose one of {', '.join(PARTS)}")
     base: Any = student.get_config("mitbih")
     base.model.width = 8
     base.kd.response = 0.0
-    return ConfigDict(
+    study = ConfigDict(
         {
             "base": base,  # the config of every cell, before its variant's fields
             "seeds": (0, 1, 2, 3, 4),
@@ -25,10 +28,26 @@ def get_config(part: str = "screen") -> ConfigDict:
             "splits": (("interpatient", 0, 3), ("beatgan", 0, 2)),
             "variants": _screen(),
             "scores": ("mahalanobis", "fusion"),  # beside the mean squared error
-            "scored_fully": ("teacher-16", "alone"),  # with every score and adaptation
+            "scored_fully": (CHOSEN,),  # variants with every score and adaptation
         }
     )
+    if part == "confirm":
+        study.seeds = tuple(range(10, 20))
+        study.splits = (("interpatient", 0, 3),)
+        study.variants = _confirm()
+    if part == "folds":
+        study.seeds = (20, 21, 22)
+        study.splits = tuple(("beatgan", fold, 2) for fold in (1, 2, 3, 4))
+        study.variants = _confirm()[:3]
+    if part == "full":
+        base.model.width = 32
+        study.splits = (("interpatient", 0, 100), ("beatgan", 0, 100))
+        study.variants = _full()
+        study.scored_fully = ("log-ratio",)
+    return study
 
+
+PARTS = ("screen", "confirm", "folds", "full")
 
 # Each term's weight makes its gradient about as strong as feature matching's in a student that
 # learnt alone (docs/results/term_weights.json); no label and no score chose them.
@@ -63,6 +82,33 @@ def _screen() -> list[dict]:
         _student("reconstruction-better", "teacher-16", "reconstruction", select="teacher_better"),
         _student("reconstruction-quantile", "teacher-16", "reconstruction", select="quantile"),
         _student("reconstruction-from-8", "teacher-8", "reconstruction"),
+    ]
+
+
+# The highest validation AUC (oracle) of the screen under interpatient.
+CHOSEN = "log-ratio"
+
+
+def _confirm() -> list[dict]:
+    """The chosen student, and the same at half its width."""
+    narrow = {"model": {"width": 4}}
+    small = _student(f"{CHOSEN}-4", "teacher-16", CHOSEN)
+    small["fields"] |= narrow
+    return [
+        {"name": "teacher-16", "role": "teacher", "fields": {"model": {"width": 16}}},
+        {"name": "alone"},
+        _student(CHOSEN, "teacher-16", CHOSEN),
+        {"name": "alone-4", "fields": narrow},
+        small,
+    ]
+
+
+def _full() -> list[dict]:
+    """Width 32 with the three terms that did best, where a GPU is at hand."""
+    return [
+        {"name": "teacher-32", "role": "teacher"},
+        {"name": "alone"},
+        *(_student(name, "teacher-32", name) for name in ("log-ratio", "reconstruction", "kl")),
     ]
 
 

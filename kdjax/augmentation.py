@@ -31,8 +31,8 @@ def perturb(key: jax.Array, x: jax.Array) -> jax.Array:
 
 def _perturb_one(key: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:
     chosen, much, phase_key, shift_key, noise_key = jax.random.split(key, 5)
-    strength = jax.random.bernoulli(chosen, 0.5, (4,)) * jax.random.uniform(much, (4,), x.dtype)
-    warp, shift, mix, noise = strength
+    strength = jax.random.uniform(much, (4,), x.dtype)
+    warp, shift, mix, noise = jnp.where(jax.random.bernoulli(chosen, 0.5, (4,)), strength, 0)
     t = len(x)
     position = jnp.arange(t, dtype=x.dtype) / t
     phase = jax.random.uniform(phase_key, (2,), x.dtype, maxval=2 * jnp.pi)
@@ -51,7 +51,8 @@ def _perturb_one(key: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:
     smooth = jax.vmap(partial(jnp.convolve, mode="same"), in_axes=(1, None), out_axes=1)(
         rough, window
     )
-    return _scale(moved + _NOISE * noise * smooth)
+    flat = jnp.ptp(moved, axis=0, keepdims=True) == 0  # and stays so
+    return _scale(moved + jnp.where(flat, 0, _NOISE * noise * smooth))
 
 
 def _scale(x: jax.Array) -> jax.Array:

@@ -59,6 +59,22 @@ def import_beatgan(args: argparse.Namespace) -> None:
     print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
 
 
+def study(args: argparse.Namespace) -> None:
+    """Trains and scores what a study still lacks, and writes what it says."""
+    from kdjax import comparison, runs
+    from kdjax import study as studies
+
+    config = studies.read_config(args.config)
+    if args.data_dir is not None:
+        config.base.data.dir = str(args.data_dir)
+    path, _, part = args.config.partition(":")
+    workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
+    result = studies.run_study(config, workdir, lambda line: print(line, flush=True))
+    out = args.json or workdir / "study.json"
+    runs.write_json(out, {"command": f"kdjax study {args.config}"} | result)
+    print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage."""
 
@@ -85,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run_directory", type=Path, metavar="RUN")
     command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
     command.set_defaults(run=evaluate)
+
+    command = commands.add_parser("study", help="train and compare a grid of variants over seeds")
+    command.add_argument("config", metavar="FILE[:PART]", help="for example configs/study.py")
+    command.add_argument("--workdir", type=Path, metavar="DIR", help="default: runs/<config>")
+    command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
+    command.add_argument("--json", type=Path, metavar="FILE", help="default: DIR/study.json")
+    command.set_defaults(run=study)
 
     command = commands.add_parser("import-beatgan", help="make a run of BeatGAN's PyTorch weights")
     command.add_argument("--generator", type=Path, required=True, metavar="G.pkl")

@@ -189,10 +189,10 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
     Returns:
         {"mean", "sd", "ci95": [lo, hi], "n"}.
     """
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"an interval over seeds needs at least two, here {values.size}")
-    n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
+    found = np.asarray(values, np.float64)
+    if found.ndim != 1 or len(found) < 2:
+        raise ValueError(f"an interval over seeds needs at least two, here {found.size}")
+    n, mean, sd = len(found), float(found.mean()), float(found.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
     return {"mean": mean, "sd": sd, "ci95": [mean - half, mean + half], "n": n}
 
@@ -215,6 +215,22 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
         t = found["mean"] / (found["sd"] / math.sqrt(found["n"]))
         p = float(2 * stats.t.sf(abs(t), found["n"] - 1))
     return found | {"p": p}
+
+
+def variance_ratio(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
+    """How much less `a` varies over seeds than `b`, its pair: {"sd_a", "sd_b", "p"}.
+
+    The correlation of a + b with a - b is 0 where both have one variance; p is that of its
+    two-sided test (Pitman, Biometrika 31:9-12, 1939; Morgan, ibid. 13-19). ValueError for other
+    lengths or fewer than three pairs.
+    """
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if x.shape != y.shape or x.ndim != 1 or len(x) < 3:
+        raise ValueError(f"{x.shape} and {y.shape}: three pairs or more are needed")
+    # Where one of the two is constant, both have one variance.
+    constant = min(np.std(x + y), np.std(x - y)) < 1e-12
+    p = 1.0 if constant else float(stats.pearsonr(x + y, x - y)[1])
+    return {"sd_a": float(x.std(ddof=1)), "sd_b": float(y.std(ddof=1)), "p": p}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

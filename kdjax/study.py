@@ -9,9 +9,11 @@ stopped, several processes share a folder, and folders of several machines are m
 import datetime
 import functools
 import io
+import runpy
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import jax
 import numpy as np
 from scipy import stats
 
-from kdjax import baselines, evaluation, metrics, parallel, runs, scoring, training
+from kdjax import baselines, comparison, evaluation, metrics, parallel, runs, scoring, training
 from kdjax import config as configs
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
@@ -30,9 +32,9 @@ from kdjax.train_step import init_state
 
 CELL = "cell.json"
 BASELINES = "baselines.json"
-FEWEST_FOR_A_CLAIM = 50  # test beats of a class
-ALONE = "alone"  # the variant that all students are compared with
 SCORER = "nearest_neighbour"
+_COMPONENTS = 32
+_NETWORK_FREE = ("mahalanobis", "latent", "fusion", "memory", "prematurity")
 
 Say = Callable[[str], None]
 
@@ -49,6 +51,29 @@ class Variant:
     role: str
     teacher: str | None
     fields: Mapping[str, Any]
+
+
+def read_config(name: str) -> configs.Config:
+    """The study of a config file, 'FILE' or 'FILE:part', whose get_config(part) is run.
+
+    The file may import its neighbours as `configs.x`: the folder above it is on the path while it
+    runs. Raises InputError when there is no such file or it fails.
+    """
+    path, _, part = name.partition(":")
+    root = str(Path(path).resolve().parents[1])
+    sys.path.insert(0, root)
+    try:
+        get_config = runpy.run_path(path)["get_config"]
+        study = get_config(part) if part else get_config()
+        fields = ("base", "seeds", "splits", "variants", "scores", "scored_fully")
+        missing = [field for field in fields if field not in study]
+    except Exception as error:  # a config file is Python and may raise anything
+        raise InputError(f"{name}: no study config ({type(error).__name__}: {error})") from error
+    finally:
+        sys.path.remove(root)
+    if missing:
+        raise InputError(f"{name}: lacks {missing[0]}; a study holds {', '.join(fields)}")
+    return study
 
 
 def variants(study: configs.Config) -> list[Variant]:
@@ -176,7 +201,7 @@ def run_study(study: configs.Config, workdir: Path, say: Say) -> dict[str, Any]:
     make_cells(study, workdir, say)
     for split in study.splits:
         make_baselines(study, workdir, tuple(split), say)
-    return summary(study, workdir)
+    return gather(study, workdir)
 
 
 def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
@@ -209,7 +234,7 @@ def _make(group: Group, say: Say) -> bool:
                 train_group(group, seeds, say)
             for seed in group.unscored():
                 score_cell(group, seed)
-            say(progress_line(group))
+            say(_progress_line(group))
         return True
     except training.Busy:
         return False
@@ -347,9 +372,10 @@ def score_cell(group: Group, seed: int) -> None:
             # Needs labelled anomalies: for choosing, as an oracle does.
             | {"validation_auc": metrics.auc(of_validation, fitted.score(validation))}
         )
-    plain = np.mean(np.square(test.residual), axis=(1, 2), dtype=np.float64)
+    plain = np.square(test.residual).mean(axis=(1, 2), dtype=np.float64)
     cell = {
         "variant": group.variant.name,
+        "role": group.variant.role,
         "teacher": group.variant.teacher,
         "seed": seed,
         "epochs": model.progress["epoch"],
@@ -395,11 +421,29 @@ def make_baselines(
     if path.exists():
         return
     data = study.base.data
-    beats, parts, _ = _data(data.dataset, data.dir, split[0], split[1], data.split_seed)
+    beats, parts, rhythm = _data(data.dataset, data.dir, split[0], split[1], data.split_seed)
+    label = beats.label[parts.test]
     found = {}
     for name, fit in baselines.BASELINES.items():
         score = fit(beats.x[parts.train]).score(beats.x[parts.test])
-        found[name] = _quality(beats.label[parts.test], score)
+        found[name] = _quality(label, score)
+        say(f"{split_name(split)}: {name}, AUC {found[name]['auc']:.4f}")
+    # What the scores reach without a network: the beat for its residual, components for a latent.
+    subspace = baselines.Principal.fit(beats.x[parts.train], _COMPONENTS)
+
+    def raw(index: np.ndarray) -> scoring.Evidence:
+        x = beats.x[index]
+        error = np.full(len(x), np.nan)
+        place = beats.record[index], beats.sample[index], beats.fs
+        return scoring.Evidence(x, subspace.project(x), error, rhythm[index], *place)
+
+    for kind, adaptation in _scores(study, fully=True):
+        if kind not in _NETWORK_FREE:
+            continue
+        train = raw(parts.train) if kind == "memory" else None
+        score = scoring.fit(raw(parts.calibrate), kind, adaptation, train).score(raw(parts.test))
+        name = f"no network, {kind}, {adaptation}"
+        found[name] = _quality(label, score)
         say(f"{split_name(split)}: {name}, AUC {found[name]['auc']:.4f}")
     runs.write_json(path, found)
 
@@ -418,148 +462,33 @@ def _agreement(group: Group, seed: int, score: np.ndarray) -> float | None:
         return None
     taught = group.of(group.variant.teacher) / f"seed{seed}" / runs.SCORES
     with np.load(taught, allow_pickle=False) as file:
-        return float(stats.spearmanr(score, file["score"]).statistic)
-
-
-def progress_line(group: Group) -> str:
-    """What a finished group came to, beside the student that learnt alone."""
-    auc = [cell["scores"][0]["auc"] for cell in _cells(group)]
-    line = f"{group.folder}: {_mean(auc)}"
-    if (alone := _alone(group)) is not None:
-        line += f", {np.mean(np.subtract(auc, alone)):+.4f} against {ALONE}"
-    return line
-
-
-def _mean(values: list[float]) -> str:
-    if len(values) < 2:
-        return f"AUC {values[0]:.4f}"
-    found = metrics.t_interval(values)
-    return f"AUC {found['mean']:.4f} [{found['ci95'][0]:.4f}, {found['ci95'][1]:.4f}]"
+        return float(stats.spearmanr(score, file["score"])[0])
 
 
 def _cells(group: Group) -> list[dict[str, Any]]:
     return [runs.read_json(group.cell(seed) / CELL) for seed in group.study.seeds]
 
 
-def _alone(group: Group) -> list[float] | None:
-    """AUC of the seeds that learnt alone, where they are there."""
-    folder = group.of(ALONE)
-    paths = [folder / f"seed{seed}" / CELL for seed in group.study.seeds]
-    if group.variant.name == ALONE or not all(path.exists() for path in paths):
-        return None
-    return [runs.read_json(path)["scores"][0]["auc"] for path in paths]
+def _progress_line(group: Group) -> str:
+    """What a finished group came to, beside the student that learnt alone."""
+    alone = replace(group, variant=replace(group.variant, name=comparison.ALONE))
+    others = _cells(alone) if not alone.unscored() else None
+    return f"{group.folder}: {comparison.in_short(_cells(group), others)}"
 
 
-# --- what the cells say together ----------------------------------------------------------------
-
-
-def summary(study: configs.Config, workdir: Path) -> dict[str, Any]:
-    """Means over seeds with intervals and paired differences; every cell must be there."""
+def gather(study: configs.Config, workdir: Path) -> dict[str, Any]:
+    """study.json: what all cells of a study say together. Every cell must be there."""
     splits = []
     for split in map(tuple, study.splits):
-        table = {}
-        for variant in variants(study):
-            group = Group(study, workdir, variant, split)
-            table[variant.name] = _cells(group)
+        cells = {v.name: _cells(Group(study, workdir, v, split)) for v in variants(study)}
         splits.append(
-            {
-                "protocol": split[0],
-                "fold": split[1],
-                "epochs": split[2],
-                "variants": {name: _together(cells) for name, cells in table.items()},
-                "differences": _differences(study, table),
-                "baselines": runs.read_json(workdir / split_name(split) / BASELINES),
-            }
+            {"protocol": split[0], "fold": split[1], "epochs": split[2]}
+            | comparison.together(cells, study.scores)
+            | {"baselines": runs.read_json(workdir / split_name(split) / BASELINES)}
         )
-    every = [cell for split in splits for v in split["variants"].values() for cell in v["cells"]]
     return {
         "base": configs.identity(study.base),
         "seeds": list(study.seeds),
-        "fields": {v.name: dict(v.fields) for v in variants(study)},
+        "fields": {v.name: {"teacher": v.teacher} | dict(v.fields) for v in variants(study)},
         "splits": splits,
-        "device": sorted({cell["device"] for cell in every}),
-        "code": sorted({cell["code"] for cell in every}),
-        "versions": every[0]["versions"],
-        "date": max(cell["date"] for cell in every),
     }
-
-
-def _together(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """One variant on one split: every figure over its seeds."""
-    first = cells[0]
-
-    def over_seeds(figure: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
-        return metrics.t_interval([figure(cell) for cell in cells])
-
-    return {
-        "teacher": first["teacher"],
-        "scores": [
-            {"score": row["score"], "adaptation": row["adaptation"]}
-            | {
-                name: over_seeds(lambda c, i=i, name=name: c["scores"][i][name])
-                for name in ("auc", "ap", "validation_auc")
-            }
-            | {"per_class": _classes([c["scores"][i] for c in cells])}
-            for i, row in enumerate(first["scores"])
-        ],
-        "agreement": (None if first["agreement"] is None else over_seeds(lambda c: c["agreement"])),
-        "selected": first["metrics"][-1].get("selected"),
-        "epoch_seconds": float(np.mean([c["epoch_seconds"] for c in cells])),
-        **{name: first[name] for name in ("params", "macs", "bytes", "n_test", "n_abnormal")},
-        "cells": [
-            {name: c[name] for name in ("seed", "device", "code", "versions", "date")}
-            | {"model": c["fingerprints"]["model"]}
-            | {
-                f"{row['score']} {row['adaptation']}": {
-                    name: row[name] for name in ("auc", "ap", "validation_auc")
-                }
-                for row in c["scores"]
-            }
-            for c in cells
-        ],
-    }
-
-
-def _classes(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean AUC by class; classes with fewer than 50 test beats make no claim."""
-    return {
-        name: float(np.mean([row["per_class"][name]["auc"] for row in rows]))
-        for name, found in rows[0]["per_class"].items()
-        if found["n"] >= FEWEST_FOR_A_CLAIM
-    }
-
-
-def _differences(study: configs.Config, table: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Each student against the one that learnt alone and against its teacher, paired by seed."""
-    if ALONE not in table:
-        return {}
-    found = {}
-    for variant in variants(study):
-        if variant.teacher is None or table[variant.name][0]["params"] != table[ALONE][0]["params"]:
-            continue
-        found[variant.name] = {
-            f"{name} ({kind})": metrics.paired_difference(
-                _of_score(table[variant.name], kind, name), _of_score(table[ALONE], kind, name)
-            )
-            for kind in ("mse", *study.scores)
-            for name in ("auc", "ap")
-        }
-        if variant.teacher != SCORER:
-            found[variant.name]["to_teacher"] = metrics.paired_difference(
-                _of_score(table[variant.name], "mse", "auc"),
-                _of_score(table[variant.teacher], "mse", "auc"),
-            )
-    corrected = metrics.holm([row["auc (mse)"]["p"] for row in found.values()])
-    for row, p in zip(found.values(), corrected, strict=True):
-        row["auc (mse)"]["p_holm"] = p
-    return found
-
-
-def _of_score(cells: list[dict[str, Any]], kind: str, name: str) -> list[float]:
-    """A figure of each seed, of the score of this kind without adaptation."""
-    return [
-        row[name]
-        for cell in cells
-        for row in cell["scores"]
-        if (row["score"], row["adaptation"]) == (kind, "none")
-    ]

@@ -196,7 +196,7 @@ def student_of(scorer, **weights):
 @pytest.mark.parametrize("term", TERMS)
 def test_a_scorer_teaches_scores_alone(term):
     configs.check(student_of("network", **{term: 1.0}))
-    config = student_of("nearest_neighbour", response=0.5, **{term: 1.0})
+    config = student_of("nearest_neighbour", **{"response": 0.5, term: 1.0})
     if term in OF_SCORES:
         configs.check(config)
         return

@@ -298,3 +298,69 @@ def test_results_are_plain_json(name):
     result = CALLS[name](ABNORMAL, SCORE)
     again = json.loads(json.dumps(result, allow_nan=False))
     assert again == (list(result) if isinstance(result, tuple) else result)
+
+
+# --- figures over seeds --------------------------------------------------------------------------
+
+# Student (1908), Biometrika 6(1), data of Cushny and Peebles: hours of sleep gained under two
+# drugs by ten patients. t of the paired difference is 4.0621, p 0.00283 (R, t.test(sleep)).
+SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+
+def test_paired_difference_of_students_sleep_data():
+    found = metrics.paired_difference(SLEEP_2, SLEEP_1)
+    assert found["mean"] == pytest.approx(1.58)
+    assert found["ci95"] == pytest.approx([0.7001142, 2.4598858], abs=1e-7)
+    assert found["p"] == pytest.approx(0.00283289, abs=1e-8)
+    assert metrics.paired_difference(SLEEP_1, SLEEP_2)["mean"] == pytest.approx(-1.58)
+
+
+def test_t_interval_of_two_seeds_is_known_by_hand():
+    # t(0.975, 1) = 12.7062; sd of (0, 1) is sqrt(1/2), over sqrt(2) it is 1/2.
+    found = metrics.t_interval([0.0, 1.0])
+    assert found["ci95"] == pytest.approx([0.5 - 12.7062 / 2, 0.5 + 12.7062 / 2], abs=1e-4)
+    assert found["n"] == 2
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_an_interval_needs_two_seeds(values):
+    with pytest.raises(ValueError, match="at least two"):
+        metrics.t_interval(values)
+
+
+def test_equal_differences_leave_no_doubt():
+    assert metrics.paired_difference([1.0, 2.0], [0.0, 1.0])["p"] == 0
+    assert metrics.paired_difference([1.0, 2.0], [1.0, 2.0])["p"] == 1
+
+
+def test_holm_by_hand():
+    # Holm (1979): the smallest of m p values times m, the next times m - 1, never decreasing.
+    assert metrics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert metrics.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert metrics.holm([]) == []
+
+
+def test_variance_ratio_finds_a_narrower_pair():
+    rng = np.random.default_rng(0)
+    wide = rng.normal(0, 1, 30)
+    narrow = 0.2 * wide + rng.normal(0, 0.1, 30)
+    found = metrics.variance_ratio(narrow, wide)
+    assert found["sd_a"] < found["sd_b"]
+    assert found["p"] < 1e-6
+    # Of equal variances: p is spread evenly, so that a tenth lies below 0.1.
+    pairs = rng.normal(0, 1, (400, 2, 12))
+    share = np.mean([metrics.variance_ratio(a, b)["p"] < 0.1 for a, b in pairs])
+    assert 0.06 < share < 0.14
+
+
+def test_equal_variances_are_no_difference():
+    assert metrics.variance_ratio([0.1, 0.2, 0.4], [0.6, 0.7, 0.9])["p"] == 1
+    assert metrics.variance_ratio([0.1, 0.2, 0.4], [0.9, 0.8, 0.6])["p"] == 1
+
+
+def test_variance_ratio_needs_pairs():
+    with pytest.raises(ValueError, match="three pairs"):
+        metrics.variance_ratio([1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="three pairs"):
+        metrics.variance_ratio([1.0, 2.0, 3.0], [1.0, 2.0])

@@ -1,5 +1,6 @@
-"""One step: who is updated, who is not, and what starts where."""
+"""One step in float64: who is updated, who is not, and what starts where."""
 
+from dataclasses import fields, replace
 from functools import partial
 
 import jax
@@ -7,23 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from drawn import drawn
 
-from kdjax.distillation import Distillation
+from kdjax.distillation import Distillation, Lesson, Targets, Teacher, all_targets, transfer_beats
 from kdjax.models import Discriminator, Generator
 from kdjax.train_step import Trainer, adam, gradient_norms, init_state, run_steps, train_step
 
-KD = Distillation(response=1.0, reconstruction=0.5, feature=2.0)
-SIZES = {"width": 4, "length": 32, "channels": 2}
-TEACHER = Generator(latent_dim=6, **SIZES)
+pytestmark = pytest.mark.usefixtures("float64")
+
+WEIGHTS = [f.name for f in fields(Distillation) if f.default == 0.0]
+KD = Distillation(**dict.fromkeys(WEIGHTS, 0.5))
+SIZES = {"width": 4, "length": 32, "channels": 2, "param_dtype": jnp.float64}
+TEACHER = Teacher(Generator(latent_dim=6, **SIZES), Discriminator(4, param_dtype=jnp.float64))
 STUDENT = Trainer(
     Generator(latent_dim=5, output_bias=True, **SIZES),
-    Discriminator(4),
+    Discriminator(4, param_dtype=jnp.float64),
     adam(1e-3),
     (("reconstruction", 1.0), ("feature_matching", 1.0), ("adversarial", 0.1)),
     TEACHER,
     KD,
 )
-MEAN = np.array([-0.4, 0.2], np.float32)
+MEAN = np.array([-0.4, 0.2])
 KEY = jax.random.key(3)
 
 step = jax.jit(partial(train_step, STUDENT))
@@ -31,7 +36,7 @@ step = jax.jit(partial(train_step, STUDENT))
 
 @pytest.fixture(scope="module")
 def x():
-    return jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (8, 32, 2)), jnp.float32)
+    return jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (8, 32, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +45,36 @@ def state():
 
 
 @pytest.fixture(scope="module")
-def teacher(x):
-    return jax.jit(partial(TEACHER.init, train=False))(jax.random.key(1), x)
+def teacher():
+    return {
+        "generator": drawn(TEACHER.generator, (32, 2), seed=1),
+        "discriminator": drawn(TEACHER.discriminator, (32, 2), seed=2),
+    }
+
+
+@pytest.fixture(scope="module")
+def lesson(teacher, x):
+    """What the teacher says of the beats, and of perturbed ones."""
+    beats = transfer_beats(x)
+    said = [all_targets(TEACHER, teacher, asked, KD) for asked in (x, beats)]
+    return Lesson(said[0], beats, said[1])
 
 
 @pytest.fixture(scope="module")
 def stepped(state, teacher, x):
     return step(state, teacher, x, KEY)
+
+
+@jax.jit
+def seen(state, x):
+    """The first reconstructions, and the discriminator's features of beats and reconstructions."""
+    trained = {"train": True, "mutable": ["batch_stats"]}
+    x_hat = STUDENT.generator.apply(state.generator, x, **trained)[0].x_hat
+    features = [
+        STUDENT.discriminator.apply(state.discriminator, beats, **trained)[0].features
+        for beats in (x, x_hat)
+    ]
+    return x_hat, features
 
 
 def moved(a, b):
@@ -59,6 +87,7 @@ def test_every_parameter_and_statistic_of_both_networks_moves(state, stepped):
     new, _ = stepped
     assert all(moved(state.generator, new.generator).values())
     assert all(moved(state.discriminator, new.discriminator).values())
+    assert all(moved(state.projection, new.projection).values())
     assert int(new.step) == 1
 
 
@@ -66,8 +95,83 @@ def test_the_teacher_is_in_no_part_of_the_state(state, teacher):
     shapes = {leaf.shape for leaf in jax.tree.leaves(teacher)}
     latent = [shape for shape in shapes if 6 in shape]
     assert latent, "the teacher's latent size tells its arrays from the student's"
-    held = {leaf.shape for leaf in jax.tree.leaves(state)}
+    held = {leaf.shape for leaf in jax.tree.leaves(state.replace(projection={}, projection_opt=()))}
     assert not held & set(latent)
+
+
+# --- the teacher's lesson ----------------------------------------------------------------------
+
+
+def test_a_latent_of_another_size_is_projected_and_the_projection_learns(state, stepped):
+    new, _ = stepped
+    assert state.projection["kernel"].shape == (5, 6)
+    before, after = state.projection_opt[0], new.projection_opt[0]
+    assert int(before.count) == 0
+    assert int(after.count) == 1
+    for moment in (after.mu, after.nu):
+        assert (moment["kernel"] != 0).all()
+    # Adam's first step is the rate, against the gradient that its first moment holds half of.
+    rate = -1e-3 * np.sign(after.mu["kernel"])
+    step = new.projection["kernel"] - state.projection["kernel"]
+    np.testing.assert_allclose(step, rate, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generator": STUDENT.generator.clone(latent_dim=6)},
+        {"kd": replace(KD, latent=0.0)},
+        {"kd": None, "teacher": None},
+        {"kd": Distillation(response=1.0), "teacher": None},
+    ],
+    ids=["of one size", "not compared", "alone", "of a scorer"],
+)
+def test_no_other_latent_is_projected(changes):
+    trainer = replace(STUDENT, **changes)
+    start = partial(init_state, trainer)
+    assert jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN)).projection == {}
+
+
+def test_transfer_beats_teach_the_generator_and_nothing_else(state, teacher, x, lesson, stepped):
+    """Its statistics and the discriminator are those of a step without them."""
+    new, metrics = step(state, teacher, x, KEY, lesson)
+    without, own = stepped
+    for name, same in (
+        ("generator/batch_stats", True),
+        ("generator/params", False),
+        ("discriminator/params", True),
+        ("discriminator/batch_stats", True),
+    ):
+        network, part = name.split("/")
+        trees = (getattr(s, network)[part] for s in (new, without))
+        close = [
+            np.allclose(a, b, rtol=1e-12, atol=1e-12)
+            for a, b in zip(*map(jax.tree.leaves, trees), strict=True)
+        ]
+        assert all(close) if same else not any(close), name
+    for name in metrics:
+        of_training_alone = name in ("D_real", "D_fake", *dict(STUDENT.weights))
+        changed = abs(float(metrics[name] / own[name]) - 1)
+        assert changed < 1e-12 if of_training_alone or name == "selected" else changed > 1e-6, name
+
+
+def test_a_scorers_answers_are_a_lesson(state, x):
+    """No network is there to be run, nor needed."""
+    scorer = replace(STUDENT, teacher=None, kd=Distillation(response=1.0, log_ratio=1.0))
+    scores = Lesson(Targets(jnp.ones(8)), x, Targets(jnp.ones(8)))
+    state = state.replace(projection={}, projection_opt=scorer.optimizer.init({}))
+
+    def metrics(trainer, *given):
+        return jax.eval_shape(partial(train_step, trainer), state, None, x, KEY, *given)[1]
+
+    assert {"kd_response", "kd_log_ratio", "selected"} < set(metrics(scorer, scores))
+    with pytest.raises(ValueError, match="needs a teacher, or a lesson"):
+        metrics(scorer)
+    with pytest.raises(ValueError, match="needs what this teacher"):
+        metrics(replace(scorer, kd=replace(scorer.kd, relation=1.0)), scores)
+
+
+# --- the objective -----------------------------------------------------------------------------
 
 
 def test_metrics_name_every_term_and_add_up(stepped):
@@ -79,13 +183,14 @@ def test_metrics_name_every_term_and_add_up(stepped):
     assert float(metrics["selected"]) == 1
 
 
-def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, teacher, x):
+def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, x):
     plain = Trainer(
         STUDENT.generator,
         STUDENT.discriminator,
         STUDENT.optimizer,
         (("reconstruction", 1.0), ("feature_matching", 0.0), ("adversarial", 0.0)),
     )
+    state = state.replace(projection={}, projection_opt=plain.optimizer.init({}))
     metrics = jax.eval_shape(partial(train_step, plain), state, None, x, KEY)[1]
     assert set(metrics) == {"reconstruction", "D_real", "D_fake", "G_loss"}
 
@@ -123,44 +228,40 @@ def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(state, st
 def certain_discriminator(state, x):
     """A discriminator so steep along the difference of real and fake features that BCE is 0."""
     variables, params = state.discriminator, state.discriminator["params"]
-    fake = STUDENT.generator.apply(state.generator, x, train=True, mutable=["batch_stats"])[0].x_hat
-    features = [
-        STUDENT.discriminator.apply(variables, beats, train=True, mutable=["batch_stats"])[
-            0
-        ].features
-        for beats in (x, fake)
-    ]
-    real, fake = (np.asarray(f, np.float64).reshape(len(f), -1) for f in features)
+    _, features = seen(state, x)
+    real, fake = (np.asarray(f).reshape(len(f), -1) for f in features)
     both = np.concatenate([real, fake])
     sign = np.repeat([1.0, -1.0], len(real))
     head = np.linalg.lstsq(both, 40 * sign, rcond=None)[0]  # logits of about +40 and -40
-    shaped = jnp.asarray(head.reshape(params["encoder"]["head"].shape), jnp.float32)
+    shaped = jnp.asarray(head.reshape(params["encoder"]["head"].shape))
     encoder = params["encoder"] | {"head": shaped}
     return state.replace(discriminator=variables | {"params": params | {"encoder": encoder}})
 
 
-def test_a_chunk_equals_its_steps_one_by_one(state, teacher, x):
+def test_a_chunk_with_a_lesson_equals_its_steps_with_the_teacher_run_live(
+    state, teacher, x, lesson
+):
+    """Targets known beforehand are those of the batch's very beats, in whatever order."""
     order = np.random.default_rng(1).integers(0, 8, (3, 8)).astype(np.int32)
     chunk = jax.jit(partial(run_steps, STUDENT))
-    whole, means = chunk(state, teacher, x, order, np.array([1, 3], np.int32), KEY)
-    one_by_one, seen = state, []
+    known = Lesson(lesson.targets)
+    whole, means = chunk(state, teacher, x, order, np.array([1, 3], np.int32), KEY, known)
+    one_by_one, logged = state, []
     for i in (1, 2):
         one_by_one, metrics = step(one_by_one, teacher, x[order[i]], KEY)
-        seen.append(metrics)
+        logged.append(metrics)
     assert int(whole.step) == 2
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(one_by_one), strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)  # Adam divides by |gradient|
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
     for name, mean in means.items():
-        expected = (float(seen[0][name]) + float(seen[1][name])) / 2
-        assert float(mean) == pytest.approx(expected, rel=1e-4)
+        expected = (float(logged[0][name]) + float(logged[1][name])) / 2
+        assert float(mean) == pytest.approx(expected, rel=1e-12), name
 
 
 def test_training_starts_at_the_mean_beat(state, x):
     bias = state.generator["params"]["decoder"]["bias"]
     np.testing.assert_allclose(np.tanh(bias), MEAN, rtol=1e-6)
-    x_hat = STUDENT.generator.apply(state.generator, x, train=True, mutable=["batch_stats"])[
-        0
-    ].x_hat
+    x_hat, _ = seen(state, x)
     np.testing.assert_allclose(np.mean(x_hat, axis=(0, 1)), MEAN, atol=0.15)
 
 

@@ -20,7 +20,14 @@ from kdjax import datasets, evaluation, parallel, runs, training
 from kdjax.config import teacher_config
 from kdjax.errors import InputError
 
-TERMS = ("reconstruction", "feature_matching", "kd_response", "kd_reconstruction", "kd_feature")
+TERMS = (
+    "reconstruction",
+    "feature_matching",
+    "kd_response",
+    "kd_reconstruction",
+    "kd_feature",
+    "kd_latent",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -180,7 +187,7 @@ class TestRunDirectory:
     def test_an_epoch_s_losses_are_means_over_its_steps(self):
         """The weighted terms sum to the loss, as they do at every step."""
         weights = {"reconstruction": 1, "feature_matching": 1, "kd_response": 0.1}
-        weights |= {"kd_reconstruction": 0.5, "kd_feature": 0.5}
+        weights |= {"kd_reconstruction": 0.5, "kd_feature": 0.5, "kd_latent": 0.5}
         for row in rows(tiny.trained().path):
             total = sum(weight * row[name] for name, weight in weights.items())
             assert row["G_loss"] == pytest.approx(total, rel=1e-5)
@@ -269,8 +276,8 @@ class TestAgain:
     def test_a_second_process_is_kept_out(self, workdir, overwrite):
         before = contents(workdir)
         with (
-            training._locked(workdir),
-            pytest.raises(InputError, match="another process is training there"),
+            training.locked(workdir),
+            pytest.raises(training.Busy, match="another process is training there"),
         ):
             training.train(tiny.config(), workdir, overwrite)
         assert contents(workdir) == before
@@ -440,8 +447,10 @@ class TestTeacher:
             training.train(tiny.config(epochs=1, teacher__workdir=str(named)), tmp_path / "run")
         assert contents(named) == before
         assert not (tmp_path / "run" / "teacher").exists()
-        on_disk = runs.load_model(named).variables["generator"]
+        on_disk = runs.load_model(named).variables
+        assert on_disk.keys() == {"generator", "discriminator"}
         for teacher in held:
+            assert jax.tree.structure(teacher) == jax.tree.structure(on_disk)
             for a, b in zip(jax.tree.leaves(teacher), jax.tree.leaves(on_disk), strict=True):
                 assert np.asarray(a[0]).tobytes() == np.asarray(b).tobytes()
         assert len(held) == 3
@@ -455,6 +464,7 @@ class TestTeacher:
         names = json.loads((newest(run) / "model" / "_METADATA").read_text())["tree_metadata"]
         assert len(names) == len(jax.tree.leaves(student.variables))
         assert not [name for name in (*names, *stored) if "teacher" in name]
+        assert "['projection']['kernel']" in "".join(stored)
         drawn = [a for a in jax.tree.leaves(teacher.variables) if np.size(a) > 50]
         assert len(drawn) > 10
         for array in stored.values():
@@ -524,10 +534,71 @@ class TestTeacher:
             training.train(tiny.config(teacher__workdir=str(tmp_path / "none")), tmp_path / "run")
 
 
+class TestWithoutANetworkToAsk:
+    def test_a_student_without_any_term_is_trained_alone(self, tmp_path):
+        """By its own terms, with no teacher made, and none needed where one is named."""
+        off = {"response": 0.0, "reconstruction": 0.0, "feature": 0.0, "latent": 0.0}
+        off = {f"kd__{name}": weight for name, weight in off.items()}
+        config = tiny.config(
+            epochs=1, model__latent_dim=6, teacher__workdir=str(tmp_path / "none"), **off
+        )
+        result = training.train(config, tmp_path / "run")
+        assert not (tmp_path / "run" / "teacher").exists()
+        assert result["fingerprints"]["teacher"] is None
+        (row,) = rows(tmp_path / "run")
+        assert not [name for name in row if "kd_" in name or name == "selected"]
+        assert training.make_lesson(config, tiny.beat_set().x, None) is None
+
+    def test_a_nearest_neighbour_teaches_scores(self, tmp_path):
+        """Of training beats, each without itself, and of perturbed ones; it leaves no files."""
+        config = nearest_neighbours_student(epochs=2)
+        result = training.train(config, tmp_path / "run")
+        assert not (tmp_path / "run" / "teacher").exists()
+        assert result["fingerprints"]["teacher"] is None
+        for row in rows(tmp_path / "run"):
+            terms = {name for name in row if name.startswith("kd_")}
+            assert terms == {"kd_response", "kd_log_ratio"}
+            assert all(row[f"grad_norm/{name}"] > 0 for name in terms)
+        runs.load_model(tmp_path / "run")
+
+    def test_a_nearest_neighbours_lesson_is_its_squared_distance_as_a_mean(self):
+        """Over the beat's samples, in the leading 32 principal components; see `baselines`."""
+        config = nearest_neighbours_student()
+        beats, parts = evaluation.load_data(config)
+        x = beats.x[parts.train]
+        lesson = training.make_lesson(config, x, None)
+        flat = x.reshape(len(x), -1).astype(float)
+        mean = flat.mean(axis=0)
+        directions = np.linalg.svd(flat - mean, full_matrices=False)[2][:32]
+        memory, asked = (
+            (b.reshape(len(b), -1) - mean) @ directions.T for b in (flat, lesson.transfer)
+        )
+        square = np.square(asked[:, None] - memory[None]).sum(axis=2)
+        of_itself = np.square(memory[:, None] - memory[None]).sum(axis=2)
+        np.fill_diagonal(of_itself, np.inf)
+        for targets, distance in (
+            (lesson.targets, of_itself),
+            (lesson.transfer_targets, square),
+        ):
+            np.testing.assert_allclose(
+                targets.score, distance.min(axis=1) / x[0].size, rtol=1e-4, atol=1e-7
+            )
+            assert targets.score.dtype == np.float32
+            assert targets[1:] == (None,) * 4
+
+
+def nearest_neighbours_student(**changes):
+    only = {"reconstruction": 0.0, "feature": 0.0, "latent": 0.0, "log_ratio": 0.1}
+    only = {f"kd__{name}": weight for name, weight in only.items()}
+    return tiny.config(
+        teacher__scorer="nearest_neighbour", kd__transfer="perturbed", **only, **changes
+    )
+
+
 def run_of(config):
     """A Run for what depends on config and data alone."""
     beats, parts = evaluation.load_data(config)
-    return training.Run(config, Path(), None, None, beats, parts, ())
+    return training.Run(config, Path(), None, None, None, beats, parts, ())
 
 
 class TestOrder:
@@ -581,7 +652,7 @@ class TestPrograms:
         config = tiny.teacher_config()
         devices = jax.local_devices()
         run = run_of(config)
-        trainer = training.make_trainer(config, 1)
+        trainer = training.make_trainer(config, 1, None, parallel.AXIS)
         precision = jax.default_matmul_precision(config.precision)  # as in `train`
         with precision:
             state = training.init_state(trainer, run.key, np.zeros(1, np.float32))
@@ -592,7 +663,7 @@ class TestPrograms:
         key = parallel.replicate(jax.random.key_data(run.key), devices)
         placed = parallel.replicate(jax.device_get(state), devices)
         with precision, jax.transfer_guard("disallow"):
-            placed, means = compiled(placed, None, beats, order, bounds, key)
+            placed, means = compiled(placed, None, beats, order, bounds, key, None)
             jax.block_until_ready(means)
             with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):  # it is awake
                 jax.jit(jnp.sin)(np.ones(3, np.float32))
@@ -624,9 +695,9 @@ class TestDivergence:
         def broken_at_the_end(trainer, devices):
             compiled = compile_steps(trainer, devices)
 
-            def steps(state, teacher, beats, order, bounds, key):
+            def steps(state, teacher, beats, order, bounds, *rest):
                 last = int(bounds[0, 1]) == tiny.STEPS
-                state, means = compiled(state, teacher, beats, order, bounds, key)
+                state, means = compiled(state, teacher, beats, order, bounds, *rest)
                 if last:
                     state = state.replace(
                         generator=jax.tree.map(lambda a: a * np.float32(np.nan), state.generator)

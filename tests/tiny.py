@@ -63,7 +63,8 @@ def beat_set(version: str = "1.0.0") -> BeatSet:
 def config(**changes: Any) -> Any:
     """configs/student.py, shrunk, with terms of scores, reconstructions, attention and latents.
 
-    Its latent is projected, so that checkpoints hold a projection. Changes name fields with two underscores for a dot: `data__fold=1`.
+    Its latent is projected, so that checkpoints hold a projection. Changes name fields with two
+    underscores for a dot: `data__fold=1`.
     """
     return _changed(
         student.get_config(),
