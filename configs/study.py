@@ -86,20 +86,19 @@ def _screen() -> list[dict]:
 
 
 # The highest validation AUC (oracle) of the screen under interpatient.
-CHOSEN = "log-ratio"
+CHOSEN = "reconstruction-quantile"
 
 
 def _confirm() -> list[dict]:
     """The chosen student, and the same at half its width."""
     narrow = {"model": {"width": 4}}
-    small = _student(f"{CHOSEN}-4", "teacher-16", CHOSEN)
-    small["fields"] |= narrow
+    chosen = next(variant for variant in _screen() if variant["name"] == CHOSEN)
     return [
         {"name": "teacher-16", "role": "teacher", "fields": {"model": {"width": 16}}},
         {"name": "alone"},
-        _student(CHOSEN, "teacher-16", CHOSEN),
+        chosen,
         {"name": "alone-4", "fields": narrow},
-        small,
+        chosen | {"name": f"{CHOSEN}-4", "fields": chosen["fields"] | narrow},
     ]
 
 
