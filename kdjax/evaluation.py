@@ -19,8 +19,6 @@ from kdjax.detector import Detector
 from kdjax.errors import InputError
 from kdjax.models import (
     Discriminator,
-    Generator,
-    GeneratorOutput,
     count_parameters,
     multiply_accumulates,
 )
@@ -125,41 +123,31 @@ def evidence(
 
     Without `features` the discriminator, half of the work, is not asked: its error is NaN.
     """
-    discriminator = model.discriminator if features else None
-    found: list[tuple[np.ndarray, ...]] = []
-    for start in range(0, len(index), _BATCH):
-        x = beats.x[index[start : start + _BATCH]]
-        seen = np.zeros((_BATCH, *x.shape[1:]), x.dtype)
-        seen[: len(x)] = x
-        outputs = _outputs(model.generator, discriminator, model.variables, seen)
-        found.append(tuple(np.asarray(values)[: len(x)] for values in outputs))
-    residual, z, feature_error = (np.concatenate(values) for values in zip(*found, strict=True))
-    return scoring.Evidence(
-        residual,
-        z,
-        feature_error,
-        rhythm[index],
-        beats.record[index],
-        beats.sample[index],
-        beats.fs,
-    )
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _outputs(
-    generator: Generator, discriminator: Discriminator | None, variables: Any, x: jax.Array
-) -> tuple[jax.Array, ...]:
-    """Residual, latent and discriminator-feature error of beats [B, T, C], in inference mode."""
-    output = generator.apply(variables["generator"], x, train=False)
-    assert isinstance(output, GeneratorOutput)
-    error = jnp.full(len(x), jnp.nan, x.dtype)
-    if discriminator is not None:
-        real, fake = (
-            discriminator.apply(variables["discriminator"], beats, train=False).features  # type: ignore[union-attr]
-            for beats in (x, output.x_hat)
+    x = beats.x[index]
+    place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
+    found = Detector(model.generator, model.variables["generator"]).evidence(x, *place)
+    if not features:
+        return found
+    error = np.empty(len(x), x.dtype)
+    for start in range(0, len(x), _BATCH):
+        part = slice(start, start + _BATCH)
+        reconstructed = x[part] + found.residual[part]
+        error[part] = _feature_error(
+            model.discriminator, model.variables["discriminator"], x[part], reconstructed
         )
-        error = jnp.mean(jnp.square(fake - real), axis=(1, 2))
-    return output.x_hat - x, output.z, error
+    return found._replace(feature_error=error)
+
+
+@partial(jax.jit, static_argnums=0)
+def _feature_error(
+    discriminator: Discriminator, variables: Any, x: jax.Array, x_hat: jax.Array
+) -> jax.Array:
+    """Mean (f(x_hat) - f(x))^2 over the discriminator's features of beats [B, T, C], each [B]."""
+    real, fake = (
+        discriminator.apply(variables, beats, train=False).features  # type: ignore[union-attr]
+        for beats in (x, x_hat)
+    )
+    return jnp.mean(jnp.square(fake - real), axis=(1, 2))
 
 
 def quality(

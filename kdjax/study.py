@@ -462,7 +462,7 @@ def _agreement(group: Group, seed: int, score: np.ndarray) -> float | None:
         return None
     taught = group.of(group.variant.teacher) / f"seed{seed}" / runs.SCORES
     with np.load(taught, allow_pickle=False) as file:
-        return float(stats.spearmanr(score, file["score"])[0])
+        return float(stats.spearmanr(score, file["score"]).statistic)  # type: ignore
 
 
 def _cells(group: Group) -> list[dict[str, Any]]:

@@ -28,16 +28,17 @@ ALLOWED = {
     "distillation": "augmentation losses models",
     "train_step": "losses distillation models",
     "parallel": "errors distillation train_step",
-    "detector": "models",
+    "detector": "models scoring",
     "config": "errors distillation",
     "runs": "errors config beats models detector",
     "interop": "errors beats models detector runs",
     "evaluation": "errors config runs datasets detector models metrics plots report scoring",
     "training": "errors config runs datasets detector metrics baselines distillation train_step "
     "parallel evaluation",
-    "study": "errors config runs datasets metrics baselines scoring distillation train_step "
-    "parallel evaluation training",
-    "cli": "errors datasets runs evaluation interop study",
+    "comparison": "metrics",
+    "study": "errors config runs datasets metrics baselines comparison scoring distillation "
+    "train_step parallel evaluation training",
+    "cli": "errors datasets runs evaluation interop study comparison",
     "__init__": "detector runs interop",
 }
 
