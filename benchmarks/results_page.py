@@ -52,6 +52,7 @@ def studies() -> Iterable[str]:
     yield from primary(confirmed)
     yield from screen(screened)
     yield from landing(confirmed, screened)
+    yield from cost(read("study_cost.json"), read("term_weights.json"))
 
 
 def primary(study: Any) -> Iterable[str]:
@@ -194,6 +195,37 @@ def landing(confirmed: Any, screened: Any) -> Iterable[str]:
             for name, auc in PUBLISHED[split["protocol"]].items()
         ]
         yield table(("score", "of", "AUC", "AP", "S", "V", "F"), rows)
+
+
+def cost(found: Any, weights: Any) -> Iterable[str]:
+    """What seeds together cost, and where the weights of the terms come from."""
+    yield "## What a study costs"
+    yield (
+        f"`{found['command']}`: {found['steps']} steps of width {found['width']}, median of "
+        f"{found['repeats']} interleaved repeats, {found['device']}, {found['date']}."
+    )
+    yield table(
+        ("seeds", "together (vmap), s", "one after another, s", "ratio"),
+        [
+            (r["seeds"], f"{r['together']:.2f}", f"{r['in_turn']:.2f}", f"{r['ratio']:.2f}")
+            for r in found["rows"]
+        ],
+    )
+    yield "## Weights of the terms"
+    yield (
+        f"`{weights['command']}`: gradient norm of each term at weight 1 in a student that learnt "
+        f"alone, median over {weights['batches']} batches, {weights['device']}, "
+        f"{weights['date']}. The weights in `configs/study.py` bring each to about that of "
+        "feature matching."
+    )
+    teachers = list(weights["norms"])
+    yield table(
+        ("term", *teachers),
+        [
+            (term, *(f"{weights['norms'][t][term]:.3g}" for t in teachers))
+            for term in weights["norms"][teachers[0]]
+        ],
+    )
 
 
 def made(study: Any) -> str:

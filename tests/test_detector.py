@@ -98,3 +98,21 @@ def test_integers_and_float32_are_beats_as_well():
 
 def test_weights_do_not_fill_the_screen():
     assert "variables" not in repr(make_detector())
+
+
+def test_evidence_is_the_residual_and_the_latent_of_each_beat(expected):
+    x, x_hat, _ = expected
+    detector, n = make_detector(), 17
+    rhythm, record, sample = np.zeros((n, 2)), np.array(["a"] * n), np.arange(n)
+    found = detector.evidence(x[:n], rhythm, record, sample, 360.0)
+    np.testing.assert_allclose(found.residual, x_hat[:n] - x[:n], rtol=0, atol=1e-12)
+    z = detector.generator.apply(detector.variables, x[:n], train=False).z
+    np.testing.assert_allclose(found.z, z, rtol=0, atol=1e-12)
+    assert np.isnan(found.feature_error).all()
+    np.testing.assert_array_equal(found.sample, sample)
+
+
+def test_evidence_takes_only_the_detectors_beats():
+    none = np.zeros(1)
+    with pytest.raises(ValueError, match=r"\[B, 32, 2\] needed"):
+        make_detector().evidence(np.zeros((1, 32, 1)), none, none, none, 360.0)

@@ -286,3 +286,26 @@ class TestResultBlock:
         block = evaluation.result_block(result | {"oracle": none})
         assert "oracle" not in block
         assert "best" not in block
+
+
+def test_evidence_holds_what_the_run_s_networks_make_of_beats(data):
+    beats, _ = data
+    model = runs.load_model(tiny.trained().path)
+    index = np.array([5, 3, 200])
+    rhythm = np.arange(2.0 * len(beats.x)).reshape(-1, 2)
+    found = evaluation.evidence(model, beats, rhythm, index)
+    x = beats.x[index]
+    output = model.generator.apply(model.variables["generator"], x, train=False)
+    real, fake = (
+        np.asarray(model.discriminator.apply(model.variables["discriminator"], b, False).features)
+        for b in (x, output.x_hat)
+    )
+    np.testing.assert_allclose(found.residual, output.x_hat - x, atol=1e-5)
+    np.testing.assert_allclose(
+        found.feature_error, np.square(fake - real).mean(axis=(1, 2)), rtol=1e-3
+    )
+    np.testing.assert_array_equal(found.rhythm, rhythm[index])
+    np.testing.assert_array_equal(found.record, beats.record[index])
+    without = evaluation.evidence(model, beats, rhythm, index, features=False)
+    assert np.isnan(without.feature_error).all()
+    np.testing.assert_array_equal(without.residual, found.residual)
