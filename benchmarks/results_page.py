@@ -120,6 +120,8 @@ def screen(study: Any) -> Iterable[str]:
         "better; *quantile*: only the half that it reconstructs best; *transfer*: perturbed beats "
         "as well; *memory*: the teacher is the nearest neighbour among all training beats."
     )
+    if study["missing"]:
+        yield f"Not run: {', '.join(study['missing'])}."
     for split in study["splits"]:
         yield f"### `{split['protocol']}`, fold {split['fold']}, {split['epochs']} epochs"
         yield table(

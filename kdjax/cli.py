@@ -60,7 +60,7 @@ def import_beatgan(args: argparse.Namespace) -> None:
 
 
 def study(args: argparse.Namespace) -> None:
-    """Trains and scores what a study still lacks, and writes what it says."""
+    """Trains and scores what a study still lacks, and writes what it says, also when stopped."""
     from kdjax import comparison, runs
     from kdjax import study as studies
 
@@ -69,10 +69,19 @@ def study(args: argparse.Namespace) -> None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
     workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
-    result = studies.run_study(config, workdir, lambda line: print(line, flush=True))
+    stopped = False
+    try:
+        studies.run_study(config, workdir, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        stopped = True
+    result = studies.gather(config, workdir)
     out = args.json or workdir / "study.json"
     runs.write_json(out, {"command": f"kdjax study {args.config}"} | result)
     print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
+    if stopped:
+        left = f"{len(result['missing'])} groups of cells are not made"
+        print(f"stopped, {left}; type the same command to go on", file=sys.stderr)
+        raise KeyboardInterrupt
 
 
 class _Parser(argparse.ArgumentParser):

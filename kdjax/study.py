@@ -196,12 +196,11 @@ def split_name(split: tuple[str, int, int]) -> str:
     return f"{split[0]}-{split[1]}"
 
 
-def run_study(study: configs.Config, workdir: Path, say: Say) -> dict[str, Any]:
-    """Trains and scores every cell that is not there yet, and gives what they say together."""
+def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
+    """Trains and scores every cell and fits every baseline that is not there yet."""
     make_cells(study, workdir, say)
     for split in study.splits:
         make_baselines(study, workdir, tuple(split), say)
-    return gather(study, workdir)
 
 
 def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
@@ -477,18 +476,27 @@ def _progress_line(group: Group) -> str:
 
 
 def gather(study: configs.Config, workdir: Path) -> dict[str, Any]:
-    """study.json: what all cells of a study say together. Every cell must be there."""
-    splits = []
+    """study.json: what the cells that are there say together; variants that lack some are named."""
+    splits, missing = [], []
     for split in map(tuple, study.splits):
-        cells = {v.name: _cells(Group(study, workdir, v, split)) for v in variants(study)}
-        splits.append(
-            {"protocol": split[0], "fold": split[1], "epochs": split[2]}
-            | comparison.together(cells, study.scores)
-            | {"baselines": runs.read_json(workdir / split_name(split) / BASELINES)}
-        )
+        cells = {}
+        for variant in variants(study):
+            group = Group(study, workdir, variant, split)
+            if group.unscored():
+                missing.append(f"{split_name(split)}/{variant.name}")
+            else:
+                cells[variant.name] = _cells(group)
+        path = workdir / split_name(split) / BASELINES
+        if cells:
+            splits.append(
+                {"protocol": split[0], "fold": split[1], "epochs": split[2]}
+                | comparison.together(cells, study.scores)
+                | {"baselines": runs.read_json(path) if path.exists() else {}}
+            )
     return {
         "base": configs.identity(study.base),
         "seeds": list(study.seeds),
         "fields": {v.name: {"teacher": v.teacher} | dict(v.fields) for v in variants(study)},
+        "missing": missing,
         "splits": splits,
     }

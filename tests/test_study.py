@@ -154,7 +154,8 @@ def made(tmp_path_factory):
     study._data.cache_clear()
     with tiny.small_world():
         lines: list[str] = []
-        yield folder, study.run_study(grid(), folder, lines.append), lines
+        study.run_study(grid(), folder, lines.append)
+        yield folder, study.gather(grid(), folder), lines
     study._data.cache_clear()
 
 
@@ -197,7 +198,16 @@ class TestMade:
         folder, result, _ = made
         monkeypatch.setattr(study, "train_group", None)
         monkeypatch.setattr(study, "score_cell", None)
-        assert study.run_study(grid(), folder, lambda line: None) == result
+        study.run_study(grid(), folder, lambda line: None)
+        assert study.gather(grid(), folder) == result
+
+    def test_what_is_missing_is_named_and_the_rest_is_said(self, made):
+        folder, result, _ = made
+        more = grid([*VARIANTS, {"name": "autoencoder"}])
+        partial = study.gather(more, folder)
+        assert partial["missing"] == ["beatgan-0/autoencoder"]
+        assert partial["splits"] == result["splits"]
+        assert result["missing"] == []
 
     def test_only_a_missing_seed_is_made(self, made, monkeypatch):
         folder, *_ = made
