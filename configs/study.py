@@ -43,7 +43,6 @@ def get_config(part: str = "screen") -> ConfigDict:
         base.model.width = 32
         study.splits = (("interpatient", 0, 100), ("beatgan", 0, 100))
         study.variants = _full()
-        study.scored_fully = ("log-ratio",)
     return study
 
 
@@ -92,9 +91,9 @@ CHOSEN = "reconstruction-quantile"
 def _confirm() -> list[dict]:
     """The chosen student, and the same at half its width."""
     narrow = {"model": {"width": 4}}
-    chosen = next(variant for variant in _screen() if variant["name"] == CHOSEN)
+    chosen = _of_screen(CHOSEN)
     return [
-        {"name": "teacher-16", "role": "teacher", "fields": {"model": {"width": 16}}},
+        _of_screen("teacher-16"),
         {"name": "alone"},
         chosen,
         {"name": "alone-4", "fields": narrow},
@@ -103,12 +102,17 @@ def _confirm() -> list[dict]:
 
 
 def _full() -> list[dict]:
-    """Width 32 with the three terms that did best, where a GPU is at hand."""
+    """Width 32 with the three variants that validation preferred."""
+    best = (CHOSEN, "log-ratio-transfer", "log-ratio")
     return [
         {"name": "teacher-32", "role": "teacher"},
         {"name": "alone"},
-        *(_student(name, "teacher-32", name) for name in ("log-ratio", "reconstruction", "kl")),
+        *(_of_screen(name) | {"teacher": "teacher-32"} for name in best),
     ]
+
+
+def _of_screen(name: str) -> dict:
+    return next(variant for variant in _screen() if variant["name"] == name)
 
 
 def _student(name: str, teacher: str, term: str, **more: str) -> dict:
