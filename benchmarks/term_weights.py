@@ -46,14 +46,14 @@ def main() -> None:
     beats, parts = evaluation.load_data(config)
     cells = args.study / "interpatient-0"
     student = runs.load_model(cells / "alone" / "seed0")
-    norms = {}
+    norms: dict[str, dict[str, float]] = {}
     for name in ("teacher-8", "teacher-16"):
+        teacher = runs.load_model(cells / name / "seed0")
+        norms[name] = {}
         for scores in ("raw", "minmax", "standardised", "log"):
             config.kd.response_scores = scores
-            teacher = runs.load_model(cells / name / "seed0")
             found = medians(config, beats.x[parts.train], student, teacher)
-            norms.setdefault(name, found)[f"kd_response ({scores})"] = found["kd_response"]
-            norms[name].pop("kd_response", None)
+            norms[name] |= {f"kd_response ({scores})": found.pop("kd_response")} | found
     out = {
         "command": "python -m benchmarks.term_weights",
         "protocol": "interpatient",

@@ -62,6 +62,9 @@ WEIGHTS = {
 }
 
 
+# A teacher's reconstruction is nearly the beat: is it the teacher, or reconstruction's weight?
+CONTROL = {"name": "alone-reconstruction", "fields": {"loss": {"reconstruction": 81.0}}}
+
 MEMORY = "nearest_neighbour"
 
 
@@ -72,6 +75,7 @@ def _screen() -> list[dict]:
         {"name": "teacher-16", "role": "teacher", "fields": {"model": {"width": 16}}},
         {"name": "alone"},
         {"name": "autoencoder", "fields": {"loss": {"feature_matching": 0.0}}},
+        CONTROL,
         *(_student(name, "teacher-16", name) for name in WEIGHTS),
         _student("memory-log-ratio-transfer", MEMORY, "log-ratio", transfer="perturbed"),
         _student("log-ratio-transfer", "teacher-16", "log-ratio", transfer="perturbed"),
@@ -95,6 +99,7 @@ def _confirm() -> list[dict]:
     return [
         _of_screen("teacher-16"),
         {"name": "alone"},
+        CONTROL,
         chosen,
         {"name": "alone-4", "fields": narrow},
         chosen | {"name": f"{CHOSEN}-4", "fields": chosen["fields"] | narrow},

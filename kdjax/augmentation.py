@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 # The strongest of each perturbation; a beat draws how much of it, and whether at all.
-_WARP = 0.5  # of a second's length, gained here and lost there
+_WARP = 1.0  # of the local speed: time may nearly stand still, or run twice as fast
 _SHIFT = 0.2  # of the window
 _NOISE = 0.15  # standard deviation, where the beat spans -1 to 1
 _NOISE_SMOOTHING = 5  # samples
@@ -40,7 +40,7 @@ def _perturb_one(key: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:
     # The derivative of sin(w t) / w is at most 1: time never runs backwards.
     bend = jnp.sum(jnp.sin(waves) / (jnp.array([1, 2], x.dtype)[:, None] * 2 * jnp.pi), axis=0) / 2
     offset = _SHIFT * shift * jax.random.uniform(shift_key, (), x.dtype, -1, 1)
-    source = (position + 2 * _WARP * warp * bend + offset) * t
+    source = (position + _WARP * warp * bend + offset) * t
     moved = jax.vmap(
         partial(jnp.interp, source, jnp.arange(t, dtype=x.dtype)), in_axes=1, out_axes=1
     )((1 - mix / 2) * x + mix / 2 * other)

@@ -74,6 +74,16 @@ class NearestNeighbour:
         """
         return self._index.kneighbors()[0][:, 0]
 
+    def score_copies(self, x: np.ndarray) -> np.ndarray:
+        """Distance of altered copies [N, T, C] of the remembered beats, in their order.
+
+        As `score`, but beat i is not compared with the remembered beat i that it came from; two
+        remembered beats are needed.
+        """
+        distance, beat = self._index.kneighbors(self.subspace.project(x), n_neighbors=2)
+        own = beat[:, 0] == np.arange(len(x))
+        return np.where(own, distance[:, 1], distance[:, 0])
+
     @cached_property
     def _index(self) -> NearestNeighbors:
         # By matrix products: in 32 dimensions trees look at nearly every beat.

@@ -92,7 +92,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "BeatGAN in JAX: data, evaluation and imports."
+    description = "BeatGAN in JAX: data, evaluation, studies and imports."
     parser = _Parser(prog="kdjax", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
 

@@ -3,6 +3,7 @@
 A cell is the plain data of a cell.json; `scores` in it is a list with the plain score first.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,7 +93,7 @@ def _over_seeds(cells: Sequence[Cell]) -> dict[str, Any]:
             for i, row in enumerate(first["scores"])
         ],
         "agreement": None if None in agreement else metrics.t_interval(agreement),
-        "selected": first["metrics"][-1].get("selected"),
+        "selected": [cell["metrics"][-1].get("selected") for cell in cells],
         "epoch_seconds": sum(cell["epoch_seconds"] for cell in cells) / len(cells),
         **{name: first[name] for name in ("params", "macs", "bytes")},
         "cells": [
@@ -114,19 +115,18 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> dict[str, Any]:
-    """Every other network of its size against the student that learnt alone, paired by seed.
+    """Every student against the one of its size that learnt alone, paired by seed.
 
     Students with a network for a teacher are compared with that as well. p values of the plain
-    AUC are corrected for their number (Holm).
+    AUC are corrected for their number (Holm); the others are not.
     """
-    if ALONE not in cells:
-        return {}
-    alone = cells[ALONE]
     found: dict[str, Any] = {}
     for name, mine in cells.items():
-        if name == ALONE or mine[0]["params"] != alone[0]["params"] or mine[0]["role"] != "student":
+        other = _alone(cells, mine)
+        if mine[0]["role"] != "student" or other in (None, name):
             continue
-        found[name] = {
+        alone = cells[other]
+        found[name] = {"against": other} | {
             f"{what} ({kind})": metrics.paired_difference(
                 figures(mine, what, kind), figures(alone, what, kind)
             )
@@ -134,7 +134,7 @@ def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> 
             for what in ("auc", "ap")
         }
         if len(mine) > 2:
-            found[name]["spread"] = metrics.variance_ratio(
+            found[name]["spread"] = metrics.pitman_morgan(
                 figures(mine, "auc"), figures(alone, "auc")
             )
         teacher = mine[0]["teacher"]
@@ -146,3 +146,10 @@ def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> 
     for row, p in zip(found.values(), corrected, strict=True):
         row[f"auc ({PLAIN})"]["p_holm"] = p
     return found
+
+
+def _alone(cells: Mapping[str, Sequence[Cell]], mine: Sequence[Cell]) -> str | None:
+    """The variant of this size that learnt alone: ALONE, or ALONE-<width>."""
+    sized = [name for name in cells if name == ALONE or re.fullmatch(rf"{ALONE}-\d+", name)]
+    same = [name for name in sized if cells[name][0]["params"] == mine[0]["params"]]
+    return same[0] if same else None

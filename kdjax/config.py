@@ -107,7 +107,7 @@ _ADDED_LATER = {
 
 
 def is_student(config: Mapping) -> bool:
-    """Whether this config distils from a teacher."""
+    """Whether this config is a student's: it draws other numbers than a teacher of its seed."""
     return "kd" in config
 
 

@@ -31,7 +31,9 @@ class Distillation:
     teacher's reconstruction. feature: attention transfer over the encoder's and the decoder's
     stages. latent: distance to the teacher's latent. relation: distances and angles between
     latents. discriminator_features: what the teacher's discriminator makes of both
-    reconstructions. select: which beats the terms see. transfer: whether they also see perturbed
+    reconstructions. select: which beats the terms see; means over beats divide by all of them, so
+    that half of the beats is half of the term (relations and the response are renormalised).
+    transfer: whether they also see perturbed
     beats (`augmentation.perturb`), which train nothing else.
     """
 

@@ -132,9 +132,10 @@ def evidence(
     for start in range(0, len(x), _BATCH):
         part = slice(start, start + _BATCH)
         reconstructed = x[part] + found.residual[part]
-        error[part] = _feature_error(
-            model.discriminator, model.variables["discriminator"], x[part], reconstructed
-        )
+        with jax.default_matmul_precision("float32"):  # as a Detector's
+            error[part] = _feature_error(
+                model.discriminator, model.variables["discriminator"], x[part], reconstructed
+            )
     return found._replace(feature_error=error)
 
 

@@ -89,8 +89,10 @@ def log_ratio(
     differ or are not [B].
     """
     _check_scores(score_student, score_teacher)
-    logs = (jnp.log(jnp.maximum(a, _SMALLEST_SCORE)) for a in (score_student, score_teacher))
-    return _weighted_mean(jnp.square(next(logs) - next(logs)), weight)
+    log_student, log_teacher = (
+        jnp.log(jnp.maximum(score, _SMALLEST_SCORE)) for score in (score_student, score_teacher)
+    )
+    return _weighted_mean(jnp.square(log_student - log_teacher), weight)
 
 
 def attention_transfer(
@@ -135,8 +137,8 @@ def relation(
     """How beats lie to each other: distances and twice the angles (Park et al. 2019, RKD-DA).
 
     Latents are [B, L_s] and [B, L_t]. Distances between two beats are divided by their mean over
-    the batch (eq. 6), angles are cosines at the middle one of three (eq. 8); the Huber loss (eq. 5)
-    of both is averaged over all pairs and triples. `weight` [B] weighs beats: a pair or triple by
+    the batch, angles are cosines at the middle one of three (section 3.2 there); the Huber loss of
+    both is averaged over all pairs and triples. `weight` [B] weighs beats: a pair or triple by
     the product. Raises ValueError when the batches differ.
     """
     if z_student.ndim != 2 or z_teacher.ndim != 2 or len(z_student) != len(z_teacher):

@@ -217,7 +217,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
     return found | {"p": p}
 
 
-def variance_ratio(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
+def pitman_morgan(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     """How much less `a` varies over seeds than `b`, its pair: {"sd_a", "sd_b", "p"}.
 
     The correlation of a + b with a - b is 0 where both have one variance; p is that of its

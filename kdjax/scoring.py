@@ -1,8 +1,9 @@
 """Scores that know more than the mean squared error, fitted on held-out normal beats alone.
 
-`fit` looks at normal beats that trained nothing and gives a FittedScore of plain arrays; no score
-here has seen an abnormal label. Beats that fitted a score are no longer exchangeable with new ones:
-take its thresholds from others, `halves` parts them. Every function raises ValueError for arrays
+`fit` looks at normal beats that trained nothing and gives a FittedScore of plain arrays; it sees no
+abnormal label. The few constants were chosen with labelled beats of MIT-BIH's DS1 and, those of the
+RR features, knowing record 232 of DS2. Beats that fitted a score are no longer exchangeable with
+new ones: take its thresholds from others, `halves` parts them. Every function raises ValueError for arrays
 that do not agree in their number of beats.
 """
 

@@ -9,6 +9,7 @@ stopped, several processes share a folder, and folders of several machines are m
 import datetime
 import functools
 import io
+import re
 import runpy
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from scipy import stats
 
 from kdjax import baselines, comparison, evaluation, metrics, parallel, runs, scoring, training
@@ -34,6 +36,7 @@ CELL = "cell.json"
 BASELINES = "baselines.json"
 SCORER = "nearest_neighbour"
 _COMPONENTS = 32
+_NEED_MORE = ("features", "memory")  # the discriminator, or all training beats
 _NETWORK_FREE = ("mahalanobis", "latent", "fusion", "memory", "prematurity")
 
 Say = Callable[[str], None]
@@ -60,20 +63,40 @@ def read_config(name: str) -> configs.Config:
     runs. Raises InputError when there is no such file or it fails.
     """
     path, _, part = name.partition(":")
-    root = str(Path(path).resolve().parents[1])
+    root = str(Path(path).resolve().parent.parent)
     sys.path.insert(0, root)
     try:
         get_config = runpy.run_path(path)["get_config"]
-        study = get_config(part) if part else get_config()
-        fields = ("base", "seeds", "splits", "variants", "scores", "scored_fully")
-        missing = [field for field in fields if field not in study]
+        return ConfigDict(get_config(part) if part else get_config())
     except Exception as error:  # a config file is Python and may raise anything
         raise InputError(f"{name}: no study config ({type(error).__name__}: {error})") from error
     finally:
         sys.path.remove(root)
-    if missing:
-        raise InputError(f"{name}: lacks {missing[0]}; a study holds {', '.join(fields)}")
-    return study
+
+
+def check(study: configs.Config) -> None:
+    """Raises InputError that names the first field of a study that cannot be used."""
+    fields = ("base", "seeds", "splits", "variants", "scores", "scored_fully")
+    for name in fields:
+        if name not in study:
+            raise InputError(f"study.{name}: missing; a study holds {', '.join(fields)}")
+    seeds = study.seeds
+    if len(set(seeds)) < max(len(seeds), 2) or not all(isinstance(s, int) for s in seeds):
+        raise InputError(f"study.seeds: {seeds}; two different whole numbers or more are needed")
+    for split in study.splits:
+        if isinstance(split, str) or len(split) != 3:
+            raise InputError(f"study.splits: {split!r}; each is (protocol, fold, epochs)")
+    kinds = [kind for kind in scoring.SCORES if kind not in (comparison.PLAIN, *_NEED_MORE)]
+    for kind in study.scores:
+        if kind not in kinds:
+            raise InputError(f"study.scores: {kind!r}; choose of {', '.join(kinds)}")
+    grid = variants(study)
+    for name in study.scored_fully:
+        if name not in [variant.name for variant in grid]:
+            raise InputError(f"study.scored_fully: {name!r} is no variant of this study")
+    for variant in grid:
+        for split in study.splits:
+            cell_config(study, variant, tuple(split), 0, Path())
 
 
 def variants(study: configs.Config) -> list[Variant]:
@@ -93,6 +116,11 @@ def variants(study: configs.Config) -> list[Variant]:
             plain.get("teacher"),
             plain.get("fields", {}),
         )
+        if not re.fullmatch(r"[\w-]+", str(variant.name)) or variant.name == SCORER:
+            raise InputError(
+                f"study.variants: {variant.name!r} is no name for a variant; use letters, digits "
+                f"and hyphens, and not {SCORER}"
+            )
         if variant.role not in ("teacher", "student"):
             raise InputError(
                 f"study.variants: {variant.name} has role {variant.role!r}; teacher or student"
@@ -118,7 +146,11 @@ def cell_config(
 ) -> configs.Config:
     """The config of one run, as `train.py` would take it; `teacher` is its teacher's run."""
     config = study.base.copy_and_resolve_references()
-    config.update(dict(variant.fields))
+    try:
+        config.update(dict(variant.fields))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"study.variants: fields of {variant.name}: {reason}") from error
     config.data.protocol, config.data.fold, config.epochs = split
     config.seed = seed
     if variant.role == "teacher":
@@ -180,8 +212,17 @@ class Group:
         return left
 
     def unscored(self) -> list[int]:
-        """The seeds that are not scored."""
-        return [seed for seed in self.study.seeds if not (self.cell(seed) / CELL).exists()]
+        """The seeds that are not scored, or not with all that the study asks for."""
+        fully = self.variant.name in self.study.scored_fully
+        wanted = _scores(self.study, fully)
+        left = []
+        for seed in self.study.seeds:
+            path = self.cell(seed) / CELL
+            rows = read_cell(path)["scores"] if path.exists() else []
+            there = [(row["score"], row["adaptation"]) for row in rows]
+            if not set(wanted) <= set(there):
+                left.append(seed)
+        return left
 
     def ready(self) -> bool:
         """Whether the teacher's cells are there."""
@@ -197,10 +238,19 @@ def split_name(split: tuple[str, int, int]) -> str:
 
 
 def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
-    """Trains and scores every cell and fits every baseline that is not there yet."""
+    """Trains and scores every cell and fits every baseline that is not there yet.
+
+    Raises InputError, before anything is made, for a study that cannot be.
+    """
+    check(study)
     make_cells(study, workdir, say)
     for split in study.splits:
-        make_baselines(study, workdir, tuple(split), say)
+        folder = workdir / split_name(tuple(split))
+        try:
+            with training.locked(folder):
+                make_baselines(study, workdir, tuple(split), say)
+        except training.Busy:
+            say(f"{folder}: another process fits the baselines")
 
 
 def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
@@ -230,7 +280,8 @@ def _make(group: Group, say: Say) -> bool:
         with training.locked(group.folder):
             seeds = group.missing()  # again: another process may just have finished
             if seeds:
-                train_group(group, seeds, say)
+                with jax.default_matmul_precision(group.study.base.precision):
+                    train_group(group, seeds, say)
             for seed in group.unscored():
                 score_cell(group, seed)
             say(_progress_line(group))
@@ -297,12 +348,13 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         progress = training.Progress(
             x.shape[2],
             {"data": beats.fingerprint, "split": parts.fingerprint},
-            teachers[i].fingerprint if teachers else (group.variant.teacher or None),
+            teachers[i].fingerprint if teachers else None,
             runs.made_by(),
             epoch=config.epochs,
             rows=rows[i],
         )
         folder = group.cell(seed)
+        (folder / CELL).unlink(missing_ok=True)  # figures of other weights
         runs.write_json(folder / runs.CONFIG, cell.to_dict())
         runs.save_checkpoint(
             folder / runs.LAST, n * config.epochs, model, None, progress.plain(), keep=1
@@ -417,12 +469,14 @@ def make_baselines(
 ) -> None:
     """Fits the simple detectors on a split's training beats, unless that was done before."""
     path = workdir / split_name(split) / BASELINES
-    if path.exists():
-        return
     data = study.base.data
     beats, parts, rhythm = _data(data.dataset, data.dir, split[0], split[1], data.split_seed)
+    fingerprints = {"data": beats.fingerprint, "split": parts.fingerprint}
+    if path.exists():
+        evaluation.check_fingerprints(path, runs.read_json(path)["fingerprints"], beats, parts)
+        return
     label = beats.label[parts.test]
-    found = {}
+    found: dict[str, Any] = {}
     for name, fit in baselines.BASELINES.items():
         score = fit(beats.x[parts.train]).score(beats.x[parts.test])
         found[name] = _quality(label, score)
@@ -436,15 +490,17 @@ def make_baselines(
         place = beats.record[index], beats.sample[index], beats.fs
         return scoring.Evidence(x, subspace.project(x), error, rhythm[index], *place)
 
+    train, calibrate, test = raw(parts.train), raw(parts.calibrate), raw(parts.test)
     for kind, adaptation in _scores(study, fully=True):
         if kind not in _NETWORK_FREE:
             continue
-        train = raw(parts.train) if kind == "memory" else None
-        score = scoring.fit(raw(parts.calibrate), kind, adaptation, train).score(raw(parts.test))
+        score = scoring.fit(calibrate, kind, adaptation, train).score(test)
         name = f"no network, {kind}, {adaptation}"
         found[name] = _quality(label, score)
         say(f"{split_name(split)}: {name}, AUC {found[name]['auc']:.4f}")
-    runs.write_json(path, found)
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    made = {"fingerprints": fingerprints, **runs.made_by(), "date": date}
+    runs.write_json(path, {"rows": found} | made)
 
 
 def _quality(label: np.ndarray, score: np.ndarray) -> dict[str, Any]:
@@ -464,8 +520,31 @@ def _agreement(group: Group, seed: int, score: np.ndarray) -> float | None:
         return float(stats.spearmanr(score, file["score"]).statistic)  # type: ignore
 
 
+def read_cell(path: Path) -> dict[str, Any]:
+    """A cell.json; InputError when it is not one."""
+    cell = runs.read_json(path)
+    if not isinstance(cell, dict) or not {"scores", "fingerprints", "teacher"} <= cell.keys():
+        raise InputError(f"{path}: not a cell's figures; delete it to have them made again")
+    return cell
+
+
 def _cells(group: Group) -> list[dict[str, Any]]:
-    return [runs.read_json(group.cell(seed) / CELL) for seed in group.study.seeds]
+    """The figures of a group's seeds; InputError where a teacher there is not the cell's own."""
+    cells = []
+    for seed in group.study.seeds:
+        cell = read_cell(group.cell(seed) / CELL)
+        rows = {(row["score"], row["adaptation"]): row for row in cell["scores"]}
+        wanted = _scores(group.study, group.variant.name in group.study.scored_fully)
+        cells.append(cell | {"scores": [rows[key] for key in wanted]})
+        if group.variant.teacher in (None, SCORER):
+            continue
+        teacher = group.of(group.variant.teacher) / f"seed{seed}"
+        if cell["fingerprints"]["teacher"] != read_cell(teacher / CELL)["fingerprints"]["model"]:
+            raise InputError(
+                f"{group.cell(seed)}: did not learn from {teacher}; delete the one that is not "
+                "the other's to have it made again"
+            )
+    return cells
 
 
 def _progress_line(group: Group) -> str:
@@ -491,7 +570,7 @@ def gather(study: configs.Config, workdir: Path) -> dict[str, Any]:
             splits.append(
                 {"protocol": split[0], "fold": split[1], "epochs": split[2]}
                 | comparison.together(cells, study.scores)
-                | {"baselines": runs.read_json(path) if path.exists() else {}}
+                | {"baselines": runs.read_json(path)["rows"] if path.exists() else {}}
             )
     return {
         "base": configs.identity(study.base),

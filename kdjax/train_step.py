@@ -328,6 +328,8 @@ def _lesson(
         return None
     if (trainer.teacher is None) != (teacher is None):
         raise ValueError("a teacher's module and its variables go together")
+    if lesson is None and trainer.kd.transfer != "none":
+        raise ValueError("transfer beats come with the lesson: give one")
     if lesson is None and trainer.teacher is not None:
         return Lesson(teacher_targets(trainer.teacher, teacher, x, trainer.kd))
     if lesson is None:

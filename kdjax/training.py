@@ -366,7 +366,7 @@ def make_lesson(config: configs.Config, x: np.ndarray, teacher: runs.Model | Non
     if teacher is None:
         memory = baselines.NearestNeighbour.fit(x)
         distances = [memory.leave_one_out()]
-        distances += [] if transfer is None else [memory.score(np.asarray(transfer))]
+        distances += [] if transfer is None else [memory.score_copies(np.asarray(transfer))]
         # As a mean squared error of the beat, the scale on which students score.
         size = math.prod(x.shape[1:])
         targets = [Targets(jnp.asarray(np.square(d) / size, x.dtype)) for d in distances]

@@ -49,7 +49,9 @@ def cells():
         "alone": [cell("alone", k, a) for k, a in enumerate(alone)],
         "taught": [cell("taught", k, a, "teacher") for k, a in enumerate(taught)],
         "worse": [cell("worse", k, a - 0.2, "nearest_neighbour") for k, a in enumerate(alone)],
+        "alone-4": [cell("alone-4", k, a - 0.1, params=3) for k, a in enumerate(alone)],
         "narrow": [cell("narrow", k, a, "teacher", params=3) for k, a in enumerate(alone)],
+        "other": [cell("other", k, a, "teacher", params=7) for k, a in enumerate(alone)],
     }
 
 
@@ -64,7 +66,7 @@ def test_a_variant_is_its_mean_over_seeds_with_its_t_interval(cells, split):
     assert found["scores"][0]["auc"] == metrics.t_interval(auc)
     assert found["scores"][0]["auc"]["mean"] == pytest.approx(np.mean(auc))
     assert found["epoch_seconds"] == np.mean(range(6))
-    assert found["selected"] == 0.25
+    assert found["selected"] == [0.25] * 6
     assert found["agreement"]["mean"] == pytest.approx(0.9)
     assert split["variants"]["alone"]["agreement"] is None
     assert [c["seed"] for c in found["cells"]] == list(range(6))
@@ -83,8 +85,10 @@ def test_differences_are_paired_by_seed(cells, split):
     assert split["differences"]["taught"]["auc (fusion)"]["mean"] == 0
 
 
-def test_only_students_of_one_size_are_compared(split):
-    assert list(split["differences"]) == ["taught", "worse"]
+def test_students_are_compared_with_the_untaught_one_of_their_size(split):
+    against = {name: row["against"] for name, row in split["differences"].items()}
+    assert against == {"taught": "alone", "worse": "alone", "narrow": "alone-4"}
+    assert split["differences"]["narrow"]["auc (mse)"]["mean"] == pytest.approx(0.1)
 
 
 def test_only_a_network_is_a_teacher_to_be_compared_with(cells, split):

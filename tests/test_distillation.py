@@ -466,4 +466,4 @@ def test_the_transfer_set_is_one_perturbed_copy_of_each_beat_whoever_asks():
     assert beats.shape == x.shape
     assert beats.dtype == x.dtype
     np.testing.assert_array_equal(beats, transfer_beats(x))
-    assert sum((a != b).any() for a, b in zip(x, beats, strict=True)) > BEATS / 2
+    assert np.any(np.asarray(beats != x), axis=(1, 2)).mean() > 0.5

@@ -422,13 +422,14 @@ def test_relation_is_park_and_others_formula(weight):
 
 
 def test_relation_by_hand():
-    """A right angle with legs of 1 against three beats in a row, the middle one first."""
-    student = jnp.asarray([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    """Three beats in a row; the student has another one in the middle.
+
+    Distances are 3/4, 3/2, 3/4 of their mean against 3/4, 3/4, 3/2; cosines 1, -1, 1 against
+    -1, 1, 1, so that two lie where the Huber loss is linear.
+    """
+    student = jnp.asarray([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
     teacher = jnp.asarray([[0.0], [7.0], [-7.0]])
-    root = 2**0.5
-    mean_s, mean_t = (2 + root) / 3, 4 / 3
-    distances = (2 * huber(1 / mean_s - 1 / mean_t) + huber(root / mean_s - 2 / mean_t)) / 3
-    angles = (huber(0 - -1) + 2 * huber(1 / root - 1)) / 3  # at the middle, at either end
+    distances, angles = 2 * (0.75**2 / 2) / 3, 2 * (2 - 0.5) / 3
     assert float(relation(student, teacher)) == pytest.approx(distances + 2 * angles)
 
 
