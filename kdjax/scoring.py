@@ -3,8 +3,8 @@
 `fit` looks at normal beats that trained nothing and gives a FittedScore of plain arrays; it sees no
 abnormal label. The few constants were chosen with labelled beats of MIT-BIH's DS1 and, those of the
 RR features, knowing record 232 of DS2. Beats that fitted a score are no longer exchangeable with
-new ones: take its thresholds from others, `halves` parts them. Every function raises ValueError for arrays
-that do not agree in their number of beats.
+new ones: take its thresholds from others, `halves` parts them. Every function raises ValueError for
+arrays that do not agree in their number of beats.
 """
 
 from dataclasses import dataclass, field
