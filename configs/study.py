@@ -28,13 +28,14 @@ def get_config(part: str = "screen") -> ConfigDict:
             "splits": (("interpatient", 0, 3), ("beatgan", 0, 2)),
             "variants": _screen(),
             "scores": ("mahalanobis", "fusion"),  # beside the mean squared error
-            "scored_fully": (CHOSEN,),  # variants with every score and adaptation
+            "scored_fully": (),  # variants with every score and adaptation
         }
     )
     if part == "confirm":
         study.seeds = tuple(range(10, 20))
         study.splits = (("interpatient", 0, 3),)
         study.variants = _confirm()
+        study.scored_fully = (CHOSEN,)
     if part == "folds":
         study.seeds = (20, 21, 22)
         study.splits = tuple(("beatgan", fold, 2) for fold in (1, 2, 3, 4))

@@ -549,7 +549,7 @@ def _cells(group: Group) -> list[dict[str, Any]]:
 
 def _progress_line(group: Group) -> str:
     """What a finished group came to, beside the student that learnt alone."""
-    alone = replace(group, variant=replace(group.variant, name=comparison.ALONE))
+    alone = replace(group, variant=Variant(comparison.ALONE, "student", None, {}))
     others = _cells(alone) if not alone.unscored() else None
     return f"{group.folder}: {comparison.in_short(_cells(group), others)}"
 

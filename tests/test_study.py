@@ -117,6 +117,7 @@ def test_the_shipped_study_is_sound():
         for variant in study.variants(grid):
             for split in grid.splits:
                 study.cell_config(grid, variant, tuple(split), 0, Path("there"))
+        study.check(grid)
     with pytest.raises(ValueError, match="nowhere"):
         shipped.get_config("nowhere")
 
@@ -138,8 +139,8 @@ def test_config_file(tmp_path):
     with pytest.raises(InputError, match="no study config"):
         study.read_config(str(folder / "absent.py"))
     good.write_text("def get_config():\n    return dict(base=1)\n")
-    with pytest.raises(InputError, match="lacks seeds"):
-        study.read_config(str(good))
+    with pytest.raises(InputError, match=r"study\.seeds: missing"):
+        study.check(study.read_config(str(good)))
 
 
 def test_command_line_says_what_is_wrong(tmp_path, capsys):
