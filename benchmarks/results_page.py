@@ -88,6 +88,14 @@ def primary(study: Any) -> Iterable[str]:
         f"**Spread over seeds**: standard deviation {spread['sd_a']:.4f} against "
         f"{spread['sd_b']:.4f} alone (Pitman-Morgan p {spread['p']:.1g})."
     )
+    control = variants.get("alone-reconstruction")
+    if control:
+        gained = signed(differences["alone-reconstruction"]["auc (mse)"])
+        yield (
+            "**Control, added later**: with no teacher and reconstruction's own weight raised as "
+            f"much, AUC {mean(control['scores'][0]['auc'])}; {gained} to `alone`. "
+            " What it shares with the chosen student is not the teacher's doing."
+        )
     yield table(
         ("interpatient, fresh seeds", "AUC", "AP", "worst seed", "MACs", "parameters", "agreement"),
         [
