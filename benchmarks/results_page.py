@@ -214,8 +214,8 @@ def weights(weights: Any) -> Iterable[str]:
     yield (
         f"`{weights['command']}`: gradient norm of each term at weight 1 in a student that learnt "
         f"alone, median over {weights['batches']} batches, {weights['device']}, "
-        f"{weights['date']}. The weights in `configs/study.py` bring each to about that of "
-        "feature matching."
+        f"{weights['date']}. The weights in `configs/study.py` were set from one other "
+        "student; here some terms pull several times harder or weaker than feature matching."
     )
     teachers = list(weights["norms"])
     yield table(

@@ -49,8 +49,9 @@ def get_config(part: str = "screen") -> ConfigDict:
 
 PARTS = ("screen", "confirm", "folds", "full")
 
-# Each term's weight makes its gradient about as strong as feature matching's in a student that
-# learnt alone (docs/results/term_weights.json); no label and no score chose them.
+# Set so that each term's gradient was about as strong as feature matching's in one student that
+# learnt alone; in others it is several times stronger or weaker (docs/results/term_weights.json).
+# No label and no score chose them.
 WEIGHTS = {
     "kl": {"response": 6.0},
     "kl-minmax": {"response": 300.0, "response_scores": "minmax"},
