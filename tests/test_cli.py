@@ -130,6 +130,7 @@ class TestTrain:
                 "teacher.model.latent_dim": 6,
                 "kd.reconstruction": 0.5,
                 "kd.feature": 0.5,
+                "kd.latent": 0.5,
             }.items()
         ]
         assert self.typed(monkeypatch, *overrides, f"--workdir={run}") == 0
