@@ -124,7 +124,7 @@ class TestTrain:
                 "batch_size": tiny.BATCH,
                 "learning_rate": 1e-3,
                 "model.width": 4,
-                "model.latent_dim": 6,
+                "model.latent_dim": 5,
                 "teacher.epochs": tiny.TEACHER_EPOCHS,
                 "teacher.model.width": 4,
                 "teacher.model.latent_dim": 6,
