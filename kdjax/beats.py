@@ -4,6 +4,8 @@ Every step is one pure NumPy function, the same for training data and for use. T
 unless a name says seconds; signals are in mV.
 """
 
+from fractions import Fraction
+
 import numpy as np
 import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
@@ -24,6 +26,72 @@ _BAND = (3.0, 45.0)  # Hz
 _GRID = 2.0**-14  # mV
 _REFINE = 0.05  # s
 _OWN = 0.15  # s
+_BRIDGED = 0.1  # s
+_LOBES = 20  # of the resampling filter on each side, in periods of the lower of the two rates
+
+
+def rate_ratio(fs: float) -> Fraction:
+    """FS / fs: sample n at `fs` Hz stands at n times that of what `resample` makes.
+
+    A fraction of whole numbers up to about a thousand, as usual rates have; any other rate is taken
+    for the nearest that has one, less than a thousandth away. InputError up to 90 Hz.
+    """
+    _check_rate(fs)
+    return 1 / Fraction(fs / FS).limit_denominator(1000)
+
+
+def resample(signal: np.ndarray, fs: float) -> np.ndarray:
+    """`signal` [T] or [T, C], finite, at `fs` Hz, as float32 at FS Hz from its first sample on.
+
+    A polyphase FIR (Kaiser window, 20 periods of the lower rate on each side; Oppenheim & Schafer,
+    Discrete-Time Signal Processing, chapters 4 and 7) cuts off at the lower Nyquist frequency, so
+    that nothing folds into the band of beats. From 100 Hz on, sines of 3 to 45 Hz are wrong by at
+    most 0.1 % of their amplitude. Beyond its ends the signal is continued point-symmetrically: in
+    the first and last hundredths of a second a 10 Hz sine may be wrong by 3 %, one of 40 Hz by a
+    third. What is flat stays flat. InputError up to 90 Hz.
+    """
+    ratio = rate_ratio(fs)
+    signal = np.asarray(signal)
+    if ratio == 1:
+        return signal.astype(np.float32, copy=False)
+    up, down = ratio.numerator, ratio.denominator
+    reach = _LOBES * max(up, down)
+    taps = scipy.signal.firwin(2 * reach + 1, 1 / max(up, down), window=("kaiser", 6.0))
+    pad = down * (reach // (up * down) + 1)  # a whole number of results
+    first, last = pad * up // down, (pad + len(signal) - 1) * up // down
+    out = np.empty((last - first + 1, *signal.shape[1:]), np.float32)
+    for lead in np.ndindex(signal.shape[1:]):
+        column = np.asarray(signal[:, *lead], np.float64)
+        level = column[0]
+        column = np.pad(column - level, pad, mode="reflect", reflect_type="odd")
+        found = scipy.signal.resample_poly(column, up, down, window=taps)[first : last + 1]
+        out[:, *lead] = found + level
+    return out
+
+
+def bridge(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
+    """`signal` [T, C] without its NaN, each lead's bridged by straight lines; gap bool [T].
+
+    A gap is where a lead lacks more than 0.1 s on end. A lead of nothing but NaN becomes 0.
+    """
+    bridged, gap = np.array(signal), np.zeros(len(signal), bool)
+    place = np.arange(len(signal))
+    for lead, missing in enumerate(np.isnan(bridged).T):
+        there = place[~missing]
+        bridged[missing, lead] = (
+            np.interp(place[missing], there, bridged[there, lead]) if len(there) else 0
+        )
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(np.int8)))
+        for first, end in edges.reshape(-1, 2):
+            gap[first:end] |= end - first > _BRIDGED * fs
+    return bridged, gap
+
+
+def _check_rate(fs: float) -> None:
+    if fs <= 2 * _BAND[1]:
+        raise InputError(
+            f"a signal at {fs:g} Hz cannot hold the band 3-45 Hz; record it above 90 Hz"
+        )
 
 
 def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
@@ -33,10 +101,7 @@ def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     on a grid of 2^-14 mV, a hundredth of a usual converter's step: so that machines agree bit for
     bit, and rounding errors make no signal of a flat lead. InputError below 90 Hz.
     """
-    if fs <= 2 * _BAND[1]:
-        raise InputError(
-            f"a signal at {fs:g} Hz cannot hold the band 3-45 Hz; record it above 90 Hz"
-        )
+    _check_rate(fs)
     taps = scipy.signal.firwin(int(0.3 * fs) | 1, _BAND, pass_zero=False, fs=fs)
     signal = np.asarray(signal, np.float64)
     pad = min(3 * len(taps), len(signal) - 1)

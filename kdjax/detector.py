@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 
-from kdjax.models import Generator, GeneratorOutput, anomaly_score
+from kdjax.calibration import Calibration
+from kdjax.inference import Folded, fold, forward
+from kdjax.models import Generator, anomaly_score
 from kdjax.scoring import Evidence
 
-# A batch is padded to the next of these: any number of beats takes a handful of programs.
-BUCKETS = (1, 16, 128, 1024)
+# Beats are computed in batches of these sizes, filled up where need be: any number of beats takes a
+# handful of programs and less than twice the work. Beyond 256 a CPU gains nothing.
+BUCKETS = (1, 4, 16, 64, 256)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +23,13 @@ class Detector:
     """A trained generator in inference mode.
 
     variables: {'params', 'batch_stats'}. threshold: a beat whose score is above it is abnormal;
-    None when none was fitted.
+    None when none was fitted. calibration: what `kdjax.detect` decides with, None likewise.
     """
 
     generator: Generator
     variables: Any = field(repr=False)
     threshold: float | None = None
+    calibration: Calibration | None = None
 
     def score(self, x: np.ndarray) -> np.ndarray:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each."""
@@ -57,29 +61,25 @@ class Detector:
         error = np.full(len(residual), np.nan, residual.dtype)
         return Evidence(residual, z, error, rhythm, record, sample, fs)
 
-
-@partial(jax.jit, static_argnums=0)
-def _scores(generator: Generator, variables: Any, x: jax.Array) -> tuple[jax.Array]:
-    return (anomaly_score(_apply(generator, variables, x).x_hat, x),)
-
-
-@partial(jax.jit, static_argnums=0)
-def _reconstructions(generator: Generator, variables: Any, x: jax.Array) -> tuple[jax.Array]:
-    return (_apply(generator, variables, x).x_hat,)
+    @cached_property
+    def _folded(self) -> Folded:
+        return jax.device_put(fold(self.variables))
 
 
-@partial(jax.jit, static_argnums=0)
-def _residuals_and_latents(
-    generator: Generator, variables: Any, x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    output = _apply(generator, variables, x)
-    return output.x_hat - x, output.z
+@jax.jit
+def _scores(folded: Folded, x: jax.Array) -> tuple[jax.Array]:
+    return (anomaly_score(forward(folded, x)[0], x),)
 
 
-def _apply(generator: Generator, variables: Any, x: jax.Array) -> GeneratorOutput:
-    output = generator.apply(variables, x, train=False)
-    assert isinstance(output, GeneratorOutput)
-    return output
+@jax.jit
+def _reconstructions(folded: Folded, x: jax.Array) -> tuple[jax.Array]:
+    return (forward(folded, x)[0],)
+
+
+@jax.jit
+def _residuals_and_latents(folded: Folded, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x_hat, z = forward(folded, x)
+    return x_hat - x, z
 
 
 def _run(
@@ -91,23 +91,28 @@ def _run(
     if x.ndim != 3 or x.shape[1:] != beat:
         raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
     whole = [np.empty((len(x), *shape), x.dtype) for shape in shapes]
-    # Everywhere the same, since thresholds come from one run of it and are used in another.
-    with jax.default_matmul_precision("float32"):
-        pending = [
-            (part, function(detector.generator, detector.variables, padded))
-            for part, padded in _padded(x)
-        ]
-    for part, results in pending:
+    parts = list(_parts(len(x)))
+    pending = [function(detector._folded, _padded(x[part], size)) for part, size in parts]
+    for (part, _), results in zip(parts, pending, strict=True):
         for out, result in zip(whole, results, strict=True):
             out[part] = np.asarray(result)[: part.stop - part.start]
     return whole
 
 
-def _padded(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Cuts [B, T, C] into batches of the bucket sizes; the last is filled up with zeros."""
-    for start in range(0, len(x), BUCKETS[-1]):
-        part = slice(start, min(start + BUCKETS[-1], len(x)))
-        size = next(b for b in BUCKETS if b >= part.stop - part.start)
-        padded = np.zeros((size, *x.shape[1:]), x.dtype)
-        padded[: part.stop - part.start] = x[part]
-        yield part, padded
+def _parts(beats: int) -> Iterator[tuple[slice, int]]:
+    """Cuts so many beats into batches, each with the largest bucket that it more than half fills."""
+    start = 0
+    while start < beats:
+        size = max(bucket for bucket in BUCKETS if bucket < 2 * (beats - start))
+        stop = min(start + size, beats)
+        yield slice(start, stop), size
+        start = stop
+
+
+def _padded(x: np.ndarray, size: int) -> np.ndarray:
+    """Beats [B, T, C] filled up with zeros to [size, T, C]."""
+    if len(x) == size:
+        return x
+    padded = np.zeros((size, *x.shape[1:]), x.dtype)
+    padded[: len(x)] = x
+    return padded

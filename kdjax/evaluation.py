@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kdjax import calibration, datasets, detector_files, metrics, plots, report, runs, scoring
 from kdjax import config as configs
-from kdjax import datasets, metrics, plots, report, runs, scoring
+from kdjax.calibration import Calibration
 from kdjax.datasets.protocols import Split, split
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.detector import Detector
@@ -94,6 +95,7 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
         "device": last.progress["made_by"]["device"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+    result["fingerprints"]["calibration"] = write_calibration(run, last, beats, parts)
     scores = io.BytesIO()
     np.savez_compressed(
         scores,
@@ -110,6 +112,27 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     report.write_report(run / "report.html", result, config, figures)
     runs.write_json(run / runs.RESULT, result)  # last: a run with a result is finished
     return result
+
+
+def write_calibration(run: Path, model: runs.Model, beats: BeatSet, parts: Split) -> str | None:
+    """What `kdjax detect` decides with; gives the file's SHA-256, None where there is none."""
+    file, found = run / runs.CALIBRATION, calibrated(model, beats, parts)
+    if found is None:
+        file.unlink(missing_ok=True)
+        return None
+    runs.write_bytes(file, detector_files.calibration_bytes(found))
+    return runs.sha256(file)
+
+
+def calibrated(model: runs.Model, beats: BeatSet, parts: Split) -> Calibration | None:
+    """The calibration of a run's networks on `calibrate` beats, None where they are too few."""
+    index = parts.calibrate
+    if len(index) < calibration.FEWEST:
+        return None
+    rhythm = scoring.rhythm(beats.record, beats.sample, beats.rr_before)
+    found = evidence(model, beats, rhythm, index, features=False)
+    source = f"{len(index)} normal beats of {beats.name}"
+    return calibration.calibrate(found, beats.x[index], beats.leads, source)
 
 
 def evidence(

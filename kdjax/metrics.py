@@ -276,7 +276,7 @@ def label_free(
     calibrate = np.sort(_finite(calibrate_score, "calibrate_score"))
     rows = []
     for target in fpr_targets:
-        threshold = _conformal_quantile(calibrate, target)
+        threshold = conformal_quantile(calibrate, target)
         flagged = _flagged(score, threshold)
         rows.append(
             {
@@ -290,7 +290,8 @@ def label_free(
     return rows
 
 
-def _conformal_quantile(ascending: np.ndarray, target: float) -> float | None:
+def conformal_quantile(ascending: np.ndarray, target: float) -> float | None:
+    """The ceil((n + 1)(1 - target))-th smallest of [n] scores, None where there are too few."""
     if not 0 < target < 1:
         raise ValueError(f"a false positive rate lies between 0 and 1, not {target}")
     n = len(ascending)

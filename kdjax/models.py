@@ -15,6 +15,7 @@ from kdjax.layers import KERNEL, STRIDE, strided_conv, strided_conv_transpose
 STAGES = 5
 REDUCTION = 2**STAGES
 LEAKY_SLOPE = 0.2
+EPSILON = 1e-5  # of BatchNorm
 
 # Glorot & Bengio 2010 in its normal form, as BeatGAN's authors initialise. Kernels are
 # [k, in, out], so that k counts into both fans as it does in PyTorch.
@@ -209,7 +210,7 @@ def count_parameters(params: Any) -> int:
 def _norm(module: Encoder | Decoder, name: str) -> nn.BatchNorm:
     return nn.BatchNorm(
         momentum=0.9,
-        epsilon=1e-5,
+        epsilon=EPSILON,
         axis_name=module.axis_name,
         param_dtype=module.param_dtype,
         scale_init=near_one,

@@ -5,6 +5,7 @@ Okabe & Ito (2008), told apart by people with any common colour blindness; where
 is needed, line styles repeat the distinction.
 """
 
+import io
 import math
 import os
 import re
@@ -13,8 +14,12 @@ from numbers import Real
 from pathlib import Path
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -33,9 +38,16 @@ def save(figure: Figure, path: Path | str) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".unfinished")
-    figure.savefig(partial, format="png", dpi=_DPI)
+    partial.write_bytes(png(figure))
     os.replace(partial, path)
     return path
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DPI)
+    return content.getvalue()
 
 
 def loss_curves(rows: Sequence[Mapping]) -> Figure:
@@ -303,6 +315,213 @@ def quality_cost(
     return figure
 
 
+def overview(
+    time: np.ndarray,
+    score: np.ndarray,
+    abnormal: np.ndarray,
+    heart_rate: np.ndarray,
+    unscorable: Sequence[tuple[float, float]],
+    seconds: float,
+    normal: np.ndarray,
+    threshold: float,
+    width: float = 9.6,
+) -> Figure:
+    """A whole recording: the score of every beat, the heart rate below it.
+
+    Thousands of beats below the threshold become a density. The axis of scores holds the normal
+    beats and as much again above the threshold; what lies beyond stands at its edge.
+
+    Args:
+        time: float [B] in seconds from the start.
+        score: float [B], NaN where a beat was not scored.
+        abnormal: bool [B].
+        heart_rate: float [B] in beats a minute, NaN where none is known.
+        unscorable: (start, stop) in seconds, ascending and apart; shaded.
+        seconds: length of the recording.
+        normal: float [N], scores of normal beats.
+        threshold: drawn as a line.
+        width: of the figure in inches; below 6 it is laid out for a telephone.
+    """
+    narrow = width < 6
+    figure, axes = _grid(
+        2, 1, width=width, row_height=2.7 if narrow else 2.4, sharex=True, height_ratios=(3, 2)
+    )
+    above, below = axes.flat
+    low, high = score_limits(score, normal, threshold)
+    usual = np.isfinite(score) & ~abnormal
+    handles = _cloud(
+        above, time[usual], np.clip(score[usual], low, high), (0, seconds), (low, high)
+    )
+    if abnormal.any():
+        beyond = int((score[abnormal] > high).sum())
+        edge = f" ({beyond:,} above the axis, at its edge)" if beyond else ""
+        handles += above.plot(
+            time[abnormal],
+            np.minimum(score[abnormal], high),
+            linestyle="",
+            marker="^",
+            markersize=4 if abnormal.sum() < 1000 else 2.5,
+            markeredgewidth=0,
+            color=VERMILION,
+            clip_on=False,
+            zorder=3,
+            label="abnormal beat" + edge,
+        )
+    if low < threshold < high:
+        handles.append(
+            above.axhline(threshold, color=BLACK, linestyle="--", linewidth=1, label="threshold")
+        )
+    margin = 0.03 * (high - low)
+    above.set(xlim=(0, seconds), ylim=(low - margin, high + margin), ylabel="score (no unit)")
+
+    middle, rate = _medians(time, heart_rate, seconds)
+    known = np.isfinite(heart_rate)
+    slow, fast = np.quantile(heart_rate[known], (0.005, 0.995)) if known.any() else (50, 100)
+    slow, fast = min(float(slow), 50) - 5, max(float(fast), 100) + 5
+    _cloud(below, time[known], heart_rate[known], (0, seconds), (slow, fast))
+    below.plot(middle, rate, color=BLACK, linewidth=1.2)
+    below.set(ylim=(slow, fast), ylabel="heart rate\n(beats/min)")
+    if known.any():
+        handles += [Line2D([], [], color=BLACK, linewidth=1.2, label="median heart rate")]
+
+    stretches = _seen(unscorable, seconds / 1000)
+    for ax in (above, below):
+        ax.broken_barh(
+            stretches,
+            (0, 1),
+            transform=ax.get_xaxis_transform(),
+            facecolor="#E4E4E4",
+            edgecolor="#777777",
+            hatch="////",
+            linewidth=0,
+            zorder=0.5,
+        )
+    if stretches:
+        handles.append(
+            Patch(facecolor="#E4E4E4", edgecolor="#777777", hatch="////", label="not scorable")
+        )
+    step = next((s for s in _STEPS if seconds / s <= (4 if narrow else 9)), seconds)
+    below.set_xticks(np.arange(0, seconds + step / 1000, step))
+    below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, step < 60)))
+    below.set_xlabel(f"time from the start (h:mm{':ss' if step < 60 else ''})")
+    figure.align_ylabels()
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=1 if narrow else 3,
+        fontsize=8.5,
+        frameon=False,
+        markerscale=2,
+    )
+    return figure
+
+
+def found_beat(x: np.ndarray, x_hat: np.ndarray, fs: float, most: float) -> Figure:
+    """One beat with its reconstruction, what lies between them shaded, squared errors below.
+
+    Leads stand below each other; the error is the mean over leads.
+
+    Args:
+        x: float [T, C], scaled beat.
+        x_hat: float [T, C], its reconstruction.
+        fs: sampling frequency in Hz.
+        most: where the axis of errors ends, so that beats can be compared.
+    """
+    leads = x.shape[1]
+    figure = Figure(figsize=(3.5, 1.8 + 0.9 * leads))
+    wave, error = figure.subplots(2, 1, sharex=True, height_ratios=(1 + leads, 1))
+    height = figure.get_figheight()
+    figure.subplots_adjust(0.17, 0.45 / height, 0.98, 1 - 0.08 / height, hspace=0.12)
+    time = np.arange(len(x)) / fs
+    for lead in range(leads):
+        beat, copy = x[:, lead] - 2.4 * lead, x_hat[:, lead] - 2.4 * lead
+        wave.fill_between(time, beat, copy, color=ORANGE, alpha=0.45, linewidth=0)
+        wave.plot(time, beat, color=BLACK, linewidth=1.3)
+        wave.plot(time, copy, color=BLUE, linewidth=1.3, linestyle=(0, (4, 1.5)))
+    error.fill_between(time, np.mean((x - x_hat) ** 2, axis=-1), color=ORANGE, linewidth=0)
+    wave.set_ylabel("scaled ECG", fontsize=8.5)
+    wave.set(ylim=(-1.2 - 2.4 * (leads - 1), 1.2), yticks=[])
+    error.set(ylim=(0, most), xlim=(0, time[-1]))
+    error.set_xlabel("time in the window (s)", fontsize=8.5)
+    error.set_ylabel("squared\nerror", fontsize=8.5)
+    error.yaxis.set_major_locator(MaxNLocator(2))
+    figure.align_ylabels([wave, error])
+    for ax in (wave, error):
+        _soften(ax)
+        ax.tick_params(labelsize=8.5)
+    return figure
+
+
+def against_normal(score: np.ndarray, normal: np.ndarray, threshold: float) -> Figure:
+    """How a recording's scores are spread beside those of normal beats.
+
+    Shares stand on a logarithmic axis, so that few beats stay visible. The last bin, drawn apart,
+    holds all that lies beyond the axis.
+
+    Args:
+        score: float [B], all finite.
+        normal: float [N].
+        threshold: drawn as a line.
+    """
+    low, high = score_limits(score, normal, threshold)
+    width = (high - low) / 48
+    edges = np.append(np.linspace(low, high, 49), high + 2 * width)
+    spread = [_shares(np.clip(v, low, high + width), edges) for v in (normal, score)]
+    figure, axes = _grid(1, 1, width=5.2, row_height=3.4)
+    ax = axes.flat[0]
+    least = 1 / max(len(score), len(normal)) / 2
+    ax.stairs(
+        np.maximum(spread[0], least),
+        edges,
+        baseline=least,
+        fill=True,
+        facecolor="#BFDDEE",
+        edgecolor=SKY,
+        hatch="...",
+        label="normal beats",
+    )
+    ax.stairs(
+        np.maximum(spread[1], least),
+        edges,
+        baseline=least,
+        color=VERMILION,
+        linewidth=1.8,
+        label="this recording",
+    )
+    if low < threshold < high:
+        ax.axvline(threshold, color=BLACK, linestyle="--", linewidth=1.2, label="threshold")
+    ax.axvline(high, color=GREY, linewidth=0.8)
+    ax.set_yscale("log")
+    ax.set(ylim=(least, 1.3), xlim=(low, high + 2 * width))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set(xlabel="score (no unit); the last bin: all above", ylabel="share of the beats in a bin")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9, frameon=False)
+    return figure
+
+
+def score_limits(score: np.ndarray, normal: np.ndarray, threshold: float) -> tuple[float, float]:
+    """The part of the axis of scores worth showing, so that outliers do not flatten the rest.
+
+    In units of the way from the median normal score to the threshold: 2 below the median, 4 above
+    the threshold, and no further than there are scores. What is not finite counts for nothing.
+    """
+    both = np.concatenate([np.ravel(score), np.ravel(normal)])
+    both = both[np.isfinite(both)]
+    if not len(both):
+        return 0.0, 1.0
+    middle = float(np.median(normal if len(normal) else both))
+    unit = threshold - middle
+    if not 0 < unit < np.inf:
+        unit = float(np.quantile(both, 0.99)) - middle
+    if not unit > 0:
+        unit = max(abs(middle), 1.0)
+    low = max(float(both.min()), middle - 2 * unit)
+    high = min(float(both.max()), middle + 5 * unit)
+    if threshold < np.inf:
+        high = max(high, threshold + unit / 4)
+    return min(low, high - unit / 2), high
+
+
 # Title, the keys that belong there, label of the y axis, its scale.
 _PANELS = (
     ("Discriminator losses", re.compile(r"(.*/)?D_\w+"), "binary cross-entropy (nat)", "log"),
@@ -347,6 +566,68 @@ def _numbers(row: Mapping, prefix: str = ""):
 
 def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.histogram(values, edges)[0] / len(values)
+
+
+# Seconds between the marks of an axis of time.
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
+_STEPS += tuple(3600 * hours for hours in (1, 2, 3, 6, 12, 24, 48, 168))
+_DOTS = 3000  # points that are drawn one by one
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#A9D3EA", BLUE, "#00324F"])
+
+
+def _cloud(
+    ax: Axes, time: np.ndarray, value: np.ndarray, *limits: tuple[float, float]
+) -> list[Artist]:
+    """Points one by one, or their density where they are many; what a legend shows of them."""
+    if not len(time):
+        return []
+    if len(time) <= _DOTS:
+        size = 4 if len(time) < 500 else 2.5
+        dots = ax.plot(
+            time,
+            value,
+            linestyle="",
+            marker="o",
+            markersize=size,
+            markeredgewidth=0,
+            color=BLUE,
+            alpha=0.6,
+            label="beat",
+        )
+        return [*dots]
+    density, *edges = np.histogram2d(time, value, (300, 100), limits)
+    seen = np.ma.masked_equal(density.T, 0)
+    ax.pcolormesh(*edges, seen, cmap=_BLUES, norm=LogNorm(1, max(density.max(), 2)), zorder=1.5)
+    return [Patch(color=BLUE, label="beats (darker: more)")]
+
+
+def _medians(time: np.ndarray, value: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Middles and medians of 200 parts of the recording, of at least ten seconds each."""
+    parts = int(np.clip(seconds / 10, 1, 200))
+    part = np.minimum(time / seconds * parts, parts - 1).astype(int)
+    medians = np.full(parts, np.nan)
+    for i in np.unique(part):
+        inside = value[part == i]
+        if np.isfinite(inside).any():
+            medians[i] = np.nanmedian(inside)
+    return (np.arange(parts) + 0.5) * seconds / parts, medians
+
+
+def _seen(stretches: Sequence[tuple[float, float]], pixel: float) -> list[tuple[float, float]]:
+    """(start, length) of stretches, those nearer than a pixel joined, none thinner than one."""
+    joined: list[list[float]] = []
+    for start, stop in stretches:
+        if joined and start - joined[-1][1] < pixel:
+            joined[-1][1] = max(stop, joined[-1][1])
+        else:
+            joined.append([start, stop])
+    return [(start, max(stop - start, pixel)) for start, stop in joined]
+
+
+def _clock(seconds: float, fine: bool) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    text = f"{minutes // 60}:{minutes % 60:02d}"
+    return f"{text}:{rest:02d}" if fine else text
 
 
 def _grid(rows: int, columns: int, width: float, row_height: float, **kwargs):

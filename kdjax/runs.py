@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 import kdjax
 from kdjax import config as configs
+from kdjax import detector_files
 from kdjax.beats import WINDOW
 from kdjax.detector import Detector
 from kdjax.errors import InputError
@@ -29,6 +30,7 @@ CONFIG = "config.json"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 SCORES = "scores.npz"
+CALIBRATION = "calibration.npz"
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
@@ -326,15 +328,27 @@ def load_model(run: Path, folder: str = LAST) -> Model:
 
 
 def load_run(path: str | Path) -> Detector:
-    """The Detector of a finished run, with the threshold of its first false-positive-rate target.
+    """The Detector of a finished run, or of a name in `detector_files.shipped()`.
 
-    Raises InputError when the run is missing, unfinished or damaged.
+    Its threshold is that of the run's first false-positive-rate target. Raises InputError when the
+    run is missing, unfinished or damaged.
     """
     run = Path(path)
+    if not run.exists() and str(path) in detector_files.shipped():
+        return detector_files.read(detector_files.shipped()[str(path)])
     result = read_result(run)
     model = load_model(run)
+    calibration = None
+    if (run / CALIBRATION).exists():
+        recorded = result["fingerprints"].get("calibration")
+        if sha256(run / CALIBRATION) != recorded:
+            raise InputError(
+                f"{run / CALIBRATION}: not what was written; make it anew with kdjax evaluate"
+            )
+        calibration = detector_files.read_calibration(run / CALIBRATION)
     return Detector(
         model.generator,
         model.variables["generator"],
-        threshold=result["label_free"][0]["threshold"],
+        result["label_free"][0]["threshold"],
+        calibration,
     )

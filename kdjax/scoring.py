@@ -24,7 +24,7 @@ _FUSED = ("mahalanobis", "latent")  # the distances that speak for the shape of 
 _RR_MEMORY = 256  # beats, some four minutes: longer than a run of premature beats
 _RR_TOLERANCE = 0.2  # of log RR: what a steady rhythm may vary
 _IN_TIME = 0.75  # prematurity below which a beat may stand for its person
-_FIRST = 300.0  # s
+FIRST = 300.0  # s, of the adaptation first_5_minutes
 _FEWEST = 5  # beats that a person must have to be adapted to
 _SMALLEST = 1e-12  # what is divided by, and whose logarithm is taken, at least
 
@@ -72,23 +72,35 @@ def rhythm(record: np.ndarray, sample: np.ndarray, rr_before: np.ndarray) -> np.
     record, sample, rr = np.asarray(record), np.asarray(sample), np.asarray(rr_before, np.float64)
     if not record.shape == sample.shape == rr.shape or rr.ndim != 1:
         raise ValueError(f"record {record.shape}, sample {sample.shape}, rr_before {rr.shape}")
-    log_rr = np.log(np.where(rr > 0, rr, np.nan))
-    prematurity = np.zeros(len(rr))
+    found = np.empty((len(rr), 2))
     for name in np.unique(record):
         beats = np.flatnonzero(record == name)
         beats = beats[np.argsort(sample[beats], kind="stable")]
-        q25, q50, q75, q90 = _past_quantiles(log_rr[beats], (0.25, 0.5, 0.75, 0.9))
-        spread = (q75 - q25) / 1.349  # the interquartile range of a standard normal distribution
-        prematurity[beats] = ((q50 + q90) / 2 - log_rr[beats]) / np.hypot(_RR_TOLERANCE, spread)
-    return np.nan_to_num(np.stack([log_rr, prematurity], axis=1))
+        found[beats] = rhythm_after(np.empty(0), rr[beats])
+    return found
+
+
+def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
+    """`rhythm` of consecutive beats of one person, float64 [B, 2], after earlier ones.
+
+    history: the intervals before those beats, in seconds; the last 256 count. rr: theirs, [B].
+    """
+    if not len(rr):
+        return np.empty((0, 2))
+    rr = np.concatenate([np.full(_RR_MEMORY, np.nan), history, rr])[len(history) :]
+    log_rr = np.log(np.where(rr > 0, rr, np.nan))
+    q25, q50, q75, q90 = _past_quantiles(log_rr, (0.25, 0.5, 0.75, 0.9))
+    own = log_rr[_RR_MEMORY:]
+    spread = (q75 - q25) / 1.349  # the interquartile range of a standard normal distribution
+    prematurity = ((q50 + q90) / 2 - own) / np.hypot(_RR_TOLERANCE, spread)
+    return np.nan_to_num(np.stack([own, prematurity], axis=1))
 
 
 def _past_quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Quantiles of the 256 values before each of [B], without NaN, to the nearest rank."""
-    padded = np.concatenate([np.full(_RR_MEMORY, np.nan), values[:-1]])
-    past = np.sort(sliding_window_view(padded, _RR_MEMORY), axis=1)  # NaN last
+    """Quantiles of the 256 values before each of [256 + B], without NaN, to the nearest rank."""
+    past = np.sort(sliding_window_view(values[:-1], _RR_MEMORY), axis=1)  # NaN last
     last = np.maximum(np.isfinite(past).sum(axis=1) - 1, 0)
-    rows = np.arange(len(values))
+    rows = np.arange(len(past))
     return [past[rows, np.rint(share * last).astype(int)] for share in shares]
 
 
@@ -115,6 +127,13 @@ class FittedScore:
         With an adaptation, give all the beats of a person at once: theirs are the medians.
         """
         _check(evidence)
+        if self.adaptation != "none" and self.kind in ADAPTED:
+            score = np.empty(len(evidence.record))
+            for name in np.unique(evidence.record):
+                beats = np.flatnonzero(evidence.record == name)
+                person = evidence.of(beats)
+                score[beats] = self.adapted_to(person).score(person)
+            return score
         if self.kind == "features":
             return np.asarray(evidence.feature_error, np.float64)
         if self.kind == "prematurity":
@@ -127,11 +146,27 @@ class FittedScore:
             return np.sum([_surprise(values, tail) for values, tail in opinions], axis=0)
         return self._distance(self.kind, evidence)
 
+    def adapted_to(self, person: Evidence) -> "FittedScore":
+        """The score for one person, who needs no further adaptation.
+
+        Looks at those of the person's beats that the adaptation is about; where there are fewer
+        than five, or the kind knows no adaptation, nothing changes.
+        """
+        own = person.of(_stand_for_person(person, self.adaptation))
+        arrays = dict(self.arrays)
+        if self.kind in ADAPTED and len(own.record) >= _FEWEST:
+            for name in _FUSED if self.kind == "fusion" else (self.kind,):
+                values = _values(own, name) - arrays[f"{name}.centre"]
+                median = np.median(values, axis=0)
+                arrays[f"{name}.centre"] = arrays[f"{name}.centre"] + median
+                distance = _mean_square(values - median, arrays[f"{name}.whiten"])
+                arrays[f"{name}.usual"] = np.median(distance)
+        return FittedScore(self.kind, "none", arrays)
+
     def _distance(self, name: str, evidence: Evidence) -> np.ndarray:
         centre, whiten, usual = (self.arrays[f"{name}.{what}"] for what in _FITTED)
-        people = _people(evidence, self.adaptation)
-        values = _own_centre_off(_values(evidence, name) - centre, people)
-        return _own_scale_off(_mean_square(values, whiten), usual, people)
+        distance = _mean_square(_values(evidence, name) - centre, whiten)
+        return distance / max(usual, _SMALLEST)
 
     def _opinions(self, evidence: Evidence) -> list[np.ndarray]:
         """What is fused, each [B]: shape (the mean log distance) and prematurity."""
@@ -187,8 +222,7 @@ def fit(
         for name in _FUSED if kind == "fusion" else (kind,):
             arrays |= _fit_distance(normal, name, adaptation)
     if kind == "fusion":
-        opinions = FittedScore(kind, adaptation, arrays)._opinions(normal)
-        arrays["tails"] = np.stack([_tail(values) for values in opinions])
+        arrays["tails"] = _fit_tails(normal, FittedScore(kind, adaptation, arrays))
     return FittedScore(kind, adaptation, arrays)
 
 
@@ -197,11 +231,10 @@ _FITTED = ("centre", "whiten", "usual")
 
 def _fit_distance(normal: Evidence, name: str, adaptation: str) -> dict[str, np.ndarray]:
     """centre [D], whiten [D] or [D, D], and the usual distance [] of normal beats."""
-    people = _people(normal, adaptation)
     values = _values(normal, name)
     plain = name in ("mse", "standardised") and adaptation == "none"  # an offset is an error too
     centre = np.zeros(values.shape[1]) if plain else values.mean(axis=0)
-    values = _own_centre_off(values - centre, people)
+    values = _own_centre_off(values - centre, normal, adaptation)
     if name == "mse":
         whiten = np.ones(values.shape[1])
     elif name == "standardised":
@@ -237,29 +270,33 @@ def _mean_square(values: np.ndarray, whiten: np.ndarray) -> np.ndarray:
     return np.square(values * whiten if whiten.ndim == 1 else values @ whiten).mean(axis=1)
 
 
-def _people(evidence: Evidence, adaptation: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of every person to adapt to, all beats and those that stand for the person, as indices."""
+def _stand_for_person(evidence: Evidence, adaptation: str) -> np.ndarray:
+    """Which beats [B] an adaptation looks at."""
     if adaptation == "none":
-        return []
+        return np.zeros(len(evidence.record), bool)
     stands = evidence.rhythm[:, 1] < _IN_TIME
     if adaptation == "first_5_minutes":
-        stands &= evidence.sample < _FIRST * evidence.fs
-    people = [np.flatnonzero(evidence.record == name) for name in np.unique(evidence.record)]
-    pairs = [(beats, beats[stands[beats]]) for beats in people]
-    return [(beats, own) for beats, own in pairs if len(own) >= _FEWEST]
+        stands &= evidence.sample < FIRST * evidence.fs
+    return stands
 
 
-def _own_centre_off(values: np.ndarray, people: list) -> np.ndarray:
-    for beats, own in people:
-        values[beats] -= np.median(values[own], axis=0)
+def _own_centre_off(values: np.ndarray, evidence: Evidence, adaptation: str) -> np.ndarray:
+    stands = _stand_for_person(evidence, adaptation)
+    for name in np.unique(evidence.record):
+        beats = evidence.record == name
+        if (beats & stands).sum() >= _FEWEST:
+            values[beats] -= np.median(values[beats & stands], axis=0)
     return values
 
 
-def _own_scale_off(distance: np.ndarray, usual: np.ndarray, people: list) -> np.ndarray:
-    scale = np.full(len(distance), usual)
-    for beats, own in people:
-        scale[beats] = np.median(distance[own])
-    return distance / np.maximum(scale, _SMALLEST)
+def _fit_tails(normal: Evidence, fitted: FittedScore) -> np.ndarray:
+    """The tail of each opinion [2, 2] among normal beats, every person adapted to."""
+    opinions = np.empty((2, len(normal.record)))
+    for name in np.unique(normal.record):
+        beats = np.flatnonzero(normal.record == name)
+        person = normal.of(beats)
+        opinions[:, beats] = fitted.adapted_to(person)._opinions(person)
+    return np.stack([_tail(values) for values in opinions])
 
 
 def _tail(values: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from kdjax import baselines, metrics, parallel, runs
+from kdjax import baselines, compilation, metrics, parallel, runs
 from kdjax import config as configs
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
@@ -142,6 +142,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     """
     workdir = Path(workdir)
     configs.check(config)
+    compilation.keep_programs()
     _check_directory(config, workdir, overwrite)
     if not overwrite and (workdir / runs.RESULT).exists():
         return _finished(workdir)

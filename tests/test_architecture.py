@@ -28,17 +28,24 @@ ALLOWED = {
     "distillation": "augmentation losses models",
     "train_step": "losses distillation models",
     "parallel": "errors distillation train_step",
-    "detector": "models scoring",
+    "inference": "layers models",
+    "calibration": "errors metrics scoring",
+    "detector": "calibration inference models scoring",
+    "detector_files": "errors calibration detector models scoring",
+    "detection": "errors beats recordings calibration detector scoring",
     "config": "errors distillation",
-    "runs": "errors config beats models detector",
+    "runs": "detector_files errors config beats models detector",
+    "export": "errors beats detector detector_files inference layers models runs",
     "interop": "errors beats models detector runs",
-    "evaluation": "errors config runs datasets detector models metrics plots report scoring",
+    "evaluation": "calibration detector_files errors config runs datasets detector models metrics "
+    "plots report scoring",
     "training": "errors config runs datasets detector metrics baselines distillation train_step "
     "parallel evaluation",
     "comparison": "metrics",
     "study": "errors config runs datasets metrics baselines comparison scoring distillation "
     "train_step parallel evaluation training",
-    "cli": "errors datasets runs evaluation interop study comparison",
+    "cli": "calibration detection detection_files detector_files recordings errors datasets runs "
+    "evaluation interop study comparison export",
     "__init__": "detector runs interop",
 }
 

@@ -32,7 +32,8 @@ def load(name: str, data_dir: str | Path | None = None) -> BeatSet:
             f"mitbih is not prepared in {builder.data_path}; run: "
             "kdjax prepare mitbih --from DIR | --download"
         )
-    return storage.beat_set(name, str(builder.version), storage.read_examples(builder))
+    examples = storage.read_examples(builder)
+    return storage.beat_set(name, str(builder.version), examples, builder.LEADS)
 
 
 def prepare_mitbih(

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,12 @@ import tensorflow_datasets as tfds
 
 from kdjax import beats
 from kdjax.errors import InputError
-from kdjax.recordings import Recording
+from kdjax.recordings import Annotations, Recording
 
 CLASSES = ("N", "S", "V", "F", "Q")
 # BeatGAN's map, not AAMI's: e and j are supraventricular here. Other symbols are no beats to it.
 SYMBOLS = {"N": "NLR", "S": "aJASje", "V": "VE", "F": "F", "Q": "/fQ"}
-_LABEL = {symbol: CLASSES.index(name) for name, symbols in SYMBOLS.items() for symbol in symbols}
+LABELS = {symbol: CLASSES.index(name) for name, symbols in SYMBOLS.items() for symbol in symbols}
 
 SPLIT = "beats"  # TFDS's split; train and test are the protocols' affair
 
@@ -32,10 +32,10 @@ class BeatSet:
     """Beats in memory, ordered by record and sample.
 
     x: float32 [B, T, C] scaled to [-1, 1]; label: int8 [B], index into CLASSES; symbol: the
-    annotator's, '<U1' [B]; record: '<U16' [B]; sample: int64 [B], the window's centre;
+    annotator's, '<U1' [B]; record: '<U16' or longer [B]; sample: int64 [B], the window's centre;
     rr_before, rr_after, rr_median: float32 [B] in seconds, NaN where there is none;
     near_peak: bool [B], the centre lies less than 10 samples from a detected R-peak;
-    fingerprint: SHA-256 of all that, whatever files it was read from.
+    fingerprint: SHA-256 of all that, whatever files it was read from; leads: names of the C leads.
     """
 
     name: str
@@ -51,6 +51,8 @@ class BeatSet:
     rr_median: np.ndarray
     near_peak: np.ndarray
     fingerprint: str
+    leads: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
 
 
 def features(n_leads: int) -> tfds.features.FeaturesDict:
@@ -79,8 +81,7 @@ def features(n_leads: int) -> tfds.features.FeaturesDict:
 def example(recording: Recording, leads: Sequence[str]) -> dict:
     """All annotated beats of `recording` with a whole window, as stored; R-peaks of leads[0].
 
-    `cut_off` int64 [5] counts by class the beats left out because the recording begins or ends
-    within their window. InputError when the recording has not the leads, the rate or annotations.
+    InputError when the recording has not the leads, the rate or annotations.
     """
     if recording.fs != beats.FS:
         raise InputError(
@@ -90,19 +91,36 @@ def example(recording: Recording, leads: Sequence[str]) -> dict:
     if recording.annotations is None:
         raise InputError(f"record {recording.name} has no annotations; put its .atr file beside it")
     raw = np.stack([recording.lead(lead) for lead in leads], axis=1)
-    filtered = beats.bandpass(raw, recording.fs)
-    peaks = beats.r_peaks(raw[:, 0], filtered[:, 0], recording.fs)
+    return cut(recording.name, raw, recording.annotations)
 
-    is_beat = np.isin(recording.annotations.symbol, list(_LABEL))
-    symbol = recording.annotations.symbol[is_beat]
-    sample = recording.annotations.sample[is_beat]
-    label = np.array([_LABEL[s] for s in symbol], np.int8)
+
+def cut(
+    name: str,
+    raw: np.ndarray,
+    annotations: Annotations | None,
+    labels: Mapping[str, int] = LABELS,
+) -> dict:
+    """The beats of `raw` [T, C] in mV at 360 Hz with a whole window, as stored; R-peaks of raw[:, 0].
+
+    Beats are the annotations whose symbol is in `labels` (symbol -> index into CLASSES). Without
+    annotations they are the R-peaks, all normal. `cut_off` int64 [5] counts by class the beats left
+    out because the recording begins or ends within their window.
+    """
+    filtered = beats.bandpass(raw, beats.FS)
+    peaks = beats.r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
+    if annotations is None:
+        annotations = Annotations(peaks, np.full(len(peaks), "N"))
+        labels = {"N": 0}
+    is_beat = np.isin(annotations.symbol, list(labels))
+    symbol = annotations.symbol[is_beat]
+    sample = annotations.sample[is_beat]
+    label = np.array([labels[s] for s in symbol], np.int8)
     whole = beats.whole(sample, len(raw))
     cut_off = np.bincount(label[~whole], minlength=len(CLASSES))
     symbol, sample, label = symbol[whole], sample[whole], label[whole]
-    rr_before, rr_after, rr_median = beats.rr_intervals(sample, peaks, recording.fs)
+    rr_before, rr_after, rr_median = beats.rr_intervals(sample, peaks, beats.FS)
     return {
-        "record": recording.name,
+        "record": name,
         "x": beats.windows(filtered, sample),
         "label": label,
         "symbol": "".join(symbol),
@@ -166,8 +184,8 @@ def read_examples(prepared: tfds.core.GeneratorBasedBuilder) -> list[dict]:
     return sorted(examples, key=lambda e: e["record"])
 
 
-def beat_set(name: str, version: str, examples: list[dict]) -> BeatSet:
-    """The examples' beats as one BeatSet."""
+def beat_set(name: str, version: str, examples: list[dict], leads: Sequence[str] = ()) -> BeatSet:
+    """The examples' beats as one BeatSet; `leads` names what they are of."""
 
     def joined(field):
         return np.concatenate([e[field] for e in examples])
@@ -178,7 +196,7 @@ def beat_set(name: str, version: str, examples: list[dict]) -> BeatSet:
         "symbol": np.array(list("".join(e["symbol"] for e in examples)), "<U1"),
         "record": np.repeat(
             [e["record"] for e in examples], [len(e["label"]) for e in examples]
-        ).astype("<U16"),
+        ).astype(f"<U{longest}"),
         "sample": joined("sample"),
         "rr_before": joined("rr_before"),
         "rr_after": joined("rr_after"),
@@ -190,4 +208,7 @@ def beat_set(name: str, version: str, examples: list[dict]) -> BeatSet:
         values = np.ascontiguousarray(arrays[field])
         digest.update(f"{field} {values.dtype.str} {values.shape}".encode())
         digest.update(values.view(np.uint8).data)
-    return BeatSet(name, version, float(beats.FS), **arrays, fingerprint=digest.hexdigest())
+    fingerprint = digest.hexdigest()
+    return BeatSet(
+        name, version, float(beats.FS), **arrays, fingerprint=fingerprint, leads=tuple(leads)
+    )

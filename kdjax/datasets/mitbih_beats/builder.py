@@ -15,6 +15,7 @@ LEADS = ("MLII",)
 class MitbihBeats(tfds.core.GeneratorBasedBuilder):
     """Beats of lead MLII, one example a record; the records are WFDB files in the manual_dir."""
 
+    LEADS = LEADS
     VERSION = tfds.core.Version(f"{beats.PIPELINE}.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = "kdjax prepare mitbih --from DIR | --download"
 

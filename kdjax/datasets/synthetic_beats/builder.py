@@ -25,6 +25,7 @@ def version(source: str) -> str:
 class SyntheticBeats(tfds.core.GeneratorBasedBuilder):
     """Beats of the generator's patients, one example a recording."""
 
+    LEADS = LEADS
     VERSION = tfds.core.Version(version(Path(generator.__file__).read_text(encoding="utf-8")))
 
     def _info(self):

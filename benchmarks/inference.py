@@ -1,0 +1,192 @@
+"""Scores of one beat and of many, against PyTorch and ONNX Runtime: the same weights and scores.
+
+python -m benchmarks.inference --out docs/results/perf-inference.json
+
+ONNX Runtime runs the graph that PyTorch exports of the peer's reconstruction, with its own
+optimisations and all cores. Every contestant is a process of its own; they take turns.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import (
+    CORES,
+    Contestant,
+    contestants,
+    out_argument,
+    part,
+    ratios,
+    spread,
+    write,
+)
+
+WIDTHS = (32, 8)
+SECONDS = 1.0  # of calls in one turn, and at least MINIMUM of them
+MINIMUM = 3
+TOLERANCE = 1e-4  # of the scores, before anything is timed
+
+
+def main() -> None:
+    """Writes the times of a call by width, batch and contestant."""
+    args = out_argument(__doc__.splitlines()[0]).parse_args()
+    batches, rounds = ((1, 16), 2) if args.quick else ((1, 16, 256, 4096), 5)
+    rows: list[dict[str, Any]] = []
+    versions: dict[str, str] = {}
+    for width in WIDTHS:
+        with TemporaryDirectory() as folder:
+            drawn = Contestant(draw_weights, folder, width)
+            drawn.close()
+            found = compare(folder, width, batches, rounds)
+        versions |= drawn.facts
+        rows += found
+    about = {"length": 320, "channels": 1, "rounds": rounds, "tolerance": TOLERANCE}
+    write(args.out, "inference", about | {"rows": rows}, **versions)
+
+
+def compare(folder: str, width: int, batches: tuple[int, ...], rounds: int) -> list[dict[str, Any]]:
+    """A row a batch: the spread of every contestant's call, and its ratio to kdjax's."""
+    ready, failed = contestants(
+        {
+            "kdjax": (kdjax, folder),
+            "torch eager": (torch_peer, folder, width, False),
+            "torch.compile": (torch_peer, folder, width, True),
+            "onnxruntime": (onnx_runtime, folder),
+        }
+    )
+    rows = []
+    for batch in batches:
+        # A call of each, which may compile; the scores must agree.
+        scores = {name: c.turn(batch, None)[0] for name, c in ready.items()}
+        for name, found in scores.items():
+            np.testing.assert_allclose(found, scores["kdjax"], TOLERANCE, err_msg=name)
+        times: dict[str, list[list[float]]] = {name: [] for name in ready}
+        for _ in range(rounds):
+            for name, contestant in ready.items():
+                times[name].append(contestant.turn(batch, SECONDS)[1])
+        medians = {name: [float(np.median(t)) for t in found] for name, found in times.items()}
+        for name in ready:
+            every = np.concatenate(times[name])
+            row = {
+                "width": width,
+                "batch": batch,
+                "software": name,
+                "seconds": spread(medians[name]),
+                "beats_a_second": batch / float(np.median(medians[name])),
+                "kdjax_is_faster_by": ratios(medians[name], medians["kdjax"]),
+                "calls": len(every),
+            }
+            if batch == 1:
+                p50, p99 = np.percentile(every, [50, 99])
+                row |= {"p50": float(p50), "p99": float(p99)}
+            rows.append(row)
+            print("  ", width, batch, name, row["seconds"]["median"], flush=True)
+    for contestant in ready.values():
+        contestant.close()
+    return rows + [{"width": width, "software": n, "failed": why} for n, why in failed.items()]
+
+
+def draw_weights(folder: str, width: int) -> tuple[None, dict[str, str]]:
+    """Writes the weights and the ONNX graph of the peer, its running statistics made unequal."""
+    import onnx
+    import onnxruntime
+    import torch
+
+    from benchmarks import torch_peer as peer
+
+    size = (width, 50, 320, 1)
+    weights = peer.draw(0, *size)
+    rng = np.random.default_rng(0)
+    for name, array in weights.items():
+        if name.endswith("running_mean"):
+            weights[name] = rng.normal(0, 0.3, array.shape).astype(np.float32)
+        if name.endswith("running_var"):
+            weights[name] = rng.uniform(0.5, 2, array.shape).astype(np.float32)
+    np.savez(Path(folder) / "weights.npz", **weights)
+    generator = peer.load(peer.Generator(*size), part(weights, "G/")).eval()
+    torch.onnx.export(
+        generator,
+        (torch.zeros(1, 1, 320),),
+        str(Path(folder) / "generator.onnx"),
+        input_names=["x"],
+        output_names=["x_hat"],
+        dynamic_axes={"x": {0: "beats"}, "x_hat": {0: "beats"}},
+        dynamo=False,
+    )
+    versions = {m.__name__: m.__version__ for m in (torch, onnx, onnxruntime)}
+    return None, versions
+
+
+def kdjax(folder: str) -> tuple[Any, dict[str, Any]]:
+    """`Detector.score`, what a user calls."""
+    from kdjax.interop import from_beatgan
+
+    weights = dict(np.load(Path(folder) / "weights.npz"))
+    detector = from_beatgan(part(weights, "G/"), part(weights, "D/"))
+    return _turns(lambda x: x, detector.score), {}
+
+
+def torch_peer(folder: str, width: int, compiled: bool) -> tuple[Any, dict[str, Any]]:
+    """The peer in inference mode, from NumPy to NumPy."""
+    import torch
+
+    from benchmarks import torch_peer as peer
+
+    torch.set_num_threads(CORES)
+    weights = dict(np.load(Path(folder) / "weights.npz"))
+    generator: Any = peer.load(peer.Generator(width, 50, 320, 1), part(weights, "G/")).eval()
+    if compiled:
+        generator = torch.compile(generator)
+
+    @torch.inference_mode()
+    def score(x: np.ndarray) -> np.ndarray:
+        beats = torch.from_numpy(x)
+        return peer.score(generator(beats), beats).numpy()
+
+    return _turns(_channels_first, score), {}
+
+
+def onnx_runtime(folder: str) -> tuple[Any, dict[str, Any]]:
+    """The exported graph, and the score in NumPy."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = CORES
+    session = onnxruntime.InferenceSession(
+        str(Path(folder) / "generator.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+
+    def score(x: np.ndarray) -> np.ndarray:
+        (x_hat,) = session.run(None, {"x": x})
+        return np.square(np.asarray(x_hat) - x).mean(axis=(1, 2))
+
+    return _turns(_channels_first, score), {}
+
+
+def _channels_first(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x.transpose(0, 2, 1))
+
+
+def _turns(layout: Callable, score: Callable) -> Callable:
+    """A turn scores a batch again and again for so many seconds: (the scores, times of calls)."""
+
+    def turn(batch: int, limit: float | None) -> tuple[np.ndarray, list[float]]:
+        rng = np.random.default_rng(batch)
+        x = layout(rng.uniform(-1, 1, (batch, 320, 1)).astype(np.float32))
+        scores = score(x)
+        times: list[float] = []
+        while limit is not None and (len(times) < MINIMUM or sum(times) < limit):
+            started = time.perf_counter()
+            score(x)
+            times.append(time.perf_counter() - started)
+        return scores, times
+
+    return turn
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""A training step and a stretch of an epoch, against PyTorch: the same weights, beats and losses.
+
+python -m benchmarks.train_step --out docs/results/perf-train.json
+
+PyTorch runs eagerly and compiled, as the published code computes a step (a pass of the generator
+for each update) and with kdjax's savings (one pass, a fused Adam, no gradient that is not used).
+Every contestant is a process of its own with all cores; they take turns, round by round.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.measure import (
+    CORES,
+    Contestant,
+    contestants,
+    out_argument,
+    part,
+    ratios,
+    spread,
+    write,
+)
+
+TOLERANCE = 1e-4  # of the losses, before anything is timed
+COMPARED = 2  # steps, the second after both updates; Adam multiplies what rounding leaves
+
+
+class Case(NamedTuple):
+    """What is trained: a student of configs/student.py, or the teacher."""
+
+    student: bool
+    width: int
+    weights: str  # of both networks, and of the teacher's, in this .npz
+    batch: int = 64
+    beats: int = 3200  # uniform noise: the time of a step does not depend on its beats
+    length: int = 320
+    channels: int = 1
+
+    def x(self) -> np.ndarray:
+        """Beats [N, T, C]."""
+        rng = np.random.default_rng(0)
+        return rng.uniform(-1, 1, (self.beats, self.length, self.channels)).astype(np.float32)
+
+    def order(self, steps: int) -> np.ndarray:
+        """Which beats make each batch: [steps, batch]."""
+        return np.random.default_rng(1).integers(0, self.beats, (steps, self.batch), np.int32)
+
+
+def main() -> None:
+    """Writes the times of the teacher's and of the student's step."""
+    args = out_argument(__doc__.splitlines()[0]).parse_args()
+    width, steps, rounds = (8, 4, 2) if args.quick else (32, 25, 5)
+    with TemporaryDirectory() as folder:
+        weights = str(Path(folder) / "weights.npz")
+        drawn = Contestant(draw_weights, weights, width)
+        drawn.close()
+        cases = {name: Case(name == "student", width, weights) for name in ("teacher", "student")}
+        found = {name: compare(case, steps, rounds) for name, case in cases.items()}
+    about = {"width": width, "batch": 64, "steps": steps, "rounds": rounds, "tolerance": TOLERANCE}
+    write(args.out, "train_step", about | found, **drawn.facts)
+
+
+def compare(case: Case, steps: int, rounds: int) -> dict[str, Any]:
+    """Every contestant's times and its ratio to kdjax, once their losses are equal."""
+    wanted: dict[str, tuple] = {"kdjax": (kdjax, case, steps)}
+    for compiled in (False, True):
+        for savings in (False, True):
+            name = ("torch.compile" if compiled else "eager") + (", savings" if savings else "")
+            wanted[name] = (torch_peer, case, steps, compiled, savings)
+    ready, failed = contestants(wanted)
+    losses = {name: [c.turn(i, i + 1)[1] for i in range(COMPARED)] for name, c in ready.items()}
+    for name, found in losses.items():
+        for step, (ours, theirs) in enumerate(zip(losses["kdjax"], found, strict=True)):
+            for term in ours:
+                np.testing.assert_allclose(
+                    theirs[term], ours[term], TOLERANCE, err_msg=f"{name}, step {step}, {term}"
+                )
+    times: dict[str, dict[str, list[float]]] = {
+        name: {"step": [], "stretch": []} for name in ready
+    }
+    for contestant in ready.values():
+        contestant.turn(0, 2)
+    for _ in range(rounds):
+        for name, contestant in ready.items():
+            times[name]["step"].append(
+                float(np.median([contestant.turn(i, i + 1)[0] for i in range(5)]))
+            )
+            times[name]["stretch"].append(contestant.turn(0, steps)[0] / steps)
+    for contestant in ready.values():
+        contestant.close()
+    rows = {
+        name: {
+            "first_call_seconds": ready[name].facts["first_call_seconds"],
+            "seconds_a_step_alone": spread(times[name]["step"]),
+            "seconds_a_step": spread(times[name]["stretch"]),
+            "beats_a_second": case.batch / float(np.median(times[name]["stretch"])),
+            "kdjax_is_faster_by": ratios(times[name]["stretch"], times["kdjax"]["stretch"]),
+            "losses": losses[name],
+        }
+        for name in ready
+    }
+    return {"rows": rows, "failed": failed}
+
+
+def draw_weights(path: str, width: int) -> tuple[Any, dict[str, str]]:
+    """Writes both networks' weights (G/, D/) and a teacher's of full width (TG/, TD/)."""
+    import torch
+
+    from benchmarks import torch_peer as peer
+
+    ours, teachers = peer.draw(0, width, 50, 320, 1), peer.draw(1, width, 50, 320, 1)
+    np.savez(path, **ours, **{f"T{name}": a for name, a in teachers.items()})
+    return None, {"torch": torch.__version__}
+
+
+def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
+    """The compiled chunk of steps that train.py runs."""
+    import jax
+
+    from configs import student, teacher
+    from kdjax import parallel, runs, training
+    from kdjax.interop import convert_beatgan
+    from kdjax.train_step import TrainState
+
+    weights = dict(np.load(case.weights))
+
+    def networks(prefix: str) -> Any:
+        return convert_beatgan(part(weights, f"{prefix}G/"), part(weights, f"{prefix}D/"))
+
+    config: Any = (student if case.student else teacher).get_config("mitbih")
+    config.model.output_bias = False
+    config.model.width = case.width
+    x = case.x()
+    teachers = None
+    if case.student:
+        found = networks("T")
+        variables = {
+            "generator": found.generator_variables,
+            "discriminator": found.discriminator_variables,
+        }
+        teachers = runs.Model(found.generator, found.discriminator, variables, {}, "")
+    devices = jax.local_devices()
+    put = partial(parallel.replicate, devices=devices)
+    trainer = training.make_trainer(config, case.channels, teachers, parallel.AXIS)
+    found = networks("")
+    adam = trainer.optimizer
+    state = put(
+        TrainState(
+            np.zeros((), np.int32),
+            found.generator_variables,
+            found.discriminator_variables,
+            {},
+            adam.init(found.generator_variables["params"]),
+            adam.init(found.discriminator_variables["params"]),
+            adam.init({}),
+        )
+    )
+    taught = None if teachers is None else put(teachers.variables)
+    lesson = training.make_lesson(config, x, teachers)
+    lesson = None if lesson is None else put(lesson)
+    beats, order = put(x), parallel.shard_order(case.order(steps), devices)
+    key = put(jax.random.key_data(jax.random.key(0)))
+    compiled = parallel.compile_steps(trainer, devices)
+
+    def turn(start: int, stop: int) -> tuple[float, dict[str, float]]:
+        nonlocal state
+        started = time.perf_counter()
+        bounds = put(np.array([start, stop], np.int32))
+        state, means = compiled(state, taught, beats, order, bounds, key, lesson)
+        means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
+        taken = time.perf_counter() - started
+        return taken, {k: v for k, v in means.items() if k not in ("G_loss", "selected")}
+
+    # A chunk of no steps compiles all the same and changes nothing but the means, 0 / 0.
+    return turn, {"first_call_seconds": turn(0, 0)[0]}
+
+
+def torch_peer(
+    case: Case, steps: int, compiled: bool, savings: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The peer's loop over batches."""
+    import torch
+
+    from benchmarks import torch_peer as peer
+    from configs import student
+
+    torch.set_num_threads(CORES)
+    weights = dict(np.load(case.weights))
+    size = (case.width, 50, case.length, case.channels)
+
+    def networks(prefix: str) -> Any:
+        generator = peer.load(peer.Generator(*size), part(weights, f"{prefix}G/"))
+        discriminator = peer.Discriminator(case.width, case.length, case.channels)
+        return generator, peer.load(discriminator, part(weights, f"{prefix}D/"))
+
+    x = torch.as_tensor(np.ascontiguousarray(case.x().transpose(0, 2, 1)))
+    order = torch.as_tensor(case.order(steps).astype(np.int64))
+    generator, discriminator = networks("")
+    optimizers = [
+        torch.optim.Adam(network.parameters(), fused=savings or None, **peer.ADAM)
+        for network in (generator, discriminator)
+    ]
+    teacher = networks("T")[0].eval() if case.student else None
+
+    def teachers_score(beats: Any) -> Any:
+        assert teacher is not None
+        with torch.no_grad():
+            return peer.score(teacher(beats), beats)
+
+    known = torch.cat([teachers_score(few) for few in x.split(256)]) if case.student else None
+    kd = student.get_config("mitbih").kd
+    if compiled:
+        generator, discriminator = torch.compile(generator), torch.compile(discriminator)
+    step = peer.step_with_savings if savings else peer.step_as_published
+
+    def turn(start: int, stop: int) -> tuple[float, dict[str, float]]:
+        started = time.perf_counter()
+        sums: dict[str, Any] = {}
+        for index in order[start:stop]:
+            beats = x[index]
+            distil = None
+            if known is not None:
+                target = known[index] if savings else teachers_score(beats)
+
+                def distil(score: Any, target: Any = target) -> tuple[Any, float]:
+                    return peer.response_kl(score, target, kd.temperature), kd.response
+
+            terms = step(generator, discriminator, optimizers, beats, distil)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value.detach()
+        means = {name: float(value) / (stop - start) for name, value in sums.items()}
+        return time.perf_counter() - started, means
+
+    # The first step compiles; afterwards everything starts again from the same weights.
+    first = turn(0, 1)[0]
+    for network, prefix in ((generator, "G/"), (discriminator, "D/")):
+        plain = getattr(network, "_orig_mod", network)
+        peer.load(plain, part(weights, prefix))
+    for optimizer in optimizers:
+        optimizer.state.clear()
+    return turn, {"first_call_seconds": first}
+
+
+if __name__ == "__main__":
+    main()

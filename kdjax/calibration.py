@@ -1,0 +1,105 @@
+"""What normal beats score: the fitted score of a detector and its thresholds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kdjax import metrics, scoring
+from kdjax.errors import InputError
+from kdjax.scoring import Evidence, FittedScore
+
+KIND = "fusion"
+ADAPTATION = "first_5_minutes"
+
+FEWEST = 200  # beats that a calibration needs: half of them promise 1 %
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A score fitted on normal beats, and what other normal beats score.
+
+    normal: float64 [N], ascending, of beats that fitted nothing. leads: the names of the leads that
+    the beats are of. beat: the median normal beat, float32 [T, C], scaled to [-1, 1]. source: in
+    words, whose beats they were.
+    """
+
+    score: FittedScore
+    normal: np.ndarray = field(repr=False)
+    leads: tuple[str, ...]
+    beat: np.ndarray = field(repr=False)
+    source: str
+
+    def threshold(self, fpr: float) -> float:
+        """The score that a normal beat exceeds with probability `fpr` at most.
+
+        As `metrics.label_free`: for beats drawn like the normal ones, over the draw of both.
+        InputError where they are too few to promise so small a rate, or it is none.
+        """
+        if not 0 < fpr < 1:
+            raise InputError(f"fpr is {fpr}; it must lie between 0 and 1")
+        found = metrics.conformal_quantile(self.normal, fpr)
+        if found is None:
+            raise InputError(
+                f"{len(self.normal)} normal beats cannot promise a false-positive rate of {fpr:g}; "
+                f"ask for {1 / (len(self.normal) + 1):.2g} or more, or give the threshold"
+            )
+        return found
+
+    def normalised(self, score: np.ndarray) -> np.ndarray:
+        """The share of normal beats that score no higher, [B] in [0, 1]; NaN stays NaN."""
+        share = np.searchsorted(self.normal, score, side="right") / len(self.normal)
+        return np.where(np.isnan(score), np.nan, share)
+
+
+def calibrate(
+    evidence: Evidence,
+    x: np.ndarray,
+    leads: Sequence[str],
+    source: str,
+    adaptation: str = ADAPTATION,
+) -> Calibration:
+    """Fits the score on every other normal beat [N] and takes the thresholds from the rest.
+
+    x: the same beats, [N, T, C]. InputError for fewer than 200 beats.
+    """
+    if len(x) < FEWEST:
+        raise InputError(
+            f"{source}: {len(x)} beats to calibrate with; {FEWEST} are needed, give a longer "
+            "recording"
+        )
+    fitting, rest = scoring.halves(evidence.record, evidence.sample)
+    fitted = scoring.fit(evidence.of(fitting), KIND, adaptation)
+    # Rounded before it scores a beat: a file half the size gives the same scores.
+    arrays = {name: values.astype(np.float32) for name, values in fitted.arrays.items()}
+    score = FittedScore(fitted.kind, fitted.adaptation, arrays)
+    normal = np.sort(score.score(evidence.of(rest)))
+    return Calibration(score, normal, tuple(leads), np.median(x, axis=0), source)
+
+
+def personal(base: Calibration, evidence: Evidence | None, source: str) -> Calibration:
+    """The calibration moved to one person, from beats of that person that nobody labelled.
+
+    Every other beat moves the score (`FittedScore.adapted_to`), the rest gives the thresholds.
+    InputError for fewer than 200 beats, `evidence` None among them.
+    """
+    if evidence is None or len(evidence.sample) < FEWEST:
+        found = 0 if evidence is None else len(evidence.sample)
+        raise InputError(
+            f"{source}: {found} could be scored; {FEWEST} are needed, give a longer recording"
+        )
+    moving, rest = scoring.halves(evidence.record, evidence.sample)
+    whole = FittedScore(base.score.kind, "recording", base.score.arrays)
+    score = whole.adapted_to(evidence.of(moving))
+    normal = np.sort(score.score(evidence.of(rest)))
+    return Calibration(score, normal, base.leads, base.beat, source)
+
+
+def realised_fpr(fpr: float, abnormal: float) -> float:
+    """The share of normal beats above a threshold that was made for `fpr` on beats of which a share
+    is abnormal, where those are the ones that score highest: (fpr - abnormal) / (1 - abnormal).
+
+    Zero where there are more of them than the threshold allows: it then lies among them, and misses
+    some.
+    """
+    return max(fpr - abnormal, 0.0) / (1 - abnormal)

@@ -1,0 +1,132 @@
+"""A detector as plain files: networks and calibrations as NumPy archives, a card in JSON.
+
+No pickle is read. `pack` gives the files of a detector that needs no run directory; the package
+holds such detectors under kdjax/shipped, by name.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from kdjax.calibration import Calibration
+from kdjax.detector import Detector
+from kdjax.errors import InputError
+from kdjax.models import Generator
+from kdjax.scoring import FittedScore
+
+CARD = "card.json"
+WEIGHTS = "weights.npz"
+CALIBRATION = "calibration.npz"
+
+_FORMAT = 1
+_FITTED = "score."  # what the names of a fitted score's arrays begin with
+_SIZES = ("width", "latent_dim", "length", "channels", "output_bias")
+
+
+def shipped() -> dict[str, Path]:
+    """The folders of the detectors that come with the package, by name."""
+    folders = (Path(__file__).parent / "shipped").glob(f"*/{CARD}")
+    return {card.parent.name: card.parent for card in sorted(folders)}
+
+
+def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:
+    """File name -> content for a calibrated detector; `card` says in JSON what it is."""
+    if detector.calibration is None:
+        raise ValueError("only a calibrated detector can be packed")
+    leaves = flatten_dict(dict(detector.variables), sep="/")
+    weights = io.BytesIO()
+    np.savez_compressed(
+        weights, allow_pickle=False, **{k: np.asarray(v) for k, v in leaves.items()}
+    )
+    files = {WEIGHTS: weights.getvalue(), CALIBRATION: calibration_bytes(detector.calibration)}
+    about = {
+        "format": _FORMAT,
+        "generator": {name: getattr(detector.generator, name) for name in _SIZES},
+        "threshold": detector.threshold,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "card": dict(card),
+    }
+    return files | {CARD: (json.dumps(about, indent=2, allow_nan=False) + "\n").encode()}
+
+
+def read(folder: Path) -> Detector:
+    """The detector of a packed folder; InputError where a file is missing or not as written."""
+    about = read_card(folder)
+    for name, recorded in about["sha256"].items():
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f"{folder / name}: {error.strerror}; install kdjax again") from error
+        if found != recorded:
+            raise InputError(f"{folder / name}: not what was written; install kdjax again")
+    with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
+        variables = unflatten_dict({name: weights[name] for name in weights.files}, sep="/")
+    calibration = read_calibration(folder / CALIBRATION)
+    return Detector(Generator(**about["generator"]), variables, about["threshold"], calibration)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What a packed folder says of its detector; InputError where it cannot be read."""
+    try:
+        about = json.loads((folder / CARD).read_text())
+        if about["format"] != _FORMAT:
+            raise ValueError(f"format {about['format']}")
+        return about
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CARD}: no card ({error}); install kdjax again") from error
+
+
+def calibration_bytes(calibration: Calibration) -> bytes:
+    """The calibration as a NumPy archive without pickles."""
+    content = io.BytesIO()
+    score = calibration.score
+    np.savez_compressed(
+        content,
+        format=np.array(_FORMAT),
+        kind=np.array(score.kind),
+        adaptation=np.array(score.adaptation),
+        normal=calibration.normal,
+        leads=np.array(calibration.leads),
+        beat=calibration.beat,
+        source=np.array(calibration.source),
+        allow_pickle=False,
+        **{_FITTED + name: values for name, values in score.arrays.items()},
+    )
+    return content.getvalue()
+
+
+def read_calibration(file: Path) -> Calibration:
+    """The calibration in a file; InputError where it is missing or holds none."""
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        if int(arrays["format"]) != _FORMAT:
+            raise ValueError(f"format {arrays['format']}")
+        return Calibration(
+            FittedScore(
+                str(arrays["kind"]),
+                str(arrays["adaptation"]),
+                {
+                    name.removeprefix(_FITTED): values
+                    for name, values in arrays.items()
+                    if name.startswith(_FITTED)
+                },
+            ),
+            arrays["normal"],
+            tuple(map(str, arrays["leads"])),
+            arrays["beat"],
+            str(arrays["source"]),
+        )
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; make it with kdjax calibrate") from None
+    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{file}: no calibration ({reason[:100]}); make it anew with kdjax calibrate"
+        ) from error

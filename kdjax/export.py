@@ -1,0 +1,297 @@
+"""A run as one file that needs no kdjax: ONNX, or StableHLO as `jax.export` writes it.
+
+The graph takes band-passed windows in mV and scales, reconstructs, scores and decides; see
+docs/export.md for its inputs, outputs and metadata.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+import kdjax
+from kdjax import beats, detector_files, runs
+from kdjax.detector import Detector
+from kdjax.errors import InputError
+from kdjax.inference import Layer, fold, forward
+from kdjax.layers import KERNEL, STRIDE
+from kdjax.models import LEAKY_SLOPE, anomaly_score
+
+FORMATS = ("onnx", "stablehlo")
+OPSET, IR_VERSION = 18, 8  # of ONNX 1.13 (2022): runtimes of the last years take them
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+TOLERANCE = 1e-5  # of a score, relative; of scaled samples, absolute
+
+Call = Callable[[np.ndarray], Mapping[str, Any]]
+
+
+class ParityError(RuntimeError):
+    """An exported file that does not compute what the Detector does: a defect, not the user's."""
+
+
+def export(run: str | Path, form: str, out: Path) -> dict[str, Any]:
+    """Writes `run` to the file `out`, for "stablehlo" its metadata to `out`.json; gives these.
+
+    The file has been run against the Detector before it is written; see `check`. Raises InputError
+    when the run cannot be loaded or has no threshold, `out` is a folder, or the ONNX packages are
+    not installed; ParityError when the file disagrees with the Detector.
+    """
+    if form not in FORMATS:
+        raise InputError(f"no format {form!r}; there are {', '.join(FORMATS)}")
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name a file")
+    if form == "onnx":
+        _import_onnx()
+    detector = runs.load_run(run)
+    if detector.threshold is None:
+        raise InputError(
+            f"{run}: has no threshold to decide with, its held-out normal beats are too few for "
+            "its first eval.fpr_targets; evaluate it with a higher one"
+        )
+    about = metadata(run, detector)
+    if form == "onnx":
+        content = to_onnx(detector, about)
+        check(read_onnx(content), detector)
+        runs.write_bytes(out, content)
+    else:
+        content = to_stablehlo(detector)
+        check(read_stablehlo(content), detector)
+        runs.write_bytes(out, content)
+        runs.write_json(out.with_name(out.name + ".json"), about)
+    return about
+
+
+def metadata(run: str | Path, detector: Detector) -> dict[str, Any]:
+    """What a file says of itself, in JSON's terms: how to make its input, what its decision is."""
+    generator = detector.generator
+    names = list(detector.calibration.leads) if detector.calibration else None
+    return {
+        "kdjax": kdjax.__version__,
+        "input": "ECG windows, band-passed, in mV: [batch, window, leads]",
+        "sampling_rate": beats.FS,
+        "window": generator.length,
+        "before": beats.BEFORE,
+        "centre": "R-peak: the maximum of the band-passed first lead within 50 ms of its detection",
+        "filter": "band-pass 3-45 Hz, FIR of order 108 (windowed sinc, Hamming), forwards and "
+        "backwards",
+        "leads": generator.channels,
+        "lead_names": names,
+        "score": "mean squared error of the reconstruction, of a window scaled to [-1, 1]",
+        "threshold": detector.threshold,
+        "weights": runs.fingerprint(detector.variables),
+        "source": _source(run),
+    }
+
+
+def _source(run: str | Path) -> dict[str, Any]:
+    """Where a run's weights and threshold come from; of a shipped detector, its card."""
+    if not Path(run).exists():
+        return detector_files.read_card(detector_files.shipped()[str(run)])["card"]
+    result = runs.read_result(Path(run))
+    names = ("dataset", "protocol", "fold", "fingerprints")
+    return {"fpr_target": result["label_free"][0]["fpr_target"]} | {n: result[n] for n in names}
+
+
+# --- parity ------------------------------------------------------------------------------------
+
+
+def check(call: Call, detector: Detector) -> None:
+    """Raises ParityError unless an exported file says what the Detector says.
+
+    On `trials`, in batches of 1, 2, 17 and the rest: scores to a relative 1e-5, scaled windows and
+    reconstructions to 1e-5, and the same decision on every window whose score is not within that
+    tolerance of the threshold.
+    """
+    threshold = detector.threshold
+    assert threshold is not None
+    for windows in np.split(trials(detector), np.cumsum([1, 2, 17])):
+        x = beats.scale(windows)
+        wanted = {"x": x, "x_hat": detector.reconstruct(x), "score": detector.score(x)}
+        found = {name: np.asarray(array) for name, array in call(windows).items()}
+        for name, array in wanted.items():
+            size = array if name == "score" else 1
+            if found[name].shape != array.shape:
+                raise ParityError(f"{name}: shape {found[name].shape}, not {array.shape}")
+            error = np.max(np.abs(found[name] - array) / size)
+            if not error <= TOLERANCE:
+                raise ParityError(f"{name}: off by {error:.1e} on {len(x)} windows")
+        score = wanted["score"]
+        clear = np.abs(score - threshold) > TOLERANCE * threshold
+        if (found["abnormal"] != (score > threshold))[clear].any():
+            raise ParityError(f"abnormal: another decision on one of {len(x)} windows")
+
+
+def trials(detector: Detector) -> np.ndarray:
+    """Band-passed windows float32 [N, 320, C] in mV to compare on, the same every time.
+
+    Noise, what the network itself makes of it (which scores low), and what comes in odd recordings:
+    flat leads, one step of the converter, amplitudes of microvolts and of volts.
+    """
+    shape = (100 * beats.WINDOW, detector.generator.channels)
+    noise = beats.bandpass(np.random.default_rng(0).normal(0, 0.5, shape), beats.FS)
+    windows = noise.reshape(-1, beats.WINDOW, shape[1])
+    odd = windows[:6].copy()
+    odd[0, :, 0] = 0
+    odd[1] = 0
+    odd[2] = 0.25
+    odd[3] = 0
+    odd[3, beats.BEFORE] = 2.0**-14
+    odd[4] *= 1e-3
+    odd[5] *= 1e3
+    own = detector.reconstruct(beats.scale(windows))
+    return np.concatenate([odd, own, windows])
+
+
+def _largest_below(threshold: float) -> np.float32:
+    """The largest float32 up to `threshold`: a float32 is above the one when above the other."""
+    rounded = np.float32(threshold)
+    return rounded if rounded <= threshold else np.nextafter(rounded, np.float32(-np.inf))
+
+
+# --- StableHLO ---------------------------------------------------------------------------------
+
+
+def to_stablehlo(detector: Detector) -> bytes:
+    """The serialised `jax.export.Exported` of windows [batch, 320, C] -> a dict of outputs."""
+    folded, threshold = fold(detector.variables), _largest_below(detector.threshold)
+
+    def decide(windows: jax.Array) -> dict[str, jax.Array]:
+        low, high = (f(windows, axis=1, keepdims=True) for f in (jnp.min, jnp.max))
+        flat = high == low
+        scaled = (windows - low) / jnp.where(flat, jnp.float32(1), high - low) * 2 - 1
+        x = jnp.where(flat, jnp.float32(0), scaled)
+        x_hat, _ = forward(folded, x)
+        score = anomaly_score(x_hat, x)
+        return {"score": score, "abnormal": score > threshold, "x": x, "x_hat": x_hat}
+
+    shape = jax.export.symbolic_shape(
+        f"batch, {detector.generator.length}, {detector.generator.channels}"
+    )
+    windows = jax.ShapeDtypeStruct(shape, jnp.float32)
+    with _no_locations():
+        exported = jax.export.export(jax.jit(decide), platforms=PLATFORMS)(windows)
+    return bytes(exported.serialize())
+
+
+@contextlib.contextmanager
+def _no_locations() -> Iterator[None]:
+    """Keeps the paths of source files out of what is lowered: the same run gives the same bytes."""
+    name = "jax_traceback_in_locations_limit"
+    limit = jax.config.values[name]
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, limit)
+
+
+def read_stablehlo(content: bytes) -> Call:
+    """The function that a file holds."""
+    return jax.jit(jax.export.deserialize(bytearray(content)).call)
+
+
+# --- ONNX --------------------------------------------------------------------------------------
+
+
+def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
+    """The ONNX model of windows [batch, 320, C], `about` as JSON in its metadata."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    folded, threshold = fold(detector.variables), _largest_below(detector.threshold)
+    nodes, constants = [], []
+
+    def constant(name: str, value: Any) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(op: str, output: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
+        return output
+
+    def convolution(op: str, output: str, x: str, layer: Layer, **attributes: Any) -> str:
+        # Kernels [k, in, out] become [out, in, k]; transposed ones, [in, k, out], [in, out, k].
+        order = (2, 1, 0) if op == "Conv" else (0, 2, 1)
+        kernel = constant(f"{output}.kernel", layer.kernel.transpose(order))
+        bias = constant(f"{output}.bias", layer.bias)
+        return node(op, output, x, kernel, bias, **attributes)
+
+    zero, one, two = (constant(str(value), np.float32(value)) for value in range(3))
+    time, beat = constant("time", np.array([1])), constant("beat", np.array([1, 2]))
+    low = node("ReduceMin", "low", "windows", time)
+    span = node("Sub", "span", node("ReduceMax", "high", "windows", time), low)
+    flat = node("Equal", "flat", span, zero)
+    divisor = node("Where", "divisor", flat, one, span)
+    share = node("Div", "share", node("Sub", "above", "windows", low), divisor)
+    scaled = node("Sub", "scaled", node("Mul", "doubled", share, two), one)
+    x = node("Where", "x", flat, zero, scaled)
+
+    halving = {"kernel_shape": [KERNEL], "strides": [STRIDE], "pads": [1, 1]}
+    h = node("Transpose", "leads_first", x, perm=[0, 2, 1])
+    for stage, layer in enumerate(folded.encoder):
+        h = convolution("Conv", f"encoder{stage}", h, layer, **halving)
+        h = node("LeakyRelu", f"encoder{stage}.activation", h, alpha=LEAKY_SLOPE)
+    h = convolution("Conv", "z", h, folded.head)
+    h = convolution("ConvTranspose", "tail", h, folded.tail)
+    for stage, layer in enumerate(folded.decoder):
+        h = node("Relu", f"decoder{stage}.activation", h)
+        h = convolution("ConvTranspose", f"decoder{stage}", h, layer, **halving)
+    x_hat = node("Transpose", "x_hat", node("Tanh", "tanh", h), perm=[0, 2, 1])
+
+    error = node("Sub", "error", x_hat, x)
+    score = node("ReduceMean", "score", node("Mul", "square", error, error), beat, keepdims=0)
+    node("Greater", "abnormal", score, constant("threshold", threshold))
+
+    def tensor(name: str, kind: int, *shape: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+    size = detector.generator.length, detector.generator.channels
+    graph = helper.make_graph(
+        nodes,
+        "kdjax",
+        [tensor("windows", TensorProto.FLOAT, *size)],
+        [
+            tensor("score", TensorProto.FLOAT),
+            tensor("abnormal", TensorProto.BOOL),
+            tensor("x", TensorProto.FLOAT, *size),
+            tensor("x_hat", TensorProto.FLOAT, *size),
+        ],
+        constants,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="kdjax",
+        producer_version=kdjax.__version__,
+    )
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def read_onnx(content: bytes) -> Call:
+    """The function that a file holds."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda windows: dict(zip(names, session.run(names, {"windows": windows}), strict=True))
+
+
+def _import_onnx() -> None:
+    """Raises InputError unless what writes and what runs ONNX files is installed."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"exporting to ONNX needs {error.name}, which is not installed: "
+            "pip install 'kdjax[onnx]'"
+        ) from None
