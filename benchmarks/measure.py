@@ -14,7 +14,8 @@ from typing import Any
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Every library gets all cores, and none a program that another start has compiled. Set before NumPy
 # is imported; the contestants' processes inherit it.
-os.environ |= {"OMP_NUM_THREADS": str(CORES), "JAX_ENABLE_COMPILATION_CACHE": "false"}
+os.environ["OMP_NUM_THREADS"] = str(CORES)
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 
 import numpy as np  # noqa: E402
 

@@ -8,13 +8,13 @@ Every contestant is a process of its own with all cores; they take turns, round 
 """
 
 import time
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import chunks
 from benchmarks.measure import (
     CORES,
     Contestant,
@@ -37,18 +37,17 @@ class Case(NamedTuple):
     width: int
     weights: str  # of both networks, and of the teacher's, in this .npz
     batch: int = 64
-    beats: int = 3200  # uniform noise: the time of a step does not depend on its beats
+    beats: int = 3200
     length: int = 320
     channels: int = 1
 
     def x(self) -> np.ndarray:
         """Beats [N, T, C]."""
-        rng = np.random.default_rng(0)
-        return rng.uniform(-1, 1, (self.beats, self.length, self.channels)).astype(np.float32)
+        return chunks.noise(self.beats, self.length, self.channels)
 
     def order(self, steps: int) -> np.ndarray:
         """Which beats make each batch: [steps, batch]."""
-        return np.random.default_rng(1).integers(0, self.beats, (steps, self.batch), np.int32)
+        return chunks.batches(self.beats, steps, self.batch)
 
 
 def main() -> None:
@@ -120,8 +119,6 @@ def draw_weights(path: str, width: int) -> tuple[Any, dict[str, str]]:
 
 def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
     """The compiled chunk of steps that train.py runs."""
-    import jax
-
     from configs import student, teacher
     from kdjax import parallel, runs, training
     from kdjax.interop import convert_beatgan
@@ -144,40 +141,28 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
             "discriminator": found.discriminator_variables,
         }
         teachers = runs.Model(found.generator, found.discriminator, variables, {}, "")
-    devices = jax.local_devices()
-    put = partial(parallel.replicate, devices=devices)
     trainer = training.make_trainer(config, case.channels, teachers, parallel.AXIS)
     found = networks("")
-    adam = trainer.optimizer
-    state = put(
-        TrainState(
-            np.zeros((), np.int32),
-            found.generator_variables,
-            found.discriminator_variables,
-            {},
-            adam.init(found.generator_variables["params"]),
-            adam.init(found.discriminator_variables["params"]),
-            adam.init({}),
-        )
+    start = trainer.optimizer.init
+    state = TrainState(
+        np.zeros((), np.int32),
+        found.generator_variables,
+        found.discriminator_variables,
+        {},
+        start(found.generator_variables["params"]),
+        start(found.discriminator_variables["params"]),
+        start({}),
     )
-    taught = None if teachers is None else put(teachers.variables)
     lesson = training.make_lesson(config, x, teachers)
-    lesson = None if lesson is None else put(lesson)
-    beats, order = put(x), parallel.shard_order(case.order(steps), devices)
-    key = put(jax.random.key_data(jax.random.key(0)))
-    compiled = parallel.compile_steps(trainer, devices)
+    variables = None if teachers is None else teachers.variables
+    chunk = chunks.turns(trainer, state, x, case.order(steps), variables, lesson)
 
     def turn(start: int, stop: int) -> tuple[float, dict[str, float]]:
-        nonlocal state
-        started = time.perf_counter()
-        bounds = put(np.array([start, stop], np.int32))
-        state, means = compiled(state, taught, beats, order, bounds, key, lesson)
-        means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
-        taken = time.perf_counter() - started
+        taken, means = chunk(start, stop)
         return taken, {k: v for k, v in means.items() if k not in ("G_loss", "selected")}
 
-    # A chunk of no steps compiles all the same and changes nothing but the means, 0 / 0.
-    return turn, {"first_call_seconds": turn(0, 0)[0]}
+    # A chunk of no steps compiles all the same and changes nothing.
+    return turn, {"first_call_seconds": chunk(0, 0)[0]}
 
 
 def torch_peer(

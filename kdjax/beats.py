@@ -5,6 +5,7 @@ unless a name says seconds; signals are in mV.
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import scipy.signal
@@ -56,7 +57,8 @@ def resample(signal: np.ndarray, fs: float) -> np.ndarray:
         return signal.astype(np.float32, copy=False)
     up, down = ratio.numerator, ratio.denominator
     reach = _LOBES * max(up, down)
-    taps = scipy.signal.firwin(2 * reach + 1, 1 / max(up, down), window=("kaiser", 6.0))
+    window: Any = ("kaiser", 6.0)
+    taps = scipy.signal.firwin(2 * reach + 1, 1 / max(up, down), window=window)
     pad = down * (reach // (up * down) + 1)  # a whole number of results
     first, last = pad * up // down, (pad + len(signal) - 1) * up // down
     out = np.empty((last - first + 1, *signal.shape[1:]), np.float32)

@@ -77,29 +77,20 @@ def calibrate(
     return Calibration(score, normal, tuple(leads), np.median(x, axis=0), source)
 
 
-def personal(base: Calibration, evidence: Evidence | None, source: str) -> Calibration:
+def personal(base: Calibration, evidence: Evidence, source: str) -> Calibration:
     """The calibration moved to one person, from beats of that person that nobody labelled.
 
-    Every other beat moves the score (`FittedScore.adapted_to`), the rest gives the thresholds.
-    InputError for fewer than 200 beats, `evidence` None among them.
+    The score is moved (`FittedScore.adapted_to`, the whole recording); thresholds stay those of
+    normal beats of others, since the person's own beats may be abnormal.
     """
-    if evidence is None or len(evidence.sample) < FEWEST:
-        found = 0 if evidence is None else len(evidence.sample)
-        raise InputError(
-            f"{source}: {found} could be scored; {FEWEST} are needed, give a longer recording"
-        )
-    moving, rest = scoring.halves(evidence.record, evidence.sample)
-    whole = FittedScore(base.score.kind, "recording", base.score.arrays)
-    score = whole.adapted_to(evidence.of(moving))
-    normal = np.sort(score.score(evidence.of(rest)))
-    return Calibration(score, normal, base.leads, base.beat, source)
+    score = FittedScore(base.score.kind, "recording", base.score.arrays).adapted_to(evidence)
+    return Calibration(score, base.normal, base.leads, base.beat, source)
 
 
-def realised_fpr(fpr: float, abnormal: float) -> float:
-    """The share of normal beats above a threshold that was made for `fpr` on beats of which a share
-    is abnormal, where those are the ones that score highest: (fpr - abnormal) / (1 - abnormal).
+def own_threshold(score: np.ndarray, fpr: float, abnormal: float) -> float:
+    """The score that a share `fpr` of a person's normal beats exceeds, from scores [B] of all.
 
-    Zero where there are more of them than the threshold allows: it then lies among them, and misses
-    some.
+    abnormal: the share of abnormal beats among them, believed to score highest. It is a guess: at
+    0 they are taken for normal, and where they are not, the threshold misses them.
     """
-    return max(fpr - abnormal, 0.0) / (1 - abnormal)
+    return float(np.quantile(score, 1 - abnormal - (1 - abnormal) * fpr))

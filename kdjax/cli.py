@@ -28,17 +28,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Makes the MIT-BIH data set and prints what each record gave."""
+    """Makes the MIT-BIH data set, or one of own recordings; prints what each record gave."""
     from kdjax import datasets
 
-    rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
-    print(_table([*rows, _total(rows)]))
+    own = {
+        "--name": args.name,
+        "--lead": args.lead,
+        "--classes": args.classes,
+        "--fs": args.fs,
+        "--units": args.units,
+    }
+    remarks: list[str] = []
+    if args.what == "mitbih":
+        strange = [option for option, value in own.items() if value not in (None, [])]
+        if strange:
+            raise InputError(f"mitbih takes no {strange[0]}; name a folder called so ./mitbih")
+        rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
+    else:
+        if args.source is not None or args.download or args.name is None:
+            raise InputError(
+                f"{args.what}: own recordings take --name NAME, and neither --from nor --download; "
+                "those are for: kdjax prepare mitbih"
+            )
+        rows, remarks = datasets.prepare_own(
+            args.what, args.name, args.lead, args.classes, args.fs, args.units, args.data_dir
+        )
+    print("\n".join([_table([*rows, _total(rows)]), *remarks]))
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Scores a run's test beats anew and prints the result block."""
-    from kdjax import evaluation, runs
+    from kdjax import compilation, evaluation, runs
 
+    compilation.keep_programs()
     config = runs.read_config(args.run_directory)
     model = runs.load_model(args.run_directory)  # before the data: a damaged run is told at once
     if model.progress["epoch"] < config["epochs"]:
@@ -56,8 +78,9 @@ def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from dataclasses import replace
 
-    from kdjax import detection, detection_files, detector_files, runs
+    from kdjax import compilation, detection, detection_files, detector_files, runs
 
+    compilation.keep_programs()
     detector = runs.load_run(args.run_directory)
     if args.calibration is not None:
         detector = replace(detector, calibration=detector_files.read_calibration(args.calibration))
@@ -97,16 +120,33 @@ def calibrate(args: argparse.Namespace) -> None:
     detector = runs.load_run(args.run_directory)
     sources = [_source(path, args) for given in args.recording for path in _recordings(given)]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
-        found = detection.calibrate(detector, sources, args.lead, progress)
-    runs.write_bytes(args.out, detector_files.calibration_bytes(found))
+        moved, own = detection.calibrate(detector, sources, args.lead, progress)
+    runs.write_bytes(args.out, detector_files.calibration_bytes(moved))
+    threshold = moved.threshold(detection.FPR)
     print(
-        f"{args.out}: {found.source}; {len(found.normal)} beats give the thresholds\n"
-        f"for a false-positive rate of {detection.FPR:.0%} the threshold is "
-        f"{found.threshold(detection.FPR):.4g}. Beats of this recording that are abnormal raise it:"
+        f"{args.out}: {moved.source}\n"
+        f"threshold for {detection.FPR:.0%} of other people's normal beats: {threshold:.4g}; "
+        f"{(own > threshold).mean():.1%} of these {len(own)} beats lie above it\n"
+        f"threshold for {detection.FPR:.0%} of this person's own, if of the beats here"
     )
-    for share in (0.0, 0.002, 0.005, 0.01, 0.05):
-        realised = calibration.realised_fpr(detection.FPR, share)
-        print(f"  {share:5.1%} abnormal among them: {realised:.2%} of the normal beats above it")
+    for abnormal in (0.0, 0.01, 0.05, 0.2):
+        own_one = calibration.own_threshold(own, detection.FPR, abnormal)
+        print(f"  {abnormal:4.0%} are abnormal: {own_one:.4g}")
+    print(f"kdjax detect takes any of them with --calibration {args.out} --threshold")
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    """Times runs by turns, prints a table, and writes it with a picture where asked."""
+    from kdjax import benchmark as benchmarks
+    from kdjax import runs
+
+    found = benchmarks.benchmark(args.run_directory, lambda line: print(line, file=sys.stderr))
+    print(benchmarks.table(found["rows"]))
+    if args.json is not None:
+        from kdjax import plots
+
+        runs.write_json(args.json, found)
+        plots.save(plots.bars(benchmarks.panels(found["rows"])), args.json.with_suffix(".png"))
 
 
 def import_beatgan(args: argparse.Namespace) -> None:
@@ -121,15 +161,16 @@ def export(args: argparse.Namespace) -> None:
     """Writes a run as one file for other software, checked against the Detector."""
     from kdjax import export as exports
 
-    about = exports.export(args.run_directory, args.format, args.out)
-    print(f"{args.out}: checked against the run; abnormal above a score of {about['threshold']:.6g}")
+    error = exports.export(args.run_directory, args.format, args.out)
+    print(f"{args.out}: the run's decisions, scores to a relative {error:.0e}")
 
 
 def study(args: argparse.Namespace) -> None:
     """Trains and scores what a study still lacks, and writes what it says, also when stopped."""
-    from kdjax import comparison, runs
+    from kdjax import comparison, compilation, runs
     from kdjax import study as studies
 
+    compilation.keep_programs()
     config = studies.read_config(args.config)
     if args.data_dir is not None:
         config.base.data.dir = str(args.data_dir)
@@ -163,13 +204,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     command = commands.add_parser("prepare", help="make a data set of beats")
-    command.add_argument("name", choices=["mitbih"])
-    source = command.add_mutually_exclusive_group(required=True)
+    command.add_argument(
+        "what", metavar="mitbih|FOLDER", help="MIT-BIH, or a folder with your own recordings"
+    )
+    source = command.add_mutually_exclusive_group()
     source.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the WFDB records")
     source.add_argument("--download", action="store_true", help="from PhysioNet, 75 MB")
     command.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="default: where TFDS keeps it"
     )
+    own = command.add_argument_group("own recordings")
+    own.add_argument("--name", help="of the data set, for train.py --config FILE:NAME")
+    own.add_argument("--classes", metavar="FILE", help="symbol,class in CSV or JSON")
+    own.add_argument(
+        "--lead", action="append", default=[], metavar="NAME", help="default: the only, MLII or II"
+    )
+    own.add_argument("--fs", type=float, metavar="HZ", help="where the files do not say")
+    own.add_argument("--units", metavar="UNIT", help="V, mV or uV, where they do not say")
     command.set_defaults(run=prepare)
 
     command = commands.add_parser("evaluate", help="score a run's test beats")
@@ -197,6 +248,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
     _add_input(command)
     command.set_defaults(run=calibrate)
+
+    command = commands.add_parser("benchmark", help="time runs side by side")
+    command.add_argument("run_directory", type=Path, nargs="+", metavar="RUN")
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="the table in full; a picture of it beside it"
+    )
+    command.set_defaults(run=benchmark)
 
     command = commands.add_parser("study", help="train and compare a grid of variants over seeds")
     command.add_argument("config", metavar="FILE[:PART]", help="for example configs/study.py")
@@ -272,10 +330,10 @@ def _line(error: InputError) -> str:
 
 def _total(rows: Sequence[dict]) -> dict:
     """The table's last row: sums, and the share of all beats that is lost."""
-    counts = {name: sum(row[name] for row in rows) for name in rows[0] if name != "record"}
-    dropped = counts["no whole window"] + counts["far from an R-peak"]
-    kept = sum(n for name, n in counts.items() if len(name) == 1)
-    return {"record": "all"} | counts | {"lost": dropped / (kept + dropped)}
+    names = [name for name in rows[0] if name not in ("record", "lost")]
+    counts = {name: sum(row[name] for row in rows) for name in names}
+    dropped = sum(n for name, n in counts.items() if len(name) > 1)
+    return {"record": "all"} | counts | {"lost": dropped / sum(counts.values())}
 
 
 def _table(rows: Sequence[dict]) -> str:

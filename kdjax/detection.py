@@ -35,7 +35,7 @@ _CLIPPED = 5  # samples at an end of the range, one after the other
 _NOISE = 1 / 8  # of a beat's height, root mean square above 45 Hz; 1 in 10,000 beats of MIT-BIH
 _ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
 _HISTORY = 256  # intervals
-_KEPT = 20_000  # beats of a person's calibration
+_FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
 _ALIKE = 300  # beats that are compared with the normal one
 _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
 _HEIGHTS = (0.05, 20.0)  # mV: what a beat's height may be before the units are doubted
@@ -654,15 +654,14 @@ def calibrate(
     sources: Sequence[Source],
     leads: Sequence[str] = (),
     progress: Callable[[int], Any] = lambda samples: None,
-) -> Calibration:
-    """A calibration on one person's recordings, all beats taken for normal.
+) -> tuple[Calibration, np.ndarray]:
+    """A calibration moved to one person by recordings without labels, and their scores, ascending.
 
-    The detector's fitted score is moved to the person by medians over the beats that are in time,
-    which a few abnormal beats hardly shift; every other beat gives the scores that thresholds are
-    taken from. Of very long recordings an even share of the beats is looked at.
+    Medians over the beats that are in time move it, which a few abnormal beats hardly shift. Of
+    very long recordings an even share of the beats is looked at.
 
     Raises:
-        InputError: as `detect`; fewer than 200 beats that could be scored.
+        InputError: as `detect`; fewer than 100 beats that could be scored.
     """
     base = calibration_of(detector)
     seen: list[Evidence] = []
@@ -676,8 +675,14 @@ def calibrate(
             seen.append(_every(stride, evidence))
             if sum(len(e.sample) for e in seen) > _KEPT:
                 seen, stride = [_every(2, e) for e in seen], 2 * stride
-    names = ", ".join(source.name for source in sources)
-    return personal(base, joined_evidence(seen), f"all beats of {names}, without labels")
+    names, together = ", ".join(source.name for source in sources), joined_evidence(seen)
+    if together is None or len(together.sample) < _FEWEST:
+        raise InputError(
+            f"{names}: {0 if together is None else len(together.sample)} beats could be scored, "
+            f"{_FEWEST} are needed; give a longer or a better recording"
+        )
+    moved = personal(base, together, f"moved to the beats of {names}")
+    return moved, np.sort(moved.score.score(together))
 
 
 def _every(stride: int, evidence: Evidence) -> Evidence:

@@ -144,7 +144,7 @@ def _worst(detection: Detection) -> str:
             page.figure(
                 f'<img alt="Beat at {time} and its reconstruction" src="{picture}">',
                 f"<b>{rank}. {time}</b> score {found.score[index]:.4g}, {kind}<br>"
-                f"as high or higher than {_share(float(found.normalised[index]))} of normal beats",
+                + _among_normal(float(found.normalised[index])),
                 "fit",
             )
         )
@@ -176,24 +176,25 @@ def _threshold(detection: Detection, summary: Mapping) -> str:
         )
     else:
         picture = "<p>No beat was scored.</p>"
-    groups = [("This recording", score), ("Normal beats", normal)]
-    rows = [
-        [
-            name,
-            page.cell(page.count(len(values))),
-            *(
-                page.cell(
-                    page.number(float(np.quantile(values, q)) if len(values) else None, ".4g")
-                )
-                for q in (0.5, 0.9, 0.99)
-            ),
-            page.cell(
-                page.percent(float((values > detection.threshold).mean()) if len(values) else None)
-            ),
-        ]
-        for name, values in groups
+    groups = (score, normal)
+    quantiles = [
+        [np.quantile(values, q) if len(values) else None for values in groups]
+        for q in (0.5, 0.9, 0.99)
     ]
-    table = page.table(("Scores", "Beats", "Median", "90 %", "99 %", "Above the threshold"), rows)
+    above = [(values > detection.threshold).mean() if len(values) else None for values in groups]
+    rows = [
+        ["Beats", *(page.cell(page.count(len(values))) for values in groups)],
+        *(
+            [name, *(page.cell(page.number(value, ".4g")) for value in values)]
+            for name, values in zip(
+                ("Median score", "90&nbsp;% score less than", "99&nbsp;% score less than"),
+                quantiles,
+                strict=True,
+            )
+        ),
+        ["Above the threshold", *(page.cell(page.percent(share)) for share in above)],
+    ]
+    table = page.table(("", "This recording", "Normal beats"), rows)
     return (
         f"<h2>Scores and threshold</h2><p>Score: {escape(summary['score'])}. A beat is called "
         f"abnormal if its score is above <b>{detection.threshold:.5g}</b>.</p>"
@@ -308,6 +309,8 @@ def _provenance(summary: Mapping) -> str:
     )
 
 
-def _share(normalised: float) -> str:
-    """In per cent, without rounding up to all."""
-    return "all" if normalised == 1 else f"{np.floor(normalised * 1e4) / 100:g}&nbsp;%"
+def _among_normal(normalised: float) -> str:
+    """In per cent, rounded down: only what is all is called all."""
+    if normalised == 1:
+        return "no normal beat scores higher"
+    return f"{np.floor(normalised * 1e4) / 100:g}&nbsp;% of normal beats score no higher"

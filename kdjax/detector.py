@@ -100,7 +100,7 @@ def _run(
 
 
 def _parts(beats: int) -> Iterator[tuple[slice, int]]:
-    """Cuts so many beats into batches, each with the largest bucket that it more than half fills."""
+    """Cuts so many beats into parts, each with the largest bucket that it more than half fills."""
     start = 0
     while start < beats:
         size = max(bucket for bucket in BUCKETS if bucket < 2 * (beats - start))

@@ -177,20 +177,33 @@ def _feature_error(
 def quality(
     label: np.ndarray, record: np.ndarray, score: np.ndarray, thresholds: list[float | None]
 ) -> dict[str, Any]:
-    """What the scores [B] of labelled beats are worth, overall, by class and by record."""
+    """What the scores [B] of labelled beats are worth, overall, by class and by record.
+
+    AUC and AP are None where one of the two kinds of beat is missing, their intervals also where
+    all beats are of one record.
+    """
     abnormal = label > 0
+    both = two_kinds(label)
+    several = both and len(np.unique(record)) > 1
     return {
-        "auc": metrics.auc(abnormal, score),
-        "ap": metrics.average_precision(abnormal, score),
+        "auc": metrics.auc(abnormal, score) if both else None,
+        "ap": metrics.average_precision(abnormal, score) if both else None,
         "per_class": metrics.per_class(label, score, CLASSES),
         "per_record": metrics.per_record(record, abnormal, score, thresholds),
-        "ci95": metrics.bootstrap_ci(record, abnormal, score),
+        "ci95": metrics.bootstrap_ci(record, abnormal, score)
+        if several
+        else {"auc": None, "ap": None},
     }
+
+
+def two_kinds(label: np.ndarray) -> bool:
+    """Whether normal and abnormal beats are among those labelled [B]: else there is no AUC."""
+    return bool((label == 0).any() and (label > 0).any())
 
 
 def oracle(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     """The epoch that labelled validation beats prefer, the threshold that test labels prefer."""
-    if not runs.steps(run / runs.BEST):
+    if not runs.steps(run / runs.BEST) or not two_kinds(beats.label[parts.test]):
         return {"epoch": None, "auc": None, "ap": None, "best_f1": None, "best_threshold": None}
     best = runs.load_model(run, runs.BEST)
     score = Detector(best.generator, best.variables["generator"]).score(beats.x[parts.test])
@@ -233,8 +246,8 @@ def draw(
     thresholds = {
         f"label-free, target {row['fpr_target']:.0%}": row["threshold"] for row in label_free
     }
-    figures = {
-        "roc_pr": plots.roc_pr(label > 0, score),
+    figures = {"roc_pr": plots.roc_pr(label > 0, score)} if two_kinds(label) else {}
+    figures |= {
         "score_histogram": plots.score_histogram(label, score, thresholds, CLASSES),
         "beats": plots.beats(
             x,
@@ -268,15 +281,27 @@ def result_block(result: Mapping) -> str:
         "#" * 29,
         f"########  Result  ########   {result['dataset']}, {result['protocol']}, "
         f"fold {result['fold']}, {result['epochs']} epochs, {result['n_test']} test beats",
-        f"ap: {result['ap']:.4f}   [{ci['ap'][0]:.4f}, {ci['ap'][1]:.4f}]",
-        f"auc: {result['auc']:.4f}  [{ci['auc'][0]:.4f}, {ci['auc'][1]:.4f}]",
-        f"auc by class: {classes}",
     ]
-    lines += [
-        f"label-free th for {row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
-        f" --> false alarms {row['fpr']:.2%}, recall {row['recall']:.2%}, f1 {row['f1']:.4f}"
-        for row in result["label_free"]
-    ]
+    if result["auc"] is None:
+        lines += [NO_AUC]
+    else:
+        lines += [
+            f"ap: {result['ap']:.4f}   {_interval(ci['ap'])}",
+            f"auc: {result['auc']:.4f}  {_interval(ci['auc'])}",
+            f"auc by class: {classes}",
+        ]
+    for row in result["label_free"]:
+        figures = [
+            f"{name} {row[key]:{form}}"
+            for name, key, form in (
+                ("false alarms", "fpr", ".2%"),
+                ("recall", "recall", ".2%"),
+                ("f1", "f1", ".4f"),
+            )
+            if row[key] is not None
+        ]
+        threshold = f"{row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
+        lines.append(f"label-free th for {threshold} --> {', '.join(figures)}")
     if best["epoch"] is not None:
         lines += [
             f"oracle (needs labelled anomalies): epoch {best['epoch']}, auc {best['auc']:.4f}, "
@@ -284,6 +309,13 @@ def result_block(result: Mapping) -> str:
             f"best th:{best['best_threshold']:.6f} --> best f1:{best['best_f1']:.4f}",
         ]
     return "\n".join([*lines, "#" * 29])
+
+
+NO_AUC = "no AUC: among the test beats none is annotated as abnormal, or none as normal"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return f"[{bounds[0]:.4f}, {bounds[1]:.4f}]" if bounds else "[no interval: one record]"
 
 
 def _number(value: float | None) -> str:

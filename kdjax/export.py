@@ -28,6 +28,8 @@ OPSET, IR_VERSION = 18, 8  # of ONNX 1.13 (2022): runtimes of the last years tak
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-5  # of a score, relative; of scaled samples, absolute
 
+_SMALLEST = np.finfo(np.float32).tiny  # what is divided by, at least
+
 Call = Callable[[np.ndarray], Mapping[str, Any]]
 
 
@@ -35,10 +37,11 @@ class ParityError(RuntimeError):
     """An exported file that does not compute what the Detector does: a defect, not the user's."""
 
 
-def export(run: str | Path, form: str, out: Path) -> dict[str, Any]:
-    """Writes `run` to the file `out`, for "stablehlo" its metadata to `out`.json; gives these.
+def export(run: str | Path, form: str, out: Path) -> float:
+    """Writes `run` to the file `out`, for "stablehlo" its metadata to `out`.json too.
 
-    The file has been run against the Detector before it is written; see `check`. Raises InputError
+    What is written has been run against the Detector, see `check`; gives the largest relative
+    difference of their scores. Raises InputError
     when the run cannot be loaded or has no threshold, `out` is a folder, or the ONNX packages are
     not installed; ParityError when the file disagrees with the Detector.
     """
@@ -51,20 +54,19 @@ def export(run: str | Path, form: str, out: Path) -> dict[str, Any]:
     detector = runs.load_run(run)
     if detector.threshold is None:
         raise InputError(
-            f"{run}: has no threshold to decide with, its held-out normal beats are too few for "
-            "its first eval.fpr_targets; evaluate it with a higher one"
+            f"{run}: has no threshold, its held-out normal beats were too few for its first "
+            "eval.fpr_targets; train it with a higher one"
         )
     about = metadata(run, detector)
     if form == "onnx":
         content = to_onnx(detector, about)
-        check(read_onnx(content), detector)
-        runs.write_bytes(out, content)
+        error = check(read_onnx(content), detector)
     else:
         content = to_stablehlo(detector)
-        check(read_stablehlo(content), detector)
-        runs.write_bytes(out, content)
+        error = check(read_stablehlo(content), detector)
         runs.write_json(out.with_name(out.name + ".json"), about)
-    return about
+    runs.write_bytes(out, content)
+    return error
 
 
 def metadata(run: str | Path, detector: Detector) -> dict[str, Any]:
@@ -101,30 +103,33 @@ def _source(run: str | Path) -> dict[str, Any]:
 # --- parity ------------------------------------------------------------------------------------
 
 
-def check(call: Call, detector: Detector) -> None:
-    """Raises ParityError unless an exported file says what the Detector says.
+def check(call: Call, detector: Detector) -> float:
+    """The largest relative difference between an exported file's scores and the Detector's.
 
-    On `trials`, in batches of 1, 2, 17 and the rest: scores to a relative 1e-5, scaled windows and
-    reconstructions to 1e-5, and the same decision on every window whose score is not within that
-    tolerance of the threshold.
+    On `trials`, in batches of 1, 2, 17 and the rest. Raises ParityError where scores differ by more
+    than a relative 1e-5, scaled windows or reconstructions by 1e-5, or a decision at all, unless
+    the score is within that of the threshold.
     """
-    threshold = detector.threshold
-    assert threshold is not None
+    threshold, worst = float(_threshold(detector)), 0.0
     for windows in np.split(trials(detector), np.cumsum([1, 2, 17])):
         x = beats.scale(windows)
-        wanted = {"x": x, "x_hat": detector.reconstruct(x), "score": detector.score(x)}
+        score, x_hat = detector.score(x), detector.reconstruct(x)
         found = {name: np.asarray(array) for name, array in call(windows).items()}
-        for name, array in wanted.items():
-            size = array if name == "score" else 1
-            if found[name].shape != array.shape:
-                raise ParityError(f"{name}: shape {found[name].shape}, not {array.shape}")
-            error = np.max(np.abs(found[name] - array) / size)
-            if not error <= TOLERANCE:
-                raise ParityError(f"{name}: off by {error:.1e} on {len(x)} windows")
-        score = wanted["score"]
-        clear = np.abs(score - threshold) > TOLERANCE * threshold
-        if (found["abnormal"] != (score > threshold))[clear].any():
-            raise ParityError(f"abnormal: another decision on one of {len(x)} windows")
+        differences = {
+            "score": np.abs(found["score"] - score) / np.maximum(score, _SMALLEST),
+            "x": np.abs(found["x"] - x),
+            "x_hat": np.abs(found["x_hat"] - x_hat),
+            "abnormal": (found["abnormal"] != (score > threshold))
+            & (np.abs(score - threshold) > TOLERANCE * threshold),
+        }
+        for name, difference in differences.items():
+            if not difference.max() <= TOLERANCE:  # NaN is no agreement
+                raise ParityError(
+                    f"{name} differs from the Detector's by {difference.max():.1e} on one of "
+                    f"{len(x)} windows, {TOLERANCE:g} is allowed; please report it"
+                )
+        worst = max(worst, float(differences["score"].max()))
+    return worst
 
 
 def trials(detector: Detector) -> np.ndarray:
@@ -148,10 +153,11 @@ def trials(detector: Detector) -> np.ndarray:
     return np.concatenate([odd, own, windows])
 
 
-def _largest_below(threshold: float) -> np.float32:
-    """The largest float32 up to `threshold`: a float32 is above the one when above the other."""
-    rounded = np.float32(threshold)
-    return rounded if rounded <= threshold else np.nextafter(rounded, np.float32(-np.inf))
+def _threshold(detector: Detector) -> np.float32:
+    """The largest float32 up to the threshold: a float32 is above the one when above the other."""
+    assert detector.threshold is not None
+    rounded = np.float32(detector.threshold)
+    return rounded if float(rounded) <= detector.threshold else np.nextafter(rounded, np.float32(-1))
 
 
 # --- StableHLO ---------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ def _largest_below(threshold: float) -> np.float32:
 
 def to_stablehlo(detector: Detector) -> bytes:
     """The serialised `jax.export.Exported` of windows [batch, 320, C] -> a dict of outputs."""
-    folded, threshold = fold(detector.variables), _largest_below(detector.threshold)
+    folded, threshold = fold(detector.variables), _threshold(detector)
 
     def decide(windows: jax.Array) -> dict[str, jax.Array]:
         low, high = (f(windows, axis=1, keepdims=True) for f in (jnp.min, jnp.max))
@@ -204,7 +210,7 @@ def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    folded, threshold = fold(detector.variables), _largest_below(detector.threshold)
+    folded, threshold = fold(detector.variables), _threshold(detector)
     nodes, constants = [], []
 
     def constant(name: str, value: Any) -> str:

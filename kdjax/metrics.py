@@ -70,7 +70,8 @@ def per_class(
         classes: names; the first is the normal one.
 
     Returns:
-        {name: {"auc", "ap", "n"}} without the normal class; auc and ap are None where n is 0.
+        {name: {"auc", "ap", "n"}} without the normal class; auc and ap are None where n is 0 or no
+        beat is normal.
     """
     label, score = np.asarray(label), _finite(score)
     _same_shape(label, "label", score)
@@ -79,7 +80,7 @@ def per_class(
     for index, name in enumerate(classes[1:], start=1):
         chosen = label == index
         of_both = normal | chosen
-        some = chosen.any()
+        some = chosen.any() and normal.any()
         table[name] = {
             "auc": auc(chosen[of_both], score[of_both]) if some else None,
             "ap": average_precision(chosen[of_both], score[of_both]) if some else None,
@@ -270,9 +271,10 @@ def label_free(
     Returns:
         One {"fpr_target", "threshold", "fpr", "recall", "f1"} a target, in their order. Where n is
         below 1 / alpha - 1 only an infinite threshold keeps the promise: it is None (JSON has no
-        infinity), and nothing is flagged.
+        infinity), and nothing is flagged. fpr is None without normal test beats, recall and f1
+        without abnormal ones.
     """
-    abnormal, score = _two_kinds(abnormal, score)
+    abnormal, score = _checked(abnormal, score)
     calibrate = np.sort(_finite(calibrate_score, "calibrate_score"))
     rows = []
     for target in fpr_targets:
@@ -282,9 +284,9 @@ def label_free(
             {
                 "fpr_target": float(target),
                 "threshold": threshold,
-                "fpr": float(flagged[~abnormal].mean()),
-                "recall": float(flagged[abnormal].mean()),
-                "f1": float(f1_score(abnormal, flagged)),
+                "fpr": None if abnormal.all() else float(flagged[~abnormal].mean()),
+                "recall": float(flagged[abnormal].mean()) if abnormal.any() else None,
+                "f1": float(f1_score(abnormal, flagged)) if abnormal.any() else None,
             }
         )
     return rows

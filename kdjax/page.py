@@ -11,7 +11,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.25rem 3rem; background: #fff;
-  color: #1a1a1a; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+  color: #1a1a1a; font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
 p { margin: .4rem 0; max-width: 46rem; }
@@ -36,7 +36,7 @@ tr.weak td, tr.weak th, th small { color: #666; }
 figure { margin: 1.2rem 0; }
 figure img { display: block; width: 100%; min-width: 36rem; height: auto; }
 figure.fit img { min-width: 0; }
-figure.small { max-width: 33rem; }
+figure.small { max-width: 30rem; }
 .beats { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
 .beats figure { margin: 0; }
 .notes { border: 1px solid #1a1a1a; border-left-width: .4rem; border-radius: .4rem;
@@ -47,9 +47,9 @@ pre { background: #f5f5f5; padding: .8rem; font-size: .85rem; white-space: pre-w
   overflow-wrap: anywhere; }
 @media (max-width: 32rem) { table { font-size: .85rem; }
   th, td { padding-right: .5rem; } }
-@media print { body { max-width: none; font-size: 11px; } figure, .oracle, .notes, .cards, tr {
-  break-inside: avoid; } figure img { min-width: 0; } .wide { overflow: visible; }
-  .beats { grid-template-columns: repeat(3, 1fr); } h2 { break-after: avoid; } }
+@media print { :root { font-size: 11px; } body { max-width: none; } h2 { break-after: avoid; }
+  figure, .oracle, .notes, .cards, tr { break-inside: avoid; } figure img { min-width: 0; }
+  .wide { overflow: visible; } .beats { grid-template-columns: repeat(3, 1fr); } }
 """
 
 

@@ -467,7 +467,7 @@ def against_normal(score: np.ndarray, normal: np.ndarray, threshold: float) -> F
     width = (high - low) / 48
     edges = np.append(np.linspace(low, high, 49), high + 2 * width)
     spread = [_shares(np.clip(v, low, high + width), edges) for v in (normal, score)]
-    figure, axes = _grid(1, 1, width=5.2, row_height=3.4)
+    figure, axes = _grid(1, 1, width=4.4, row_height=3.3)
     ax = axes.flat[0]
     least = 1 / max(len(score), len(normal)) / 2
     ax.stairs(
@@ -494,8 +494,8 @@ def against_normal(score: np.ndarray, normal: np.ndarray, threshold: float) -> F
     ax.set_yscale("log")
     ax.set(ylim=(least, 1.3), xlim=(low, high + 2 * width))
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set(xlabel="score (no unit); the last bin: all above", ylabel="share of the beats in a bin")
-    figure.legend(loc="outside upper center", ncols=3, fontsize=9, frameon=False)
+    ax.set(xlabel="score (no unit); the last bin: all above", ylabel="share of the beats")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8.5, frameon=False, columnspacing=1)
     return figure
 
 
@@ -520,6 +520,31 @@ def score_limits(score: np.ndarray, normal: np.ndarray, threshold: float) -> tup
     if threshold < np.inf:
         high = max(high, threshold + unit / 4)
     return min(low, high - unit / 2), high
+
+
+def bars(panels: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Quantities of several things side by side: a panel a quantity, a bar a thing.
+
+    Args:
+        panels: quantity with its unit -> name -> value; what lacks a value has no bar.
+            ValueError when there is nothing to show.
+    """
+    names = list(dict.fromkeys(name for values in panels.values() for name in values))
+    if not names:
+        raise ValueError("bars need at least one value")
+    figure, axes = _grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=1 + 0.4 * len(names))
+    for ax, (title, values) in zip(axes.flat, panels.items(), strict=False):
+        for i, name in enumerate(names):
+            value = values.get(name)
+            drawn = ax.barh(i, value or 0, color=_CYCLE[i % len(_CYCLE)])
+            ax.bar_label(drawn, ["–" if value is None else f"{value:.4g}"], padding=3, fontsize=8)
+        ax.set_yticks(range(len(names)), names, fontsize=8)
+        ax.invert_yaxis()
+        ax.margins(x=0.2)
+        ax.set_xlabel(title)
+    for ax in list(axes.flat)[len(panels) :]:
+        ax.remove()
+    return figure
 
 
 # Title, the keys that belong there, label of the y axis, its scale.

@@ -751,8 +751,8 @@ def _layout(file: Path, head: bytes, fs: float) -> _Table:
 def _split(line: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return line.split()
-    row = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-    return [field.strip().strip("'") for field in row]
+    row = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    return [field.strip().strip("'") for field in row] or [""]
 
 
 def _plain(name: str) -> str:
@@ -762,7 +762,8 @@ def _plain(name: str) -> str:
 
 def _is_number(field: str, decimal: str) -> bool:
     field = field.strip()
-    return field in _NO_NUMBER or bool(_NUMBER.fullmatch(field.replace(decimal, ".")))
+    point = field.translate({ord(decimal): ".", ord("."): ","} if decimal == "," else {})
+    return field in _NO_NUMBER or bool(_NUMBER.fullmatch(point))
 
 
 def _check_clock(file: Path, cells: list[str], name: str, decimal: str, fs: float) -> None:
@@ -783,12 +784,12 @@ def _check_clock(file: Path, cells: list[str], name: str, decimal: str, fs: floa
 
 
 def _text_end(opened: Any) -> int:
-    """Where the last line ends, without line feeds."""
+    """Where the last line ends that is not blank."""
     end = opened.seek(0, 2)
     while end:
         start = max(0, end - (1 << 16))
         opened.seek(start)
-        kept = opened.read(end - start).rstrip(b"\r\n")
+        kept = opened.read(end - start).rstrip(b" \r\n")
         if kept:
             return start + len(kept)
         end = start
@@ -837,7 +838,6 @@ def _parse(file: Path, table: _Table, text: bytes, line: int, places: list[int])
             keep_default_na=False,
             skip_blank_lines=False,
             skipinitialspace=True,
-            encoding="latin-1",
             engine="c",
         )
         if len(frame) != len(ends):
@@ -850,7 +850,7 @@ def _parse(file: Path, table: _Table, text: bytes, line: int, places: list[int])
 def _first_bad_line(table: _Table, text: bytes, line: int, places: list[int]) -> str:
     """What is wrong with the first line that is no row of numbers."""
     for number, row in enumerate(text.decode("latin-1").split("\n")[:-1], start=line):
-        fields = _split(row.rstrip("\r"), table.delimiter) or [""]
+        fields = _split(row.rstrip("\r"), table.delimiter)
         if len(fields) != table.fields:
             return f"line {number} has {len(fields)} fields, not {table.fields}; repair it"
         for field in (fields[place] for place in places):

@@ -98,6 +98,11 @@ def _headline(result: Mapping) -> str:
         for key, table in (("dataset", _DATASETS), ("protocol", _PROTOCOLS))
         if str(result.get(key)) in table
     ]
+    if n and result.get("auc") is None:
+        warnings.append(
+            "No AUC and no average precision: the test beats are not annotated as normal and "
+            "abnormal. How many of them are flagged is what this page can say."
+        )
     return f"""<h1>{escape(_name(result))}</h1>
 <p class="sub">{page.count(n)} test beats of {len(records)} records{share};
  seed {page.text(result.get("seed"))}, {page.text(result.get("epochs"))} epochs;

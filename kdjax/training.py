@@ -40,6 +40,7 @@ from kdjax.evaluation import (
     evaluate_run,
     load_data,
     result_block,
+    two_kinds,
 )
 from kdjax.train_step import Trainer, TrainState, Variables, adam, init_state
 
@@ -154,6 +155,12 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
             f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
             f"on {len(parts.train)} beats; lower it"
         )
+    for part in ("validation", "test"):
+        if not len(getattr(parts, part)):
+            raise InputError(
+                f"the {parts.protocol} split of {beats.name} leaves no beats for {part}; "
+                "prepare more recordings or choose another data.protocol"
+            )
     teacher = None
     own_teacher = configs.distils(config) and config.teacher.scorer == "network"
     if own_teacher and config.teacher.workdir:
@@ -461,27 +468,27 @@ def _finish_epoch(
     """Validates, logs, and saves; the next epoch begins with clean sums."""
     steps = run.steps_per_epoch
     variables = parallel.unreplicate(state.generator)
-    abnormal = run.beats.label[run.parts.validation] > 0
+    label = run.beats.label[run.parts.validation]
     detector = Detector(run.trainer.generator.clone(axis_name=None), variables)
     score = detector.score(run.beats.x[run.parts.validation])
     norms = {f"grad_norm/{name}": float(norm) for name, norm in norms.items()}
     # The epoch's last update has no loss of its own yet.
     after = norms | {"the mean validation score": float(score.mean())}
     _check_finite(run, after, (progress.epoch + 1) * steps)
-    auc, ap = metrics.auc(abnormal, score), metrics.average_precision(abnormal, score)
-    f1, threshold = metrics.best_f1(abnormal, score)
+    abnormal = label > 0
+    auc = metrics.auc(abnormal, score) if two_kinds(label) else None
     progress.epoch += 1
     row = {
         "epoch": progress.epoch,
         "seconds": progress.seconds,
         **{name: total / steps for name, total in progress.sums.items()},
-        "val_auc": auc,
-        "val_ap": ap,
         **norms,
     }
+    if auc is not None:
+        row |= {"val_auc": auc, "val_ap": metrics.average_precision(abnormal, score)}
     progress.rows.append(row)
     progress.done, progress.seconds, progress.sums = 0, 0.0, {}
-    if auc > progress.best_auc:
+    if auc is not None and auc > progress.best_auc:
         progress.best_auc, progress.best_epoch = auc, progress.epoch
         model = _model(parallel.unreplicate(state))
         runs.save_checkpoint(
@@ -492,6 +499,13 @@ def _finish_epoch(
         file.write(json.dumps(row) + "\n")
     for name, value in row.items():
         writer.add_scalar(name, value, progress.epoch)
+    if auc is None:
+        _say(
+            f"[{progress.epoch}] mean validation score:{score.mean():.6f}"
+            "  (no AUC: the validation beats are not annotated as normal and abnormal)"
+        )
+        return
+    f1, threshold = metrics.best_f1(abnormal, score)
     _say(
         f"[{progress.epoch}] auc:{auc:.4f} th:{threshold:.4f} f1:{f1:.4f} \t "
         f"best_auc:{progress.best_auc:.4f} in epoch[{progress.best_epoch}]"

@@ -18,7 +18,8 @@ ALLOWED = {
     "beats": "errors",
     "metrics": "",
     "plots": "metrics",
-    "report": "",
+    "page": "",
+    "report": "page",
     "datasets": "errors recordings beats datasets",
     "models": "layers",
     "losses": "models",
@@ -28,6 +29,7 @@ ALLOWED = {
     "distillation": "augmentation losses models",
     "train_step": "losses distillation models",
     "parallel": "errors distillation train_step",
+    "compilation": "",
     "inference": "layers models",
     "calibration": "errors metrics scoring",
     "detector": "calibration inference models scoring",
@@ -36,16 +38,19 @@ ALLOWED = {
     "config": "errors distillation",
     "runs": "detector_files errors config beats models detector",
     "export": "errors beats detector detector_files inference layers models runs",
+    "detection_report": "beats detection page plots",
+    "detection_files": "detection detection_report page runs",
     "interop": "errors beats models detector runs",
     "evaluation": "calibration detector_files errors config runs datasets detector models metrics "
     "plots report scoring",
+    "benchmark": "errors detector models runs",
     "training": "errors config runs datasets detector metrics baselines distillation train_step "
-    "parallel evaluation",
+    "parallel evaluation compilation",
     "comparison": "metrics",
     "study": "errors config runs datasets metrics baselines comparison scoring distillation "
     "train_step parallel evaluation training",
     "cli": "calibration detection detection_files detector_files recordings errors datasets runs "
-    "evaluation interop study comparison export",
+    "evaluation interop study comparison export benchmark compilation plots",
     "__init__": "detector runs interop",
 }
 

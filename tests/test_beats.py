@@ -296,3 +296,96 @@ class TestScale:
     def test_by_hand(self):
         x = np.array([[[0.0], [1.0], [4.0], [2.0]]], np.float32)
         np.testing.assert_array_equal(beats.scale(x)[0, :, 0], [-1, -0.5, 1, 0])
+
+
+RATES = (100, 125, 128, 200, 250, 257, 300, 359.9, 360, 360.5, 500, 512, 1000, 2000)
+
+
+class TestResample:
+    @pytest.mark.parametrize("fs", RATES)
+    @pytest.mark.parametrize("hertz", [3, 10, 25, 45])
+    def test_keeps_the_band_to_a_thousandth_from_100_hz_on(self, fs, hertz):
+        ratio = float(beats.rate_ratio(fs))
+        phase = 2 * np.pi * hertz / fs
+        signal = 2 + np.sin(phase * np.arange(round(10 * fs)))
+        found = beats.resample(signal, fs)
+        expected = 2 + np.sin(phase * np.arange(len(found)) / ratio)
+        inside = slice(round(fs), -round(fs))
+        np.testing.assert_allclose(found[inside], expected[inside], atol=0.001)
+
+    @pytest.mark.parametrize(("fs", "hertz", "most"), [(100, 10, 0.1), (250, 10, 0.02)])
+    def test_does_not_ring_at_the_ends(self, fs, hertz, most):
+        ratio = float(beats.rate_ratio(fs))
+        phase = 2 * np.pi * hertz / fs
+        found = beats.resample(5 + np.sin(0.3 + phase * np.arange(10 * fs)), fs)
+        error = found - 5 - np.sin(0.3 + phase * np.arange(len(found)) / ratio)
+        assert np.abs(error).max() < most
+
+    def test_what_the_new_rate_cannot_hold_is_taken_away(self):
+        signal = np.sin(2 * np.pi * 350 * np.arange(10_000) / 1000)  # would fold to 10 Hz
+        assert np.abs(beats.resample(signal, 1000)[500:-500]).max() < 0.002
+
+    @given(
+        fs=st.sampled_from(RATES),
+        length=st.integers(1, 2000),
+        level=st.floats(-1e3, 1e3, width=32),
+    )
+    @settings(deadline=None)
+    def test_a_flat_lead_stays_flat_and_no_sample_lies_beyond_the_last(self, fs, length, level):
+        ratio = beats.rate_ratio(fs)
+        found = beats.resample(np.full((length, 2), level, np.float32), fs)
+        assert (found == np.float32(level)).all()
+        assert found.dtype == np.float32
+        assert (len(found) - 1) / ratio <= length - 1 < len(found) / ratio
+
+    def test_each_lead_is_by_itself(self):
+        signal = np.random.default_rng(0).normal(size=(1000, 3))
+        alone = [beats.resample(signal[:, i], 250) for i in range(3)]
+        np.testing.assert_array_equal(beats.resample(signal, 250), np.stack(alone, axis=1))
+
+    def test_a_signal_at_360_hz_is_left_as_it_is(self):
+        signal = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+        assert beats.resample(signal, 360.0) is signal
+
+    @given(st.floats(90.001, 20_000))
+    def test_any_rate_has_a_ratio_less_than_a_thousandth_off(self, fs):
+        assert abs(float(beats.rate_ratio(fs)) * fs / 360 - 1) <= 0.001
+
+    @pytest.mark.parametrize("fs", [90, 50, 0.1])
+    def test_a_rate_that_cannot_hold_the_band_is_refused(self, fs):
+        with pytest.raises(InputError, match=r"Hz cannot hold the band 3-45 Hz"):
+            beats.resample(np.zeros(100), fs)
+
+
+class TestBridge:
+    def test_short_gaps_become_lines_and_long_ones_are_told(self):
+        signal = np.arange(200.0)[:, None] * [1, -1]
+        signal[50:86, 0] = np.nan  # a tenth of a second
+        signal[120:157, 1] = np.nan
+        bridged, gap = beats.bridge(signal, 360)
+        np.testing.assert_allclose(bridged, np.arange(200.0)[:, None] * [1, -1])
+        assert np.flatnonzero(gap).tolist() == list(range(120, 157))
+
+    def test_ends_are_held_and_a_missing_lead_is_zero(self):
+        signal = np.full((100, 2), np.nan, np.float32)
+        signal[40:60, 0] = np.arange(20)
+        bridged, gap = beats.bridge(signal, 360)
+        assert (bridged[:40, 0] == 0).all()
+        assert (bridged[60:, 0] == 19).all()
+        assert (bridged[:, 1] == 0).all()
+        assert gap.all()
+        assert np.isnan(signal).any()  # the caller's own is left alone
+
+    @given(
+        hnp.arrays(
+            np.float32,
+            st.tuples(st.integers(1, 60), st.integers(1, 3)),
+            elements=st.floats(-5, 5, width=32),
+        ),
+        st.integers(0, 2**32 - 1),
+    )
+    def test_what_is_there_stays(self, signal, seed):
+        missing = np.random.default_rng(seed).random(signal.shape) < 0.4
+        bridged, _ = beats.bridge(np.where(missing, np.nan, signal), 50)
+        np.testing.assert_array_equal(bridged[~missing], signal[~missing])
+        assert np.isfinite(bridged).all()

@@ -81,7 +81,6 @@ class TestTrainFlags:
             pytest.param([CONFIG, "--config.kd.weight=3"], ["weight"], id="unknown inner field"),
             pytest.param([CONFIG, "--config.epochs=abc"], ["epochs", "abc"], id="wrong type"),
             pytest.param(["--config=configs/none.py"], ["configs/none.py"], id="no such file"),
-            pytest.param([CONFIG + ":mars"], ["mars", "synthetic", "mitbih"], id="no such data"),
             pytest.param([], ["--config"], id="no config"),
             pytest.param([CONFIG, "stray"], ["stray"], id="stray argument"),
             pytest.param([CONFIG, "--wrkdir=x"], ["wrkdir"], id="unknown flag"),
@@ -295,9 +294,7 @@ class TestArguments:
         [
             ([], "command"),
             (["sing"], "sing"),
-            (["prepare"], "name"),
-            (["prepare", "ptbxl", "--download"], "ptbxl"),
-            (["prepare", "mitbih"], "--from --download"),
+            (["prepare"], "FOLDER"),
             (["prepare", "mitbih", "--from", "here", "--download"], "not allowed with"),
             (["evaluate"], "RUN"),
             (["evaluate", "a", "b"], "b"),

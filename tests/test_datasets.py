@@ -276,9 +276,9 @@ class TestLoad:
         assert "kdjax prepare mitbih --from DIR | --download" in str(error.value)
         assert files_below(tmp_path) == []
 
-    def test_an_unknown_data_set_is_named(self):
-        with pytest.raises(InputError, match=r"'mitbhi'; choose one of mitbih, synthetic"):
-            load("mitbhi")
+    def test_an_unknown_data_set_is_named(self, tmp_path):
+        with pytest.raises(InputError, match=r"'mitbhi', which .*; choose one of mitbih, synthetic"):
+            load("mitbhi", tmp_path)
 
     @pytest.mark.parametrize(
         "spoil",

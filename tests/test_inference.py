@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drawn import drawn
+from drawn import drawn, settled
 
 from kdjax.inference import fold, forward
 from kdjax.models import Generator
@@ -24,8 +24,8 @@ def both(network, dtype, seed=0, beats=5):
     *sizes, output_bias = network
     generator = Generator(*sizes, output_bias=output_bias, param_dtype=dtype)
     beat = sizes[2], sizes[3]
-    variables = drawn(generator, beat, seed)
-    x = jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, (beats, *beat)), dtype)
+    x = jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, (16, *beat)), dtype)
+    variables, x = settled(generator, drawn(generator, beat, seed), x), x[:beats]
     with jax.default_matmul_precision("float32"):
         expected = jax.jit(lambda v, x: generator.apply(v, x, train=False)[:2])(variables, x)
     return expected, jax.jit(forward)(fold(variables), x)

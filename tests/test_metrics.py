@@ -106,9 +106,9 @@ def test_each_class_stands_against_the_normal_beats_only():
     }
 
 
-def test_classes_need_normal_beats():
-    with pytest.raises(ValueError, match="0 normal"):
-        metrics.per_class(np.array([1, 2]), np.array([0.1, 0.2]))
+def test_without_normal_beats_a_class_has_no_figures():
+    table = metrics.per_class(np.array([1, 2]), np.array([0.1, 0.2]), ("N", "S", "V"))
+    assert table == {name: {"auc": None, "ap": None, "n": 1} for name in "SV"}
 
 
 def test_each_record_by_itself():
@@ -281,11 +281,19 @@ def test_shapes_are_not_broadcast(name):
 
 @pytest.mark.parametrize("kind", [False, True])
 @pytest.mark.parametrize(
-    "name", [name for name in CALLS if name not in ("per_class", "per_record")]
+    "name", [name for name in CALLS if name not in ("per_class", "per_record", "label_free")]
 )
 def test_one_kind_of_beat_is_refused(name, kind):
     with pytest.raises(ValueError, match="needs normal and abnormal beats"):
         CALLS[name](np.full(4, kind), SCORE)
+
+
+def test_a_threshold_says_nothing_of_a_kind_of_beat_that_is_not_there():
+    calibrate, score = np.arange(99.0), np.array([80.0, 90.0, 95.0, 96.0])
+    (normal,) = metrics.label_free(calibrate, np.zeros(4, bool), score, [0.1])
+    assert normal == {"fpr_target": 0.1, "threshold": 89, "fpr": 0.75, "recall": None, "f1": None}
+    (abnormal,) = metrics.label_free(calibrate, np.ones(4, bool), score, [0.1])
+    assert (abnormal["fpr"], abnormal["recall"]) == (None, 0.75)
 
 
 def test_labels_in_place_of_truth_are_refused():

@@ -1,9 +1,9 @@
 import base64
 import copy
 import re
-from html.parser import HTMLParser
 
 import pytest
+from pages import Page
 
 from kdjax.report import write_report
 
@@ -54,34 +54,6 @@ RESULT = {
     "date": "2026-01-02T03:04:05+00:00",
 }
 CONFIG = {"epochs": 40, "data": {"dataset": "mitbih"}}
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page; fails on a tag that is not closed in its turn."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.attributes, self.words, self.open = [], [], [], []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, *attr) for attr in attrs]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture

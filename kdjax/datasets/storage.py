@@ -52,7 +52,6 @@ class BeatSet:
     near_peak: np.ndarray
     fingerprint: str
     leads: tuple[str, ...] = ()
-    leads: tuple[str, ...] = ()
 
 
 def features(n_leads: int) -> tfds.features.FeaturesDict:
@@ -100,7 +99,7 @@ def cut(
     annotations: Annotations | None,
     labels: Mapping[str, int] = LABELS,
 ) -> dict:
-    """The beats of `raw` [T, C] in mV at 360 Hz with a whole window, as stored; R-peaks of raw[:, 0].
+    """The beats in `raw` [T, C], mV at 360 Hz, as stored; R-peaks of raw[:, 0].
 
     Beats are the annotations whose symbol is in `labels` (symbol -> index into CLASSES). Without
     annotations they are the R-peaks, all normal. `cut_off` int64 [5] counts by class the beats left
@@ -136,9 +135,19 @@ def cut(
 def builder(
     cls: type[tfds.core.GeneratorBasedBuilder], data_dir: str | Path | None, **kwargs
 ) -> tfds.core.GeneratorBasedBuilder:
-    """A builder of `cls` whose data stands in `data_dir` (None: where TFDS keeps its data)."""
+    """A builder of `cls` whose data stands in `data_dir` (None: where TFDS keeps its data).
+
+    InputError when what is prepared there is damaged.
+    """
     folder = None if data_dir is None else str(Path(data_dir).expanduser().resolve())
-    return cls(data_dir=folder, file_format="array_record", **kwargs)
+    try:
+        return cls(data_dir=folder, file_format="array_record", **kwargs)
+    except Exception as error:  # of reading what is there; TFDS raises all sorts
+        what = f"{kwargs.get('name', cls.name)} in {folder or 'the data folder of TFDS'}"
+        raise InputError(
+            f"the prepared data of {what} is damaged ({' '.join(str(error).split())[:200]}); "
+            "delete that folder and prepare it again"
+        ) from error
 
 
 def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = None) -> None:
@@ -167,7 +176,7 @@ def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = N
         tfds.enable_progress_bar()
 
 
-def read_examples(prepared: tfds.core.GeneratorBasedBuilder) -> list[dict]:
+def read_examples(prepared: tfds.core.DatasetBuilder) -> list[dict]:
     """The examples that a builder has prepared, by record name; InputError for damaged files."""
     try:
         # TFDS decorates this method in a way that hides its parameters from a type checker.
@@ -186,6 +195,7 @@ def read_examples(prepared: tfds.core.GeneratorBasedBuilder) -> list[dict]:
 
 def beat_set(name: str, version: str, examples: list[dict], leads: Sequence[str] = ()) -> BeatSet:
     """The examples' beats as one BeatSet; `leads` names what they are of."""
+    longest = max([16, *(len(e["record"]) for e in examples)])
 
     def joined(field):
         return np.concatenate([e[field] for e in examples])

@@ -1,0 +1,30 @@
+"""Every comparison of speed and memory, one after another, and the page that they make.
+
+python -m benchmarks.all            # about a quarter of an hour on two quiet cores
+"""
+
+import subprocess
+import sys
+import time
+
+from benchmarks.performance_page import FILES, FOLDER
+
+
+def main() -> None:
+    """Runs them; one that fails is named at the end, and the others run all the same."""
+    failed = []
+    for name, file in FILES.items():
+        started = time.perf_counter()
+        module = f"benchmarks.{name}"
+        print(module, flush=True)
+        command = [sys.executable, "-m", module, "--out", str(FOLDER / file), *sys.argv[1:]]
+        if subprocess.run(command).returncode:
+            failed.append(module)
+        print(f"  {time.perf_counter() - started:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+    subprocess.run([sys.executable, "-m", "benchmarks.performance_page"], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The shipped detector on whole recordings: quality with its own R-peaks, and speed.
+
+python -m benchmarks.detection --records DIR
+
+DIR holds the MIT-BIH records. Writes docs/results/detection.json.
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import scipy.signal
+import wfdb
+
+from kdjax import detection, detection_files, metrics, recordings, runs
+from kdjax.datasets.protocols import MITBIH_GROUPS
+from kdjax.datasets.storage import CLASSES, SYMBOLS
+from kdjax.detector import Detector
+
+NAME = "mitbih-w8"
+RATES = (360, 250, 128)  # Hz
+HOURS = (1, 6, 24)
+RESULT = Path("docs/results/detection.json")
+_TOLERANCE = 0.15  # s between a detected R-peak and an annotation, as ANSI/AAMI EC57 has it
+_LABEL = {symbol: CLASSES.index(name) for name, symbols in SYMBOLS.items() for symbol in symbols}
+
+
+def main() -> None:
+    """Writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, required=True)
+    args = parser.parse_args()
+    detector = runs.load_run(NAME)
+    rows = {rate: [on_record(detector, args.records, n, rate) for n in records()] for rate in RATES}
+    result = {
+        "command": "python -m benchmarks.detection --records DIR",
+        "detector": NAME,
+        "quality": [quality(rate, found) for rate, found in rows.items()],
+        "thresholds": thresholds(detector, args.records, rows[RATES[0]]),
+        "long": [long_recording(args.records, hours) for hours in HOURS],
+        "stages": stages(detector, args.records),
+        "made_by": runs.made_by(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    runs.write_json(RESULT, result)
+    print(json.dumps(result, indent=2))
+
+
+def records() -> tuple[str, ...]:
+    """The people whom no training saw."""
+    return MITBIH_GROUPS["test"]
+
+
+# --- quality -----------------------------------------------------------------------------------
+
+
+def on_record(detector: Detector, folder: Path, name: str, rate: float) -> dict[str, Any]:
+    """What is found in one record at a sampling rate, beside its annotations."""
+    record = recordings.read_wfdb(folder / name)
+    assert record.annotations is not None
+    signal = record.lead("MLII")[:, None]
+    if rate != record.fs:
+        ratio = int(rate), int(record.fs)
+        signal = scipy.signal.resample_poly(signal.astype(np.float64), *ratio, padtype="line")
+    found = detection.detect(detector, source(name, rate, signal))
+    is_beat = np.isin(record.annotations.symbol, list(_LABEL))
+    at = record.annotations.sample[is_beat] / record.fs
+    label = np.array([_LABEL[symbol] for symbol in record.annotations.symbol[is_beat]])
+    near = nearest(at, found.beats.sample / rate)
+    matched = near >= 0
+    return {
+        "record": name,
+        "label": label[matched],
+        "score": found.beats.score[near[matched]],
+        "annotated": len(at),
+        "found": len(found.beats.sample),
+        "matched": int(matched.sum()),
+        "abnormal_lost": int((label[~matched] > 0).sum()),
+        "unscored": int((found.beats.quality != "good").sum()),
+        "notes": found.notes,
+    }
+
+
+def source(name: str, rate: float, signal: np.ndarray) -> recordings.Source:
+    """A signal [T, 1] in memory as a recording."""
+
+    def read(columns: list[int]) -> Iterator[np.ndarray]:
+        yield from np.array_split(signal[:, columns].astype(np.float32), 7)
+
+    return recordings.Source(name, float(rate), ("MLII",), len(signal), read)
+
+
+def nearest(at: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """For each annotation [A] the beat that is its own, -1 where there is none, each beat once."""
+    place = np.clip(np.searchsorted(found, at), 1, len(found) - 1)
+    place -= at - found[place - 1] < found[place] - at
+    away = np.abs(found[place] - at)
+    chosen = np.full(len(at), -1)
+    for annotation in np.argsort(away):
+        if away[annotation] <= _TOLERANCE and place[annotation] not in chosen:
+            chosen[annotation] = place[annotation]
+    return chosen
+
+
+def quality(rate: float, rows: list[dict]) -> dict[str, Any]:
+    """Beat detection, and scores against the annotated classes, over all records."""
+    label, score = (np.concatenate([row[name] for row in rows]) for name in ("label", "score"))
+    record = np.repeat([row["record"] for row in rows], [len(row["label"]) for row in rows])
+    scored = np.isfinite(score)
+    label, score, record = label[scored], score[scored], record[scored]
+    total = {name: sum(row[name] for row in rows) for name in rows[0] if name not in _LISTS}
+    per_class = metrics.per_class(label, score, CLASSES)
+    return {
+        "fs": rate,
+        "sensitivity": total["matched"] / total["annotated"],
+        "positive_predictivity": total["matched"] / total["found"],
+        "unscored": total["unscored"],
+        "abnormal_beats_not_found": total["abnormal_lost"],
+        "n": len(score),
+        "auc": metrics.auc(label > 0, score),
+        "ap": metrics.average_precision(label > 0, score),
+        "ci95": metrics.bootstrap_ci(record, label > 0, score),
+        "per_class": per_class,
+        "notes": {row["record"]: row["notes"] for row in rows if row["notes"]},
+    }
+
+
+_LISTS = ("record", "label", "score", "notes")
+
+
+def thresholds(detector: Detector, folder: Path, rows: list[dict]) -> list[dict[str, Any]]:
+    """What the threshold for 1 % does, from the shipped calibration and from the person's own."""
+    shared = detection.calibration_of(detector).threshold(detection.FPR)
+    made = []
+    for kind in ("shipped", "moved to each recording by kdjax calibrate"):
+        normal, caught, abnormal = [], 0, 0
+        for row in rows:
+            score, threshold = row["score"], shared
+            if kind != "shipped":
+                record = recordings.read_wfdb(folder / row["record"])
+                own = source(row["record"], record.fs, record.lead("MLII")[:, None])
+                moved, _ = detection.calibrate(detector, [own])
+                threshold = moved.threshold(detection.FPR)
+                moved_detector = replace(detector, calibration=moved)
+                score = on_record(moved_detector, folder, row["record"], record.fs)["score"]
+            above, sick = score > threshold, row["label"] > 0
+            normal.append(float(above[~sick].mean()))
+            caught, abnormal = caught + int(above[sick].sum()), abnormal + int(sick.sum())
+        made.append(
+            {
+                "calibration": kind,
+                "fpr_target": detection.FPR,
+                "fpr_per_record": dict(zip(records(), normal, strict=True)),
+                "fpr_median": float(np.median(normal)),
+                "recall": caught / abnormal,
+            }
+        )
+    return made
+
+
+# --- speed -------------------------------------------------------------------------------------
+
+
+def long_recording(folder: Path, hours: int) -> dict[str, Any]:
+    """`kdjax detect` in a process of its own on the records joined to so many hours."""
+    with tempfile.TemporaryDirectory() as scratch:
+        joined(folder, hours, Path(scratch))
+        command = [sys.executable, "-m", "kdjax.cli", "detect", NAME, f"{scratch}/long.hea"]
+        started = time.perf_counter()
+        subprocess.run([*command, "--out", scratch], check=True, capture_output=True)
+        seconds = time.perf_counter() - started
+        files = {path.name: path.stat().st_size for path in Path(scratch, "long").iterdir()}
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return {"hours": hours, "seconds": seconds, "peak_resident_bytes": peak, "files": files}
+
+
+def joined(folder: Path, hours: int, out: Path) -> None:
+    """Writes out/long.{hea,dat}: the records one after the other, 2 leads at 360 Hz, as int16."""
+    names = sorted({path.stem for path in folder.glob("*.hea")})
+    parts, length = [], 0
+    while length < hours * 3600 * 360:
+        raw = wfdb.rdrecord(str(folder / names[len(parts) % len(names)]), physical=False)
+        parts.append(raw.d_signal.astype(np.int16))
+        length += len(raw.d_signal)
+    signal = np.concatenate(parts)[: hours * 3600 * 360]
+    signal.tofile(out / "long.dat")
+    gain = "16 200 11 1024 0 0 0"
+    lines = ["long 2 360 " + str(len(signal)), f"long.dat {gain} MLII", f"long.dat {gain} V1"]
+    (out / "long.hea").write_text("\n".join(lines) + "\n")
+
+
+_STAGES = (
+    (detection, "find_beats", "beats"),
+    (detection.Witness, "evidence", "network"),
+    (detection.StreamingDetector, "_decide", "score"),
+)
+
+
+def stages(detector: Detector, folder: Path, hours: int = 6) -> dict[str, float]:
+    """Seconds of each stage of `kdjax detect`, in this process, once everything is compiled."""
+    spent = dict.fromkeys(("read", "beats", "network", "score", "files"), 0.0)
+
+    def timed(name: str, function: Callable) -> Callable:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[name] += time.perf_counter() - started
+
+        return wrapped
+
+    with tempfile.TemporaryDirectory() as scratch:
+        joined(folder, hours, Path(scratch))
+        opened = recordings.open_source(Path(scratch, "long.hea"))
+        detection.detect(detector, source("warm", 360, recordings.read_wfdb(folder / "100").signal))
+        blocks = opened.read
+
+        def read(columns: list[int]) -> Iterator[np.ndarray]:
+            found = blocks(columns)
+            following = timed("read", lambda: next(found, None))
+            while (block := following()) is not None:
+                yield block
+
+        with contextlib.ExitStack() as patched:
+            for owner, name, stage in _STAGES:
+                function = timed(stage, getattr(owner, name))
+                patched.enter_context(mock.patch.object(owner, name, function))
+            started = time.perf_counter()
+            found = detection.detect(detector, replace(opened, read=read))
+            timed("files", detection_files.write)(found, Path(scratch, "out"))
+            total = time.perf_counter() - started
+    return {"hours": hours, **spent, "other": total - sum(spent.values()), "total": total}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What distilling adds to training a student alone, and what asking its teacher costs once.
+
+python -m benchmarks.distillation_cost --out docs/results/perf-distillation.json
+"""
+
+import time
+from typing import Any
+
+from benchmarks.measure import contestants, out_argument, ratios, spread, write
+
+ALONE: dict[str, Any] = {"response": 0.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "alone": ALONE,
+    "configs/student_small.py": {},
+    "the study's choice": {
+        "response": 0.0,
+        "reconstruction": 80.0,
+        "select": "quantile",
+        "select_quantile": 0.5,
+    },
+}
+
+
+def main() -> None:
+    """Writes the seconds a step of each variant, its ratio to the student alone, and of asking."""
+    args = out_argument(__doc__.splitlines()[0]).parse_args()
+    wide, beats, steps, rounds = (16, 3200, 10, 3) if args.quick else (32, 62400, 100, 9)
+    ready, failed = contestants(
+        {name: (prepare, kd, wide, beats, steps) for name, kd in VARIANTS.items()}
+    )
+    times: dict[str, list[float]] = {name: [] for name in ready}
+    for name, contestant in list(ready.items()) * rounds:
+        times[name].append(contestant.turn(0, steps)[0] / steps)
+    for contestant in ready.values():
+        contestant.close()
+    rows = {
+        name: {
+            "seconds_a_step": spread(times[name]),
+            "costs": ratios(times[name], times["alone"]),
+            **ready[name].facts,
+        }
+        for name in ready
+    }
+    about = {
+        "width": 8,
+        "teacher_width": wide,
+        "batch": 64,
+        "beats": beats,
+        "steps": steps,
+        "rounds": rounds,
+        "variants": VARIANTS,
+    }
+    write(args.out, "distillation_cost", about | {"rows": rows, "failed": failed})
+
+
+def prepare(kd: dict[str, Any], wide: int, beats: int, steps: int) -> tuple[Any, dict[str, Any]]:
+    """A width-8 student, its teacher asked about the whole data set."""
+    from benchmarks import chunks
+    from configs import student_small
+    from kdjax import parallel, runs, training
+    from kdjax import config as configs
+
+    config: Any = student_small.get_config("mitbih")
+    config.kd.update(kd)
+    teacher_config = configs.teacher_config(config)
+    teacher_config.model.width = wide
+    x = chunks.noise(beats)
+    teacher, told = None, {}
+    if configs.distils(config):
+        of_teacher = training.make_trainer(teacher_config, 1)
+        state = chunks.drawn_state(of_teacher, seed=1)
+        variables = {"generator": state.generator, "discriminator": state.discriminator}
+        teacher = runs.Model(of_teacher.generator, of_teacher.discriminator, variables, {}, "")
+    started = time.perf_counter()
+    lesson = training.make_lesson(config, x, teacher)
+    if lesson is not None:
+        told = {"asking_once_seconds": time.perf_counter() - started}
+    trainer = training.make_trainer(config, 1, teacher, parallel.AXIS)
+    order = chunks.batches(beats, steps, 64)
+    variables = None if teacher is None else teacher.variables
+    state = chunks.drawn_state(trainer)
+    chunk = chunks.turns(trainer, state, x, order, variables, lesson)
+    return chunk, {"first_call_seconds": chunk(0, 1)[0]} | told
+
+
+if __name__ == "__main__":
+    main()

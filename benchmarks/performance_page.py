@@ -1,0 +1,283 @@
+"""docs/performance.md from the committed JSON in docs/results/.
+
+python -m benchmarks.performance_page
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results_page import table
+from kdjax import runs
+
+FOLDER = Path("docs/results")
+PAGE = Path("docs/performance.md")
+
+# What `benchmarks.all` runs, and where each puts what it found.
+FILES = {
+    "train_step": "perf-train.json",
+    "roofline": "perf-roofline.json",
+    "inference": "perf-inference.json",
+    "distillation_cost": "perf-distillation.json",
+    "startup": "perf-startup.json",
+    "memory": "perf-memory.json",
+    "scaling": "perf-scaling.json",
+}
+
+# Aims, set before they were measured.
+FASTER_THAN_EAGER = 2.0
+SHARE_OF_PRODUCTS = 0.6
+DISTILLING = 1.15
+
+
+def main() -> None:
+    """Writes the page; a comparison whose file is not there is named as not run."""
+    made = {
+        "train_step": training,
+        "roofline": roofline,
+        "inference": inference,
+        "distillation_cost": distillation,
+        "startup": startup,
+        "memory": memory,
+        "scaling": scaling,
+    }
+    sections = [
+        "# Performance",
+        "Made by `python -m benchmarks.performance_page` from the JSON in [results/](results/), "
+        "which `python -m benchmarks.all` writes. Every ratio is of two measurements on one device "
+        "in one run: contestants are processes of their own with all cores, they take turns, and "
+        "the median over rounds stands with the lowest and the highest in brackets. Compiling is "
+        "timed apart. What torch and onnxruntime need: `pip install -e '.[bench]'`.",
+    ]
+    for name, section in made.items():
+        path = FOLDER / FILES[name]
+        if path.exists():
+            sections += section(runs.read_json(path))
+        else:
+            sections.append(f"Not run: `python -m benchmarks.{name}`.")
+    runs.write_text(PAGE, "\n\n".join([*sections, *TRIED]) + "\n")
+    print(PAGE)
+
+
+def training(found: Mapping[str, Any]) -> Iterable[str]:
+    """kdjax's step against the peer's variants."""
+    yield "## Training against PyTorch"
+    yield (
+        f"{made(found)}. Full size is width {found['width']}, batch {found['batch']}; "
+        f"{found['steps']} steps a round, {found['rounds']} rounds. Same weights, same beats; all "
+        f"losses of the first two steps agree within {found['tolerance']:g} before anything is "
+        "timed. *eager* and *torch.compile* compute a step as the published code does, a pass of "
+        "the generator for each update; *savings* shares one pass, takes the fused Adam and "
+        "computes no gradient that is not used, as kdjax does."
+    )
+    for what in ("teacher", "student"):
+        rows = found[what]["rows"]
+        yield f"### {what.capitalize()}"
+        yield table(
+            ("", "ms a step", "beats a second", "kdjax is faster by", "first call, s"),
+            [
+                (
+                    name,
+                    milliseconds(row["seconds_a_step"]),
+                    f"{row['beats_a_second']:,.0f}",
+                    "" if name == "kdjax" else times(row["kdjax_is_faster_by"]),
+                    f"{row['first_call_seconds']:.1f}",
+                )
+                for name, row in rows.items()
+            ],
+        )
+        yield from not_run(found[what]["failed"])
+        if "eager" in rows:
+            reached = rows["eager"]["kdjax_is_faster_by"]["median"]
+            yield aim(f"{FASTER_THAN_EAGER:g} times eager", reached >= FASTER_THAN_EAGER)
+
+
+def roofline(found: Mapping[str, Any]) -> Iterable[str]:
+    """The step's arithmetic over the best matrix product."""
+    yield "## Against the machine's limit"
+    share, best = found["share"], found["best_product"]
+    yield (
+        f"{made(found)}. A step of {found['flops_a_step'] / 1e9:.1f} GFLOP ({found['formula']}; "
+        f"width {found['width']}, batch {found['batch']}) runs at "
+        f"{between(found['step_gflops'], '{:.0f}')} GFLOP/s. The best float32 matrix product in "
+        f"the same process, {best}, runs at {between(found['product_gflops'][best], '{:.0f}')}. "
+        f"**The step reaches {between(share, '{:.0%}')} of it.**"
+    )
+    yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share["median"] >= SHARE_OF_PRODUCTS)
+    yield table(
+        ("product", "GFLOP/s"),
+        [(name, between(rate, "{:.0f}")) for name, rate in found["product_gflops"].items()],
+    )
+
+
+def inference(found: Mapping[str, Any]) -> Iterable[str]:
+    """Latency of one beat and throughput of many."""
+    yield "## Inference"
+    yield (
+        f"{made(found)}. `Detector.score` from NumPy to NumPy; the scores agree within "
+        f"{found['tolerance']:g}. The ratio is the other's time over kdjax's: above 1 kdjax is "
+        "faster."
+    )
+    rows = [row for row in found["rows"] if "failed" not in row]
+    one = [row for row in rows if row["batch"] == 1]
+    yield table(
+        ("one beat", "width", "p50 ms", "p99 ms", "ratio"),
+        [
+            (
+                row["software"],
+                row["width"],
+                f"{1e3 * row['p50']:.3f}",
+                f"{1e3 * row['p99']:.3f}",
+                "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
+            )
+            for row in one
+        ],
+    )
+    yield table(
+        ("many beats", "width", "batch", "ms", "beats a second", "ratio"),
+        [
+            (
+                row["software"],
+                row["width"],
+                row["batch"],
+                milliseconds(row["seconds"]),
+                f"{row['beats_a_second']:,.0f}",
+                "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
+            )
+            for row in rows
+            if row["batch"] > 1
+        ],
+    )
+    failed = {r["software"]: r["failed"] for r in found["rows"] if "failed" in r}
+    yield from not_run(failed)
+    ratio = {(r["software"], r["width"], r["batch"]): r["kdjax_is_faster_by"] for r in rows}
+    for width in sorted({row["width"] for row in rows}, reverse=True):
+        for software, batch, wanted in (("torch eager", 256, 2.0), ("onnxruntime", 1, 1.0)):
+            reached = ratio.get((software, width, batch))
+            if reached is not None:
+                what = f"{wanted:g} times {software} at batch {batch}, width {width}"
+                yield aim(what, reached["median"] >= wanted)
+
+
+def distillation(found: Mapping[str, Any]) -> Iterable[str]:
+    """What distilling adds."""
+    yield "## What distilling costs"
+    yield (
+        f"{made(found)}. A width-{found['width']} student of a width-{found['teacher_width']} "
+        f"teacher, batch {found['batch']}, {found['rounds']} rounds of {found['steps']} steps. The "
+        f"teacher is asked about all {found['beats']:,} training beats once, before the first "
+        "step, compiling included."
+    )
+    yield table(
+        ("", "ms a step", "times the student alone", "asking once, s"),
+        [
+            (
+                name,
+                milliseconds(row["seconds_a_step"]),
+                "" if name == "alone" else times(row["costs"]),
+                f"{row['asking_once_seconds']:.1f}" if "asking_once_seconds" in row else "",
+            )
+            for name, row in found["rows"].items()
+        ],
+    )
+    yield from not_run(found["failed"])
+    for name, row in found["rows"].items():
+        if name != "alone":
+            what = f"{name}: at most {DISTILLING:g} times the student alone"
+            yield aim(what, row["costs"]["median"] <= DISTILLING)
+
+
+def startup(found: Mapping[str, Any]) -> Iterable[str]:
+    """Kept programs."""
+    first, second = found["rows"]["first"], found["rows"]["second"]
+    yield "## The second start"
+    yield (
+        f"{made(found)}. Compiled programs are kept in the user's cache folder "
+        f"({found['kept_mib']:.1f} MiB for these). From the start of the process to the end of the "
+        f"first training step at width {found['width']}: {between(first['first_step'], '{:.1f}')} "
+        f"s the first time, {between(second['first_step'], '{:.1f}')} s the second, of which "
+        f"{between(second['imports'], '{:.1f}')} s are imports."
+    )
+
+
+def memory(found: Mapping[str, Any]) -> Iterable[str]:
+    """Resident size over epochs."""
+    yield "## Memory of a training run"
+    yield (
+        f"{made(found)}. `train.py`'s loop at width {found['width']} on {found['beats']:,} beats, "
+        "as many as MIT-BIH's. The process held "
+        f"{found['before_mib']:,.0f} MiB before it began; at most {found['peak_mib']:,.0f} MiB."
+    )
+    yield table(
+        ("", "highest, MiB", "last, MiB"),
+        [
+            (row["part"], f"{row['highest_mib']:,.0f}", f"{row['last_mib']:,.0f}")
+            for row in found["rows"]
+        ],
+    )
+
+
+def scaling(found: Mapping[str, Any]) -> Iterable[str]:
+    """How a step grows."""
+    yield "## Scaling"
+    yield (
+        f"{made(found)}, {found['rounds']} rounds. Each row is a process; unless said otherwise "
+        "width 8, batch 64, one lead of 320 samples, 3,200 beats. Memory is the highest that was "
+        "resident, compiling included. Virtual devices share the cores. Seeds train together."
+    )
+    for name, rows in found["sweeps"].items():
+        also = " (width 32)" if name == "batch" else ""
+        yield table(
+            (name + also, "ms a step", "beats a second", "peak, MiB", "first call, s"),
+            [
+                (
+                    f"{row[name]:,}",
+                    milliseconds(row["seconds_a_step"]),
+                    f"{row['batch'] * row['seeds'] / row['seconds_a_step']['median']:,.0f}",
+                    f"{row['peak_mib']:,.0f}",
+                    f"{row['first_call_seconds']:.1f}",
+                )
+                for row in rows
+            ],
+        )
+
+
+def made(found: Mapping[str, Any]) -> str:
+    """The command, the device, the software and the date."""
+    versions = found["versions"]
+    shown = [n for n in ("jax", "torch", "onnxruntime") if n in versions]
+    software = ", ".join(f"{name} {versions[name]}" for name in shown)
+    return f"`{found['command']}`, {found['device']}, {software}, {found['date']}"
+
+
+def between(values: Mapping[str, float], form: str) -> str:
+    """Median [lowest, highest]."""
+    median, low, high = (form.format(values[name]) for name in ("median", "low", "high"))
+    return f"{median} [{low}, {high}]"
+
+
+def milliseconds(values: Mapping[str, float]) -> str:
+    """Seconds as milliseconds, three digits."""
+    return between({name: 1e3 * value for name, value in values.items()}, "{:.3g}")
+
+
+def times(values: Mapping[str, float]) -> str:
+    """A ratio."""
+    return between(values, "{:.2f}")
+
+
+def aim(what: str, reached: bool) -> str:
+    """Whether an aim is reached."""
+    return f"Aim: {what}: {'reached' if reached else '**not reached**'}."
+
+
+def not_run(failed: Mapping[str, str]) -> Iterable[str]:
+    """Contestants that could not be prepared, with the reason."""
+    for name, why in failed.items():
+        yield f"{name} could not be run: {why}"
+
+
+TRIED: tuple[str, ...] = ()
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The arithmetic of a training step over the machine's own rate of matrix products.
+
+python -m benchmarks.roofline --out docs/results/perf-roofline.json
+
+Step and products are timed in one process, round by round; the rate is the best of all sizes and
+both libraries in float32. Counted are the multiplications and additions of convolutions and of the
+two layers at the latent, not BatchNorm, activations or Adam.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Contestant, out_argument, seconds, spread, write
+
+# Rows, inner, columns: squares, and the shapes that the network has at batch 64.
+SIZES = (
+    (1024, 1024, 1024),
+    (2048, 2048, 2048),
+    (4096, 4096, 4096),
+    (10240, 64, 128),
+    (5120, 128, 256),
+    (2560, 256, 512),
+    (1280, 512, 1024),
+)
+BATCH = 64
+FORMULA = "3 G + 9 D, G and D twice the multiply-accumulates of a forward pass of each network"
+
+
+def main() -> None:
+    """Writes the rates by size, the step's, and the share that it reaches."""
+    args = out_argument(__doc__.splitlines()[0]).parse_args()
+    width, steps, rounds = (8, 4, 2) if args.quick else (32, 10, 7)
+    sizes = SIZES[-2:] if args.quick else SIZES
+    contestant = Contestant(prepare, width, steps, sizes)
+    found: list[dict[str, float]] = [contestant.turn() for _ in range(rounds + 1)][1:]
+    contestant.close()
+    rates = {name: spread([f[name] for f in found]) for name in found[0]}
+    step = rates.pop("step")
+    best = max(rates, key=lambda name: rates[name]["median"])
+    write(
+        args.out,
+        "roofline",
+        {
+            "width": width,
+            "batch": BATCH,
+            "steps": steps,
+            "rounds": rounds,
+            "formula": FORMULA,
+            "flops_a_step": step_flops(width, BATCH),
+            "step_gflops": step,
+            "product_gflops": rates,
+            "best_product": best,
+            "share": spread([f["step"] / f[best] for f in found]),
+        },
+    )
+    print(f"{step['median']:.0f} of {rates[best]['median']:.0f} GFLOP/s ({best})")
+
+
+def step_flops(width: int, batch: int, length: int = 320, channels: int = 1) -> int:
+    """Floating-point operations of one step, those that nobody can leave out.
+
+    The generator runs forward once and backward once, by weights and by inputs: 3 G. The
+    discriminator's update takes beats and reconstructions forward and backward: 6 D. The
+    generator's runs both forward again and goes back through the reconstruction's pass by inputs
+    alone: 3 D.
+    """
+    from kdjax.models import REDUCTION, STAGES, multiply_accumulates
+
+    latent = 50
+    generator = multiply_accumulates(width, latent, length, channels)
+    top = length // REDUCTION * width * 2 ** (STAGES - 1)
+    discriminator = generator // 2 - top * latent + top
+    return batch * 2 * (3 * generator + 9 * discriminator)
+
+
+def prepare(width: int, steps: int, sizes: tuple) -> tuple[Any, dict[str, Any]]:
+    """A turn gives the rates in GFLOP/s of the step and of every product."""
+    import jax
+    import jax.numpy as jnp
+
+    from benchmarks import chunks
+    from configs import teacher
+    from kdjax import parallel, training
+
+    config: Any = teacher.get_config("mitbih")
+    config.model.width = width
+    trainer = training.make_trainer(config, 1, None, parallel.AXIS)
+    x, order = chunks.noise(3200), chunks.batches(3200, steps, BATCH)
+    chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
+    chunk(0, 0)
+    rng = np.random.default_rng(0)
+    matrices = {
+        size: [rng.normal(size=shape).astype(np.float32) for shape in (size[:2], size[1:])]
+        for size in sizes
+    }
+    on_device = {size: [jnp.asarray(m) for m in pair] for size, pair in matrices.items()}
+    product = jax.jit(jnp.dot)
+
+    def turn() -> dict[str, float]:
+        rates = {"step": steps * step_flops(width, BATCH) / chunk(0, steps)[0] / 1e9}
+        for size in sizes:
+            work = 2 * float(np.prod(size)) / 1e9
+            name = " x ".join(map(str, size))
+            xla = [seconds(lambda s=size: product(*on_device[s]).block_until_ready()) for _ in "abc"]
+            blas = [seconds(np.dot, *matrices[size]) for _ in "abc"]
+            rates |= {f"XLA {name}": work / min(xla), f"NumPy {name}": work / min(blas)}
+        return rates
+
+    return turn, {}
+
+
+if __name__ == "__main__":
+    main()
