@@ -501,7 +501,7 @@ def detect(
     )
 
 
-_WORDS = {"none": "{}", "first_5_minutes": "{}, adapted to the first 5 minutes"}
+_WORDS = {"none": "{}, moved to the person", "first_5_minutes": "{}, adapted to the first 5 minutes"}
 
 
 def choose_leads(

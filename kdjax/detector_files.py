@@ -104,7 +104,7 @@ def calibration_bytes(calibration: Calibration) -> bytes:
 def read_calibration(file: Path) -> Calibration:
     """The calibration in a file; InputError where it is missing or holds none."""
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         if int(arrays["format"]) != _FORMAT:
             raise ValueError(f"format {arrays['format']}")

@@ -157,7 +157,8 @@ def _threshold(detector: Detector) -> np.float32:
     """The largest float32 up to the threshold: a float32 is above the one when above the other."""
     assert detector.threshold is not None
     rounded = np.float32(detector.threshold)
-    return rounded if float(rounded) <= detector.threshold else np.nextafter(rounded, np.float32(-1))
+    below = np.nextafter(rounded, np.float32(-np.inf))
+    return rounded if float(rounded) <= detector.threshold else below
 
 
 # --- StableHLO ---------------------------------------------------------------------------------

@@ -30,9 +30,9 @@ OUTPUTS = {"score", "abnormal", "x", "x_hat"}
 def make_detector(width=2, latent_dim=3, leads=1, output_bias=True):
     """With a threshold that half of `trials` lie above."""
     generator = Generator(width, latent_dim, beats.WINDOW, leads, output_bias)
-    drawn_once = Detector(generator, drawn(generator, (beats.WINDOW, leads)))
-    x = beats.scale(export.trials(drawn_once)[-20:])
-    variables = settled(generator, drawn_once.variables, x)
+    noise = np.random.default_rng(0).normal(0, 0.5, (20 * beats.WINDOW, leads))
+    x = beats.scale(beats.bandpass(noise, beats.FS).reshape(20, beats.WINDOW, leads))
+    variables = settled(drawn(generator, (beats.WINDOW, leads)), x)
     detector = Detector(generator, variables)
     score = detector.score(beats.scale(export.trials(detector)))
     return Detector(generator, variables, float(np.median(score)) + 1e-9)
@@ -106,9 +106,8 @@ class TestParity:
             np.testing.assert_array_equal(found["abnormal"], score > detector.threshold)
             assert found["abnormal"].dtype == bool
 
-    @pytest.mark.parametrize("sizes", [(1, 1, 2, False), (3, 7, 12, True)], ids=str)
-    def test_of_other_sizes_as_well(self, sizes):
-        detector = make_detector(*sizes)
+    def test_of_another_size_with_twelve_leads_as_well(self):
+        detector = make_detector(width=3, latent_dim=1, leads=12, output_bias=False)
         assert export.check(export.read_onnx(export.to_onnx(detector, {})), detector) < 1e-5
         assert export.check(export.read_stablehlo(export.to_stablehlo(detector)), detector) < 1e-5
 

@@ -410,7 +410,7 @@ class TestTyped:
         ("args", "words"),
         [
             (["mitbih"], "either --from DIR or --download"),
-            (["mitbih", "--download", "--name", "x"], "takes no --name; .* say ./mitbih"),
+            (["mitbih", "--download", "--name", "x"], "takes no --name; .* ./mitbih"),
             (["mitbih", "--download", "--lead", "V1"], "takes no --lead"),
             (["ptbxl", "--download"], "ptbxl: own recordings take --name NAME, and neither --from"),
             (["here"], "here: own recordings take --name"),
@@ -550,8 +550,7 @@ def test_figures_of_unannotated_beats_are_drawn(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("annotated", [True, False])
-@pytest.mark.parametrize("protocol", ["beatgan", "interpatient"])
+@pytest.mark.parametrize(("annotated", "protocol"), [(True, "beatgan"), (False, "interpatient")])
 def test_recordings_are_prepared_trained_and_evaluated(
     tmp_path, capsys, monkeypatch, annotated, protocol
 ):

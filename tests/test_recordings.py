@@ -394,6 +394,47 @@ def test_segments_follow_each_other_with_nan_where_a_lead_has_none(tmp_path, lay
     np.testing.assert_allclose(whole(source, [2]), expected[:, 2:], atol=0.006)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (" 900\n", " 901\n", "it says 901 samples, but r1.dat holds 900"),
+        (" 900\n", " 1000000000000\n", "it says 1000000000000 samples, but r1.dat holds 900"),
+        (" 900\n", "\n", "does not say how many samples"),
+        (" 16 ", " 16:4000 ", "skewed by more than 10 seconds"),
+        (" 16 ", " 16x0 ", "at least one sample a frame"),
+        (" 16 ", " 16x99999999999 ", "at least one sample a frame"),
+        (" 16 ", " 8 ", "format 8 cannot be read"),
+        ("r1 1 ", "r1 1000000 ", "it says 1000000 signals and describes 1"),
+        (".dat", ".dot", "its signal file r1.dot is missing"),
+        ("0 L0", "0 L0\n" + "#\n" * 20_000, "too long for a WFDB header"),
+        ("0 L0", "0 L0\n#" + "-" * 2**20, "too long for a WFDB header"),
+    ],
+)
+def test_a_false_header_is_refused_before_anything_is_read(tmp_path, old, new, words):
+    header = write_wfdb(tmp_path, np.zeros((900, 1)))
+    header.write_text(header.read_text().replace(old, new))
+    with pytest.raises(InputError, match=rf"r1\.hea: .*{words}"):
+        open_source(header)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("m/3 2 360 900\nr1 900\n", "it says 3 segments and names 1"),
+        ("m/2 2 360 900\nr1 900\n~ 900\n", "rate or length of its segments"),
+        ("m/1 2 360 800\nr1 800\n", "rate or length of its segments"),
+        ("m/1 2 250 900\nr1 900\n", "rate or length of its segments"),
+        ("m/1 2 360 900\nm 900\n", "its segment m has segments"),
+        ("m/1 2 360 900\n~ 900\n", "no segment holds a voltage"),
+        ("m/1 2 360 900\nr2 900\n", "r2.hea: is missing"),
+    ],
+)
+def test_segments_that_are_not_what_the_header_says_are_refused(tmp_path, text, words):
+    write_wfdb(tmp_path, np.zeros((900, 1)))
+    with pytest.raises(InputError, match=words):
+        open_source(write_text(tmp_path, text, "m.hea"))
+
+
 def test_a_path_that_wfdb_would_take_to_the_network_is_refused(tmp_path):
     folder = tmp_path / "http::x"
     folder.mkdir()
@@ -452,6 +493,23 @@ def test_an_edf_that_lost_its_end_or_was_interrupted_is_refused(tmp_path):
         open_source(path)
     path.write_bytes(content[:192] + b"EDF+D" + content[197:])
     with pytest.raises(InputError, match=r"is an interrupted recording \(EDF\+D\)"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("physical max", b"-5", "ECG has no range of values"),
+        ("physical max", b"nan", "ECG has no range of values"),
+        ("digital max", b"-32767", "ECG has no range of values"),
+        ("samples", b"0", "samples a data record cannot be read"),
+        ("samples", b"99999999", "samples a data record cannot be read"),
+        ("physical max", b"five", "five"),
+    ],
+)
+def test_an_edf_channel_that_cannot_be_scaled_is_refused(tmp_path, name, value, words):
+    path = write_edf(tmp_path, np.zeros((720, 1)), changes=[(name, 0, value)])
+    with pytest.raises(InputError, match=rf"r1\.edf.*{words}"):
         open_source(path)
 
 
@@ -533,6 +591,7 @@ def test_one_column_needs_no_delimiter_and_may_have_blank_lines(tmp_path):
         ("1", "line 402 has 1 fields, not 2"),
         ("1,2,3", "line 402 has 3 fields, not 2"),
         ("", "line 402 has 1 fields, not 2"),
+        ("1,2,3\n1", "line 402 has 3 fields, not 2"),
         ("1,oops", "line 402: 'oops' is no number"),
         ("0x1,2", "line 402: '0x1' is no number"),
         ("1 2,3", "line 402: '1 2' is no number"),
@@ -545,6 +604,13 @@ def test_a_bad_line_is_named(tmp_path, monkeypatch, line, words, line_bytes):
     monkeypatch.setattr(recordings, "LINE_BYTES", line_bytes)
     source = open_source(path, **GIVEN)
     with pytest.raises(InputError, match=f"r1.csv: {words}; repair it$"):
+        whole(source)
+
+
+def test_a_zero_byte_ends_no_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "LINE_BYTES", 100)
+    source = open_source(write_text(tmp_path, "0.1,0.2\n" * 400 + "0.1\0009,1\n"), **GIVEN)
+    with pytest.raises(InputError, match=r"line 401: '0\.1 9' is no number"):
         whole(source)
 
 
