@@ -1,6 +1,6 @@
 """The shipped detector on whole recordings: quality with its own R-peaks, and speed.
 
-python -m benchmarks.detection --records DIR
+python -m benchmarks.detection --records DIR [--data-dir DIR]
 
 DIR holds the MIT-BIH records. Writes docs/results/detection.json.
 """
@@ -24,7 +24,7 @@ import numpy as np
 import scipy.signal
 import wfdb
 
-from kdjax import detection, detection_files, metrics, recordings, runs
+from kdjax import datasets, detection, detection_files, metrics, recordings, runs, scoring
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.datasets.storage import CLASSES, SYMBOLS
 from kdjax.detector import Detector
@@ -41,12 +41,14 @@ def main() -> None:
     """Writes the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path, help="where mitbih is prepared")
     args = parser.parse_args()
     detector = runs.load_run(NAME)
     rows = {rate: [on_record(detector, args.records, n, rate) for n in records()] for rate in RATES}
     result = {
         "command": "python -m benchmarks.detection --records DIR",
         "detector": NAME,
+        "annotated": annotated(detector, args.data_dir),
         "quality": [quality(rate, found) for rate, found in rows.items()],
         "thresholds": thresholds(detector, args.records, rows[RATES[0]]),
         "long": [long_recording(args.records, hours) for hours in HOURS],
@@ -61,6 +63,22 @@ def main() -> None:
 def records() -> tuple[str, ...]:
     """The people whom no training saw."""
     return MITBIH_GROUPS["test"]
+
+
+def annotated(detector: Detector, data_dir: Path | None) -> dict[str, Any]:
+    """The same score of the prepared beats, which stand at their annotations."""
+    every = datasets.load("mitbih", data_dir)
+    rhythm = scoring.rhythm(every.record, every.sample, every.rr_before)
+    test = np.flatnonzero(np.isin(every.record, records()))
+    place = rhythm[test], every.record[test], every.sample[test], every.fs
+    score = detection.calibration_of(detector).score.score(detector.evidence(every.x[test], *place))
+    abnormal = every.label[test] > 0
+    return {
+        "n": len(test),
+        "auc": metrics.auc(abnormal, score),
+        "ap": metrics.average_precision(abnormal, score),
+        "ci95": metrics.bootstrap_ci(every.record[test], abnormal, score),
+    }
 
 
 # --- quality -----------------------------------------------------------------------------------

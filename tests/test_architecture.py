@@ -51,7 +51,7 @@ ALLOWED = {
     "train_step parallel evaluation training",
     "cli": "calibration detection detection_files detector_files recordings errors datasets runs "
     "evaluation interop study comparison export benchmark compilation plots",
-    "__init__": "detector runs interop",
+    "__init__": "",
 }
 
 

@@ -56,7 +56,7 @@ def read(
     sources = [open_source(file, fs, units) for file in files]
     names = [source.name for source in sources]
     for file, name in zip(files, names, strict=True):
-        if False:
+        if names.count(name) > 1:
             raise InputError(f"{file}: another recording there is called {name} too; rename one")
     leads = choose_leads(sources, leads)
     pairs = zip(files, sources, strict=True)
