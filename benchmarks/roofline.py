@@ -102,7 +102,9 @@ def prepare(width: int, steps: int, sizes: tuple) -> tuple[Any, dict[str, Any]]:
         for size in sizes:
             work = 2 * float(np.prod(size)) / 1e9
             name = " x ".join(map(str, size))
-            xla = [seconds(lambda s=size: product(*on_device[s]).block_until_ready()) for _ in "abc"]
+            xla = [
+                seconds(lambda s=size: product(*on_device[s]).block_until_ready()) for _ in "abc"
+            ]
             blas = [seconds(np.dot, *matrices[size]) for _ in "abc"]
             rates |= {f"XLA {name}": work / min(xla), f"NumPy {name}": work / min(blas)}
         return rates

@@ -79,9 +79,7 @@ def compare(case: Case, steps: int, rounds: int) -> dict[str, Any]:
                 np.testing.assert_allclose(
                     theirs[term], ours[term], TOLERANCE, err_msg=f"{name}, step {step}, {term}"
                 )
-    times: dict[str, dict[str, list[float]]] = {
-        name: {"step": [], "stretch": []} for name in ready
-    }
+    times: dict[str, dict[str, list[float]]] = {name: {"step": [], "stretch": []} for name in ready}
     for contestant in ready.values():
         contestant.turn(0, 2)
     for _ in range(rounds):
@@ -165,9 +163,7 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
     return turn, {"first_call_seconds": chunk(0, 0)[0]}
 
 
-def torch_peer(
-    case: Case, steps: int, compiled: bool, savings: bool
-) -> tuple[Any, dict[str, Any]]:
+def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[Any, dict[str, Any]]:
     """The peer's loop over batches."""
     import torch
 

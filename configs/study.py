@@ -39,7 +39,8 @@ def get_config(part: str = "screen") -> ConfigDict:
     if part == "folds":
         study.seeds = (20, 21, 22)
         study.splits = tuple(("beatgan", fold, 2) for fold in (1, 2, 3, 4))
-        study.variants = _confirm()[:3]
+        study.variants = _confirm()[:4]
+        study.scored_fully = (CHOSEN,)
     if part == "full":
         base.model.width = 32
         study.splits = (("interpatient", 0, 100), ("beatgan", 0, 100))

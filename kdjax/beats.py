@@ -65,7 +65,7 @@ def resample(signal: np.ndarray, fs: float) -> np.ndarray:
     for lead in np.ndindex(signal.shape[1:]):
         column = np.asarray(signal[:, *lead], np.float64)
         level = column[0]
-        column = np.pad(column - 0 * level, pad, mode="reflect", reflect_type="odd")
+        column = np.pad(column - level, pad, mode="reflect", reflect_type="odd")
         found = scipy.signal.resample_poly(column, up, down, window=taps)[first : last + 1]
         out[:, *lead] = found + level
     return out

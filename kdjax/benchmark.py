@@ -126,4 +126,3 @@ def _seconds(detector: Detector, batch: int, calls: int) -> list[float]:
 
 def _auc(run: Path) -> float | None:
     return runs.read_result(run)["auc"] if (run / runs.RESULT).exists() else None
-

@@ -264,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=study)
 
     command = commands.add_parser("export", help="write a run for other software to use")
-    command.add_argument("run_directory", metavar="RUN")
+    command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
     command.add_argument("--format", choices=["onnx", "stablehlo"], required=True)
     command.add_argument("--out", type=Path, required=True, metavar="FILE")
     command.set_defaults(run=export)
