@@ -176,19 +176,17 @@ def study(args: argparse.Namespace) -> None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
     workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
-    stopped = False
+    studies.check(config)
     try:
         studies.run_study(config, workdir, lambda line: print(line, flush=True))
-    except KeyboardInterrupt:
-        stopped = True
-    result = studies.gather(config, workdir)
-    out = args.json or workdir / "study.json"
-    runs.write_json(out, {"command": f"kdjax study {args.config}"} | result)
-    print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
-    if stopped:
-        left = f"{len(result['missing'])} groups of cells are not made"
-        print(f"stopped, {left}; type the same command to go on", file=sys.stderr)
-        raise KeyboardInterrupt
+    finally:  # what there is, also where a cell has failed
+        result = studies.gather(config, workdir)
+        out = args.json or workdir / "study.json"
+        runs.write_json(out, {"command": f"kdjax study {args.config}"} | result)
+        print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
+        if result["missing"]:
+            left = f"{len(result['missing'])} groups of cells are not made"
+            print(f"{left}; type the same command to go on", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -240,9 +240,8 @@ def split_name(split: tuple[str, int, int]) -> str:
 def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
     """Trains and scores every cell and fits every baseline that is not there yet.
 
-    Raises InputError, before anything is made, for a study that cannot be.
+    The study must have been checked.
     """
-    check(study)
     make_cells(study, workdir, say)
     for split in study.splits:
         folder = workdir / split_name(tuple(split))
