@@ -57,8 +57,8 @@ def prepare(kd: dict[str, Any], wide: int, beats: int, steps: int) -> tuple[Any,
     """A width-8 student, its teacher asked about the whole data set."""
     from benchmarks import chunks
     from configs import student_small
-    from kdjax import parallel, runs, training
     from kdjax import config as configs
+    from kdjax import parallel, runs, training
 
     config: Any = student_small.get_config("mitbih")
     config.kd.update(kd)

@@ -8,6 +8,7 @@ else is what train.py does: validation, checkpoints, the final evaluation.
 
 import contextlib
 import io
+import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +40,7 @@ def main() -> None:
 
 def prepare(width: int, epochs: int, share: float) -> tuple[Any, dict[str, Any]]:
     """A turn trains and gives, by epoch, the highest and the last resident size in MiB."""
+    sys.modules["torch"] = None  # type: ignore[assignment]  # tensorboardX imports it where it is
     import psutil
 
     from configs import teacher

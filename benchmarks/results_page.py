@@ -55,6 +55,7 @@ def studies() -> Iterable[str]:
     yield from primary(confirmed)
     yield from screen(screened)
     yield from landing(confirmed)
+    yield from folds(read("study-folds.json"))
     yield from weights(read("term_weights.json"))
 
 
@@ -209,6 +210,41 @@ def landing(confirmed: Any) -> Iterable[str]:
             for name, auc in PUBLISHED[split["protocol"]].items()
         ]
         yield table(("score", "of", "AUC", "AP", "S", "V", "F"), rows)
+
+
+def folds(study: Any) -> Iterable[str]:
+    """What was chosen, on the other folds of `beatgan`, each fold apart."""
+    splits = study["splits"]
+    heads = [f"fold {split['fold']}" for split in splits]
+    yield "## Other folds of `beatgan`"
+    yield (
+        f"`{study['command']}`, {made(study)}. Mean AUC over {len(study['seeds'])} seeds of each "
+        "fold with its 95 % interval; differences to `alone`, paired by seed. Folds share most of "
+        "their training beats, so nothing is pooled over them."
+    )
+    rows = []
+    for name in splits[0]["variants"]:
+        found = [split["variants"][name]["scores"][0]["auc"] for split in splits]
+        rows.append((name, *map(mean, found)))
+        if name in splits[0]["differences"]:
+            apart = [split["differences"][name]["auc (mse)"] for split in splits]
+            rows.append((f"{name} less alone", *map(signed, apart)))
+    yield table(("plain score", *heads), rows)
+    full = max(splits[0]["variants"], key=lambda n: len(splits[0]["variants"][n]["scores"]))
+    scores = [split["variants"][full]["scores"] for split in splits]
+    rows = [
+        (
+            row["score"] + (f", {row['adaptation']}" if row["adaptation"] != "none" else ""),
+            *(mean(of_fold[number]["auc"]) for of_fold in scores),
+        )
+        for number, row in enumerate(scores[0])
+    ]
+    rows += [
+        (name, *(f"{split['baselines'][name]['auc']:.4f}" for split in splits))
+        for name in splits[0]["baselines"]
+    ]
+    yield f"Every score of `{full}`, then simple detectors and the scores without a network:"
+    yield table(("score", *heads), rows)
 
 
 def weights(weights: Any) -> Iterable[str]:

@@ -8,6 +8,7 @@ Every contestant is a process of its own with all cores; they take turns, round 
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -181,7 +182,7 @@ def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[A
 
     x = torch.as_tensor(np.ascontiguousarray(case.x().transpose(0, 2, 1)))
     order = torch.as_tensor(case.order(steps).astype(np.int64))
-    generator, discriminator = networks("")
+    generator, discriminator = plain = networks("")
     optimizers = [
         torch.optim.Adam(network.parameters(), fused=savings or None, **peer.ADAM)
         for network in (generator, discriminator)
@@ -194,7 +195,11 @@ def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[A
             return peer.score(teacher(beats), beats)
 
     known = torch.cat([teachers_score(few) for few in x.split(256)]) if case.student else None
-    kd = student.get_config("mitbih").kd
+    kd: Any = student.get_config("mitbih").kd
+
+    def response(target: Any, score: Any) -> tuple[Any, float]:
+        return peer.response_kl(score, target, kd.temperature), kd.response
+
     if compiled:
         generator, discriminator = torch.compile(generator), torch.compile(discriminator)
     step = peer.step_with_savings if savings else peer.step_as_published
@@ -206,11 +211,7 @@ def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[A
             beats = x[index]
             distil = None
             if known is not None:
-                target = known[index] if savings else teachers_score(beats)
-
-                def distil(score: Any, target: Any = target) -> tuple[Any, float]:
-                    return peer.response_kl(score, target, kd.temperature), kd.response
-
+                distil = partial(response, known[index] if savings else teachers_score(beats))
             terms = step(generator, discriminator, optimizers, beats, distil)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.detach()
@@ -219,9 +220,8 @@ def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[A
 
     # The first step compiles; afterwards everything starts again from the same weights.
     first = turn(0, 1)[0]
-    for network, prefix in ((generator, "G/"), (discriminator, "D/")):
-        plain = getattr(network, "_orig_mod", network)
-        peer.load(plain, part(weights, prefix))
+    for network, prefix in zip(plain, ("G/", "D/"), strict=True):
+        peer.load(network, part(weights, prefix))
     for optimizer in optimizers:
         optimizer.state.clear()
     return turn, {"first_call_seconds": first}

@@ -1,7 +1,7 @@
 """kdjax: BeatGAN and its distilled students in JAX.
 
-`load_run(path)` gives a Detector, `open_source(path)` a recording, `detect(detector, source)` what is
-found in it; `StreamingDetector` decides on a live signal.
+`load_run(path)` gives a Detector, `open_source(path)` a recording, `detect(detector, source)` what
+is found in it; `StreamingDetector` decides on a live signal.
 """
 
 import importlib

@@ -28,7 +28,6 @@ QUALITIES = ("good", "gap", "flat", "clipped", "noisy", "edge")
 SHOWN = 12  # beats
 
 _REFRACTORY = 0.2  # s: two beats lie further apart
-_BRIDGED = 0.1  # s: what may be missing without harm
 _STILL = 1e-3  # mV from sample to sample: a converter that stands still
 _FLAT = 2.0  # s that a lead may stand still: longer than a pause on an electrode with its noise
 _CLIPPED = 5  # samples at an end of the range, one after the other
@@ -160,22 +159,16 @@ def _without_gaps(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray
 
     Long gaps, leads that stand still and clipping are marked.
     """
-    missing = ~np.isfinite(signal)
-    place = np.arange(len(signal))
-    bridged = np.zeros_like(signal)
-    marks = {"clipped": [], "flat": [], "gap": []}
-    for lead, gaps in enumerate(missing.T):
-        if not gaps.all():
-            bridged[:, lead] = np.interp(place, place[~gaps], signal[~gaps, lead])
-        value = bridged[:, lead]
+    bridged, gap = beats.bridge(np.where(np.isfinite(signal), signal, np.nan), fs)
+    clipped, flat = np.zeros_like(gap), np.zeros_like(gap)
+    for value in bridged.T:
         still = np.concatenate([[False], np.abs(np.diff(value)) < _STILL])
         at_end = (value == value.max()) | (value == value.min())
-        marks["clipped"].append(_long_runs(still & at_end, _CLIPPED - 1))
-        marks["flat"].append(_long_runs(still, _FLAT * fs))
-        marks["gap"].append(_long_runs(gaps, _BRIDGED * fs + 1))
+        clipped |= _long_runs(still & at_end, _CLIPPED - 1)
+        flat |= _long_runs(still, _FLAT * fs)
     quality = np.zeros(len(signal), np.int8)
-    for name, leads in marks.items():  # the last one counts where several are true
-        quality[np.any(leads, axis=0)] = QUALITIES.index(name)
+    for name, marked in (("clipped", clipped), ("flat", flat), ("gap", gap)):  # the last one counts
+        quality[marked] = QUALITIES.index(name)
     return bridged, quality
 
 
@@ -501,7 +494,10 @@ def detect(
     )
 
 
-_WORDS = {"none": "{}, moved to the person", "first_5_minutes": "{}, adapted to the first 5 minutes"}
+_WORDS = {
+    "none": "{}, moved to the person",
+    "first_5_minutes": "{}, adapted to the first 5 minutes",
+}
 
 
 def choose_leads(

@@ -179,7 +179,7 @@ def find_sources(folder: str | Path) -> list[Path]:
     """The recordings directly in `folder`, sorted.
 
     A WFDB record is named by its header, a record of several segments by its first header alone.
-    Text files (.txt) are left out: they are seldom recordings; hidden files too.
+    Text files (.txt) are left out: they are seldom recordings; hidden files and annotations too.
     """
     folder = Path(folder)
     with _reading(folder.name, folder):
@@ -190,6 +190,7 @@ def find_sources(folder: str | Path) -> list[Path]:
             for file in sorted(folder.iterdir())
             if file.suffix.lower() in {".hea", ".edf", ".bdf", ".csv", ".npy"}
             and not file.name.startswith(".")
+            and not file.name.endswith(".annotations.csv")
             and file.is_file()
         ]
         segments = {name for file in files if file.suffix == ".hea" for name in _segments(file)}

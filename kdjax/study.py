@@ -346,7 +346,7 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         )
         progress = training.Progress(
             x.shape[2],
-            {"data": beats.fingerprint, "split": parts.fingerprint},
+            training.fingerprints(cell, beats, parts),
             teachers[i].fingerprint if teachers else None,
             runs.made_by(),
             epoch=config.epochs,
@@ -367,6 +367,8 @@ def _data(
     """The beats, their split, and every beat's rhythm."""
     data = {"dataset": dataset, "dir": folder, "protocol": protocol, "fold": fold}
     beats, parts = load_data({"data": data | {"split_seed": split_seed}})
+    if not (beats.label[parts.test] > 0).any():
+        raise InputError(f"{dataset}: no abnormal beat tests; a study compares AUCs and needs them")
     return beats, parts, scoring.rhythm(beats.record, beats.sample, beats.rr_before)
 
 
@@ -448,7 +450,7 @@ def score_cell(group: Group, seed: int) -> None:
     scores = io.BytesIO()
     np.savez_compressed(scores, index=parts.test, score=plain)
     runs.write_bytes(folder / runs.SCORES, scores.getvalue())
-    runs.write_json(folder / CELL, cell)
+    runs.write_sealed(folder / CELL, cell)
 
 
 def _scores(study: configs.Config, fully: bool) -> list[tuple[str, str]]:
@@ -472,7 +474,7 @@ def make_baselines(
     beats, parts, rhythm = _data(data.dataset, data.dir, split[0], split[1], data.split_seed)
     fingerprints = {"data": beats.fingerprint, "split": parts.fingerprint}
     if path.exists():
-        evaluation.check_fingerprints(path, runs.read_json(path)["fingerprints"], beats, parts)
+        evaluation.check_fingerprints(path, runs.read_sealed(path)["fingerprints"], beats, parts)
         return
     label = beats.label[parts.test]
     found: dict[str, Any] = {}
@@ -499,7 +501,7 @@ def make_baselines(
         say(f"{split_name(split)}: {name}, AUC {found[name]['auc']:.4f}")
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     made = {"fingerprints": fingerprints, **runs.made_by(), "date": date}
-    runs.write_json(path, {"rows": found} | made)
+    runs.write_sealed(path, {"rows": found} | made)
 
 
 def _quality(label: np.ndarray, score: np.ndarray) -> dict[str, Any]:
@@ -515,13 +517,16 @@ def _agreement(group: Group, seed: int, score: np.ndarray) -> float | None:
     if group.variant.teacher in (None, SCORER):
         return None
     taught = group.of(group.variant.teacher) / f"seed{seed}" / runs.SCORES
-    with np.load(taught, allow_pickle=False) as file:
-        return float(stats.spearmanr(score, file["score"]).statistic)  # type: ignore
+    try:
+        with np.load(taught, allow_pickle=False) as file:
+            return float(stats.spearmanr(score, file["score"]).statistic)  # type: ignore
+    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
+        raise InputError(f"{taught}: damaged; delete that cell to have it made again") from error
 
 
 def read_cell(path: Path) -> dict[str, Any]:
     """A cell.json; InputError when it is not one."""
-    cell = runs.read_json(path)
+    cell = runs.read_sealed(path)
     if not isinstance(cell, dict) or not {"scores", "fingerprints", "teacher"} <= cell.keys():
         raise InputError(f"{path}: not a cell's figures; delete it to have them made again")
     return cell
@@ -569,7 +574,7 @@ def gather(study: configs.Config, workdir: Path) -> dict[str, Any]:
             splits.append(
                 {"protocol": split[0], "fold": split[1], "epochs": split[2]}
                 | comparison.together(cells, study.scores)
-                | {"baselines": runs.read_json(path)["rows"] if path.exists() else {}}
+                | {"baselines": runs.read_sealed(path)["rows"] if path.exists() else {}}
             )
     return {
         "base": configs.identity(study.base),

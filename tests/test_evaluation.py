@@ -23,7 +23,7 @@ FIELDS = {
     *("protocol", "fold", "dataset", "seed", "epochs", "epoch_seconds", "params", "macs", "bytes"),
     *("fingerprints", "versions", "device", "date"),
 }
-FINGERPRINTS = {"data", "split", "config", "model", "teacher", "code"}
+FINGERPRINTS = {"calibration", "data", "split", "config", "model", "teacher", "code"}
 
 
 @pytest.fixture(scope="module", autouse=True)
