@@ -243,8 +243,9 @@ class BeatStream:
             raise InputError(f"fs is {fs:g} Hz; the band 3-45 Hz needs more than 90 Hz")
         self.fs = fs
         self.unscorable: list[tuple[float, float, str]] = []
-        self._signal = np.empty((0, channels), np.float32)
-        self._start = 0  # place of _signal[0] in the recording
+        self._channels = channels
+        self._blocks: list[np.ndarray] = []  # joined when a core is complete
+        self._start = self._end = 0  # what they hold of the recording
         self._core = 0  # number of the next core
         self._last: int | None = None
 
@@ -252,33 +253,32 @@ class BeatStream:
         """The beats of each core that is complete now; ValueError for another number of leads."""
         samples = np.asarray(samples, np.float32)
         samples = samples[:, None] if samples.ndim == 1 else samples
-        if samples.ndim != 2 or samples.shape[1] != self._signal.shape[1]:
-            raise ValueError(f"samples {samples.shape}; [n, {self._signal.shape[1]}] needed")
-        self._signal = np.concatenate([self._signal, samples])
-        while self._end() >= self._place(self._core + 1) + round(AFTER * self.fs):
+        if samples.ndim != 2 or samples.shape[1] != self._channels:
+            raise ValueError(f"samples {samples.shape}; [n, {self._channels}] needed")
+        self._blocks.append(samples)
+        self._end += len(samples)
+        while self._end >= self._place(self._core + 1) + round(AFTER * self.fs):
             yield self._next(self._place(self._core + 1))
 
     def finish(self) -> Iterator[Found]:
         """The beats of the cores that were waiting for more."""
-        while self._place(self._core) < self._end():
-            yield self._next(min(self._place(self._core + 1), self._end()))
-
-    def _end(self) -> int:
-        return self._start + len(self._signal)
+        while self._place(self._core) < self._end:
+            yield self._next(min(self._place(self._core + 1), self._end))
 
     def _place(self, core: int) -> int:
         return round(core * CORE * self.fs)
 
     def _next(self, end: int) -> Found:
         first = self._place(self._core)
-        around = self._signal[: end + round(AFTER * self.fs) - self._start]
+        signal = np.concatenate(self._blocks)
+        around = signal[: end + round(AFTER * self.fs) - self._start]
         found = find_beats(around, self.fs, self._start, (first, end), self._last)
         if len(found.sample):
             self._last = int(found.sample[-1])
         self._note_unscorable(first, found.unscorable)
         self._core += 1
         forgotten = max(self._place(self._core) - round(BEFORE * self.fs) - self._start, 0)
-        self._signal = self._signal[forgotten:]
+        self._blocks = [signal[forgotten:].copy()]  # the rest of it is let go
         self._start += forgotten
         return found
 

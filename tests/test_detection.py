@@ -123,7 +123,7 @@ def test_memory_does_not_grow_with_the_recording(detector):
     longest = 0
     for second in np.array_split(ecg()[0], SECONDS):
         list(stream.push(second))
-        longest = max(longest, len(stream._signal))
+        longest = max(longest, sum(map(len, stream._blocks)))
     assert longest <= (detection.BEFORE + detection.CORE + detection.AFTER + 1) * FS
 
 
