@@ -10,6 +10,10 @@ from ml_collections import config_flags
 CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file, :dataset after it.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; runs/<config>-<dataset> without.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Deletes the run in the directory first.")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, for several.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes train together.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
+CLUSTER = flags.DEFINE_bool("cluster", False, "SLURM or Open MPI says who trains together.")
 
 
 def main(argv: list[str]) -> int:
@@ -30,13 +34,30 @@ def main(argv: list[str]) -> int:
     if CONFIG.value is None:
         return _wrong("--config is missing; for example --config configs/student.py")
 
-    from kdjax import config
+    from kdjax import processes
+    from kdjax.errors import InputError
+
+    try:
+        processes.check(COORDINATOR.value, PROCESSES.value, PROCESS.value, CLUSTER.value)
+    except InputError as error:
+        return _wrong(str(error))
+    status = 1
+    try:
+        status = _train()
+    finally:
+        processes.leave(status)
+    return status
+
+
+def _train() -> int:
+    from kdjax import config, processes
     from kdjax.errors import InputError
     from kdjax.training import Stopped, train
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0]).stem
     try:
         config.check(CONFIG.value)
+        processes.join(COORDINATOR.value, PROCESSES.value, PROCESS.value, CLUSTER.value)
         workdir = WORKDIR.value or f"runs/{name}-{CONFIG.value.data.dataset}"
         train(CONFIG.value, workdir, OVERWRITE.value)
     except InputError as error:

@@ -1,6 +1,6 @@
 """Every comparison of speed and memory, one after another, and the page that they make.
 
-python -m benchmarks.all            # about a quarter of an hour on two quiet cores
+python -m benchmarks.all            # about twenty minutes on two quiet cores
 """
 
 import subprocess
@@ -17,7 +17,7 @@ def main() -> None:
         started = time.perf_counter()
         module = f"benchmarks.{name}"
         print(module, flush=True)
-        command = [sys.executable, "-m", module, "--out", str(FOLDER / file), *sys.argv[1:]]
+        command = [sys.executable, "-m", module, "--out", str(FOLDER / file)]
         if subprocess.run(command).returncode:
             failed.append(module)
         print(f"  {time.perf_counter() - started:.0f} s", flush=True)

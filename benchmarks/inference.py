@@ -26,8 +26,8 @@ from benchmarks.measure import (
 )
 
 WIDTHS = (32, 8)
-SECONDS = 1.0  # of calls in one turn, and at least MINIMUM of them
-MINIMUM = 3
+SECONDS = 0.5  # of calls in one turn, and at least MINIMUM of them
+MINIMUM = 2
 TOLERANCE = 1e-4  # of the scores, before anything is timed
 
 

@@ -279,20 +279,19 @@ def not_run(failed: Mapping[str, str]) -> Iterable[str]:
 
 TRIED = (
     "## Tried, and kept or not",
-    """Step times of the same code before and after, interleaved in one process (2 cores, while
-other work ran on them, so only large differences count):
+    """Code before and after, interleaved in one process on two cores that had other work to do.
+No figures are given for that reason; what was close is called close.
 
 - Convolutions whose products have no row too many (neighbouring pairs laid side by side before the
-  product, outputs added after it) in place of one row more a beat: about a tenth off the step at
-  width 32, 7 % at width 8. Kept.
-- The same with backward passes written by hand, each the other's adjoint: no clear further gain.
-  Not kept; two custom derivatives less.
+  product, outputs added after it) in place of one row more a beat: faster at widths 32 and 8, the
+  best of several forms and so measured again by itself. Kept.
+- The same with backward passes written by hand, each the other's adjoint: close at width 32, a
+  little faster at width 8. Not kept, for two custom derivatives less; to be measured again on a
+  quiet machine.
 - Both halves of the discriminator's update as one batch of twice the size under vmap: no gain at
-  width 8.
-- XLA without its YNN matrix products, with vectors of 512 bits, or with the concurrency-optimised
-  scheduler: slower or the same. XLA's defaults stay.
-- A profile of the step gives about two thirds of its time to the matrix products, a tenth to
-  transposed copies for the weights' gradients, the rest to BatchNorm, activations and Adam.""",
+  width 8; not measured at width 32.
+- XLA without its YNN matrix products, or with the concurrency-optimised scheduler: slower. With
+  vectors of 512 bits: the same median. XLA's defaults stay.""",
 )
 
 if __name__ == "__main__":

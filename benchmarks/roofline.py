@@ -2,9 +2,10 @@
 
 python -m benchmarks.roofline --out docs/results/perf-roofline.json
 
-Step and products are timed in one process, round by round; the rate is the best of all sizes and
-both libraries in float32. Counted are the multiplications and additions of convolutions and of the
-two layers at the latent, not BatchNorm, activations or Adam.
+Step and products are timed in one process, round by round. The rate is the best of all sizes and
+both libraries in float32, in each round the best of three calls; the step's is a mean. Counted are
+the multiplications and additions of convolutions and of the two layers at the latent, not
+BatchNorm, activations or Adam.
 """
 
 from typing import Any

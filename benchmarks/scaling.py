@@ -34,13 +34,13 @@ SWEEPS = {
     "devices": [Case(devices=n) for n in (1, 2, 4)],
     "seeds": [Case(seeds=n) for n in (1, 2, 4, 8)],
 }
-SECONDS = 2.0  # of steps in a round, about
+SECONDS = 1.0  # of steps in a round, about
 
 
 def main() -> None:
     """Writes a row a case: seconds a step, peak memory, seconds of the first call."""
     args = out_argument(__doc__.splitlines()[0]).parse_args()
-    rounds = 2 if args.quick else 5
+    rounds = 2 if args.quick else 3
     sweeps = {"seeds": [Case(width=4, seeds=2)]} if args.quick else SWEEPS
     measured: dict[Case, dict[str, Any]] = {}
     for case in dict.fromkeys(case for cases in sweeps.values() for case in cases):

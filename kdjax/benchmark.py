@@ -1,4 +1,4 @@
-"""What runs cost in use, side by side: size, work, latency, throughput, compiling, beside their AUC."""
+"""What runs cost in use, side by side: size, work, latency, throughput, beside their AUC."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ def benchmark(paths: Sequence[Path], say: Callable[[str], None] = print) -> dict
         compiling[name] = _seconds(detector, 1, 1)[0]
     one: dict[str, list[float]] = {name: [] for name in detectors}
     many: dict[str, list[float]] = {name: [] for name in detectors}
-    for name, detector in detectors.items():
+    for detector in detectors.values():
         _seconds(detector, 1, 1)
         _seconds(detector, THROUGHPUT_BATCH, 1)
     for number in range(ROUNDS):

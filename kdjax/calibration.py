@@ -19,15 +19,18 @@ FEWEST = 200  # beats that a calibration needs: half of them promise 1 %
 class Calibration:
     """A score fitted on normal beats, and what other normal beats score.
 
-    normal: float64 [N], ascending, of beats that fitted nothing. leads: the names of the leads that
-    the beats are of. beat: the median normal beat, float32 [T, C], scaled to [-1, 1]. source: in
-    words, whose beats they were.
+    normal: float64 [N], ascending, of beats that fitted nothing. moved: the same beats' scores when
+    the score is adapted to each person's whole recording. leads: the names of the leads that the
+    beats are of. beat: the median normal beat, float32 [T, C], scaled to [-1, 1]. model: the
+    fingerprint of the network. source: in words, whose beats they were.
     """
 
     score: FittedScore
     normal: np.ndarray = field(repr=False)
+    moved: np.ndarray = field(repr=False)
     leads: tuple[str, ...]
     beat: np.ndarray = field(repr=False)
+    model: str
     source: str
 
     def threshold(self, fpr: float) -> float:
@@ -56,12 +59,12 @@ def calibrate(
     evidence: Evidence,
     x: np.ndarray,
     leads: Sequence[str],
+    model: str,
     source: str,
-    adaptation: str = ADAPTATION,
 ) -> Calibration:
     """Fits the score on every other normal beat [N] and takes the thresholds from the rest.
 
-    x: the same beats, [N, T, C]. InputError for fewer than 200 beats.
+    x: the same beats, [N, T, C]; the others as in Calibration. InputError for fewer than 200 beats.
     """
     if len(x) < FEWEST:
         raise InputError(
@@ -69,22 +72,30 @@ def calibrate(
             "recording"
         )
     fitting, rest = scoring.halves(evidence.record, evidence.sample)
-    fitted = scoring.fit(evidence.of(fitting), KIND, adaptation)
+    fitted = scoring.fit(evidence.of(fitting), KIND, ADAPTATION)
     # Rounded before it scores a beat: a file half the size gives the same scores.
     arrays = {name: values.astype(np.float32) for name, values in fitted.arrays.items()}
     score = FittedScore(fitted.kind, fitted.adaptation, arrays)
     normal = np.sort(score.score(evidence.of(rest)))
-    return Calibration(score, normal, tuple(leads), np.median(x, axis=0), source)
+    moved = np.sort(adapting_to_all(score).score(evidence.of(rest)))
+    return Calibration(score, normal, moved, tuple(leads), np.median(x, axis=0), model, source)
 
 
-def personal(base: Calibration, evidence: Evidence, source: str) -> Calibration:
+def adapting_to_all(score: FittedScore) -> FittedScore:
+    """The score, adapted to all the beats of a person that it is given."""
+    return FittedScore(score.kind, "recording", score.arrays)
+
+
+def personal(
+    base: Calibration, evidence: Evidence, leads: Sequence[str], source: str
+) -> Calibration:
     """The calibration moved to one person, from beats of that person that nobody labelled.
 
     The score is moved (`FittedScore.adapted_to`, the whole recording); thresholds stay those of
-    normal beats of others, since the person's own beats may be abnormal.
+    normal beats of others, each moved to their own, since the person's beats may be abnormal.
     """
-    score = FittedScore(base.score.kind, "recording", base.score.arrays).adapted_to(evidence)
-    return Calibration(score, base.normal, base.leads, base.beat, source)
+    score = adapting_to_all(base.score).adapted_to(evidence)
+    return Calibration(score, base.moved, base.moved, tuple(leads), base.beat, base.model, source)
 
 
 def own_threshold(score: np.ndarray, fpr: float, abnormal: float) -> float:

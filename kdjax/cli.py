@@ -83,11 +83,13 @@ def detect(args: argparse.Namespace) -> None:
     compilation.keep_programs()
     detector = runs.load_run(args.run_directory)
     if args.calibration is not None:
-        detector = replace(detector, calibration=detector_files.read_calibration(args.calibration))
+        detector = detector_files.recalibrated(detector, args.calibration)
     made_by, refused = runs.made_by(), 0
     paths = _recordings(args.recording)
     for path, name in zip(paths, _names(paths), strict=True):
+        out = args.out / name
         try:
+            detection_files.check_free(out, path)
             source = _source(path, args)
             with _bar(source.name, source.length) as progress:
                 found = detection.detect(
@@ -101,22 +103,27 @@ def detect(args: argparse.Namespace) -> None:
                     made_by,
                     progress,
                 )
-            detection_files.write(found, args.out / name)
+            detection_files.write(replace(found, file=str(path.absolute())), out)
         except InputError as error:
             if len(paths) == 1:
                 raise
             refused += 1
             print(f"kdjax detect: {_line(error)}", file=sys.stderr)
         else:
-            print(_in_short(found, args.out / name))
+            print(_in_short(found, out))
     if refused:
         raise InputError(f"{args.recording}: {refused} of {len(paths)} recordings were refused")
 
 
 def calibrate(args: argparse.Namespace) -> None:
     """Moves a detector to one person by recordings that nobody labelled."""
-    from kdjax import calibration, detection, detector_files, runs
+    from kdjax import calibration, compilation, detection, detector_files, runs
 
+    compilation.keep_programs()
+    if args.out.suffix != ".npz":
+        raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
+    if args.out.exists():
+        detector_files.read_calibration(args.out)  # nothing else is written over
     detector = runs.load_run(args.run_directory)
     sources = [_source(path, args) for given in args.recording for path in _recordings(given)]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
@@ -125,13 +132,13 @@ def calibrate(args: argparse.Namespace) -> None:
     threshold = moved.threshold(detection.FPR)
     print(
         f"{args.out}: {moved.source}\n"
-        f"threshold for {detection.FPR:.0%} of other people's normal beats: {threshold:.4g}; "
-        f"{(own > threshold).mean():.1%} of these {len(own)} beats lie above it\n"
-        f"threshold for {detection.FPR:.0%} of this person's own, if of the beats here"
+        f"threshold that {detection.FPR:.0%} of other people's normal beats exceed: "
+        f"{threshold:.4g}; {(own > threshold).mean():.1%} of these {len(own)} beats do\n"
+        f"threshold that {detection.FPR:.0%} of the normal ones of these beats exceed, if"
     )
     for abnormal in (0.0, 0.01, 0.05, 0.2):
         own_one = calibration.own_threshold(own, detection.FPR, abnormal)
-        print(f"  {abnormal:4.0%} are abnormal: {own_one:.4g}")
+        print(f"  {abnormal:4.0%} of them are abnormal: {own_one:.4g}")
     print(f"kdjax detect takes any of them with --calibration {args.out} --threshold")
 
 
@@ -197,7 +204,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "BeatGAN in JAX: data, evaluation, studies and imports."
+    description = "BeatGAN in JAX: recordings to decisions, data, evaluation, studies, exports."
     parser = _Parser(prog="kdjax", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -234,7 +241,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, default=Path("detections"), metavar="DIR")
     rule = command.add_mutually_exclusive_group()
     rule.add_argument("--fpr", type=float, help="of normal beats, default 0.01")
-    rule.add_argument("--alarms-per-hour", type=float, metavar="N", help="false ones, at most")
+    rule.add_argument(
+        "--alarms-per-hour", type=float, metavar="N", help="false ones, from about 2 on"
+    )
     rule.add_argument("--threshold", type=float, metavar="SCORE")
     command.add_argument("--calibration", type=Path, metavar="FILE", help="of kdjax calibrate")
     _add_input(command)
@@ -297,8 +306,17 @@ def _source(path: Path, args: argparse.Namespace) -> Any:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """A folder's name for each recording: its stem, or all of its name where two share a stem."""
-    stems = [path.stem for path in paths]
-    return [p.stem if stems.count(p.stem) == 1 else p.name for p in paths]
+    from kdjax.detection_files import safe
+
+    stems = [safe(path.stem) for path in paths]
+    names = [
+        stem if stems.count(stem) == 1 else f"{stem}-{safe(path.suffix[1:])}"
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two recordings would share the folder {twice}; detect them apart")
+    return names
 
 
 @contextlib.contextmanager

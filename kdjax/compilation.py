@@ -17,7 +17,8 @@ def keep_programs() -> None:
     Where no folder can be made or written nothing is kept, and nothing else changes. To be called
     before anything is compiled.
     """
-    if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir:
+    settings = jax.config.values
+    if not settings["jax_enable_compilation_cache"] or settings["jax_compilation_cache_dir"]:
         return
     try:
         home = os.environ.get("XDG_CACHE_HOME")

@@ -6,6 +6,8 @@ size give the same grid, so that a whole file and a live stream end in the same 
 last bit.
 """
 
+import datetime
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -14,26 +16,30 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.signal
 
-from kdjax import beats
-from kdjax.calibration import Calibration, personal
+from kdjax import beats, scoring
+from kdjax.calibration import Calibration, adapting_to_all, personal
 from kdjax.detector import Detector
 from kdjax.errors import InputError
 from kdjax.recordings import Source
-from kdjax.scoring import FIRST, Evidence, FittedScore, rhythm_after
+from kdjax.scoring import RR_MEMORY, Evidence, FittedScore, rhythm_after
 
 CORE, BEFORE, AFTER = 60.0, 60.0, 5.0  # s
-DELAY = CORE + AFTER  # s at most, from a beat to its decision; the first five minutes wait longer
+DELAY = CORE + AFTER  # s at most, from a beat to its decision, once the score is adapted
+ADAPTED_IN = 300.0, 60  # s from the core of the first good beat on, and good beats, that adapt
 FPR = 0.01  # the false-positive rate that thresholds are made for unless another is asked for
 QUALITIES = ("good", "gap", "flat", "clipped", "noisy", "edge")
 SHOWN = 12  # beats
 
 _REFRACTORY = 0.2  # s: two beats lie further apart
 _STILL = 1e-3  # mV from sample to sample: a converter that stands still
-_FLAT = 2.0  # s that a lead may stand still: longer than a pause on an electrode with its noise
-_CLIPPED = 5  # samples at an end of the range, one after the other
-_NOISE = 1 / 8  # of a beat's height, root mean square above 45 Hz; 1 in 10,000 beats of MIT-BIH
+_FLAT = 2.0  # s that a lead may stand still: the lead is off, or the heart stands still
+_CLIPPED = 5, 0.015  # samples, and s, at an end of the range, one after the other
+# A beat's height is eight times the root mean square of noise from 45 to 180 Hz, or as much a Hz:
+# more are noisy. Seven seconds in 10,000 of 15 records of MIT-BIH at 360 Hz, 60 at 128 Hz.
+_NOISE = 1 / 8, 135.0
+_SEEN = 10.0  # Hz above 45 Hz that a recording must hold for its noise to be judged
 _ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
-_HISTORY = 256  # intervals
+_PAUSE = 2.0  # s between beats that the user is told of
 _FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
 _ALIKE = 300  # beats that are compared with the normal one
 _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
@@ -66,7 +72,10 @@ class Detection:
     abnormal beats as indices, the worst first; x, x_hat: float32 [K, T, C], those beats scaled to
     [-1, 1] and their reconstructions. threshold: a score above it is abnormal. fpr: what it was
     made for, None for a number of the user's. normal: float64 [N], ascending, scores of normal
-    beats. score, detector, notes: in words.
+    beats. score, detector, calibration, notes: in words. file: the recording's.
+
+    With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
+    is bad in any lead is not scored.
     """
 
     recording: str
@@ -83,8 +92,10 @@ class Detection:
     normal: np.ndarray
     score: str
     detector: str
+    calibration: str
     notes: tuple[str, ...]
     made_by: dict[str, Any]
+    file: str = ""
 
 
 # --- from samples to beats ---------------------------------------------------------------------
@@ -95,7 +106,7 @@ class Found(NamedTuple):
 
     sample: int64 [B]; x: float32 [B, T, C], zeros where there is no whole window; height: float32
     [B] in mV, of the first lead; quality: int8 [B], index into QUALITIES; rr: float32 [B] in s.
-    unscorable: int8 [n], the quality of each sample of the core.
+    first: where the core begins; samples: int8 [n], the quality of each of its samples.
     """
 
     sample: np.ndarray
@@ -103,7 +114,8 @@ class Found(NamedTuple):
     height: np.ndarray
     quality: np.ndarray
     rr: np.ndarray
-    unscorable: np.ndarray
+    first: int
+    samples: np.ndarray
 
 
 def find_beats(
@@ -134,6 +146,7 @@ def find_beats(
     if last is not None:
         earliest = max(earliest, last + _REFRACTORY * fs)
     own = (sample >= earliest) & (sample < core[1]) & (quality[sample - start] != _GAP)
+    own &= _apart(sample, own, _REFRACTORY * fs)
     x = np.zeros((len(peak), beats.WINDOW, signal.shape[1]), np.float32)
     x[whole] = beats.scale(windows)
     height = np.zeros(len(peak), np.float32)
@@ -147,6 +160,7 @@ def find_beats(
         height[own],
         worst[own],
         _intervals(sample[own], last, quality, start, fs),
+        core[0],
         quality[core[0] - start : core[1] - start],
     )
 
@@ -154,17 +168,27 @@ def find_beats(
 _GAP = QUALITIES.index("gap")
 
 
+def _apart(sample: np.ndarray, wanted: np.ndarray, least: float) -> np.ndarray:
+    """Which of the wanted beats [B] lie as far after the one before that counts."""
+    apart, last = np.zeros(len(sample), bool), -np.inf
+    for beat in np.flatnonzero(wanted):
+        if sample[beat] - last >= least:
+            apart[beat], last = True, sample[beat]
+    return apart
+
+
 def _without_gaps(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
     """The signal [n, C] with what is missing bridged by straight lines, and its quality int8 [n].
 
     Long gaps, leads that stand still and clipping are marked.
     """
-    bridged, gap = beats.bridge(np.where(np.isfinite(signal), signal, np.nan), fs)
+    missing = ~np.isfinite(signal)
+    bridged, gap = beats.bridge(np.where(missing, np.nan, signal), fs)
     clipped, flat = np.zeros_like(gap), np.zeros_like(gap)
-    for value in bridged.T:
-        still = np.concatenate([[False], np.abs(np.diff(value)) < _STILL])
+    for value, lost in zip(bridged.T, missing.T, strict=True):
+        still = np.concatenate([[False], np.abs(np.diff(value)) < _STILL]) & ~lost
         at_end = (value == value.max()) | (value == value.min())
-        clipped |= _long_runs(still & at_end, _CLIPPED - 1)
+        clipped |= _long_runs(still & at_end, max(_CLIPPED[0], _CLIPPED[1] * fs) - 1)
         flat |= _long_runs(still, _FLAT * fs)
     quality = np.zeros(len(signal), np.int8)
     for name, marked in (("clipped", clipped), ("flat", flat), ("gap", gap)):  # the last one counts
@@ -190,15 +214,21 @@ def _mark_noise(
     if not len(heights):
         return
     height = np.median(heights, axis=0)
+    share, band = _NOISE
+    limit = height * share * np.sqrt(noise_band(fs) / band)
     fast = scipy.signal.sosfiltfilt(_ABOVE_THE_BAND, signal, axis=0, padlen=0)
     for second in range(-(-len(signal) // beats.FS)):
         at = slice(second * beats.FS, (second + 1) * beats.FS)
         noise = np.sqrt(np.square(fast[at]).mean(axis=0))
-        if (noise > height * _NOISE).any() or (
-            np.ptp(filtered[at], axis=0) > height * _ARTEFACT
-        ).any():
+        artefact = np.ptp(filtered[at], axis=0) > height * _ARTEFACT
+        if artefact.any() or (noise_band(fs) >= _SEEN and (noise > limit).any()):
             part = quality[round(second * fs) : round((second + 1) * fs)]
             part[part == 0] = QUALITIES.index("noisy")
+
+
+def noise_band(fs: float) -> float:
+    """How many Hz above 45 Hz a recording at `fs` Hz holds, of those up to 180 Hz."""
+    return min(0.45 * fs, 180.0) - 45.0
 
 
 _ABOVE_THE_BAND = scipy.signal.butter(4, 45, "highpass", fs=beats.FS, output="sos")
@@ -219,79 +249,71 @@ def _worst(quality: np.ndarray, peak: np.ndarray, fs: float) -> np.ndarray:
 def _intervals(
     sample: np.ndarray, last: int | None, quality: np.ndarray, start: int, fs: float
 ) -> np.ndarray:
-    """Seconds from each beat [B] to the one before it, NaN across a gap or without one."""
-    before = np.concatenate([[np.nan if last is None else last], sample[:-1]])[: len(sample)]
-    gaps = np.concatenate([[0], np.cumsum(quality == _GAP)])
-    known = np.clip(np.nan_to_num(before - start), 0, None).astype(int)
-    rr = (sample - before) / fs
-    rr[gaps[sample - start] > gaps[known]] = np.nan
-    return rr.astype(np.float32)
-
-
-# --- from beats to decisions -------------------------------------------------------------------
+    """Seconds from each beat [B] to the one before it, NaN where bad signal lies between them."""
+    before = np.concatenate([[start - 1 if last is None else last], sample[:-1]])[: len(sample)]
+    bad = np.concatenate([[0], np.cumsum(quality != 0)])
+    seen = before >= start
+    known = np.where(seen, before - start, 0).astype(int)
+    whole = seen & (bad[sample - start] == bad[known])
+    return np.where(whole, (sample - before) / fs, np.nan).astype(np.float32)
 
 
 class BeatStream:
-    """The beats of a signal that comes in blocks: `push` samples [n, C], then `finish`.
-
-    unscorable: the stretches so far, (start, stop, reason) in seconds.
-    """
+    """The beats of a signal that comes in blocks: `push` samples [n, C], then `finish`."""
 
     def __init__(self, channels: int, fs: float):
         """fs in Hz; InputError where it is 90 or less."""
         if not fs > 90:
             raise InputError(f"fs is {fs:g} Hz; the band 3-45 Hz needs more than 90 Hz")
         self.fs = fs
-        self.unscorable: list[tuple[float, float, str]] = []
         self._channels = channels
         self._blocks: list[np.ndarray] = []  # joined when a core is complete
         self._start = self._end = 0  # what they hold of the recording
         self._core = 0  # number of the next core
         self._last: int | None = None
+        self._over = False
 
     def push(self, samples: np.ndarray) -> Iterator[Found]:
-        """The beats of each core that is complete now; ValueError for another number of leads."""
+        """Takes samples, gives the beats of each core that is complete now.
+
+        ValueError for another number of leads, or once the recording is finished.
+        """
         samples = np.asarray(samples, np.float32)
         samples = samples[:, None] if samples.ndim == 1 else samples
         if samples.ndim != 2 or samples.shape[1] != self._channels:
             raise ValueError(f"samples {samples.shape}; [n, {self._channels}] needed")
+        if self._over:
+            raise ValueError("this recording is finished; make a new stream for another")
         self._blocks.append(samples)
         self._end += len(samples)
-        while self._end >= self._place(self._core + 1) + round(AFTER * self.fs):
-            yield self._next(self._place(self._core + 1))
+        return self._complete(round(AFTER * self.fs))
 
     def finish(self) -> Iterator[Found]:
-        """The beats of the cores that were waiting for more."""
-        while self._place(self._core) < self._end:
-            yield self._next(min(self._place(self._core + 1), self._end))
+        """Gives the beats of the cores that were waiting for more."""
+        self._over = True
+        yield from self._complete(0)
+        if self._place(self._core) < self._end:
+            yield self._next(self._end)
+
+    def _complete(self, after: int) -> Iterator[Found]:
+        while self._end >= self._place(self._core + 1) + after:
+            yield self._next(self._place(self._core + 1))
 
     def _place(self, core: int) -> int:
         return round(core * CORE * self.fs)
 
     def _next(self, end: int) -> Found:
-        first = self._place(self._core)
+        core = self._place(self._core), end
         signal = np.concatenate(self._blocks)
         around = signal[: end + round(AFTER * self.fs) - self._start]
-        found = find_beats(around, self.fs, self._start, (first, end), self._last)
+        found = find_beats(around, self.fs, self._start, core, self._last)
         if len(found.sample):
             self._last = int(found.sample[-1])
-        self._note_unscorable(first, found.unscorable)
         self._core += 1
         forgotten = max(self._place(self._core) - round(BEFORE * self.fs) - self._start, 0)
         self._blocks = [signal[forgotten:].copy()]  # the rest of it is let go
         self._start += forgotten
         return found
-
-    def _note_unscorable(self, first: int, quality: np.ndarray) -> None:
-        """Adds the core's stretches, joining one that goes on from the core before."""
-        edges = np.flatnonzero(np.diff(quality, prepend=-1, append=-1))
-        for a, b in pairwise(edges):
-            if quality[a]:
-                start, stop = (first + a) / self.fs, (first + b) / self.fs
-                reason = QUALITIES[quality[a]]
-                if self.unscorable and self.unscorable[-1][1:] == (start, reason):
-                    start = self.unscorable.pop()[0]
-                self.unscorable.append((start, stop, reason))
 
 
 class Witness:
@@ -304,8 +326,8 @@ class Witness:
     def evidence(self, found: Found) -> Evidence:
         """Of the next core's good beats."""
         rhythm = rhythm_after(self._rr, found.rr.astype(np.float64))
-        self._rr = np.concatenate([self._rr, found.rr])[-_HISTORY:]
         good = found.quality == 0
+        self._rr = np.concatenate([self._rr, found.rr[good]])[-RR_MEMORY:]
         person = np.zeros(int(good.sum()), np.int64)
         return self._detector.evidence(
             found.x[good], rhythm[good], person, found.sample[good], self._fs
@@ -327,8 +349,9 @@ class Decided(NamedTuple):
 class StreamingDetector:
     """Decides on the beats of a live signal: `push` samples as they come, then `finish`.
 
-    Decisions come at most 65 s after a beat; those of the first five minutes, to which the score is
-    adapted, come together at their end. Memory does not grow.
+    The first decisions come when the score is adapted: five to six minutes after the first good
+    beat, or later where there are not 60 good ones by then. From there on a decision comes at most
+    65 s after its beat. Memory does not grow.
     """
 
     def __init__(self, detector: Detector, fs: float, threshold: float | None = None):
@@ -339,9 +362,9 @@ class StreamingDetector:
         self.calibration = calibration_of(detector)
         self.threshold = self.calibration.threshold(FPR) if threshold is None else threshold
         self.stream = BeatStream(detector.generator.channels, fs)
+        self.adapted_to: int | None = None  # beats; None before, or where there is no need
         self._witness = Witness(detector, fs)
         self._waiting: list[tuple[Found, Evidence]] = []
-        self._seconds = 0.0
         self._score: FittedScore | None = None
         if self.calibration.score.adaptation == "none":
             self._score = self.calibration.score
@@ -359,19 +382,36 @@ class StreamingDetector:
         """The decisions that the next cores allow."""
         for found in cores:
             self._waiting.append((found, self._witness.evidence(found)))
-            self._seconds += len(found.unscorable) / self.stream.fs
-            if self._score is not None or self._seconds >= FIRST:
+            if self._score is not None or self._ready(found.first + len(found.samples)):
                 yield from self.decide_waiting()
 
     def decide_waiting(self) -> Iterator[Decided]:
         """Decides on what waits; the score is adapted to it, if it was not yet."""
         if self._score is None:
-            together = joined_evidence(evidence for _, evidence in self._waiting)
-            fitted = self.calibration.score
-            self._score = fitted if together is None else fitted.adapted_to(together)
+            self._score = self._adapted()
         for found, evidence in self._waiting:
             yield self._decide(self._score, found, evidence)
         self._waiting = []
+
+    def _ready(self, end: int) -> bool:
+        """Whether what waits, up to the sample `end`, is enough to adapt to."""
+        seconds, least = ADAPTED_IN
+        good = [found.first for found, evidence in self._waiting for _ in evidence.sample]
+        return len(good) >= least and end >= good[0] + seconds * self.stream.fs
+
+    def _adapted(self) -> FittedScore:
+        """The score adapted to five minutes from the first good beat's core on, or to 60 beats."""
+        fitted = self.calibration.score
+        some = [(found, evidence) for found, evidence in self._waiting if len(evidence.sample)]
+        self.adapted_to = 0
+        if not some:
+            return fitted
+        together = joined_evidence(evidence for _, evidence in some)
+        seconds, least = ADAPTED_IN
+        early = together.sample < some[0][0].first + seconds * self.stream.fs
+        early[:least] = True
+        self.adapted_to = int(early.sum())
+        return adapting_to_all(fitted).adapted_to(together.of(early))
 
     def _decide(self, fitted: FittedScore, found: Found, evidence: Evidence) -> Decided:
         good = found.quality == 0
@@ -413,13 +453,10 @@ _NO_BEATS = Beats(
 )
 
 
-def joined_evidence(evidence: Iterable[Evidence]) -> Evidence | None:
-    """The evidence of cores that follow each other, None without any beat."""
-    some = [e for e in evidence if len(e.sample)]
-    if not some:
-        return None
-    *arrays, _ = map(list, zip(*some, strict=True))
-    return Evidence(*map(np.concatenate, arrays), some[0].fs)
+def joined_evidence(evidence: Iterable[Evidence]) -> Evidence:
+    """The evidence of cores that follow each other, at least one."""
+    *arrays, fs = map(list, zip(*evidence, strict=True))
+    return Evidence(*map(np.concatenate, arrays), fs[0])
 
 
 # --- a whole recording -------------------------------------------------------------------------
@@ -452,44 +489,56 @@ def detect(
 
     Raises:
         InputError: leads that are not there, a rate of 90 Hz or below, a threshold that the
-            calibration cannot give.
+            calibration cannot give, or that is no number.
+        ValueError: more than one of fpr, alarms_per_hour and threshold.
     """
     calibration = calibration_of(detector)
     columns, notes = choose_leads(source, leads, calibration.leads)
+    if sum(rule is not None for rule in (fpr, alarms_per_hour, threshold)) > 1:
+        raise ValueError("give one of fpr, alarms_per_hour and threshold")
     if alarms_per_hour is None and threshold is None:
         fpr = FPR if fpr is None else fpr
         threshold = calibration.threshold(fpr)
+    if threshold is not None and not np.isfinite(threshold):
+        raise InputError(f"the threshold is {threshold}; give a number")
+    if alarms_per_hour is not None and not 0 < alarms_per_hour < np.inf:
+        raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
     stream = StreamingDetector(detector, source.fs, np.inf)
     parts: list[Beats] = []
-    worst, likeness = _Worst(), _Likeness(calibration.beat)
-    for decided in chain(
-        stream.decide(_cores(stream.stream, source.blocks(columns), progress)),
-        stream.decide_waiting(),
-    ):
+    stretches, worst, likeness = _Stretches(source.fs), _Worst(), _Likeness(calibration.beat)
+    cores = stretches.passing(_cores(stream.stream, source.blocks(columns), progress))
+    for decided in chain(stream.decide(cores), stream.decide_waiting()):
         parts.append(decided.beats)
         worst.add(decided)
         likeness.add(decided)
     found = join(parts)
-    if threshold is None:
-        assert alarms_per_hour is not None
-        fpr = _rate_of_alarms(alarms_per_hour, found, source.length / source.fs)
+    if alarms_per_hour is not None:
+        fpr = _rate_of_alarms(alarms_per_hour, found, source.length / source.fs, calibration)
         threshold = calibration.threshold(fpr)
+    assert threshold is not None
+    adapted = stream.adapted_to is None or stream.adapted_to >= scoring.FEWEST
+    kind = calibration.score.kind
     return Detection(
         recording=source.name,
         fs=source.fs,
         leads=tuple(source.leads[column] for column in columns),
         seconds=source.length / source.fs,
         beats=found._replace(abnormal=found.score > threshold),
-        unscorable=tuple(stream.stream.unscorable),
+        unscorable=tuple(stretches.bad),
         shown=worst.index,
         x=worst.x,
         x_hat=worst.x_hat,
         threshold=threshold,
         fpr=fpr,
         normal=calibration.normal,
-        score=_WORDS[calibration.score.adaptation].format(calibration.score.kind),
+        score=_WORDS[calibration.score.adaptation if adapted else "not"].format(kind),
         detector=name,
-        notes=(*notes, *_doubts(found, likeness)),
+        calibration=calibration.source,
+        notes=(
+            *notes,
+            *_doubts(found, source.fs, stretches.bad, stream.adapted_to),
+            *likeness.doubts(),
+        ),
         made_by=made_by or {},
     )
 
@@ -497,6 +546,7 @@ def detect(
 _WORDS = {
     "none": "{}, moved to the person",
     "first_5_minutes": "{}, adapted to the first 5 minutes",
+    "not": "{}, not adapted to the person",
 }
 
 
@@ -510,6 +560,7 @@ def choose_leads(
     InputError where that leaves a choice.
     """
     numbers = [str(number) for number in range(1, len(source.leads) + 1)]
+    plain = [_plain(name) for name in source.leads]
     there = f"its leads are {', '.join(source.leads)}"
     if wanted:
         if len(wanted) != len(calibrated):
@@ -519,11 +570,11 @@ def choose_leads(
             )
         columns = []
         for lead in wanted:
-            names = [_plain(name) for name in source.leads]
-            if _plain(lead) in names:
-                columns.append(names.index(_plain(lead)))
-            elif lead in numbers:
-                columns.append(numbers.index(lead))
+            for names in ([name.upper() for name in source.leads], numbers, plain):
+                key = _plain(lead) if names is plain else lead.upper()
+                if key in names:
+                    columns.append(names.index(key))
+                    break
             else:
                 raise InputError(f"{source.name}: no lead {lead!r}; {there}")
         return columns, []
@@ -554,7 +605,7 @@ _SAME_LEAD = (("MLII", "II"), ("MLI", "I"), ("MLIII", "III"))
 
 def _plain(lead: str) -> str:
     """A lead's name without what varies between files: 'ECG mlII ' is 'MLII'."""
-    return lead.upper().replace("ECG", "").replace("LEAD", "").strip(" -_:.")
+    return re.sub("ECG|EKG|LEAD", "", lead.upper()).strip(" -_:.")
 
 
 def _cores(
@@ -567,12 +618,42 @@ def _cores(
     yield from stream.finish()
 
 
-def _rate_of_alarms(per_hour: float, found: Beats, seconds: float) -> float:
+def _rate_of_alarms(
+    per_hour: float, found: Beats, seconds: float, calibration: Calibration
+) -> float:
     """The false-positive rate at which this many beats give so many alarms an hour."""
-    if not per_hour > 0:
-        raise InputError(f"alarms per hour are {per_hour:g}; they must be more than 0")
     scored = max(int(np.isfinite(found.score).sum()), 1)
-    return min(per_hour * seconds / 3600 / scored, 0.5)
+    an_hour = scored / seconds * 3600
+    least = an_hour / (len(calibration.normal) + 1)
+    if not least <= per_hour < an_hour:
+        raise InputError(
+            f"{per_hour:g} alarms per hour of {an_hour:.0f} beats cannot be promised; ask for "
+            f"{least:.3g} to {an_hour / 2:.0f}, or give the threshold"
+        )
+    return per_hour / an_hour
+
+
+class _Stretches:
+    """What cannot be scored, (start, stop, reason) in seconds, gathered as cores pass by."""
+
+    def __init__(self, fs: float):
+        self.bad: list[tuple[float, float, str]] = []
+        self._fs = fs
+
+    def passing(self, cores: Iterator[Found]) -> Iterator[Found]:
+        for found in cores:
+            edges = np.flatnonzero(np.diff(found.samples, prepend=-1, append=-1))
+            for a, b in pairwise(edges):
+                if found.samples[a]:
+                    self._add(found.first + a, found.first + b, QUALITIES[found.samples[a]])
+            yield found
+
+    def _add(self, first: int, end: int, reason: str) -> None:
+        """Adds a stretch, joined with one that ends where it begins."""
+        start = float(first / self._fs)
+        if self.bad and self.bad[-1][1:] == (start, reason):
+            start = self.bad.pop()[0]
+        self.bad.append((start, float(end / self._fs), reason))
 
 
 class _Worst:
@@ -587,7 +668,7 @@ class _Worst:
     def add(self, decided: Decided) -> None:
         scored = np.flatnonzero(np.isfinite(decided.beats.score))
         if len(scored):
-            old = [self.x, self.x_hat] if self._seen else [decided.x[:0], decided.x_hat[:0]]
+            old = [self.x, self.x_hat] if len(self.index) else [decided.x[:0]] * 2
             new = [decided.x[scored], decided.x_hat[scored]]
             index = np.concatenate([self.index, self._seen + scored])
             score = np.concatenate([self.score, decided.beats.score[scored]])
@@ -634,12 +715,37 @@ def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
     return float(products[middle - reach : middle + reach + 1].max() / max(norm, 1e-12))
 
 
-def _doubts(found: Beats, likeness: _Likeness) -> Iterator[str]:
+def _doubts(
+    found: Beats, fs: float, bad: Sequence[tuple[float, float, str]], adapted_to: int | None
+) -> Iterator[str]:
+    """What the user should know before looking at the scores."""
     if not len(found.sample):
         yield "no beats found"
     elif not np.isfinite(found.score).any():
         yield "no beat could be scored"
-    yield from likeness.doubts()
+    elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
+        yield f"there were {adapted_to} good beats to adapt the score to; scores are less sure"
+    if noise_band(fs) < _SEEN:
+        yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
+    pauses = np.flatnonzero(found.rr > _PAUSE)
+    if len(pauses):
+        longest = pauses[np.argmax(found.rr[pauses])]
+        yield (
+            f"{len(pauses)} pauses of more than {_PAUSE:g} s, the longest "
+            f"{found.rr[longest]:.1f} s before {_clock(found.sample[longest] / fs)}; the score "
+            "does not judge late beats"
+        )
+    still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
+    if still:
+        start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
+        yield (
+            f"{len(still)} flat stretches, the longest {stop - start:.1f} s at {_clock(start)}: "
+            "the lead was off, or the heart stood still"
+        )
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=int(seconds)))
 
 
 # --- a person's own calibration ----------------------------------------------------------------
@@ -661,23 +767,25 @@ def calibrate(
     """
     base = calibration_of(detector)
     seen: list[Evidence] = []
-    stride = 1
-    for number, source in enumerate(sources):
+    stride, used = 1, set()
+    for source in sources:
         columns, _ = choose_leads(source, leads, base.leads)
+        used.add(tuple(source.leads[column] for column in columns))
         stream, witness = BeatStream(len(columns), source.fs), Witness(detector, source.fs)
         for found in _cores(stream, source.blocks(columns), progress):
-            evidence = witness.evidence(found)
-            evidence = evidence._replace(record=evidence.record + number)
-            seen.append(_every(stride, evidence))
+            seen.append(_every(stride, witness.evidence(found)))
             if sum(len(e.sample) for e in seen) > _KEPT:
                 seen, stride = [_every(2, e) for e in seen], 2 * stride
     names, together = ", ".join(source.name for source in sources), joined_evidence(seen)
-    if together is None or len(together.sample) < _FEWEST:
+    if len(used) > 1:
+        apart = "; ".join(", ".join(leads) for leads in sorted(used))
+        raise InputError(f"{names}: leads differ ({apart}); calibrate on one kind of lead")
+    if len(together.sample) < _FEWEST:
         raise InputError(
-            f"{names}: {0 if together is None else len(together.sample)} beats could be scored, "
-            f"{_FEWEST} are needed; give a longer or a better recording"
+            f"{names}: {len(together.sample)} beats could be scored, {_FEWEST} are needed; give a "
+            "longer or a better recording"
         )
-    moved = personal(base, together, f"moved to the beats of {names}")
+    moved = personal(base, together, used.pop(), f"moved to the beats of {names}")
     return moved, np.sort(moved.score.score(together))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kdjax import detection_report, page
 from kdjax.detection import Beats, Detection
+from kdjax.errors import InputError
 from kdjax.runs import UNFINISHED
 
 ANNOTATOR = "kdjax"
@@ -47,6 +48,16 @@ def write(detection: Detection, out: Path) -> list[Path]:
     finally:
         for path in partial:
             path.unlink(missing_ok=True)
+
+
+def check_free(out: Path, recording: Path) -> None:
+    """InputError where the folder holds what was found in another recording."""
+    try:
+        there = json.loads((out / "summary.json").read_text())["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if there != str(recording.absolute()):
+        raise InputError(f"{out} holds what was found in {there}; choose another folder with --out")
 
 
 def csv(beats: Beats, fs: float) -> str:
@@ -110,6 +121,7 @@ def summary(
     known = rate[np.isfinite(rate)]
     return {
         "recording": detection.recording,
+        "file": detection.file,
         "fs": detection.fs,
         "leads": list(detection.leads),
         "seconds": seconds,
@@ -117,7 +129,7 @@ def summary(
         "scored": int(scored.sum()),
         "abnormal": abnormal,
         "abnormal_share": abnormal / int(scored.sum()) if scored.any() else None,
-        "abnormal_per_hour": abnormal / seconds * 3600 if scored.any() else None,
+        "abnormal_per_hour": abnormal / (seconds - lost) * 3600 if scored.any() else None,
         "mean_heart_rate": float(len(known) / np.sum(1 / known)) if len(known) else None,
         "hours": _hours(beats, scored, rate, detection.fs, seconds),
         "not_scored": dict(zip(missed.tolist(), counts.tolist(), strict=True)),
@@ -132,8 +144,9 @@ def summary(
         "normal_beats": len(detection.normal),
         "score": detection.score,
         "detector": detection.detector,
+        "calibration": detection.calibration,
         "notes": list(detection.notes),
-        "annotation_file": f"{_safe(detection.recording)}.{ANNOTATOR}",
+        "annotation_file": f"{safe(detection.recording)}.{ANNOTATOR}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "made_by": detection.made_by,
         "disclaimer": page.NO_DEVICE,
@@ -190,7 +203,7 @@ def _known(value: float, form: str) -> str:
     return "" if value != value else format(value, form)
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
     """The name with what WFDB takes, letters, digits, hyphens, underscores, and not too long."""
     return re.sub(r"[^-0-9A-Za-z_]", "_", name)[:100] or "_"
 

@@ -68,7 +68,7 @@ def _headline(summary: Mapping) -> str:
         page.card(
             "Abnormal an hour",
             page.number(summary["abnormal_per_hour"], ".3g"),
-            "of the recording",
+            "of scorable signal",
         ),
         page.card(
             "Heart rate",
@@ -196,7 +196,8 @@ def _threshold(detection: Detection, summary: Mapping) -> str:
     ]
     table = page.table(("", "This recording", "Normal beats"), rows)
     return (
-        f"<h2>Scores and threshold</h2><p>Score: {escape(summary['score'])}. A beat is called "
+        f"<h2>Scores and threshold</h2><p>Score: {escape(summary['score'])}; calibrated "
+        f"on {escape(summary['calibration'])}. A beat is called "
         f"abnormal if its score is above <b>{detection.threshold:.5g}</b>.</p>"
         f"{_promise(summary)}{picture}{table}"
     )

@@ -8,12 +8,14 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from kdjax import checksums
 from kdjax.calibration import Calibration
 from kdjax.detector import Detector
 from kdjax.errors import InputError
@@ -52,7 +54,8 @@ def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "card": dict(card),
     }
-    return files | {CARD: (json.dumps(about, indent=2, allow_nan=False) + "\n").encode()}
+    sealed = checksums.sealed(about)
+    return files | {CARD: (json.dumps(sealed, indent=2, allow_nan=False) + "\n").encode()}
 
 
 def read(folder: Path) -> Detector:
@@ -71,12 +74,22 @@ def read(folder: Path) -> Detector:
     return Detector(Generator(**about["generator"]), variables, about["threshold"], calibration)
 
 
+def recalibrated(detector: Detector, file: Path) -> Detector:
+    """The detector with the calibration in a file; InputError where that is of another network."""
+    calibration = read_calibration(file)
+    if detector.calibration is None or calibration.model != detector.calibration.model:
+        raise InputError(f"{file}: made for another detector; make one with kdjax calibrate")
+    return replace(detector, calibration=calibration)
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """What a packed folder says of its detector; InputError where it cannot be read."""
     try:
         about = json.loads((folder / CARD).read_text())
         if about["format"] != _FORMAT:
             raise ValueError(f"format {about['format']}")
+        if not checksums.is_whole(about):
+            raise ValueError("not what was written")
         return about
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CARD}: no card ({error}); install kdjax again") from error
@@ -92,8 +105,10 @@ def calibration_bytes(calibration: Calibration) -> bytes:
         kind=np.array(score.kind),
         adaptation=np.array(score.adaptation),
         normal=calibration.normal,
+        moved=calibration.moved,
         leads=np.array(calibration.leads),
         beat=calibration.beat,
+        model=np.array(calibration.model),
         source=np.array(calibration.source),
         allow_pickle=False,
         **{_FITTED + name: values for name, values in score.arrays.items()},
@@ -119,8 +134,10 @@ def read_calibration(file: Path) -> Calibration:
                 },
             ),
             arrays["normal"],
+            arrays["moved"],
             tuple(map(str, arrays["leads"])),
             arrays["beat"],
+            str(arrays["model"]),
             str(arrays["source"]),
         )
     except FileNotFoundError:

@@ -108,10 +108,10 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
         calibrate_score=calibrate_score,
     )
     runs.write_bytes(run / runs.SCORES, scores.getvalue())
+    result["fingerprints"]["scores"] = runs.sha256(run / runs.SCORES)
     figures = draw(run, detector, beats, parts, score, label_free, last.progress["rows"])
     report.write_report(run / "report.html", result, config, figures)
-    runs.write_json(run / runs.RESULT, result)  # last: a run with a result is finished
-    return result
+    return runs.write_sealed(run / runs.RESULT, result)  # last: a run with a result is finished
 
 
 def write_calibration(run: Path, model: runs.Model, beats: BeatSet, parts: Split) -> str | None:
@@ -132,7 +132,7 @@ def calibrated(model: runs.Model, beats: BeatSet, parts: Split) -> Calibration |
     rhythm = scoring.rhythm(beats.record, beats.sample, beats.rr_before)
     found = evidence(model, beats, rhythm, index, features=False)
     source = f"{len(index)} normal beats of {beats.name}"
-    return calibration.calibrate(found, beats.x[index], beats.leads, source)
+    return calibration.calibrate(found, beats.x[index], beats.leads, model.fingerprint, source)
 
 
 def evidence(

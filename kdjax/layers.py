@@ -16,35 +16,32 @@ def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Cross-correlation of stride 2 and padding 1: `[B, T, I], [4, I, O] -> [B, T / 2, O]`.
 
     out[t] = sum_k x[2 t - 1 + k] kernel[k]. The padded signal is cut into pairs of samples; an
-    output takes two neighbouring pairs. Raises ValueError for an odd T or for other shapes.
+    output takes two neighbouring pairs, laid beside each other for one product. Raises ValueError
+    for an odd T or for other shapes.
     """
     _check(x, kernel)
     b, t, i = x.shape
-    o = kernel.shape[-1]
     if t % STRIDE:
         raise ValueError(f"strided_conv halves the time axis of {t} samples: make it even")
     pairs = _pad(x).reshape(b, t // 2 + 1, 2 * i)
-    taps = jnp.concatenate([kernel[:2].reshape(2 * i, o), kernel[2:].reshape(2 * i, o)], axis=1)
-    partial = pairs @ taps
-    return partial[:, :-1, :o] + partial[:, 1:, o:]
+    taps = jnp.concatenate([pairs[:, :-1], pairs[:, 1:]], axis=-1)
+    return taps @ kernel.reshape(KERNEL * i, -1)
 
 
 def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The adjoint of a strided convolution: `[B, T, I], [4, I, O] -> [B, 2 T, O]`.
 
-    out[2 t - 1 + k] += x[t] kernel[k]. Neighbours (x[t - 1], x[t]) make the pair of outputs
-    (2 t - 1, 2 t) through taps (2, 0) and (3, 1); the first and the last sample fall into the
+    out[2 t - 1 + k] += x[t] kernel[k]. One product gives the four outputs of every sample, two
+    pairs: the second falls on the next sample's first. The first and the last output fall into the
     padding. Raises ValueError for other shapes.
     """
     _check(x, kernel)
     b, t, i = x.shape
     o = kernel.shape[-1]
-    padded = _pad(x)
-    neighbours = jnp.concatenate([padded[:, :-1], padded[:, 1:]], axis=-1)
-    earlier = kernel[2:].swapaxes(0, 1).reshape(i, 2 * o)
-    later = kernel[:2].swapaxes(0, 1).reshape(i, 2 * o)
-    pairs = neighbours @ jnp.concatenate([earlier, later], axis=0)
-    return pairs.reshape(b, 2 * t + 2, o)[:, 1:-1]
+    pairs = (x @ kernel.swapaxes(0, 1).reshape(i, KERNEL * o)).reshape(b, t, 2, 2 * o)
+    first = jnp.pad(pairs[:, :, 0], ((0, 0), (0, 1), (0, 0)))
+    second = jnp.pad(pairs[:, :, 1], ((0, 0), (1, 0), (0, 0)))
+    return (first + second).reshape(b, 2 * t + 2, o)[:, 1:-1]
 
 
 def _pad(x: jax.Array) -> jax.Array:

@@ -1,4 +1,8 @@
-"""Devices: the pmap wrapper around the pure steps, and what it needs copied, split and checked."""
+"""Devices: the pmap wrapper around the pure steps, and what it needs copied, split and checked.
+
+`devices` are always this process's own. Where several processes train together each one copies and
+splits for its own devices, and a compiled program runs on those of all.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,6 +33,13 @@ def check_batch(batch_size: int, devices: int) -> None:
         )
 
 
+def everywhere(devices: Devices) -> Devices:
+    """The devices of all processes, in one order for all; `devices` where there is one process."""
+    if jax.process_count() == 1:
+        return devices
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+
+
 def replicate(tree: Any, devices: Devices) -> Any:
     """A copy of every array on every device: leaves [...] -> [n, ...]."""
     n = len(devices)
@@ -44,11 +55,19 @@ def unreplicate(tree: Any) -> Any:
 
 
 def shard_order(order: np.ndarray, devices: Devices) -> jax.Array:
-    """Batches of beat numbers [steps, B] -> [n, steps, B / n], one part on each device."""
+    """Batches of beat numbers [steps, B] -> [n, steps, B / N], one part on each of n devices.
+
+    N counts the devices of all processes.
+    """
+    everyone = list(everywhere(devices))
+    own = shares(order, len(everyone))[[everyone.index(device) for device in devices]]
+    return jax.device_put(np.ascontiguousarray(own, np.int32), _sharding(devices))
+
+
+def shares(order: np.ndarray, n: int) -> np.ndarray:
+    """Batches [steps, B] -> [n, steps, B / n]: neighbouring columns, one part for each device."""
     steps, batch = order.shape
-    n = len(devices)
-    parts = order.reshape(steps, n, batch // n).swapaxes(0, 1)
-    return jax.device_put(np.ascontiguousarray(parts, np.int32), _sharding(devices))
+    return order.reshape(steps, n, batch // n).swapaxes(0, 1)
 
 
 def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
@@ -57,18 +76,21 @@ def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
     The state is donated: use the one returned.
     """
     return jax.pmap(
-        partial(run_steps, trainer), axis_name=AXIS, devices=devices, donate_argnums=(0,)
+        partial(run_steps, trainer),
+        axis_name=AXIS,
+        devices=everywhere(devices),
+        donate_argnums=(0,),
     )
 
 
 def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
-    """`gradient_norms` on all devices of the beats numbered [n, B / n]."""
+    """`gradient_norms`, likewise on all devices, of the beats numbered [n, B / N]."""
 
     def norms(state, teacher, beats, index, lesson):
         part = None if lesson is None else lesson.at(index)
         return gradient_norms(trainer, state, teacher, beats[index], part)
 
-    return jax.pmap(norms, axis_name=AXIS, devices=devices)
+    return jax.pmap(norms, axis_name=AXIS, devices=everywhere(devices))
 
 
 def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:

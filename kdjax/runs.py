@@ -1,10 +1,13 @@
 """A run directory: config, checkpoints with a manifest of checksums, results; `load_run`."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,9 +20,10 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 import kdjax
+from kdjax import checksums, detector_files
 from kdjax import config as configs
-from kdjax import detector_files
 from kdjax.beats import WINDOW
+from kdjax.checksums import sha256
 from kdjax.detector import Detector
 from kdjax.errors import InputError
 from kdjax.models import Discriminator, Generator
@@ -63,11 +67,16 @@ class Model(NamedTuple):
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all. The OSError of a full disk names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + UNFINISHED)
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)  # gives back what it took
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -90,10 +99,22 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error}); restore it or train anew") from error
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def write_sealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a JSON object with its own checksum, whole or not at all; gives what was written."""
+    sealed = checksums.sealed(value)
+    write_json(path, sealed)
+    return sealed
+
+
+def read_sealed(path: Path) -> Any:
+    """A JSON file as `read_json`; InputError also where its checksum is another's.
+
+    Files made before there were checksums have none, and are taken as they are.
+    """
+    value = read_json(path)
+    if isinstance(value, dict) and checksums.is_sealed(value) and not checksums.is_whole(value):
+        raise InputError(f"{path}: not what was written; restore it or make it anew")
+    return value
 
 
 # --- what computes --------------------------------------------------------------------------------
@@ -111,11 +132,13 @@ def _versions() -> dict[str, str]:
 
 
 def _device() -> str:
-    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'."""
+    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'; those of each process."""
     devices = jax.local_devices()
     kind = devices[0].device_kind
     detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
-    return f"{len(devices)} x {kind}{detail}"
+    processes = jax.process_count()
+    each = f" in each of {processes} processes" if processes > 1 else ""
+    return f"{len(devices)} x {kind}{detail}{each}"
 
 
 def _code() -> str:
@@ -142,11 +165,15 @@ def save_checkpoint(
     for leftover in folder.glob(f"*{UNFINISHED}"):
         shutil.rmtree(leftover)
     partial = folder / f"{step}{UNFINISHED}"
-    _write_tree(partial / _MODEL, model)
-    if optimizer is not None:
-        _write_tree(partial / _OPTIMIZER, optimizer)
-    (partial / _PROGRESS).write_text(json.dumps(progress, allow_nan=False))
-    (partial / _MANIFEST).write_text(json.dumps(_checksums(partial), indent=1))
+    try:
+        _write_tree(partial / _MODEL, model)
+        if optimizer is not None:
+            _write_tree(partial / _OPTIMIZER, optimizer)
+        (partial / _PROGRESS).write_text(json.dumps(progress, allow_nan=False))
+        (partial / _MANIFEST).write_text(json.dumps(_checksums(partial), indent=1))
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # gives back what it took
+        raise OSError(error.errno, error.strerror, str(partial)) from error
     target = folder / str(step)
     if target.exists():
         shutil.rmtree(target)
@@ -213,14 +240,36 @@ def read_optimizer(checkpoint: Path, like: Any) -> Any:
     return _read_tree(checkpoint / _OPTIMIZER, like)
 
 
+def _checkpointer() -> ocp.Checkpointer:
+    """Orbax's, for this process alone: it would have all processes of a training come here."""
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=str(me)
+    )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 def _write_tree(path: Path, tree: Any) -> None:
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-        checkpointer.save(path.absolute(), args=ocp.args.StandardSave(tree))
+    """Raises OSError where the disk is full or fails; Orbax gives a ValueError and a traceback."""
+    said = logging.getLogger("absl")
+    level = said.level
+    try:
+        said.setLevel(logging.CRITICAL)
+        with _checkpointer() as checkpointer:
+            checkpointer.save(path.absolute(), args=ocp.args.StandardSave(tree))
+    except ValueError as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+    finally:
+        said.setLevel(level)
 
 
 def _read_tree(path: Path, like: Any) -> Any:
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         try:
             tree = checkpointer.restore(path.absolute(), args=ocp.args.StandardRestore(shapes))
         except (ValueError, KeyError, FileNotFoundError) as error:
@@ -293,7 +342,7 @@ def read_result(run: Path) -> dict[str, Any]:
     """The result of a finished run; InputError when there is none, or it is incomplete."""
     if run.is_dir() and not (run / RESULT).exists():
         raise InputError(f"{run}: not a finished run; train it first, with train.py")
-    result = read_json(run / RESULT)
+    result = read_sealed(run / RESULT)
     needed = ("auc", "ap", "label_free", "oracle", "dataset", "protocol", "fold", "fingerprints")
     missing = [name for name in needed if not isinstance(result, dict) or name not in result]
     if missing:
@@ -322,6 +371,12 @@ def load_model(run: Path, folder: str = LAST) -> Model:
     checkpoint = run / folder / str(found[0])
     verify(checkpoint)
     progress = read_progress(checkpoint)
+    recorded = progress["fingerprints"].get("config")
+    if recorded not in (configs.fingerprint(config), None):
+        raise InputError(
+            f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "
+            "train anew with --overwrite"
+        )
     generator, discriminator = networks(config["model"], progress["channels"])
     variables = read_model(checkpoint, empty_model(generator, discriminator))
     return Model(generator, discriminator, variables, progress, fingerprint(variables))

@@ -21,11 +21,11 @@ SCORES = (*ADAPTED, "features", "prematurity", "memory")
 ADAPTATIONS = ("none", "first_5_minutes", "recording")
 
 _FUSED = ("mahalanobis", "latent")  # the distances that speak for the shape of a beat
-_RR_MEMORY = 256  # beats, some four minutes: longer than a run of premature beats
+RR_MEMORY = 256  # beats, some four minutes: longer than a run of premature beats
 _RR_TOLERANCE = 0.2  # of log RR: what a steady rhythm may vary
 _IN_TIME = 0.75  # prematurity below which a beat may stand for its person
-FIRST = 300.0  # s, of the adaptation first_5_minutes
-_FEWEST = 5  # beats that a person must have to be adapted to
+_FIRST = 300.0  # s
+FEWEST = 5  # beats that a person must have to be adapted to
 _SMALLEST = 1e-12  # what is divided by, and whose logarithm is taken, at least
 
 
@@ -87,10 +87,10 @@ def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
     """
     if not len(rr):
         return np.empty((0, 2))
-    rr = np.concatenate([np.full(_RR_MEMORY, np.nan), history, rr])[len(history) :]
+    rr = np.concatenate([np.full(RR_MEMORY, np.nan), history, rr])[len(history) :]
     log_rr = np.log(np.where(rr > 0, rr, np.nan))
     q25, q50, q75, q90 = _past_quantiles(log_rr, (0.25, 0.5, 0.75, 0.9))
-    own = log_rr[_RR_MEMORY:]
+    own = log_rr[RR_MEMORY:]
     spread = (q75 - q25) / 1.349  # the interquartile range of a standard normal distribution
     prematurity = ((q50 + q90) / 2 - own) / np.hypot(_RR_TOLERANCE, spread)
     return np.nan_to_num(np.stack([own, prematurity], axis=1))
@@ -98,7 +98,7 @@ def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
 
 def _past_quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
     """Quantiles of the 256 values before each of [256 + B], without NaN, to the nearest rank."""
-    past = np.sort(sliding_window_view(values[:-1], _RR_MEMORY), axis=1)  # NaN last
+    past = np.sort(sliding_window_view(values[:-1], RR_MEMORY), axis=1)  # NaN last
     last = np.maximum(np.isfinite(past).sum(axis=1) - 1, 0)
     rows = np.arange(len(past))
     return [past[rows, np.rint(share * last).astype(int)] for share in shares]
@@ -154,7 +154,7 @@ class FittedScore:
         """
         own = person.of(_stand_for_person(person, self.adaptation))
         arrays = dict(self.arrays)
-        if self.kind in ADAPTED and len(own.record) >= _FEWEST:
+        if self.kind in ADAPTED and len(own.record) >= FEWEST:
             for name in _FUSED if self.kind == "fusion" else (self.kind,):
                 values = _values(own, name) - arrays[f"{name}.centre"]
                 median = np.median(values, axis=0)
@@ -276,7 +276,7 @@ def _stand_for_person(evidence: Evidence, adaptation: str) -> np.ndarray:
         return np.zeros(len(evidence.record), bool)
     stands = evidence.rhythm[:, 1] < _IN_TIME
     if adaptation == "first_5_minutes":
-        stands &= evidence.sample < FIRST * evidence.fs
+        stands &= evidence.sample < _FIRST * evidence.fs
     return stands
 
 
@@ -284,7 +284,7 @@ def _own_centre_off(values: np.ndarray, evidence: Evidence, adaptation: str) -> 
     stands = _stand_for_person(evidence, adaptation)
     for name in np.unique(evidence.record):
         beats = evidence.record == name
-        if (beats & stands).sum() >= _FEWEST:
+        if (beats & stands).sum() >= FEWEST:
             values[beats] -= np.median(values[beats & stands], axis=0)
     return values
 

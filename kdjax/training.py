@@ -9,8 +9,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,10 +19,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 from tqdm import tqdm
 
-from kdjax import baselines, compilation, metrics, parallel, runs
+from kdjax import baselines, compilation, metrics, parallel, processes, runs
 from kdjax import config as configs
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
@@ -138,18 +141,24 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     `workdir`/teacher, trained by the same rules. A finished run of the same config is not trained
     again, an unfinished one goes on from its newest whole checkpoint; `overwrite` starts anew.
 
+    Processes that have joined call it alike, on one file system; process 0 alone writes and
+    evaluates.
+
     Raises InputError for a config, data or run directory that cannot be used, and Stopped after a
-    signal.
+    signal to any of them.
     """
     workdir = Path(workdir)
     configs.check(config)
     compilation.keep_programs()
-    _check_directory(config, workdir, overwrite)
-    if not overwrite and (workdir / runs.RESULT).exists():
+    _check_alike(config, workdir, overwrite)
+    processes.told(lambda: _check_directory(config, workdir, overwrite))
+    if processes.told(lambda: not overwrite and (workdir / runs.RESULT).exists()):
         return _finished(workdir)
     devices = jax.local_devices()
-    parallel.check_batch(config.batch_size, len(devices))
+    processes.check_alike({"the number of devices": len(devices)})
+    parallel.check_batch(config.batch_size, len(parallel.everywhere(devices)))
     beats, parts = load_data(config)
+    processes.check_alike({"the data": beats.fingerprint, "the split": parts.fingerprint})
     if len(parts.train) < config.batch_size:
         raise InputError(
             f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
@@ -170,12 +179,26 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
                 f"--overwrite would delete teacher.workdir {config.teacher.workdir}; "
                 "name another --workdir"
             )
-    _make_directory(workdir, overwrite)
-    with locked(workdir), jax.default_matmul_precision(config.precision):
+    processes.told(lambda: _make_directory(workdir, overwrite))
+    with _reserved(workdir), _disk(workdir), jax.default_matmul_precision(config.precision):
         if own_teacher and teacher is None:
             teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
             print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
         return _train_network(config, workdir, beats, parts, devices, teacher)
+
+
+def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None:
+    """Refuses processes that were started with different commands, code or packages."""
+    made_by = runs.made_by()
+    processes.check_alike(
+        {
+            "the config": configs.fingerprint(config),
+            "--workdir": str(workdir),
+            "--overwrite": overwrite,
+            "the code": made_by["code"],
+            "the versions": made_by["versions"],
+        }
+    )
 
 
 # --- the run directory -------------------------------------------------------------------------
@@ -259,6 +282,23 @@ def locked(run: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def _disk(workdir: Path) -> Iterator[None]:
+    """Says in one line that a file could not be written or read."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or workdir}: {error.strerror or error}; what {workdir}/{runs.LAST} "
+            "holds is kept: make room or mend the disk, then type the same command to go on"
+        ) from error
+
+
+def _reserved(run: Path) -> AbstractContextManager[None]:
+    """`locked` by process 0 for all."""
+    return locked(run) if processes.leads() else nullcontext()
+
+
 def _finished(workdir: Path) -> dict[str, Any]:
     """Prints the results of a finished run, its own teacher's first."""
     for run in (workdir / "teacher", workdir):
@@ -289,13 +329,13 @@ def _own_teacher(
 ) -> runs.Model:
     """The teacher that a student's config asks for, trained unless it is there."""
     wanted = configs.teacher_config(config)
-    _check_directory(wanted, run, overwrite=False)
+    processes.told(lambda: _check_directory(wanted, run, overwrite=False))
     print(f"Teacher: {run}, {wanted.epochs} epochs", flush=True)
-    if (run / runs.RESULT).exists():
+    if processes.told(lambda: (run / runs.RESULT).exists()):
         _finished(run)
     else:
-        run.mkdir(exist_ok=True)
-        with locked(run):
+        processes.told(lambda: run.mkdir(exist_ok=True))
+        with _reserved(run):
             _train_network(wanted, run, beats, parts, devices, None)
     return _named_teacher(run, beats, parts)
 
@@ -323,7 +363,7 @@ def _train_network(
     devices: parallel.Devices,
     teacher: runs.Model | None,
 ) -> dict[str, Any]:
-    runs.write_json(workdir / runs.CONFIG, config.to_dict())
+    processes.told(lambda: runs.write_json(workdir / runs.CONFIG, config.to_dict()))
     run = Run(
         config,
         workdir,
@@ -337,7 +377,7 @@ def _train_network(
     state, progress = _start(run, None if teacher is None else teacher.fingerprint)
     with _signals() as caught:
         _epochs(run, state, progress, caught)
-    result = evaluate_run(workdir, beats, parts)
+    result = processes.told(lambda: evaluate_run(workdir, beats, parts))
     total = sum(row["seconds"] for row in progress.rows)
     print(
         f"Avg one epoch time: {result['epoch_seconds']:.2f}, total {progress.epoch} epochs time: "
@@ -387,17 +427,32 @@ def make_lesson(config: configs.Config, x: np.ndarray, teacher: runs.Model | Non
     )
 
 
+def fingerprints(config: configs.Config, beats: BeatSet, parts: Split) -> dict[str, str]:
+    """What a checkpoint says it was trained by and on."""
+    return {
+        "config": configs.fingerprint(config),
+        "data": beats.fingerprint,
+        "split": parts.fingerprint,
+    }
+
+
 def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     """The state and progress to go on from: the newest whole checkpoint's, or fresh ones."""
     train = run.beats.x[run.parts.train]
     state = jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1))))
-    fingerprints = {"data": run.beats.fingerprint, "split": run.parts.fingerprint}
-    fresh = Progress(train.shape[2], fingerprints, teacher, runs.made_by())
-    checkpoint = runs.newest_whole(run.workdir / runs.LAST, lambda line: print(line, flush=True))
+    recorded = fingerprints(run.config, run.beats, run.parts)
+    fresh = Progress(train.shape[2], recorded, teacher, runs.made_by())
+    checkpoint = processes.told(lambda: _newest_whole(run.workdir / runs.LAST))
     if checkpoint is None:
         return state, fresh
+    checkpoint = run.workdir / runs.LAST / checkpoint
     progress = Progress.read(runs.read_progress(checkpoint))
     check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
+    if progress.fingerprints.get("config") not in (recorded["config"], None):
+        raise InputError(
+            f"{run.workdir}: {checkpoint.name} was trained with another config than its "
+            f"{runs.CONFIG}; restore that, or --overwrite"
+        )
     if progress.teacher != teacher:
         raise InputError(
             f"{run.workdir}: was begun with another teacher; restore that, or --overwrite"
@@ -417,6 +472,11 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     return resumed, progress
 
 
+def _newest_whole(folder: Path) -> str | None:
+    found = runs.newest_whole(folder, lambda line: print(line, flush=True))
+    return None if found is None else found.name
+
+
 def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) -> None:
     """Trains to the config's last epoch, saving at the end of each and on a signal."""
     devices = run.devices
@@ -428,7 +488,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
     train = parallel.replicate(run.beats.x[run.parts.train], devices)
     key = parallel.replicate(jax.random.key_data(run.key), devices)
     steps = run.steps_per_epoch
-    with _writer(run, progress) as writer:
+    with _writer(run, progress) if processes.leads() else nullcontext() as writer:
         while progress.epoch < run.config.epochs:
             epoch = progress.epoch + 1
             order = parallel.shard_order(run.order(epoch), devices)
@@ -436,7 +496,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                 total=steps,
                 initial=progress.done,
                 desc=f"epoch {epoch}/{run.config.epochs}",
-                disable=not sys.stderr.isatty(),
+                disable=not (processes.leads() and sys.stderr.isatty()),
                 leave=False,
             ) as bar:
                 while progress.done < steps:
@@ -453,17 +513,22 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                     progress.done = stop
                     progress.seconds += time.perf_counter() - started
                     _say(_step_line(epoch, stop, steps, means))
-                    if caught and stop < steps:
-                        _save(run, state, progress)
-                        raise Stopped(caught[0], (epoch - 1) * steps + stop)
-            first = norms(state, teacher, train, order[:, 0], lesson)
-            _finish_epoch(run, state, progress, parallel.unreplicate(first), writer)
-            if caught:
-                raise Stopped(caught[0], progress.epoch * steps)
+                    signum = processes.largest(caught[0] if caught else 0)
+                    if signum and stop < steps:
+                        host = _host(run, state)
+                        processes.told(partial(_save, run, host, progress))
+                        raise Stopped(signum, (epoch - 1) * steps + stop)
+            first = parallel.unreplicate(norms(state, teacher, train, order[:, 0], lesson))
+            finish = partial(_finish_epoch, run, state, progress, first, writer)  # type: ignore[arg-type]
+            processes.told(finish)
+            # As process 0 has done before it saved.
+            progress.epoch, progress.done, progress.seconds, progress.sums = epoch, 0, 0.0, {}
+            if signum := processes.largest(caught[0] if caught else 0):
+                raise Stopped(signum, progress.epoch * steps)
 
 
 def _finish_epoch(
-    run: Run, state: TrainState, progress: Progress, norms: dict, writer: SummaryWriter
+    run: Run, state: TrainState, progress: Progress, norms: dict, writer: EventsWriter
 ) -> None:
     """Validates, logs, and saves; the next epoch begins with clean sums."""
     steps = run.steps_per_epoch
@@ -475,6 +540,7 @@ def _finish_epoch(
     # The epoch's last update has no loss of its own yet.
     after = norms | {"the mean validation score": float(score.mean())}
     _check_finite(run, after, (progress.epoch + 1) * steps)
+    host = _host(run, state)
     abnormal = label > 0
     auc = metrics.auc(abnormal, score) if two_kinds(label) else None
     progress.epoch += 1
@@ -490,15 +556,16 @@ def _finish_epoch(
     progress.done, progress.seconds, progress.sums = 0, 0.0, {}
     if auc is not None and auc > progress.best_auc:
         progress.best_auc, progress.best_epoch = auc, progress.epoch
-        model = _model(parallel.unreplicate(state))
         runs.save_checkpoint(
-            run.workdir / runs.BEST, progress.epoch, model, None, progress.plain(), keep=1
+            run.workdir / runs.BEST, progress.epoch, _model(host), None, progress.plain(), keep=1
         )
-    _save(run, state, progress)
+    _save(run, host, progress)
     with (run.workdir / runs.METRICS).open("a") as file:
         file.write(json.dumps(row) + "\n")
     for name, value in row.items():
-        writer.add_scalar(name, value, progress.epoch)
+        summary = scalar(name, value)
+        writer.write_event(Event(wall_time=time.time(), step=progress.epoch, summary=summary))
+    writer.flush()
     if auc is None:
         _say(
             f"[{progress.epoch}] mean validation score:{score.mean():.6f}"
@@ -513,8 +580,23 @@ def _finish_epoch(
     )
 
 
-def _save(run: Run, state: TrainState, progress: Progress) -> None:
+def _host(run: Run, state: TrainState) -> TrainState:
+    """The state to be saved; InputError unless it is finite and there still is a run to save."""
+    if not (run.workdir / runs.CONFIG).exists():
+        raise InputError(
+            f"{run.workdir}: its {runs.CONFIG} is gone, somebody moved or deleted the run; put it "
+            "back or name another --workdir"
+        )
     host = parallel.unreplicate(state)
+    finite = {
+        jax.tree_util.keystr(path): bool(np.isfinite(leaf).all())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(host)
+    }
+    _check_finite(run, {k: 0.0 if v else math.nan for k, v in finite.items()}, int(host.step))
+    return host
+
+
+def _save(run: Run, host: TrainState, progress: Progress) -> None:
     runs.save_checkpoint(
         run.workdir / runs.LAST,
         int(host.step),
@@ -539,13 +621,18 @@ def _optimizer(state: TrainState) -> dict[str, Any]:
     }
 
 
-def _check_finite(run: Run, means: dict[str, float], step: int) -> None:
-    for name, value in means.items():
-        if not math.isfinite(value):
-            raise InputError(
-                f"{run.workdir}: {name} is {value} in the steps up to {step}; what {runs.LAST} "
-                f"holds is from before. Lower learning_rate or set grad_clip in a new --workdir"
-            )
+def _check_finite(run: Run, values: dict[str, float], step: int) -> None:
+    """InputError that names the figures that are not finite and the last checkpoint from before."""
+    bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+    if not bad:
+        return
+    others = f" and so are {len(bad) - 1} more" if bad[1:] else ""
+    good = runs.steps(run.workdir / runs.LAST)
+    last = f"{runs.LAST}/{good[0]} is the last good checkpoint" if good else "nothing was saved yet"
+    raise InputError(
+        f"{run.workdir}: {bad[0]} in the steps up to {step}{others}; {last}. Lower learning_rate "
+        "or set grad_clip in a new --workdir"
+    )
 
 
 def _say(line: str) -> None:
@@ -562,11 +649,19 @@ def _step_line(epoch: int, step: int, steps: int, means: dict[str, float]) -> st
 
 
 @contextmanager
-def _writer(run: Run, progress: Progress) -> Iterator[SummaryWriter]:
-    """TensorBoard's writer; metrics.jsonl is brought back to what the checkpoint knows of."""
+def _writer(run: Run, progress: Progress) -> Iterator[EventsWriter]:
+    """TensorBoard's writer; metrics.jsonl is brought back to what the checkpoint knows of.
+
+    Not a SummaryWriter: on a full disk its thread dies, and the training waits for it for ever.
+    """
     lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
     runs.write_text(run.workdir / runs.METRICS, lines)
-    writer = SummaryWriter(str(run.workdir / "tensorboard"), purge_step=progress.epoch + 1)
+    folder = run.workdir / "tensorboard"
+    folder.mkdir(exist_ok=True)
+    writer = EventsWriter(str(folder / "events"))
+    # TensorBoard hides what an earlier start has written from this epoch on.
+    begun = SessionLog(status=SessionLog.START)
+    writer.write_event(Event(wall_time=time.time(), step=progress.epoch + 1, session_log=begun))
     try:
         yield writer
     finally:

@@ -1,5 +1,7 @@
 """What a calibration promises, and its way into a file and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,9 @@ from kdjax.scoring import Evidence, FittedScore
 
 def made(normal):
     score = FittedScore("mse", "none", {})
-    return Calibration(score, np.sort(normal), ("MLII",), np.zeros((4, 1), np.float32), "made up")
+    normal = np.sort(normal)
+    beat = np.zeros((4, 1), np.float32)
+    return Calibration(score, normal, normal + 1, ("MLII",), beat, "model", "made up")
 
 
 def evidence(n, seed=0, people=3):
@@ -55,28 +59,32 @@ def test_a_rate_that_cannot_be_promised_is_refused(fpr, says):
 def test_half_of_the_beats_fit_the_score_and_the_others_are_its_normal_ones():
     normal = evidence(400)
     x = np.zeros((400, 32, 1), np.float32)
-    found = calibration.calibrate(normal, x, ["II"], "somebody", "first_5_minutes")
+    found = calibration.calibrate(normal, x, ["II"], "model", "somebody")
     rest = np.sort(np.lexsort([normal.sample, normal.record])[1::2])
     expected = np.sort(found.score.score(normal.of(rest)))
     np.testing.assert_array_equal(found.normal, expected)
-    assert (found.leads, found.source) == (("II",), "somebody")
+    moved = calibration.adapting_to_all(found.score).score(normal.of(rest))
+    np.testing.assert_array_equal(found.moved, np.sort(moved))
+    assert (found.leads, found.model, found.source) == (("II",), "model", "somebody")
 
 
 def test_too_few_beats_are_refused():
     with pytest.raises(InputError, match="199 beats"):
-        calibration.calibrate(evidence(199), np.zeros((199, 32, 1)), ["II"], "somebody")
+        calibration.calibrate(evidence(199), np.zeros((199, 32, 1)), ["II"], "m", "somebody")
 
 
 def test_a_file_gives_the_same_calibration_back(tmp_path):
     normal = evidence(400)
-    found = calibration.calibrate(normal, np.ones((400, 32, 1), np.float32), ["II"], "somebody")
+    found = calibration.calibrate(normal, np.ones((400, 32, 1), np.float32), ["II"], "m", "me")
     file = tmp_path / "c.npz"
     file.write_bytes(detector_files.calibration_bytes(found))
     back = detector_files.read_calibration(file)
     np.testing.assert_array_equal(back.score.score(normal), found.score.score(normal))
     np.testing.assert_array_equal(back.normal, found.normal)
+    np.testing.assert_array_equal(back.moved, found.moved)
     np.testing.assert_array_equal(back.beat, found.beat)
-    assert (back.leads, back.source, back.score.kind) == (("II",), "somebody", "fusion")
+    assert (back.leads, back.model, back.source) == (("II",), "m", "me")
+    assert back.score.kind == "fusion"
     assert detector_files.calibration_bytes(back) == file.read_bytes()
 
 
@@ -88,6 +96,18 @@ def test_a_file_that_is_no_calibration_is_refused_in_one_line(data, tmp_path_fac
     file.write_bytes(content[:cut])
     with pytest.raises(InputError, match=r"c\.npz: no calibration"):
         detector_files.read_calibration(file)
+
+
+def test_a_calibration_of_another_network_is_refused(tmp_path):
+    """Its numbers would fit no beat of this one."""
+    detector = runs.load_run("mitbih-w8")
+    file = tmp_path / "other.npz"
+    file.write_bytes(detector_files.calibration_bytes(made(np.arange(10.0))))
+    with pytest.raises(InputError, match=r"other\.npz: made for another detector"):
+        detector_files.recalibrated(detector, file)
+    own = replace(detector.calibration, source="me")
+    file.write_bytes(detector_files.calibration_bytes(own))
+    assert detector_files.recalibrated(detector, file).calibration.source == "me"
 
 
 def test_a_pickle_is_never_loaded(tmp_path):

@@ -76,7 +76,7 @@ def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(
     done = typed("detect", "mitbih-w8", folder, "--fs", 360, "--units", "mV", "--out", out)
     said = capsys.readouterr()
     assert done == 2
-    assert sorted(path.name for path in out.iterdir()) == ["b", "c.csv", "c.npy"]
+    assert sorted(path.name for path in out.iterdir()) == ["b", "c-csv", "c-npy"]
     assert len(said.err.splitlines()) == 2
     assert "a.npy" in said.err.splitlines()[0]
     assert said.err.splitlines()[1].endswith("1 of 4 recordings were refused")
@@ -113,7 +113,7 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     own = tmp_path / "own.npz"
     given = ("--fs", 360, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
-    assert "threshold for 1% of other people's normal beats" in capsys.readouterr().out
+    assert "threshold that 1% of other people's normal beats exceed" in capsys.readouterr().out
     assert (
         typed(
             "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"
@@ -122,6 +122,36 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     )
     summary = json.loads((tmp_path / "o" / "mine" / "summary.json").read_text())
     assert summary["score"] == "fusion, moved to the person"
+
+
+def test_another_recording_s_folder_is_not_written_over(recording, tmp_path, capsys):
+    given = ("--fs", 360, "--units", "mV", "--out", tmp_path / "out")
+    assert typed("detect", "mitbih-w8", recording, *given) == 0
+    other = tmp_path / "other" / "mine.npy"
+    other.parent.mkdir()
+    np.save(other, ecg()[: 30 * FS])
+    before = (tmp_path / "out" / "mine" / "beats.csv").read_bytes()
+    assert typed("detect", "mitbih-w8", other, *given) == 2
+    assert "holds what was found in" in capsys.readouterr().err
+    assert (tmp_path / "out" / "mine" / "beats.csv").read_bytes() == before
+    assert typed("detect", "mitbih-w8", recording, *given) == 0
+
+
+@pytest.mark.parametrize("out", ["mine.npy", "notes.npz"])
+def test_a_calibration_is_written_over_nothing_else(out, recording, tmp_path, capsys):
+    (tmp_path / "notes.npz").write_text("of mine")
+    before = (tmp_path / out).read_bytes()
+    given = ("--fs", 360, "--units", "mV", "--out", tmp_path / out)
+    assert typed("calibrate", "mitbih-w8", recording, *given) == 2
+    assert out in capsys.readouterr().err
+    assert (tmp_path / out).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["..", "a/../../b", "...csv"])
+def test_a_folder_s_name_stays_inside(name, tmp_path):
+    (made,) = cli._names([tmp_path / name])
+    assert "/" not in made
+    assert made.strip(".")
 
 
 @pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.slow)])
@@ -147,6 +177,7 @@ def test_strange_recordings_end_in_unscorable_marks_or_in_one_line(
         if done == 0:
             assert not said.err, name
             assert len(files) % 4 == 0, name
+            assert files or os.path.isdir(path), name
             accepted += 1
         else:
             lines = said.err.splitlines()

@@ -56,13 +56,17 @@ def compiled(n, kd, teacher=TEACHER):
     return parallel.compile_steps(trainer, jax.local_devices()[:n])
 
 
-@pytest.fixture(scope="module")
-def beats():
+def some_beats():
     rng = np.random.default_rng(5)
     time = np.arange(LENGTH)[None, :, None] / LENGTH
     rate, phase = rng.uniform(1, 3, (BEATS, 1, 2)), rng.uniform(size=(BEATS, 1, 2))
     waves = np.sin(2 * np.pi * (rate * time + phase))
     return waves * rng.uniform(0.2, 0.9, (BEATS, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def beats():
+    return some_beats()
 
 
 def order(seed=0):
@@ -268,3 +272,12 @@ def test_a_batch_that_devices_cannot_share_is_refused(batch, devices):
 @pytest.mark.parametrize(("batch", "devices"), [(64, 1), (64, 4), (8, 4)])
 def test_a_batch_that_devices_can_share_is_taken(batch, devices):
     parallel.check_batch(batch, devices)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_every_beat_of_a_batch_goes_to_one_device(n):
+    batches = order()
+    shares = parallel.shares(batches, n)
+    assert shares.shape == (n, STEPS, BATCH // n)
+    for step in range(STEPS):
+        np.testing.assert_array_equal(shares[:, step].ravel(), batches[step])

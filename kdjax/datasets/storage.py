@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax import beats
+from kdjax import beats, checksums
 from kdjax.errors import InputError
 from kdjax.recordings import Annotations, Recording
 
@@ -155,10 +155,11 @@ def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = N
 
     What is prepared already is kept. A preparation that fails or is killed leaves nothing that
     would be read; one that another process has finished meanwhile counts as done. InputError when
-    the folder cannot be written.
+    the folder cannot be written. The files' checksums stand beside them.
     """
     place = Path(to_prepare.data_path)
     if place.exists():
+        _keep_sums(place)
         return
     print(f"preparing {to_prepare.name} {to_prepare.version} in {place}", file=sys.stderr)
     config = tfds.download.DownloadConfig(manual_dir=None if source is None else str(source))
@@ -174,10 +175,24 @@ def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = N
             ) from error
     finally:
         tfds.enable_progress_bar()
+    _keep_sums(place)
+
+
+def _keep_sums(place: Path) -> None:
+    """Writes the checksums that are missing: the data is of an older kdjax, or somebody's else."""
+    if not (place / checksums.SUMS).exists():
+        with contextlib.suppress(OSError):  # a folder that may only be read
+            checksums.write_sums(place)
 
 
 def read_examples(prepared: tfds.core.DatasetBuilder) -> list[dict]:
     """The examples that a builder has prepared, by record name; InputError for damaged files."""
+    changed = checksums.changed(Path(prepared.data_path))
+    if changed:
+        raise InputError(
+            f"the prepared data in {prepared.data_path} is damaged ({changed} is not what was "
+            "written); delete that folder and prepare it again"
+        )
     try:
         # TFDS decorates this method in a way that hides its parameters from a type checker.
         source = prepared.as_data_source(split=SPLIT)  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,52 @@
+"""One process of several, for test_processes.py: python joined.py steps|train DEVICES argument...
+
+steps OUT.npz COORDINATOR PROCESSES PROCESS runs test_parallel's steps on its share of a batch;
+train FLAG... is train.py in the small world of tiny.py.
+"""
+
+import sys
+from pathlib import Path
+
+import conftest
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from kdjax import processes
+
+
+def steps(out: str, coordinator: str, n: str, process: str) -> None:
+    jax.config.update("jax_enable_x64", True)
+    processes.join(coordinator, int(n), int(process), cluster=False)
+    import test_parallel
+
+    kd = test_parallel.OBJECTIVES["every term, of beats below a quantile"]
+    state, metrics = test_parallel.on_devices(
+        len(jax.local_devices()), kd, test_parallel.some_beats()
+    )
+    assert int(state.step[0]) == test_parallel.STEPS
+    leaves = jax.tree.leaves(jax.device_get((state, metrics)))
+    np.savez(out, *leaves)
+    processes.leave(0)
+
+
+def train(*flags: str) -> None:
+    import tiny
+    from absl import app
+
+    import train
+
+    app.define_help_flags()
+    # Nobody asks for a device before the processes have joined.
+    devices, jax.local_devices = jax.local_devices, list
+    with tiny.small_world() as patch:
+        patch.setattr(jax, "local_devices", devices)
+        sys.exit(train.main(["train.py", *flags]))
+
+
+if __name__ == "__main__":
+    kind, devices, *arguments = sys.argv[1:]
+    assert conftest  # strict arithmetic, short compilations
+    jax.config.update("jax_num_cpu_devices", int(devices))
+    {"steps": steps, "train": train}[kind](*arguments)
