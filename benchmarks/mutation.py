@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.reliability import FILE, keep
@@ -55,8 +56,9 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=60, help="mutants of a module; 0 is all")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    _import_what_is_not_mutated()
-    found = {name: assess(name, args.sample, args.seed) for name in MODULES}
+    with TemporaryDirectory(prefix="kdjax-") as folder:
+        _import_what_is_not_mutated(folder)
+        found = {name: assess(name, args.sample, args.seed) for name in MODULES}
     keep(args.out, "mutation", f"mutation --sample {args.sample}", {"modules": found})
 
 
@@ -172,6 +174,7 @@ def _run_tests(name: str, tree: ast.Module) -> None:
 
         # A test that reads the sources as files sees the unchanged one; none of these does.
         options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"]
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis came before
         code = int(pytest.main([*options, str(ROOT / "tests" / f"test_{name}.py")]))
     finally:
         os._exit(code)
@@ -192,8 +195,11 @@ class _Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.tree, f"<mutant of {self.name}>", "exec"), module.__dict__)
 
 
-def _import_what_is_not_mutated() -> None:
-    """Paid once for all forks. No device is started: its threads would not survive a fork."""
+def _import_what_is_not_mutated(programs: str) -> None:
+    """Paid once for all forks. No device is started: its threads would not survive a fork.
+
+    Compiled programs are kept in the folder `programs`: a mutant compiles what it has changed.
+    """
     sys.path.insert(0, str(ROOT / "tests"))
     import flax.linen
     import hypothesis
@@ -205,6 +211,9 @@ def _import_what_is_not_mutated() -> None:
 
     import kdjax.models  # noqa: F401
 
+    jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", programs)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
     # Forks draw the same examples, and leave none of a mutant's behind.
     hypothesis.settings.register_profile(
         "mutation", database=None, deadline=None, derandomize=True, print_blob=False

@@ -214,7 +214,8 @@ def landing(confirmed: Any) -> Iterable[str]:
 
 def folds(study: Any) -> Iterable[str]:
     """What was chosen, on the other folds of `beatgan`, each fold apart."""
-    splits = study["splits"]
+    whole = max(len(split["variants"]) for split in study["splits"])
+    splits = [split for split in study["splits"] if len(split["variants"]) == whole]
     heads = [f"fold {split['fold']}" for split in splits]
     yield "## Other folds of `beatgan`"
     yield (
@@ -222,6 +223,8 @@ def folds(study: Any) -> Iterable[str]:
         "fold with its 95 % interval; differences to `alone`, paired by seed. Folds share most of "
         "their training beats, so nothing is pooled over them."
     )
+    if study["missing"]:
+        yield f"Not run: {', '.join(study['missing'])}."
     rows = []
     for name in splits[0]["variants"]:
         found = [split["variants"][name]["scores"][0]["auc"] for split in splits]

@@ -371,7 +371,7 @@ def load_model(run: Path, folder: str = LAST) -> Model:
     checkpoint = run / folder / str(found[0])
     verify(checkpoint)
     progress = read_progress(checkpoint)
-    recorded = progress["fingerprints"].get("config")
+    recorded = progress.get("fingerprints", {}).get("config")
     if recorded not in (configs.fingerprint(config), None):
         raise InputError(
             f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "

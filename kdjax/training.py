@@ -157,7 +157,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     devices = jax.local_devices()
     processes.check_alike({"the number of devices": len(devices)})
     parallel.check_batch(config.batch_size, len(parallel.everywhere(devices)))
-    beats, parts = load_data(config)
+    beats, parts = processes.in_turn(lambda: load_data(config))
     processes.check_alike({"the data": beats.fingerprint, "the split": parts.fingerprint})
     if len(parts.train) < config.batch_size:
         raise InputError(

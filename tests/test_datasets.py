@@ -291,13 +291,43 @@ class TestLoad:
         ],
         ids=["truncated", "empty", "gone"],
     )
-    def test_damaged_data_is_one_line_with_the_remedy(self, prepared, tmp_path, spoil):
+    @pytest.mark.parametrize("sums", [True, False])
+    def test_damaged_data_is_one_line_with_the_remedy(self, prepared, tmp_path, spoil, sums):
         data_dir = shutil.copytree(prepared[0], tmp_path / "copy")
         (shard,) = data_dir.rglob("*array_record*")
         spoil(shard)
+        if not sums:
+            next(data_dir.rglob("SHA256SUMS")).unlink()
         with pytest.raises(InputError, match=r"is damaged .*delete that folder") as error:
             load("mitbih", data_dir)
         assert "\n" not in str(error.value)
+
+    def test_a_flipped_bit_of_any_file_is_noticed(self, prepared, tmp_path):
+        data_dir = shutil.copytree(prepared[0], tmp_path / "copy")
+        rng, files = np.random.default_rng(0), [p for p in data_dir.rglob("*") if p.is_file()]
+        assert len(files) >= 4
+        for path in files:
+            whole = path.read_bytes()
+            for _ in range(12):
+                flipped = bytearray(whole)
+                flipped[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+                path.write_bytes(flipped)
+                with pytest.raises(InputError, match="is damaged"):
+                    load("mitbih", data_dir)
+            path.write_bytes(whole)
+        load("mitbih", data_dir)
+
+    def test_data_without_checksums_gets_them_when_it_is_prepared_again(
+        self, source, prepared, tmp_path
+    ):
+        data_dir = shutil.copytree(prepared[0], tmp_path / "copy")
+        (sums,) = data_dir.rglob("SHA256SUMS")
+        written = sums.read_bytes()
+        sums.unlink()
+        load("mitbih", data_dir)
+        assert not sums.exists()
+        prepare_mitbih(source, data_dir, checksums=checksums_of(source))
+        assert sums.read_bytes() == written
 
     def test_a_data_dir_may_begin_with_a_tilde(self, prepared, monkeypatch):
         monkeypatch.setenv("HOME", str(prepared[0].parent))

@@ -21,9 +21,11 @@ from kdjax.errors import InputError
 FIELDS = {
     *("auc", "ap", "per_class", "per_record", "ci95", "label_free", "oracle", "n_test"),
     *("protocol", "fold", "dataset", "seed", "epochs", "epoch_seconds", "params", "macs", "bytes"),
-    *("fingerprints", "versions", "device", "date"),
+    *("fingerprints", "versions", "device", "date", "sha256_of_the_rest"),
 }
-FINGERPRINTS = {"calibration", "data", "split", "config", "model", "teacher", "code"}
+FINGERPRINTS = {
+    *("calibration", "scores", "data", "split", "config", "model", "teacher", "code"),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

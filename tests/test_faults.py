@@ -24,7 +24,7 @@ from test_training import AtStep, assert_bitwise_the_uninterrupted, crash
 
 from benchmarks import reliability
 from kdjax import config as configs
-from kdjax import datasets, evaluation, parallel, runs, training
+from kdjax import datasets, detector_files, evaluation, parallel, runs, training
 from kdjax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -278,6 +278,19 @@ class TestFlippedBits:
     def test_the_result_names_the_scores_that_it_is_of(self):
         run = tiny.trained()
         assert run.result["fingerprints"]["scores"] == runs.sha256(run.path / "scores.npz")
+
+    def test_of_a_shipped_detector_are_refused(self, tmp_path):
+        folder = shutil.copytree(next(iter(detector_files.shipped().values())), tmp_path / "one")
+        rng = np.random.default_rng(1)
+        for number in range(60):
+            path = folder / ("card.json", "weights.npz", "calibration.npz")[number % 3]
+            whole = path.read_bytes()
+            flipped(path, rng)
+            with pytest.raises(InputError) as caught:
+                detector_files.read(folder)
+            assert path.name in one_line(caught)
+            path.write_bytes(whole)
+        detector_files.read(folder)
 
     def test_runs_from_before_there_were_checksums_are_still_read(self, copy):
         result = runs.read_json(copy / "result.json")
