@@ -93,7 +93,7 @@ def assess(name: str, sample: int, seed: int) -> dict[str, Any]:
 def mutants(source: str) -> Iterator[tuple[str, ast.Module]]:
     """(line and change in words, the whole module with that one change) of a source."""
     tree = ast.parse(source)
-    nodes = list(_code(tree))
+    nodes, lines = list(_code(tree)), source.splitlines()
     for index, node in enumerate(nodes):
         for variant in range(len(_changes(node))):
             changed = copy.deepcopy(tree)
@@ -103,7 +103,8 @@ def mutants(source: str) -> Iterator[tuple[str, ast.Module]]:
             after = ast.unparse(twin).splitlines()[0]
             line = getattr(node, "lineno", 0)
             if before != after:
-                yield f"line {line}: {before} -> {after}", ast.fix_missing_locations(changed)
+                where = f"line {line}, `{lines[line - 1].strip()}`"
+                yield f"{where}: `{before}` to `{after}`", ast.fix_missing_locations(changed)
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:

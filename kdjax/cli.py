@@ -131,15 +131,15 @@ def calibrate(args: argparse.Namespace) -> None:
     runs.write_bytes(args.out, detector_files.calibration_bytes(moved))
     threshold = moved.threshold(detection.FPR)
     print(
-        f"{args.out}: {moved.source}\n"
-        f"threshold that {detection.FPR:.0%} of other people's normal beats exceed: "
-        f"{threshold:.4g}; {(own > threshold).mean():.1%} of these {len(own)} beats do\n"
-        f"threshold that {detection.FPR:.0%} of the normal ones of these beats exceed, if"
+        f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
+        f"Its threshold, {threshold:.4g}, is what {detection.FPR:.0%} of other people's normal "
+        f"beats exceed; {(own > threshold).mean():.1%} of these {len(own)} beats do. If you know "
+        "how many of these beats are abnormal, --threshold may be one that "
+        f"{detection.FPR:.0%} of the others exceed:"
     )
     for abnormal in (0.0, 0.01, 0.05, 0.2):
         own_one = calibration.own_threshold(own, detection.FPR, abnormal)
-        print(f"  {abnormal:4.0%} of them are abnormal: {own_one:.4g}")
-    print(f"kdjax detect takes any of them with --calibration {args.out} --threshold")
+        print(f"  {abnormal:4.0%} abnormal: {own_one:.4g}")
 
 
 def benchmark(args: argparse.Namespace) -> None:
@@ -169,7 +169,7 @@ def export(args: argparse.Namespace) -> None:
     from kdjax import export as exports
 
     error = exports.export(args.run_directory, args.format, args.out)
-    print(f"{args.out}: the run's decisions, scores to a relative {error:.0e}")
+    print(f"{args.out}: decides as the run does; scores differ by {error:.0e} of theirs at most")
 
 
 def study(args: argparse.Namespace) -> None:
@@ -295,7 +295,11 @@ def _add_input(command: argparse.ArgumentParser) -> None:
 def _recordings(given: Path) -> list[Path]:
     from kdjax import recordings
 
-    return recordings.find_sources(given) if given.is_dir() else [given]
+    if not given.is_dir():
+        return [given]
+    if found := recordings.find_sources(given):
+        return found
+    raise InputError(f"{given}: no recordings in it (.hea, .edf, .bdf, .csv, .npy); name another")
 
 
 def _source(path: Path, args: argparse.Namespace) -> Any:

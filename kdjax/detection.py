@@ -9,7 +9,7 @@ last bit.
 import datetime
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
@@ -82,14 +82,14 @@ class Detection:
     fs: float
     leads: tuple[str, ...]
     seconds: float
-    beats: Beats
-    unscorable: tuple[tuple[float, float, str], ...]
-    shown: np.ndarray
-    x: np.ndarray
-    x_hat: np.ndarray
+    beats: Beats = field(repr=False)
+    unscorable: tuple[tuple[float, float, str], ...] = field(repr=False)
+    shown: np.ndarray = field(repr=False)
+    x: np.ndarray = field(repr=False)
+    x_hat: np.ndarray = field(repr=False)
     threshold: float
     fpr: float | None
-    normal: np.ndarray
+    normal: np.ndarray = field(repr=False)
     score: str
     detector: str
     calibration: str
@@ -577,7 +577,12 @@ def choose_leads(
                     break
             else:
                 raise InputError(f"{source.name}: no lead {lead!r}; {there}")
-        return columns, []
+        others = [
+            f"lead {source.leads[column]} taken, though the detector was calibrated on {lead}"
+            for column, lead in zip(columns, calibrated, strict=True)
+            if _column([source.leads[column]], lead) is None
+        ]
+        return columns, others
     columns = [_column(source.leads, lead) for lead in calibrated]
     if None not in columns:
         return [column for column in columns if column is not None], []
@@ -731,16 +736,16 @@ def _doubts(
     if len(pauses):
         longest = pauses[np.argmax(found.rr[pauses])]
         yield (
-            f"{len(pauses)} pauses of more than {_PAUSE:g} s, the longest "
-            f"{found.rr[longest]:.1f} s before {_clock(found.sample[longest] / fs)}; the score "
-            "does not judge late beats"
+            f"intervals of more than {_PAUSE:g} s without a detected beat: {len(pauses)}, the "
+            f"longest {found.rr[longest]:.1f} s before {_clock(found.sample[longest] / fs)}; look "
+            "whether they are pauses or missed beats, the score does not see them"
         )
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
         yield (
-            f"{len(still)} flat stretches, the longest {stop - start:.1f} s at {_clock(start)}: "
-            "the lead was off, or the heart stood still"
+            f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {_clock(start)}; "
+            "the lead was off, the heart stood still, or the units of the file are not right"
         )
 
 

@@ -67,7 +67,7 @@ def _headline(summary: Mapping) -> str:
         page.card("Abnormal", page.count(summary["abnormal"]), about_abnormal),
         page.card(
             "Abnormal an hour",
-            page.number(summary["abnormal_per_hour"], ".3g"),
+            page.number(summary["abnormal_per_hour"], ",.0f"),
             "of scorable signal",
         ),
         page.card(
@@ -144,7 +144,10 @@ def _worst(detection: Detection) -> str:
             page.figure(
                 f'<img alt="Beat at {time} and its reconstruction" src="{picture}">',
                 f"<b>{rank}. {time}</b> score {found.score[index]:.4g}, {kind}<br>"
-                + _among_normal(float(found.normalised[index])),
+                + _among_normal(float(found.normalised[index]))
+                + (
+                    "" if np.isnan(found.rr[index]) else f"; {found.rr[index]:.2f} s after the last"
+                ),
                 "fit",
             )
         )

@@ -372,7 +372,7 @@ def load_model(run: Path, folder: str = LAST) -> Model:
     verify(checkpoint)
     progress = read_progress(checkpoint)
     recorded = progress.get("fingerprints", {}).get("config")
-    if recorded not in (configs.fingerprint(config), None):
+    if recorded is not None and recorded != configs.fingerprint(config):
         raise InputError(
             f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "
             "train anew with --overwrite"
@@ -391,6 +391,9 @@ def load_run(path: str | Path) -> Detector:
     run = Path(path)
     if not run.exists() and str(path) in detector_files.shipped():
         return detector_files.read(detector_files.shipped()[str(path)])
+    if not run.exists():
+        shipped = ", ".join(detector_files.shipped())
+        raise InputError(f"{run}: no such run; name a run directory, or one of {shipped}")
     result = read_result(run)
     model = load_model(run)
     calibration = None

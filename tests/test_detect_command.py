@@ -113,7 +113,7 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     own = tmp_path / "own.npz"
     given = ("--fs", 360, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
-    assert "threshold that 1% of other people's normal beats exceed" in capsys.readouterr().out
+    assert "is what 1% of other people's normal beats exceed" in capsys.readouterr().out
     assert (
         typed(
             "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"
@@ -122,6 +122,14 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     )
     summary = json.loads((tmp_path / "o" / "mine" / "summary.json").read_text())
     assert summary["score"] == "fusion, moved to the person"
+
+
+@pytest.mark.parametrize("command", [["detect"], ["calibrate", "--out=c.npz"]])
+def test_a_folder_without_recordings_is_said(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "readme.txt").write_text("nothing here")
+    assert typed(*command, "mitbih-w8", tmp_path) == 2
+    assert "no recordings in it" in capsys.readouterr().err
 
 
 def test_another_recording_s_folder_is_not_written_over(recording, tmp_path, capsys):

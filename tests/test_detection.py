@@ -302,10 +302,10 @@ def test_a_pause_is_told_of_since_no_score_is_high_for_it(detector):
     rest = signal[after] + np.random.default_rng(0).normal(0, 0.01, 4 * FS)
     signal = np.insert(signal, after, rest)
     (note,) = [n for n in detection.detect(detector, source(signal)).notes if "pause" in n]
-    assert note.startswith("1 pauses of more than 2 s, the longest 4.")
+    assert note.startswith("intervals of more than 2 s without a detected beat: 1, the longest 4.")
     signal = np.insert(ecg(seconds=60)[0], after, np.full(4 * FS, signal[after - 1]))
     notes = " ".join(detection.detect(detector, source(signal)).notes)
-    assert "1 flat stretches, the longest 4.0 s" in notes
+    assert "flat stretches: 1, the longest 4.0 s" in notes
 
 
 def test_no_interval_spans_what_could_not_be_read(detector):
@@ -419,7 +419,10 @@ def test_any_signal_is_taken(seed, seconds, scale, detector):
 )
 def test_leads_are_found_by_name_or_number(leads, wanted, columns):
     made = source(np.zeros((10, len(leads))), leads=leads)
-    assert detection.choose_leads(made, wanted, ["MLII"]) == (columns, [])
+    found, notes = detection.choose_leads(made, wanted, ["MLII"])
+    assert found == columns
+    assert all("though the detector was calibrated on MLII" in note for note in notes)
+    assert bool(notes) == bool(wanted)
 
 
 def test_an_only_lead_of_another_name_is_taken_and_said():

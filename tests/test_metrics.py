@@ -354,6 +354,8 @@ def test_pitman_morgan_finds_a_narrower_pair():
     wide = rng.normal(0, 1, 30)
     narrow = 0.2 * wide + rng.normal(0, 0.1, 30)
     found = metrics.pitman_morgan(narrow, wide)
+    assert found["sd_a"] == pytest.approx(np.std(narrow, ddof=1))
+    assert found["sd_b"] == pytest.approx(np.std(wide, ddof=1))
     assert found["sd_a"] < found["sd_b"]
     assert found["p"] < 1e-6
     # Of equal variances: p is spread evenly, so that a tenth lies below 0.1.

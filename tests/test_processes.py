@@ -265,9 +265,8 @@ def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(cache, pair
         assert seconds < ENDED
 
     two = start_pair(cache, workdir)
-    output, errors = two[0].communicate(timeout=600)
-    assert two[0].returncode == 0, errors
-    assert two[1].wait(timeout=60) == 0
+    (output, errors), _ = [process.communicate(timeout=600) for process in two]
+    assert [process.returncode for process in two] == [0, 0], errors
     assert "goes on from" in output
     for run in ("teacher", "."):
         models = [runs.load_model(folder / run).fingerprint for folder in (workdir, pair[0])]

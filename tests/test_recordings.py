@@ -417,6 +417,14 @@ def test_a_false_header_is_refused_before_anything_is_read(tmp_path, old, new, w
         open_source(header)
 
 
+@pytest.mark.parametrize("elsewhere", ["../r1.dat", "/etc/passwd", "in/r1.dat"])
+def test_a_signal_file_in_another_folder_is_not_opened(tmp_path, elsewhere):
+    header = write_wfdb(tmp_path, np.zeros((900, 1)))
+    header.write_text(header.read_text().replace("r1.dat", elsewhere))
+    with pytest.raises(InputError, match="invalid syntax in signal line"):
+        open_source(header)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
