@@ -173,6 +173,14 @@ def outcome(workdir: Path) -> dict[str, Any]:
     return {"teacher": found["teacher"], "student": found[workdir.name]}
 
 
+def flat(tree: Any, name: str = "") -> dict[str, Any]:
+    """The leaves of nested JSON by their paths."""
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {k: v for key, value in items for k, v in flat(value, f"{name}/{key}").items()}
+    return {name: tree}
+
+
 def optimizer(run: Path, checkpoint: Path, model: Any) -> str:
     """Fingerprint of the optimiser's state in a checkpoint."""
     import jax
@@ -232,8 +240,9 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             break
         if not failed:
             now = outcome(workdir)
-            differ += [name for name in whole if now[name] != whole[name]]
-            print(f"run {runs_made} ended like the undisturbed one: {not differ}", flush=True)
+            there, here = flat(whole), flat(now)
+            differ += [n for n in sorted(there | here) if there.get(n) != here.get(n)]
+            print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
         shutil.rmtree(workdir)
     return {
         "kills": sum(where.values()),
@@ -241,7 +250,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         "runs": runs_made,
         "epochs_of_each_network": epochs,
         "seconds_undisturbed": seconds,
-        "ended_otherwise": len(differ),
+        "ended_otherwise": differ,
         "failed_to_resume": failed,
         "saves_lost": sum(lost),
     }

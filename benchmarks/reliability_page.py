@@ -38,7 +38,8 @@ PROMISES = {
 }
 
 LIMITS = """`grad_clip` in a config clips the gradients of each network to a global norm; None, the
-default, does not. On a CPU the same seed, devices and versions give the same run to the last bit.
+default, does not. On a CPU the same seed, devices and versions give the same run to the last bit,
+on any number of threads but for the calibration, whose last digits NumPy's linear algebra decides.
 On a GPU that is not promised: its libraries choose their algorithms.
 
 Checksums are SHA-256: of every file of a checkpoint in its `manifest.json`; of the config and the
@@ -89,8 +90,8 @@ def kills(part: dict[str, Any]) -> Iterable[str]:
     )
     yield table(("killed during", "times"), sorted(part["where"].items()))
     yield (
-        f"{part['kills']} kills over {part['runs']} runs. {part['ended_otherwise']} networks "
-        "ended otherwise than the undisturbed ones (weights, Adam's moments, every figure of every "
+        f"{part['kills']} kills over {part['runs']} runs. {len(part['ended_otherwise'])} figures "
+        "ended otherwise than in the undisturbed run (weights, Adam's moments, figures of every "
         f"epoch, every score, compared to the last bit); {len(part['failed_to_resume'])} "
         f"starts failed; {part['saves_lost']} saves were lost."
     )

@@ -340,7 +340,10 @@ def test_nothing_that_is_drawn_depends_on_the_hashes_of_strings():
 
 @pytest.mark.slow
 def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
-    """On one core and on all that there are: the same network to the last bit."""
+    """On one core and on all that there are: the same network and scores to the last bit.
+
+    But for what NumPy's linear algebra fits for the calibration, which adds up in threads.
+    """
     flags, cores = reliability.options(2), os.sched_getaffinity(0)
     found = []
     for name, allowed in (("one", {min(cores)}), ("all", cores)):
@@ -351,7 +354,7 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
             os.sched_setaffinity(0, cores)
         outcome = reliability.outcome(tmp_path / name)
         for run in outcome.values():
-            del run["result"]["device"]
+            del run["result"]["device"], run["result"]["fingerprints"]["calibration"]
         found.append(outcome)
     assert found[0] == found[1]
 
@@ -363,7 +366,7 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
 def test_a_run_that_is_killed_again_and_again_ends_like_the_undisturbed(tmp_path):
     found = reliability.kills(tmp_path, 0, quick=True)
     assert found["kills"] == 3
-    assert (found["ended_otherwise"], found["failed_to_resume"], found["saves_lost"]) == (0, [], 0)
+    assert (found["ended_otherwise"], found["failed_to_resume"], found["saves_lost"]) == ([], [], 0)
 
 
 @pytest.mark.slow

@@ -224,10 +224,13 @@ def test_a_run_of_two_processes_is_that_of_one(cache, pair, tmp_path):
         for a, b in zip(*rows, strict=True):
             assert a.keys() == b.keys()
             for name in a.keys() - {"seconds"}:
-                np.testing.assert_allclose(a[name], b[name], rtol=2e-3, atol=1e-5, err_msg=name)
+                # Rounding grows from 1e-7 at first; exactness is the float64 test's.
+                close = 5e-2 if name.startswith("grad_norm") else 1e-3
+                np.testing.assert_allclose(a[name], b[name], rtol=close, err_msg=name)
         models = [runs.load_model(r).variables for r in (ours, theirs)]
         for a, b in zip(*map(jax.tree.leaves, models), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-2, atol=2e-4)
+            # Adam moves a weight without a gradient by the sign of its rounding, 14 times 1e-5.
+            np.testing.assert_allclose(a, b, rtol=1e-2, atol=3e-4)
         assert runs.read_result(ours)["device"].endswith("in each of 2 processes")
         assert {p.name for p in ours.iterdir()} == {p.name for p in theirs.iterdir()}
 
