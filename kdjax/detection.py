@@ -456,7 +456,7 @@ _NO_BEATS = Beats(
 def joined_evidence(evidence: Iterable[Evidence]) -> Evidence:
     """The evidence of cores that follow each other, at least one."""
     *arrays, fs = map(list, zip(*evidence, strict=True))
-    return Evidence(*map(np.concatenate, arrays), fs[0])
+    return Evidence._make([*map(np.concatenate, arrays), fs[0]])
 
 
 # --- a whole recording -------------------------------------------------------------------------
@@ -650,7 +650,9 @@ class _Stretches:
             edges = np.flatnonzero(np.diff(found.samples, prepend=-1, append=-1))
             for a, b in pairwise(edges):
                 if found.samples[a]:
-                    self._add(found.first + a, found.first + b, QUALITIES[found.samples[a]])
+                    self._add(
+                        found.first + int(a), found.first + int(b), QUALITIES[found.samples[a]]
+                    )
             yield found
 
     def _add(self, first: int, end: int, reason: str) -> None:
@@ -735,10 +737,11 @@ def _doubts(
     pauses = np.flatnonzero(found.rr > _PAUSE)
     if len(pauses):
         longest = pauses[np.argmax(found.rr[pauses])]
+        clock = _clock(float(found.sample[longest]) / fs)
         yield (
             f"intervals of more than {_PAUSE:g} s without a detected beat: {len(pauses)}, the "
-            f"longest {found.rr[longest]:.1f} s before {_clock(found.sample[longest] / fs)}; look "
-            "whether they are pauses or missed beats, the score does not see them"
+            f"longest {found.rr[longest]:.1f} s before {clock}; look whether they are pauses or "
+            "missed beats, the score does not see them"
         )
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
