@@ -87,8 +87,9 @@ class Process:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with self.process.stdout as said:
+            for line in said:
+                self.lines.append(line.rstrip("\n"))
 
     def wait_for(self, pattern: str) -> bool:
         """Whether a line that matches comes before the process ends."""

@@ -338,7 +338,7 @@ def test_nothing_that_is_drawn_depends_on_the_hashes_of_strings():
     assert configs.fingerprint(tiny.config()) in only
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
     """On one core and on all that there are: the same network and scores to the last bit.
 
@@ -362,14 +362,14 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
 # --- processes that are killed -----------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_killed_again_and_again_ends_like_the_undisturbed(tmp_path):
     found = reliability.kills(tmp_path, 0, quick=True)
     assert found["kills"] == 3
     assert (found["ended_otherwise"], found["failed_to_resume"], found["saves_lost"]) == ([], [], 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_flipped_bit_of_any_file_is_noticed(tmp_path):
     found = reliability.flips(tmp_path, 1, quick=True)
     assert len(found["kinds"]) >= 8
@@ -378,7 +378,7 @@ def test_a_flipped_bit_of_any_file_is_noticed(tmp_path):
         assert counts["refused"] > 0, kind
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_epochs_leak_neither_files_nor_threads(tmp_path):
     found = reliability.soak(tmp_path, 0, quick=True)["second_and_last_quarter"]
     for name in ("files", "threads"):

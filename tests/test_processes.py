@@ -205,7 +205,7 @@ def test_two_processes_of_two_devices_take_the_steps_of_one_with_four(cache, tmp
             np.testing.assert_allclose(a, b[:2], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_two_processes_is_that_of_one(cache, pair, tmp_path):
     workdir, ((output, _), (silence, _)) = pair
     alone = start(cache, "train", 4, *FLAGS, f"--workdir={tmp_path / 'run'}")
@@ -235,7 +235,7 @@ def test_a_run_of_two_processes_is_that_of_one(cache, pair, tmp_path):
         assert {p.name for p in ours.iterdir()} == {p.name for p in theirs.iterdir()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(cache, pair, tmp_path):
     workdir = tmp_path / "run"
 

@@ -236,7 +236,7 @@ class TestLoadRun:
         assert detector.threshold == run.result["label_free"][0]["threshold"]
 
     def test_refuses_a_run_that_is_missing_unfinished_or_damaged(self, tmp_path):
-        with pytest.raises(InputError, match=r"result\.json: no such file"):
+        with pytest.raises(InputError, match=r"none: no such run; name a run directory, or one of"):
             runs.load_run(tmp_path / "none")
         with pytest.raises(InputError, match="not a finished run; train it first"):
             runs.load_run(tmp_path)
