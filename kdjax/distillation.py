@@ -189,7 +189,8 @@ def selection(
     if kind == "teacher_better":
         return (score_teacher < score_student).astype(score_teacher.dtype)
     if kind == "quantile":
-        limit = jnp.quantile(score_teacher, quantile)
+        # One of the scores: what is interpolated may round to less than scores that are all equal.
+        limit = jnp.quantile(score_teacher, quantile, method="lower")
         return (score_teacher <= limit).astype(score_teacher.dtype)
     raise ValueError(f"select {kind!r}: choose one of {', '.join(SELECTIONS)}")
 
