@@ -16,12 +16,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # halves the time to compile
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Each file goes to one worker, all that share the trained run of `tiny` to the same."""
-    for item in items:
-        group = "trained" if hasattr(item.module, "tiny") else item.module.__name__
-        item.add_marker(pytest.mark.xdist_group(group))
+    group = "trained" if hasattr(item.module, "tiny") else item.module.__name__
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
