@@ -31,7 +31,10 @@ def is_sealed(value: Mapping[str, Any]) -> bool:
 
 def is_whole(value: Mapping[str, Any]) -> bool:
     """Whether a sealed value, read back from JSON, is the one that was sealed."""
-    return value.get(_SEAL) == sealed(value)[_SEAL]
+    try:
+        return value.get(_SEAL) == sealed(value)[_SEAL]
+    except ValueError:  # a number that has become infinite, which was never written
+        return False
 
 
 def write_sums(folder: Path) -> None:

@@ -16,12 +16,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # halves the time to compile
 
 
-def pytest_itemcollected(item):
-    """Each file goes to one worker, all that share the trained run of `tiny` to the same."""
-    group = "trained" if hasattr(item.module, "tiny") else item.module.__name__
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def x64():
     """Runs a test in float64 and goes back to float32 after it."""

@@ -53,6 +53,10 @@ class TestSeal:
         elif not checksums.is_sealed(read):  # the bit is in the seal's name: the rest is whole
             assert {name: read.get(name) for name in value} == value
 
+    def test_a_number_that_has_become_infinite_is_not_what_was_sealed(self):
+        """As 1e+308 does when a bit of its exponent flips."""
+        assert not checksums.is_whole(checksums.sealed({"score": 1.0}) | {"score": float("inf")})
+
     def test_another_value_has_another_seal(self):
         sealed = checksums.sealed({"threshold": 0.125})
         assert not checksums.is_whole(sealed | {"threshold": 0.126})
