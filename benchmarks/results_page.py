@@ -333,8 +333,8 @@ def recordings() -> Iterable[str]:
         f"{found['annotated']['ap']:.3f} AP on all {found['annotated']['n']} beats. "
         f"{at_360['abnormal_beats_not_found']} abnormal beats, "
         f"{1 - at_360['sensitivity_to_abnormal_beats']:.1%} of them, are not found at all, so no "
-        "score can be high for them. The limits of signal quality were set on all of MIT-BIH, which "
-        "holds little noise."
+        "score can be high for them. The limits of signal quality were set on all of MIT-BIH, "
+        "which holds little noise."
     )
     yield (
         "What a threshold for 1 % of normal beats does in the second half of each record. It is "
