@@ -171,6 +171,9 @@ def trained() -> Trained:
         counts.append(len(compiled))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
+    # Whatever another file has compiled before: its programs are counted here.
+    for shared in (_shared_steps, _shared_norms):
+        shared.cache_clear()
     console = io.StringIO()
     with small_world() as patch, contextlib.redirect_stdout(console):
         patch.setattr(training, "_finish_epoch", finish_and_count)
