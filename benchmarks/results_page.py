@@ -56,6 +56,7 @@ def studies() -> Iterable[str]:
     yield from screen(screened)
     yield from landing(confirmed)
     yield from folds(read("study-folds.json"))
+    yield from cost(read("study_cost.json"))
     yield from weights(read("term_weights.json"))
 
 
@@ -248,6 +249,24 @@ def folds(study: Any) -> Iterable[str]:
     ]
     yield f"Every score of `{full}`, then simple detectors and the scores without a network:"
     yield table(("score", *heads), rows)
+
+
+def cost(found: Any) -> Iterable[str]:
+    """Seeds together against one after another."""
+    yield "## Seeds together"
+    yield (
+        f"`{found['command']}`, {found['device']}, {found['date']}, width {found['width']}: "
+        f"seconds of {found['steps']} steps of all seeds under vmap and one run after another, "
+        f"medians of {found['repeats']} by turns, with some other work on the machine. "
+        "On a CPU there is nothing to gain."
+    )
+    yield table(
+        ("seeds", "together", "in turn", "together / in turn"),
+        (
+            (r["seeds"], f"{r['together']:.2f}", f"{r['in_turn']:.2f}", f"{r['ratio']:.2f}")
+            for r in found["rows"]
+        ),
+    )
 
 
 def weights(weights: Any) -> Iterable[str]:
