@@ -4,6 +4,7 @@ Every step is one pure NumPy function, the same for training data and for use. T
 unless a name says seconds; signals are in mV.
 """
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -83,10 +84,17 @@ def bridge(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
         bridged[missing, lead] = (
             np.interp(place[missing], there, bridged[there, lead]) if len(there) else 0
         )
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(np.int8)))
-        for first, end in edges.reshape(-1, 2):
-            gap[first:end] |= end - first > _BRIDGED * fs
+        gap |= long_runs(missing, math.floor(_BRIDGED * fs) + 1)
     return bridged, gap
+
+
+def long_runs(mask: np.ndarray, least: float) -> np.ndarray:
+    """Those runs of True in bool [T] that have `least` samples or more, bool [T]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    long = np.zeros(len(mask), bool)
+    for first, end in edges.reshape(-1, 2):
+        long[first:end] = end - first >= least
+    return long
 
 
 def _check_rate(fs: float) -> None:

@@ -188,22 +188,12 @@ def _without_gaps(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray
     for value, lost in zip(bridged.T, missing.T, strict=True):
         still = np.concatenate([[False], np.abs(np.diff(value)) < _STILL]) & ~lost
         at_end = (value == value.max()) | (value == value.min())
-        clipped |= _long_runs(still & at_end, max(_CLIPPED[0], _CLIPPED[1] * fs) - 1)
-        flat |= _long_runs(still, _FLAT * fs)
+        clipped |= beats.long_runs(still & at_end, max(_CLIPPED[0], _CLIPPED[1] * fs) - 1)
+        flat |= beats.long_runs(still, _FLAT * fs)
     quality = np.zeros(len(signal), np.int8)
     for name, marked in (("clipped", clipped), ("flat", flat), ("gap", gap)):  # the last one counts
         quality[marked] = QUALITIES.index(name)
     return bridged, quality
-
-
-def _long_runs(mask: np.ndarray, least: float) -> np.ndarray:
-    """Those runs of True in [n] that have `least` samples or more."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    long = np.zeros(len(mask), bool)
-    for first, end in edges.reshape(-1, 2):
-        if end - first >= least:
-            long[first:end] = True
-    return long
 
 
 def _mark_noise(
@@ -215,13 +205,14 @@ def _mark_noise(
         return
     height = np.median(heights, axis=0)
     share, band = _NOISE
-    limit = height * share * np.sqrt(noise_band(fs) / band)
+    judged = noise_band(fs) >= _SEEN
+    limit = height * share * np.sqrt(noise_band(fs) / band) if judged else np.inf
     fast = scipy.signal.sosfiltfilt(_ABOVE_THE_BAND, signal, axis=0, padlen=0)
     for second in range(-(-len(signal) // beats.FS)):
         at = slice(second * beats.FS, (second + 1) * beats.FS)
         noise = np.sqrt(np.square(fast[at]).mean(axis=0))
         artefact = np.ptp(filtered[at], axis=0) > height * _ARTEFACT
-        if artefact.any() or (noise_band(fs) >= _SEEN and (noise > limit).any()):
+        if artefact.any() or (noise > limit).any():
             part = quality[round(second * fs) : round((second + 1) * fs)]
             part[part == 0] = QUALITIES.index("noisy")
 
@@ -263,8 +254,7 @@ class BeatStream:
 
     def __init__(self, channels: int, fs: float):
         """fs in Hz; InputError where it is 90 or less."""
-        if not fs > 90:
-            raise InputError(f"fs is {fs:g} Hz; the band 3-45 Hz needs more than 90 Hz")
+        beats.rate_ratio(fs)  # refuses what `find_beats` would, before anything is read
         self.fs = fs
         self._channels = channels
         self._blocks: list[np.ndarray] = []  # joined when a core is complete
@@ -630,7 +620,7 @@ def _rate_of_alarms(
     scored = max(int(np.isfinite(found.score).sum()), 1)
     an_hour = scored / seconds * 3600
     least = an_hour / (len(calibration.normal) + 1)
-    if not least <= per_hour < an_hour:
+    if not least <= per_hour <= an_hour / 2:
         raise InputError(
             f"{per_hour:g} alarms per hour of {an_hour:.0f} beats cannot be promised; ask for "
             f"{least:.3g} to {an_hour / 2:.0f}, or give the threshold"

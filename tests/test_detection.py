@@ -287,11 +287,12 @@ def test_noise_is_noticed_at_any_rate_that_holds_some_of_it(fs, detector):
     assert "noise" not in " ".join(found.notes)
 
 
-def test_where_noise_cannot_be_told_it_is_said(detector):
-    signal = scipy.signal.resample_poly(ecg(seconds=60)[0].astype(float), 100, 360, padtype="line")
-    assert "at 100 Hz noise cannot be told" in " ".join(
-        detection.detect(detector, source(signal, 100)).notes
-    )
+@pytest.mark.parametrize("fs", [100, 95])
+def test_where_noise_cannot_be_told_it_is_said(fs, detector):
+    signal = scipy.signal.resample_poly(ecg(seconds=60)[0].astype(float), fs, 360, padtype="line")
+    found = detection.detect(detector, source(signal, fs))
+    assert f"at {fs} Hz noise cannot be told" in " ".join(found.notes)
+    assert len(found.beats.sample) > 50
 
 
 def test_a_pause_is_told_of_since_no_score_is_high_for_it(detector):
@@ -455,7 +456,7 @@ def test_an_inverted_lead_and_doubtful_units_are_noticed(detector, whole):
 
 
 def test_a_low_sampling_rate_is_refused(detector):
-    with pytest.raises(InputError, match="more than 90 Hz"):
+    with pytest.raises(InputError, match="above 90 Hz"):
         detection.detect(detector, source(ecg()[0], 80))
 
 
