@@ -24,8 +24,8 @@ _NORMAL, _UNCLASSIFIABLE, _LEARN, _NOTE, _SKIP, _AUX = 1, 13, 30, 22, 59, 63
 def write(detection: Detection, out: Path) -> list[Path]:
     """Writes the files into the folder, made if absent, and returns their paths.
 
-    Either all of them are written or none; those of an earlier detection are replaced once the new
-    ones are whole, any other file stays. OSError where the folder cannot be written.
+    All are written under other names before the first replaces one of an earlier detection, the
+    summary last; any other file stays. OSError where the folder cannot be written.
     """
     stretches = union(detection.unscorable)
     rate = heart_rate(detection, stretches)

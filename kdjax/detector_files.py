@@ -63,7 +63,7 @@ def read(folder: Path) -> Detector:
     about = read_card(folder)
     for name, recorded in about["sha256"].items():
         try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            found = checksums.sha256(folder / name)
         except OSError as error:
             raise InputError(f"{folder / name}: {error.strerror}; install kdjax again") from error
         if found != recorded:

@@ -5,6 +5,7 @@ docs/export.md for its inputs, outputs and metadata.
 """
 
 import contextlib
+import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ def export(run: str | Path, form: str, out: Path) -> float:
     if out.is_dir():
         raise InputError(f"{out}: is a folder; name a file")
     if form == "onnx":
-        _import_onnx()
+        _check_onnx()
     detector = runs.load_run(run)
     if detector.threshold is None:
         raise InputError(
@@ -292,13 +293,13 @@ def read_onnx(content: bytes) -> Call:
     return lambda windows: dict(zip(names, session.run(names, {"windows": windows}), strict=True))
 
 
-def _import_onnx() -> None:
+def _check_onnx() -> None:
     """Raises InputError unless what writes and what runs ONNX files is installed."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"exporting to ONNX needs {error.name}, which is not installed: "
-            "pip install 'kdjax[onnx]'"
-        ) from None
+    for package in ("onnx", "onnxruntime"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise InputError(
+                f"exporting to ONNX needs {error.name}, which is not installed: "
+                "pip install 'kdjax[onnx]'"
+            ) from None

@@ -1,7 +1,7 @@
 """The generator in use: BatchNorm folded into the convolutions, and the pass over what is left.
 
-The same numbers as `Generator.apply(..., train=False)` up to rounding, in half its time for one
-beat: weights stand as the matrices that the products take, so that no call arranges them anew.
+The same numbers as `Generator.apply(..., train=False)` up to rounding. Weights stand as the
+matrices that the products take, so that no call arranges them anew.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kdjax.layers import KERNEL, STRIDE
+from kdjax.layers import strided_conv, strided_conv_transpose
 from kdjax.models import EPSILON, LEAKY_SLOPE, STAGES
 
 Array = Any  # of NumPy on the way to a file, of JAX on the way through a network
@@ -85,34 +85,15 @@ def forward(folded: Folded, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     with jax.default_matmul_precision("float32"):
         for layer in folded.encoder:
-            x = jax.nn.leaky_relu(_conv(x, layer), LEAKY_SLOPE)
+            x = strided_conv(x, layer.kernel) + layer.bias[None, None]
+            x = jax.nn.leaky_relu(x, LEAKY_SLOPE)
         steps, top, latent = folded.head.kernel.shape
         z = x.reshape(-1, steps * top) @ folded.head.kernel.reshape(steps * top, latent)
         z = z + folded.head.bias[None]
         x = (z @ folded.tail.kernel.reshape(latent, steps * top)).reshape(-1, steps, top)
         x = x + folded.tail.bias[None, None]
         for layer in folded.decoder:
-            x = _conv_transpose(jax.nn.relu(x), layer)
+            # The compiler cancels this exchange of axes against the one in there.
+            x = strided_conv_transpose(jax.nn.relu(x), layer.kernel.swapaxes(0, 1))
+            x = x + layer.bias[None, None]
     return jnp.tanh(x), z
-
-
-def _conv(x: jax.Array, layer: Layer) -> jax.Array:
-    """`layers.strided_conv` by one product: [B, T, I] -> [B, T / 2, O]."""
-    b, t, i = x.shape
-    pairs = jnp.pad(x, ((0, 0), (1, 1), (0, 0))).reshape(b, t // STRIDE + 1, STRIDE * i)
-    taps = jnp.concatenate([pairs[:, :-1], pairs[:, 1:]], axis=-1)
-    return taps @ layer.kernel.reshape(KERNEL * i, -1) + layer.bias[None, None]
-
-
-def _conv_transpose(x: jax.Array, layer: Layer) -> jax.Array:
-    """`layers.strided_conv_transpose` by one product: [B, T, I] -> [B, 2 T, O].
-
-    A sample gives four outputs, two pairs; its second pair is the next sample's first.
-    """
-    b, t, i = x.shape
-    o = layer.kernel.shape[-1]
-    pairs = (x @ layer.kernel.reshape(i, KERNEL * o)).reshape(b, t, 2, STRIDE * o)
-    before = jnp.pad(pairs[:, :, 0], ((0, 0), (0, 1), (0, 0)))
-    after = jnp.pad(pairs[:, :, 1], ((0, 0), (1, 0), (0, 0)))
-    whole = (before + after).reshape(b, STRIDE * (t + 1), o)
-    return whole[:, 1:-1] + layer.bias[None, None]
