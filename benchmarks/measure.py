@@ -7,19 +7,20 @@ import os
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from kdjax import runs
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# Every library gets all cores, and none a program that another start has compiled. Set before NumPy
-# is imported; the contestants' processes inherit it.
+# Every library gets all cores, and none a program that another start has compiled. What is timed is
+# timed in processes that are started from here on and inherit it.
 os.environ["OMP_NUM_THREADS"] = str(CORES)
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
-
-import numpy as np  # noqa: E402
-
-from kdjax import runs  # noqa: E402
 
 
 class Contestant:
@@ -64,7 +65,8 @@ def _serve(connection: Any, prepare: Callable, args: tuple) -> None:
         connection.send((facts, None))
         while (request := connection.recv()) is not None:
             connection.send((act(*request), None))
-    except Exception as error:
+    except Exception as error:  # whatever it is, the other process has to be told
+        traceback.print_exc()
         lines = str(error).strip().splitlines()
         connection.send((None, f"{type(error).__name__}: {lines[0] if lines else ''}"))
 
@@ -80,6 +82,12 @@ def contestants(wanted: dict[str, tuple]) -> tuple[dict[str, Contestant], dict[s
             failed[name] = str(error)
             print(f"  {name}: {error}", flush=True)
     return ready, failed
+
+
+def without_torch() -> None:
+    """Imports no torch in this process: tensorboardX takes it wherever it is installed."""
+    modules: dict[str, Any] = sys.modules
+    modules["torch"] = None
 
 
 def seconds(function: Callable, *args: Any) -> float:

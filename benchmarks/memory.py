@@ -8,7 +8,6 @@ else is what train.py does: validation, checkpoints, the final evaluation.
 
 import contextlib
 import io
-import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Contestant, out_argument, peak_mib, write
+from benchmarks.measure import Contestant, out_argument, peak_mib, without_torch, write
 
 NUMBERS = {"N": 86667, "S": 2781, "V": 7235, "F": 802, "Q": 8043}  # beats by class
 EVERY = 0.1  # seconds between two looks
@@ -40,7 +39,7 @@ def main() -> None:
 
 def prepare(width: int, epochs: int, share: float) -> tuple[Any, dict[str, Any]]:
     """A turn trains and gives, by epoch, the highest and the last resident size in MiB."""
-    sys.modules["torch"] = None  # type: ignore[assignment]  # tensorboardX imports it where it is
+    without_torch()
     import psutil
 
     from configs import teacher

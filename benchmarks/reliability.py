@@ -318,8 +318,6 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
 
 def flip_each(paths: list[Path], read: Callable[[], str], count: int, rng: random.Random) -> dict:
     """Flips `count` bits, spread over the files, and counts what `read` says of each."""
-    from kdjax.errors import InputError
-
     whole, counts = read(), Counter()
     strange: list[str] = []
     for number in range(max(count, len(paths))):
@@ -328,12 +326,7 @@ def flip_each(paths: list[Path], read: Callable[[], str], count: int, rng: rando
         place, bit = rng.randrange(len(content)), rng.randrange(8)
         content[place] ^= 1 << bit
         path.write_bytes(content)
-        try:
-            now = "without effect" if read() == whole else "silently other"
-        except InputError as error:
-            now = "refused" if "\n" not in str(error) else "refused in several lines"
-        except Exception as error:
-            now = f"crash: {type(error).__name__}"
+        now = verdict(lambda: "without effect" if read() == whole else "silently other")
         counts[now] += 1
         if now not in ("refused", "without effect"):
             strange.append(f"{path.name}, byte {place}, bit {bit}: {now}")
@@ -348,6 +341,18 @@ def flip_each(paths: list[Path], read: Callable[[], str], count: int, rng: rando
         "without_effect": counts["without effect"],
         "strange": strange,
     }
+
+
+def verdict(read: Callable[[], str]) -> str:
+    """What came of reading a damaged file: what `read` says, or how it failed."""
+    from kdjax.errors import InputError
+
+    try:
+        return read()
+    except InputError as error:
+        return "refused" if "\n" not in str(error) else "refused in several lines"
+    except Exception as error:  # any other kind is a defect: it is counted, by its name
+        return f"crash: {type(error).__name__}"
 
 
 def files(folder: Path) -> list[Path]:
@@ -391,7 +396,6 @@ def fuzz(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     sys.path.insert(0, str(ROOT / "tests"))
     from malformed import malformed
 
-    from kdjax.errors import InputError
     from kdjax.recordings import open_source
 
     counts: Counter[str] = Counter()
@@ -401,14 +405,13 @@ def fuzz(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         place = folder / str(number)
         place.mkdir()
         for name, path, given in malformed(place, number):
-            try:
+
+            def to_the_end(path: Path = path, given: dict[str, Any] = given) -> str:
                 source = open_source(path, **given)
                 read = sum(len(block) for block in source.blocks(range(len(source.leads))))
-                now = "read" if read == source.length else "read in part"
-            except InputError as error:
-                now = "refused" if "\n" not in str(error) else "refused in several lines"
-            except Exception as error:
-                now = f"crash: {type(error).__name__}"
+                return "read" if read == source.length else "read in part"
+
+            now = verdict(to_the_end)
             counts[now] += 1
             if now not in ("read", "refused"):
                 strange.append(f"{name}, seed {number}: {now}")

@@ -4,13 +4,12 @@ python -m benchmarks.startup --out docs/results/perf-startup.json
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.measure import Contestant, out_argument, spread, write
+from benchmarks.measure import Contestant, out_argument, spread, without_torch, write
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
 
 def prepare(width: int, started: float) -> tuple[None, dict[str, float]]:
     """What train.py does before and in its first step, and the seconds since `started`."""
-    sys.modules["torch"] = None  # type: ignore[assignment]  # tensorboardX imports it where it is
+    without_torch()
     import jax
 
     from benchmarks import chunks
