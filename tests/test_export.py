@@ -1,10 +1,10 @@
 """An exported file says what the Detector says, without kdjax."""
 
-import builtins
 import contextlib
 import hashlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import jax
@@ -252,14 +252,7 @@ class TestWrongInput:
 
     @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
     def test_onnx_that_is_not_installed(self, refused, run, monkeypatch, missing):
-        real = builtins.__import__
-
-        def without(name, *args):
-            if name.split(".")[0] == missing:
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-            return real(name, *args)
-
-        monkeypatch.setattr(builtins, "__import__", without)
+        monkeypatch.setitem(sys.modules, missing, None)  # as Python marks what it must not find
         wanted = [f"needs {missing},", "pip install 'kdjax[onnx]'"]
         refused(run, "--format", "onnx", wanted=wanted)
 
