@@ -27,8 +27,9 @@ from benchmarks.measure import (
     write,
 )
 
-TOLERANCE = 1e-4  # of the losses, before anything is timed
-COMPARED = 2  # steps, the second after both updates; Adam multiplies what rounding leaves
+# Of the losses of the first steps, before anything is timed. The second step comes after both
+# updates: Adam's first moves each weight by its gradient's sign, that of a rounding error as well.
+TOLERANCES = (1e-4, 1e-3)
 
 
 class Case(NamedTuple):
@@ -61,7 +62,13 @@ def main() -> None:
         drawn.close()
         cases = {name: Case(name == "student", width, weights) for name in ("teacher", "student")}
         found = {name: compare(case, steps, rounds) for name, case in cases.items()}
-    about = {"width": width, "batch": 64, "steps": steps, "rounds": rounds, "tolerance": TOLERANCE}
+    about = {
+        "width": width,
+        "batch": 64,
+        "steps": steps,
+        "rounds": rounds,
+        "tolerances": TOLERANCES,
+    }
     write(args.out, "train_step", about | found, **drawn.facts)
 
 
@@ -74,12 +81,15 @@ def compare(case: Case, steps: int, rounds: int) -> dict[str, Any]:
             name = ("torch.compile" if compiled else "eager") + (", savings" if savings else "")
             wanted[name] = (torch_peer, case, steps, compiled, savings)
     ready, failed = contestants(wanted)
-    losses = {name: [c.turn(i, i + 1)[1] for i in range(COMPARED)] for name, c in ready.items()}
+    losses = {
+        name: [c.turn(i, i + 1)[1] for i in range(len(TOLERANCES))] for name, c in ready.items()
+    }
     for name, found in losses.items():
-        for step, (ours, theirs) in enumerate(zip(losses["kdjax"], found, strict=True)):
+        for step, tolerance in enumerate(TOLERANCES):
+            ours, theirs = losses["kdjax"][step], found[step]
             for term in ours:
                 np.testing.assert_allclose(
-                    theirs[term], ours[term], TOLERANCE, err_msg=f"{name}, step {step}, {term}"
+                    theirs[term], ours[term], tolerance, err_msg=f"{name}, step {step}, {term}"
                 )
     times: dict[str, dict[str, list[float]]] = {name: {"step": [], "stretch": []} for name in ready}
     for contestant in ready.values():

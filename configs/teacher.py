@@ -18,13 +18,14 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
             "batch_size": 64,  # beats, over all devices; what remains of an epoch is dropped
             "seed": 0,  # weights and order of batches; never the split
             "learning_rate": 1e-4,  # of Adam with b1 0.5, b2 0.999
-            "precision": "float32",  # of matrix products: float32, tensorfloat32 or bfloat16
+            "precision": "float32",  # of products on a GPU; or tensorfloat32, bfloat16
             "grad_clip": config_dict.placeholder(float),  # a gradient's global norm; None: no limit
             "data": {
                 "dataset": dataset,  # synthetic, mitbih or the name of prepared recordings
                 "protocol": "beatgan",  # or interpatient; see docs/protocol.md
                 "fold": 0,  # 0 to 4 under beatgan
                 "split_seed": 0,  # who trains, validates, calibrates and tests
+                "augment": "none",  # or time_warp: a few ticks doubled, as many dropped
                 "dir": config_dict.placeholder(str),  # prepared data; None: where TFDS keeps it
             },
             "model": {

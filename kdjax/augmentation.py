@@ -1,15 +1,53 @@
-"""Beats that nobody recorded: perturbed copies of normal beats, for a teacher to be asked about."""
+"""Beats that nobody recorded: warped in time to train on, or perturbed for a teacher's answer."""
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
+from kdjax.beats import BEFORE
+
+AUGMENTATIONS = ("none", "time_warp")
+# On either side of the R-peak, as many ticks that are doubled as are dropped.
+_TICKS = 7
+
 # The strongest of each perturbation; a beat draws how much of it, and whether at all.
 _WARP = 1.0  # of the local speed: time may nearly stand still, or run twice as fast
 _SHIFT = 0.2  # of the window
 _NOISE = 0.15  # standard deviation, where the beat spans -1 to 1
 _NOISE_SMOOTHING = 5  # samples
+
+
+def time_warp(keys: jax.Array, x: jax.Array, peak: int = BEFORE) -> jax.Array:
+    """Each beat [B, T, C] with a few ticks doubled and as many dropped, drawn by its key [B].
+
+    As Zhou et al. (IJCAI 2019) augment beats: seven ticks before the sample `peak` and seven after
+    it are followed by their mean with the next tick, and as many others are left out, so that
+    neither side changes its length. The R-peak and the last tick stay what and where they are. A
+    pure function. Raises ValueError where a side has too few ticks.
+    """
+    if peak < 2 * _TICKS or x.shape[1] - 2 - peak < 2 * _TICKS:
+        raise ValueError(
+            f"beats of {x.shape[1]} samples with the R-peak at {peak}: {2 * _TICKS} samples are "
+            "needed before it and as many between it and the last"
+        )
+    return jax.vmap(partial(_time_warp_one, peak=peak))(keys, x)
+
+
+def _time_warp_one(key: jax.Array, x: jax.Array, peak: int) -> jax.Array:
+    t = len(x)
+    lot, once = jax.random.uniform(key, (t - 2,)), jnp.ones((1,), jnp.int32)
+    counts = jnp.concatenate([_ticks(lot[:peak]), once, _ticks(lot[peak:]), once])
+    source = jnp.repeat(jnp.arange(t), counts, total_repeat_length=t)
+    second = jnp.pad(source[1:] == source[:-1], (1, 0)).astype(source.dtype)
+    return (x[source] + x[source + second]) / 2
+
+
+def _ticks(lot: jax.Array) -> jax.Array:
+    """How often each tick stands: 2 where its lot is among the highest, 0 among the lowest."""
+    highest = jax.lax.top_k(lot, _TICKS)[1]
+    lowest = jax.lax.top_k(-lot, _TICKS)[1]
+    return jnp.ones(lot.shape, jnp.int32).at[highest].set(2).at[lowest].set(0)
 
 
 @jax.jit

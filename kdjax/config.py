@@ -8,13 +8,20 @@ from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict
 
+from kdjax.augmentation import AUGMENTATIONS
 from kdjax.distillation import SCORE_TRANSFORMS, SELECTIONS, TRANSFERS, Distillation
 from kdjax.errors import InputError
 
 Config: TypeAlias = Any  # a ConfigDict, whose fields have no static types
 
 SCORERS = ("network", "nearest_neighbour")
-PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+# Of matrix products, and how JAX calls what does that and nothing less on every device: its own
+# "bfloat16" is TF32 on a GPU. CPUs compute all three in float32.
+PRECISIONS = {
+    "float32": "float32",
+    "tensorfloat32": "tensorfloat32",
+    "bfloat16": "BF16_BF16_F32",
+}
 
 
 def _integer(low: int, high: float = math.inf) -> tuple[Callable[[Any], bool], str]:
@@ -56,6 +63,7 @@ _FIELDS: dict[str, Any] = {
         "fold": _integer(0),
         "split_seed": _integer(0),
         "dir": _PATH,
+        "augment": _choice(*AUGMENTATIONS),
     },
     "model": _MODEL,
     "loss": {"reconstruction": _WEIGHT, "feature_matching": _WEIGHT, "adversarial": _WEIGHT},
@@ -95,6 +103,7 @@ _STUDENT_FIELDS: dict[str, Any] = {
 
 # Fields that runs made before there were such fields do not name, and what they had instead.
 _ADDED_LATER = {
+    "data": {"augment": "none"},
     "kd": {
         "log_ratio": 0.0,
         "latent": 0.0,
@@ -140,6 +149,18 @@ def check(config: Config) -> None:
             f"config.teacher.scorer: {config.teacher.scorer} has only scores to teach, the terms "
             f"that are on are {asks}; keep kd.response and kd.log_ratio"
         )
+    if config.data.augment == "none" or not distils(config):
+        return
+    for field, value, wanted in (
+        ("teacher.scorer", config.teacher.scorer, "network"),
+        ("kd.transfer", config.kd.transfer, "none"),
+    ):
+        if value != wanted:
+            raise InputError(
+                f"config.data.augment: {config.data.augment} makes new beats at every step, and "
+                f"config.{field} {value} is asked about beats before the first; make it {wanted}, "
+                "or data.augment none"
+            )
 
 
 def identity(config: Mapping) -> dict[str, Any]:
@@ -161,8 +182,13 @@ def differences(a: Mapping, b: Mapping) -> list[str]:
 
 
 def fingerprint(config: Mapping) -> str:
-    """SHA-256 of the config's identity."""
-    return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
+    """SHA-256 of the config's identity, the same as before a field came that is at its default."""
+    plain = identity(config)
+    for block, fields in _ADDED_LATER.items():
+        for name, default in fields.items():
+            if plain.get(block, {}).get(name) == default:
+                del plain[block][name]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def teacher_config(config: Config) -> Config:

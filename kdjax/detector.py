@@ -1,6 +1,6 @@
 """Detector: a generator with what it takes to use it: beats -> reconstructions and scores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,11 +33,15 @@ class Detector:
 
     def score(self, x: np.ndarray) -> np.ndarray:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each."""
+        x = self._checked(x)
+        if len(x) == 1:
+            return np.array(self._score_one(x))
         return _run(_scores, self, x, ((),))[0]
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Reconstructions [B, T, C] of beats [B, T, C] scaled to [-1, 1]."""
-        return _run(_reconstructions, self, x, (np.shape(x)[1:],))[0]
+        x = self._checked(x)
+        return _run(_reconstructions, self, x, (x.shape[1:],))[0]
 
     def evidence(
         self,
@@ -56,14 +60,28 @@ class Detector:
             normal = detector.evidence(...)  # of held-out normal beats
             scoring.fit(normal, "fusion", "first_5_minutes").score(detector.evidence(...))
         """
-        shapes = (np.shape(x)[1:], (self.generator.latent_dim,))
+        x = self._checked(x)
+        shapes = (x.shape[1:], (self.generator.latent_dim,))
         residual, z = _run(_residuals_and_latents, self, x, shapes)
         error = np.full(len(residual), np.nan, residual.dtype)
         return Evidence(residual, z, error, rhythm, record, sample, fs)
 
+    def _checked(self, x: np.ndarray) -> np.ndarray:
+        x = np.asarray(x, self.generator.param_dtype)
+        beat = (self.generator.length, self.generator.channels)
+        if x.ndim != 3 or x.shape[1:] != beat:
+            raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
+        return x
+
     @cached_property
     def _folded(self) -> Folded:
         return jax.device_put(fold(self.variables))
+
+    @cached_property
+    def _score_one(self) -> Callable:
+        """For one beat: the weights are constants of the program, no call has to hand them over."""
+        folded = fold(self.variables)
+        return jax.jit(lambda x: anomaly_score(forward(folded, x)[0], x))
 
 
 @jax.jit
@@ -86,10 +104,6 @@ def _run(
     function: Any, detector: Detector, x: np.ndarray, shapes: tuple[tuple[int, ...], ...]
 ) -> list[np.ndarray]:
     """The function's results for all beats; `shapes` are those of each result for one beat."""
-    x = np.asarray(x, detector.generator.param_dtype)
-    beat = (detector.generator.length, detector.generator.channels)
-    if x.ndim != 3 or x.shape[1:] != beat:
-        raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
     whole = [np.empty((len(x), *shape), x.dtype) for shape in shapes]
     parts = list(_parts(len(x)))
     pending = [function(detector._folded, _padded(x[part], size)) for part, size in parts]

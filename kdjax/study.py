@@ -279,7 +279,7 @@ def _make(group: Group, say: Say) -> bool:
         with training.locked(group.folder):
             seeds = group.missing()  # again: another process may just have finished
             if seeds:
-                with jax.default_matmul_precision(group.study.base.precision):
+                with training.products(group.study.base):
                     train_group(group, seeds, say)
             for seed in group.unscored():
                 score_cell(group, seed)
@@ -387,6 +387,8 @@ def _lessons(
         return training.make_lesson(cells[0], x, None)
     lessons = [training.make_lesson(c, x, t) for c, t in zip(cells, teachers, strict=True)]
     of_all = [lesson for lesson in lessons if lesson is not None]
+    if not of_all:
+        return None
     return Lesson(
         _stack([lesson.targets for lesson in of_all]),
         of_all[0].transfer,

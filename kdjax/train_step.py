@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from kdjax import losses
+from kdjax.augmentation import time_warp
 from kdjax.distillation import (
     Distillation,
     Lesson,
@@ -27,6 +28,8 @@ from kdjax.models import Discriminator, Generator, GeneratorOutput
 
 # The published code re-initialises a discriminator whose loss falls below this.
 COLLAPSED_DISCRIMINATOR = 5e-6
+
+_AUGMENTS = 2**32 - 1  # folded into the run's key beside the steps, which begin at 0
 
 Variables = dict[str, Any]
 Metrics = dict[str, jax.Array]
@@ -56,7 +59,8 @@ class Trainer:
 
     `weights` holds the generator's own terms ('reconstruction', 'feature_matching', 'adversarial'),
     0 is off. A student has `kd`; its `teacher`'s variables are an argument of the step. Without a
-    `teacher` all that is known of it is the lesson, another argument.
+    `teacher` all that is known of it is the lesson, another argument. With `augment` every step
+    sees its beats warped in time.
     """
 
     generator: Generator
@@ -65,6 +69,7 @@ class Trainer:
     weights: tuple[tuple[str, float], ...]
     teacher: Teacher | None = None
     kd: Distillation | None = None
+    augment: bool = False
 
     @property
     def axis_name(self) -> str | None:
@@ -273,15 +278,20 @@ def run_steps(
     """Steps bounds[0] to bounds[1] of an epoch, as one program: no host in between.
 
     beats [N, T, C] stand on the device, the lesson beside them beat by beat; order [steps, B / n]
-    says which of them make each batch.
+    says which of them make each batch. Where they are augmented, the key, the step and the beat's
+    number say how: the same on any number of devices.
     The bounds are traced, so that chunks of any length share a program. Returns the new state and
     the mean of each metric over the chunk.
     """
 
     def step(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
         batch = order[i]
+        x = beats[batch]
+        if trainer.augment:
+            of_step = jax.random.fold_in(jax.random.fold_in(key, _AUGMENTS), state.step)
+            x = time_warp(jax.vmap(partial(jax.random.fold_in, of_step))(batch), x)
         part = None if lesson is None else lesson.at(batch)
-        return train_step(trainer, state, teacher, beats[batch], key, part)
+        return train_step(trainer, state, teacher, x, key, part)
 
     start, stop = bounds
     shapes = jax.eval_shape(step, state, start)[1]

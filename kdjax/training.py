@@ -180,7 +180,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
                 "name another --workdir"
             )
     processes.told(lambda: _make_directory(workdir, overwrite))
-    with _reserved(workdir), _disk(workdir), jax.default_matmul_precision(config.precision):
+    with _reserved(workdir), _disk(workdir), products(config):
         if own_teacher and teacher is None:
             teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
             print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
@@ -387,6 +387,11 @@ def _train_network(
     return result
 
 
+def products(config: configs.Config) -> AbstractContextManager[None]:
+    """Matrix products of the config's precision in whatever is traced inside."""
+    return jax.default_matmul_precision(configs.PRECISIONS[config.precision])
+
+
 def make_trainer(
     config: configs.Config,
     channels: int,
@@ -402,12 +407,16 @@ def make_trainer(
         tuple(config.loss.items()),
         Teacher(teacher.generator, teacher.discriminator) if teacher else None,
         Distillation(**config.kd) if configs.distils(config) else None,
+        config.data.augment == "time_warp",
     )
 
 
 def make_lesson(config: configs.Config, x: np.ndarray, teacher: runs.Model | None) -> Lesson | None:
-    """What the teacher says of all training beats x [N, T, C], once: they never change."""
-    if not configs.distils(config):
+    """What the teacher says of all training beats x [N, T, C], once, where they never change.
+
+    Augmented beats are new at every step, which then asks the teacher itself: None.
+    """
+    if not configs.distils(config) or config.data.augment != "none":
         return None
     kd = Distillation(**config.kd)
     transfer = transfer_beats(jnp.asarray(x)) if kd.transfer == "perturbed" else None

@@ -1,11 +1,11 @@
-"""Perturbed beats: what they may be, of what they are made, and how often."""
+"""Warped and perturbed beats: what they may be, of what they are made, and how often."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.augmentation import perturb
+from kdjax.augmentation import perturb, time_warp
 
 # More than the 1024 that are perturbed at once. All tests have one shape: one program.
 BEATS, TIME, LEADS = SHAPE = 1300, 32, 2
@@ -84,3 +84,65 @@ def test_a_flat_lead_stays_flat(ramps):
     copies = np.asarray(perturb(KEY, ramps.at[:, :, 1].set(0)))
     np.testing.assert_array_equal(copies[:, :, 1], 0)
     np.testing.assert_allclose(np.ptp(copies[:, :, 0], axis=1), 2, rtol=1e-6)
+
+
+WINDOW, PEAK, TICKS, DRAWN = 320, 140, 7, 2000
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return jax.random.split(KEY, DRAWN)
+
+
+@pytest.fixture(scope="module")
+def ticks():
+    """A beat whose every sample says when it was."""
+    return jnp.arange(WINDOW, dtype=jnp.float32)[:, None]
+
+
+@pytest.fixture(scope="module")
+def warped(keys, ticks):
+    """[2000, 320]: whole numbers are ticks, halves are the means that double one."""
+    x = jnp.broadcast_to(ticks[None], (DRAWN, WINDOW, 1))
+    return np.asarray(jax.jit(time_warp)(keys, x))[:, :, 0]
+
+
+class TestTimeWarp:
+    """Seven ticks are doubled and seven dropped on each side of the R-peak (BeatGAN's figures)."""
+
+    def test_the_peak_and_both_ends_stay_and_time_runs_on(self, warped):
+        np.testing.assert_array_equal(warped[:, [PEAK, -1]], [[140, 319]] * DRAWN)
+        assert (np.diff(warped, axis=1) >= 0).all()
+        assert set(np.unique(np.diff(warped, axis=1))) <= set(np.arange(1, 18) / 2)
+
+    @pytest.mark.parametrize("side", [slice(0, 140), slice(141, 319)], ids=["before", "after"])
+    def test_seven_ticks_are_doubled_and_seven_dropped_on_each_side(self, warped, side):
+        there = warped[:, side]
+        doubled = (there % 1 == 0.5).sum(axis=1)
+        whole = np.array([np.unique(row[row % 1 == 0]).size for row in there])
+        np.testing.assert_array_equal(doubled, TICKS)
+        np.testing.assert_array_equal(whole, there.shape[1] - TICKS)
+
+    def test_any_tick_may_be_drawn_and_none_more_often_than_another(self, warped):
+        """2000 draws of 7 in 140: 100 times each, 9.7 either way; 7 in 178: 79, 8.7 either way."""
+        doubled, times = np.unique(np.floor(warped[warped % 1 == 0.5]), return_counts=True)
+        drawn = np.delete(np.arange(319), PEAK)
+        np.testing.assert_array_equal(doubled, drawn)
+        before = drawn < PEAK
+        assert np.abs(times[before] - 100).max() < 5 * 9.7
+        assert np.abs(times[~before] - 79).max() < 5 * 8.7
+        missing = [np.setdiff1d(drawn, row).size for row in warped]
+        assert set(missing) == {2 * TICKS}
+
+    def test_leads_share_a_beats_warping_and_beats_do_not(self, keys, ticks, warped):
+        x = jnp.broadcast_to(jnp.concatenate([ticks, -ticks], axis=1)[None], (3, WINDOW, 2))
+        found = np.asarray(time_warp(keys[:3], x))
+        np.testing.assert_array_equal(found[:, :, 0], warped[:3])
+        np.testing.assert_array_equal(found[:, :, 1], -warped[:3])
+        assert len(np.unique(warped, axis=0)) == DRAWN
+
+    @pytest.mark.parametrize(("length", "peak"), [(320, 13), (28, 14), (320, 305)])
+    def test_sides_too_short_are_refused(self, keys, length, peak):
+        with pytest.raises(ValueError, match=f"beats of {length} samples .* at {peak}: 14 samples"):
+            time_warp(keys[:1], jnp.zeros((1, length, 1)), peak)
+        time_warp(keys[:1], jnp.zeros((1, 30, 1)), 14)

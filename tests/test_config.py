@@ -1,4 +1,5 @@
 import copy
+import hashlib
 import json
 import math
 
@@ -27,6 +28,7 @@ WRONG = {
     "data.fold": NOT_COUNTS,
     "data.split_seed": NOT_COUNTS,
     "data.dir": [1, ("a",)],
+    "data.augment": ["noise", "", None, True],
     "model.width": [0, *NOT_COUNTS],
     "model.latent_dim": [0, *NOT_COUNTS],
     "model.output_bias": [0, 1, "True", None],
@@ -59,9 +61,10 @@ EDGES = {
     "batch_size": [2],
     "seed": [0],
     "learning_rate": [1],
-    "precision": configs.PRECISIONS,
+    "precision": list(configs.PRECISIONS),
     "grad_clip": [None, 0.5],
     "data.dir": [None, "here"],
+    "data.augment": ["none", "time_warp"],
     "model.width": [1],
     "model.output_bias": [False, True],
     "loss.adversarial": [0, 1.5],
@@ -216,6 +219,20 @@ def test_a_student_without_any_term_learns_alone(scorer):
         assert configs.distils(student_of(scorer, **{term: 0.1}))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("teacher.scorer", "nearest_neighbour"), ("kd.transfer", "perturbed")]
+)
+def test_who_is_asked_beforehand_cannot_teach_beats_that_are_made_at_every_step(field, value):
+    config = changed(field, value)
+    configs.check(config)
+    config.data.augment = "time_warp"
+    message = refusal(config)
+    assert message.startswith("config.data.augment: time_warp ")
+    assert f"config.{field} {value}" in message
+    config.kd.update(dict.fromkeys(TERMS, 0.0))  # nobody is asked
+    configs.check(config)
+
+
 # --- identity ----------------------------------------------------------------------------------
 
 
@@ -276,6 +293,7 @@ def test_a_config_read_back_from_json_is_the_same():
 
 
 ADDED = {
+    "data.augment": "none",
     "kd.log_ratio": 0.0,
     "kd.latent": 0.0,
     "kd.relation": 0.0,
@@ -301,6 +319,10 @@ def test_a_config_from_before_a_field_is_the_run_it_was():
     assert configs.differences(old, now) == []
     assert configs.distils(old)
     configs.check(ConfigDict(configs.complete(old)))
+    # The fingerprint that was recorded then: a run made before the field can still be resumed.
+    del old["data"]["dir"]
+    recorded = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
+    assert configs.fingerprint(now) == recorded
 
 
 @pytest.mark.parametrize("name", ADDED)
@@ -310,7 +332,7 @@ def test_a_config_from_before_a_field_is_not_a_run_with_it(name):
 
 
 def test_completing_a_config_changes_no_field_that_it_has():
-    """Nor the config itself; a teacher's has neither block, and gets none."""
+    """Nor the config itself; a teacher's has no block of a student's, and gets none."""
     whole = json.loads(json.dumps(changed("kd.latent", 0.5).to_dict()))
     assert configs.complete(whole) == whole
     old = before_the_terms()

@@ -13,7 +13,7 @@ import tiny
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from kdjax import config as configs
-from kdjax import datasets, evaluation, metrics, runs
+from kdjax import datasets, evaluation, metrics, runs, training
 from kdjax.detector import Detector
 from kdjax.errors import InputError
 
@@ -199,7 +199,7 @@ class TestOracle:
 
 class TestEvaluateRun:
     def test_gives_the_same_figures_again(self, data, copy, result, scores):
-        with jax.default_matmul_precision(tiny.config().precision):  # as in training
+        with training.products(tiny.config()):  # as in training
             again = evaluation.evaluate_run(copy, *data)
         again["date"] = result["date"]
         assert again == result

@@ -10,9 +10,19 @@ import optax
 import pytest
 from drawn import drawn
 
+from kdjax import parallel
+from kdjax import train_step as of_step
 from kdjax.distillation import Distillation, Lesson, Targets, Teacher, all_targets
 from kdjax.models import Discriminator, Generator
-from kdjax.train_step import Trainer, adam, gradient_norms, init_state, run_steps, train_step
+from kdjax.train_step import (
+    Trainer,
+    TrainState,
+    adam,
+    gradient_norms,
+    init_state,
+    run_steps,
+    train_step,
+)
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -248,3 +258,68 @@ def test_adam_is_beatgans_and_clips_when_asked():
     (mu,) = (leaf for leaf in jax.tree.leaves(opt) if leaf.shape == (2,) and leaf[0] > 1)
     np.testing.assert_allclose(mu, [1.5, 2.0], rtol=1e-6)  # (1 - 0.5) of a gradient of norm 5
     assert optax.tree.norm(grads) == 50
+
+
+class TestAugmentation:
+    """What the networks see of beats that are warped in time; the step itself only notes it."""
+
+    BEATS, BATCH, STEPS, CHANNELS = 12, 8, 4, 2  # steps: a power of two, their mean is exact
+
+    @pytest.fixture
+    def seen(self, monkeypatch):
+        """`run_steps` of some devices, which returns every step's beats [n, steps, B / n, T, C]."""
+
+        def note(trainer, state, teacher, x, key, lesson):
+            steps = jnp.arange(self.STEPS, dtype=jnp.int32) == state.step
+            return state.replace(step=state.step + 1), {
+                "x": jnp.where(steps[:, None, None, None], x[None], 0)
+            }
+
+        monkeypatch.setattr(of_step, "train_step", note)
+        trainer = replace(STUDENT, augment=True)
+
+        def run(beats, order, key, devices=1):
+            devices = jax.local_devices()[:devices]
+            put = partial(parallel.replicate, devices=devices)
+            nothing: dict = {}
+            state = TrainState(np.zeros((), np.int32), *([nothing] * 6))
+            means = parallel.compile_steps(trainer, devices)(
+                put(state),
+                None,
+                put(beats),
+                parallel.shard_order(order, devices),
+                put(np.array([0, self.STEPS], np.int32)),
+                put(jax.random.key_data(key)),
+                None,
+            )[1]
+            return np.asarray(means["x"]) * self.STEPS
+
+        return run
+
+    @pytest.fixture
+    def beats(self):
+        return np.random.default_rng(1).uniform(-1, 1, (self.BEATS, 320, self.CHANNELS))
+
+    @pytest.fixture
+    def order(self):
+        rng = np.random.default_rng(2)
+        return np.stack(
+            [rng.permutation(self.BEATS)[: self.BATCH] for _ in range(self.STEPS)]
+        ).astype(np.int32)
+
+    def test_every_step_warps_anew_and_no_beat_becomes_another(self, seen, beats, order):
+        found = seen(beats, order, KEY)[0]
+        peaks = beats[order][:, :, 140]
+        np.testing.assert_allclose(found[:, :, 140], peaks, rtol=1e-12)
+        for step, batch in zip(found, order, strict=True):
+            for beat, number in zip(step, batch, strict=True):
+                kept = np.isin(beat, beats[number]).mean()
+                assert 1 - 30 / 320 < kept < 1
+        again = seen(beats, np.stack([order[0]] * self.STEPS), KEY)[0]
+        np.testing.assert_allclose(again[0], found[0], rtol=1e-12)
+        assert np.abs(again[1] - again[0]).max() > 0.1
+        assert np.abs(seen(beats, order, jax.random.key(4))[0] - found).max() > 0.1
+
+    def test_the_number_of_devices_changes_nothing(self, seen, beats, order):
+        one, two = seen(beats, order, KEY)[0], seen(beats, order, KEY, devices=2)
+        np.testing.assert_allclose(np.concatenate(list(two), axis=1), one, rtol=1e-12)

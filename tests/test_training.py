@@ -16,7 +16,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdjax import datasets, evaluation, parallel, runs, training
+from kdjax import datasets, evaluation, parallel, runs, study, training
 from kdjax.config import teacher_config
 from kdjax.errors import InputError
 
@@ -588,6 +588,28 @@ class TestWithoutANetworkToAsk:
             assert targets[1:] == (None,) * 4
 
 
+class TestAugmented:
+    @pytest.mark.slow
+    def test_a_teacher_is_asked_about_the_beats_of_every_step(self, tmp_path):
+        """There is no lesson beforehand; all else is as ever."""
+        named = tmp_path / "teacher"
+        shutil.copytree(tiny.trained().path / "teacher", named)
+        config = tiny.config(epochs=1, teacher__workdir=str(named), data__augment="time_warp")
+        assert training.make_lesson(config, tiny.beat_set().x, None) is None
+        result = training.train(config, tmp_path / "run")
+        assert result["fingerprints"]["teacher"] == runs.load_model(named).fingerprint
+        (row,) = rows(tmp_path / "run")
+        plain = rows(tiny.trained().path)[0]
+        assert row.keys() == plain.keys()
+        assert row["kd_reconstruction"] > 0
+        assert row["G_loss"] != plain["G_loss"]
+
+    def test_a_study_of_networks_that_are_asked_at_every_step_has_no_lessons(self):
+        config = tiny.config(data__augment="time_warp")
+        teacher = runs.load_model(tiny.trained().path / "teacher")
+        assert study._lessons([config, config], tiny.beat_set().x, [teacher, teacher]) is None
+
+
 def nearest_neighbours_student(**changes):
     only = {"reconstruction": 0.0, "feature": 0.0, "latent": 0.0, "log_ratio": 0.1}
     only = {f"kd__{name}": weight for name, weight in only.items()}
@@ -654,7 +676,7 @@ class TestPrograms:
         devices = jax.local_devices()
         run = run_of(config)
         trainer = training.make_trainer(config, 1, None, parallel.AXIS)
-        precision = jax.default_matmul_precision(config.precision)  # as in `train`
+        precision = training.products(config)  # as in `train`
         with precision:
             state = training.init_state(trainer, run.key, np.zeros(1, np.float32))
         compiled = parallel.compile_steps(trainer, devices)

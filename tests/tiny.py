@@ -114,7 +114,7 @@ def _shared_trainer(
     plain = config.to_dict()
     names = ["model", "loss", "learning_rate", "grad_clip", "precision"]
     names += ["kd"] if configs.distils(config) else []
-    what = {name: plain[name] for name in names}
+    what = {name: plain[name] for name in names} | {"augment": plain["data"]["augment"]}
     key = json.dumps([what, str(teacher and teacher.generator), axis_name], sort_keys=True)
     _makings[key] = (config, channels, teacher, axis_name)
     return _trainer(key, channels)

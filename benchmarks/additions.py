@@ -1,6 +1,6 @@
-"""What distilling adds to training a student alone, and what asking its teacher costs once.
+"""What distilling and augmenting add to training a student alone, and what asking costs once.
 
-python -m benchmarks.distillation_cost --out docs/results/perf-distillation.json
+python -m benchmarks.additions --out docs/results/perf-additions.json
 """
 
 import time
@@ -8,16 +8,15 @@ from typing import Any
 
 from benchmarks.measure import contestants, out_argument, ratios, spread, write
 
-ALONE: dict[str, Any] = {"response": 0.0}
+ALONE: dict[str, Any] = {"kd.response": 0.0}
+WARPED = {"data.augment": "time_warp"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "alone": ALONE,
     "configs/student_small.py": {},
-    "the study's choice": {
-        "response": 0.0,
-        "reconstruction": 80.0,
-        "select": "quantile",
-        "select_quantile": 0.5,
-    },
+    "the study's choice": ALONE
+    | {"kd.reconstruction": 80.0, "kd.select": "quantile", "kd.select_quantile": 0.5},
+    "alone, time_warp": ALONE | WARPED,
+    "configs/student_small.py, time_warp": WARPED,
 }
 
 
@@ -26,7 +25,7 @@ def main() -> None:
     args = out_argument(__doc__.splitlines()[0]).parse_args()
     wide, beats, steps, rounds = (16, 3200, 10, 3) if args.quick else (32, 62400, 100, 9)
     ready, failed = contestants(
-        {name: (prepare, kd, wide, beats, steps) for name, kd in VARIANTS.items()}
+        {name: (prepare, changes, wide, beats, steps) for name, changes in VARIANTS.items()}
     )
     times: dict[str, list[float]] = {name: [] for name in ready}
     for name, contestant in list(ready.items()) * rounds:
@@ -50,18 +49,20 @@ def main() -> None:
         "rounds": rounds,
         "variants": VARIANTS,
     }
-    write(args.out, "distillation_cost", about | {"rows": rows, "failed": failed})
+    write(args.out, "additions", about | {"rows": rows, "failed": failed})
 
 
-def prepare(kd: dict[str, Any], wide: int, beats: int, steps: int) -> tuple[Any, dict[str, Any]]:
-    """A width-8 student, its teacher asked about the whole data set."""
+def prepare(
+    changes: dict[str, Any], wide: int, beats: int, steps: int
+) -> tuple[Any, dict[str, Any]]:
+    """A width-8 student; its teacher asked about the whole data set, or at every step."""
     from benchmarks import chunks
     from configs import student_small
     from kdjax import config as configs
     from kdjax import parallel, runs, training
 
     config: Any = student_small.get_config("mitbih")
-    config.kd.update(kd)
+    config.update_from_flattened_dict(changes)
     teacher_config = configs.teacher_config(config)
     teacher_config.model.width = wide
     x = chunks.noise(beats)
