@@ -1,5 +1,6 @@
-"""Does anything get lost, or silently wrong? Kills, flipped bits, damaged recordings, a long run.
+"""Does anything get lost, or silently wrong? Kills, flipped bits, damaged files, a long run.
 
+python -m benchmarks.reliability processes    # two processes, one of them killed
 python -m benchmarks.reliability kills        # 50 kills at random moments: a quarter of an hour
 python -m benchmarks.reliability flips        # single bits of every kind of file a run reads
 python -m benchmarks.reliability fuzz         # damaged recordings
@@ -18,6 +19,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -67,13 +69,14 @@ class Process:
     The lines that it prints are read as they come: `lines`.
     """
 
-    def __init__(self, workdir: Path, home: Path, *options: str) -> None:
+    def __init__(self, workdir: Path, home: Path, *options: str, devices: int = 1) -> None:
         self.workdir = workdir
         self.lines: list[str] = []
         environment = os.environ | {
             "XDG_CACHE_HOME": str(home),  # compiled programs are kept there
             "TFDS_DATA_DIR": str(home / "data"),
             "JAX_PLATFORMS": "cpu",
+            "JAX_NUM_CPU_DEVICES": str(devices),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
@@ -145,9 +148,9 @@ def options(epochs: int, batch: int = 64) -> list[str]:
     return [f"--config={ROOT / 'configs/student.py'}", *flags]
 
 
-def finished(workdir: Path, home: Path, flags: list[str]) -> Process:
+def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Process:
     """A run that nothing disturbs."""
-    process = Process(workdir, home, *flags)
+    process = Process(workdir, home, *flags, devices=devices)
     if process.finish():
         sys.exit("\n".join([*process.lines[-20:], "the run itself fails"]))
     return process
@@ -209,11 +212,11 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """SIGKILL at random moments of a run, each resumed: the end must be the undisturbed one's."""
     wanted, epochs = (3, 2) if quick else (50, 8)
     flags, rng = options(epochs, batch=32), random.Random(seed)
-    finished(folder / "first", folder, flags)  # makes the data and the programs
+    finished(folder / "first", folder, *flags)  # makes the data and the programs
     started = time.perf_counter()
-    finished(folder / "whole", folder, flags)
+    finished(folder / "whole", folder, *flags)
     seconds = time.perf_counter() - started
-    whole = outcome(folder / "whole")
+    whole = flat(outcome(folder / "whole"))
     where: Counter[str] = Counter()
     differ, failed, runs_made, lost = [], [], 0, []
     while sum(where.values()) < wanted:
@@ -240,9 +243,8 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
                 print(f"FAILED: {failed[-1]}", flush=True)
             break
         if not failed:
-            now = outcome(workdir)
-            there, here = flat(whole), flat(now)
-            differ += [n for n in sorted(there | here) if there.get(n) != here.get(n)]
+            now = flat(outcome(workdir))
+            differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
             print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
         shutil.rmtree(workdir)
     return {
@@ -265,6 +267,106 @@ def saved(workdir: Path) -> tuple[int, int]:
     return of[0][0] if of[0] else -1, of[1][0] if of[1] else -1
 
 
+# --- several processes -------------------------------------------------------------------------
+
+
+def processes(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """Two processes of two devices: equal to one of four, and what is left when one is killed."""
+    wanted, epochs = (2, 2) if quick else (20, 6)
+    flags, rng = options(epochs, batch=256), random.Random(seed)
+    finished(folder / "first", folder, *flags, devices=4)  # makes the data
+    two = pair(folder / "whole", folder, flags)
+    if [process.finish() for process in two] != [0, 0]:
+        sys.exit("\n".join([*two[0].lines[-20:], "the run itself fails"]))
+    whole = flat(outcome(folder / "whole"))
+    rows, differ, runs_made, unresumed = [], [], 0, []
+    while len(rows) < wanted:
+        runs_made += 1
+        workdir = folder / f"run{runs_made}"
+        while True:
+            two, victim = pair(workdir, folder, flags), len(rows) % 2
+            if len(rows) < wanted and two[0].wait_for("^Epoch: "):
+                time.sleep(rng.uniform(0, 1))
+                if all(process.process.poll() is None for process in two):
+                    rows.append(abandoned(two, victim))
+                    print(rows[-1], flush=True)
+                    continue
+            if [process.finish() for process in two] != [0, 0]:
+                unresumed.append("\n".join(two[0].lines[-3:]))
+                break
+            now = flat(outcome(workdir))
+            differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+            break
+        print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
+    return {
+        "largest_difference_in_float64": difference(folder),
+        "kills": rows,
+        "runs": runs_made,
+        "epochs_of_each_network": epochs,
+        "ended_otherwise": differ,
+        "failed_to_resume": unresumed,
+    }
+
+
+def pair(workdir: Path, home: Path, flags: list[str]) -> list[Process]:
+    """One training in two processes of two devices each."""
+    meet = [f"--coordinator=127.0.0.1:{free_port()}", "--processes=2"]
+    return [Process(workdir, home, *flags, *meet, f"--process={i}", devices=2) for i in range(2)]
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def abandoned(two: list[Process], victim: int) -> dict[str, Any]:
+    """What the other process does when the victim is killed."""
+    other = 1 - victim
+    two[victim].kill()
+    since = time.perf_counter()
+    status = two[other].finish()
+    line = f"train.py: process {other} stops: process {victim} of 2 "
+    return {
+        "killed": victim,
+        "seconds": time.perf_counter() - since,
+        "status": status,
+        "says_so": any(said.startswith(line) for said in two[other].lines),
+    }
+
+
+def difference(folder: Path) -> float:
+    """Of two processes of two devices and one of four after three steps in float64, all terms on.
+
+    Of states and metrics, each relative to its own size where that is above 1.
+    """
+    import numpy as np
+
+    def steps(name: str, devices: int, count: int) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        command = [sys.executable, str(ROOT / "tests/joined.py"), "steps", str(devices)]
+        started = [
+            subprocess.Popen(
+                [*command, str(folder / f"{name}{i}.npz"), address, str(count), str(i)]
+            )
+            for i in range(count)
+        ]
+        if max(process.wait() for process in started):
+            sys.exit(f"{name}: the steps fail")
+
+    steps("of-two-", 2, 2)
+    steps("of-one-", 4, 1)
+    largest = 0.0
+    with np.load(folder / "of-one-0.npz") as one:
+        for i in range(2):
+            with np.load(folder / f"of-two-{i}.npz") as half:
+                for leaf in one.files:
+                    a, b = one[leaf][2 * i : 2 * i + 2], half[leaf]
+                    largest = max(largest, float(np.max(abs(a - b) / np.maximum(abs(a), 1))))
+    return largest
+
+
 # --- flipped bits ------------------------------------------------------------------------------
 
 
@@ -276,7 +378,7 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     from kdjax import datasets, detector_files, runs, study
 
     each = 5 if quick else 150
-    finished(folder / "run", folder, options(1))
+    finished(folder / "run", folder, *options(1))
     run, data = folder / "run", folder / "data"
     last, best = (run / part / str(runs.steps(run / part)[0]) for part in (runs.LAST, runs.BEST))
     shipped = shutil.copytree(next(iter(detector_files.shipped().values())), folder / "shipped")
@@ -465,6 +567,7 @@ def usage(pid: int) -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[Path, int, bool], dict[str, Any]]] = {
+    "processes": processes,
     "kills": kills,
     "flips": flips,
     "fuzz": fuzz,

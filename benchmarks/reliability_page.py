@@ -4,6 +4,7 @@ python -m benchmarks.reliability_page
 """
 
 import json
+import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -173,8 +174,43 @@ def mutation(part: dict[str, Any]) -> Iterable[str]:
         yield "\n".join(survivors)
 
 
+def processes(part: dict[str, Any]) -> Iterable[str]:
+    """How the other process ended, and the run that went on."""
+    yield "## Two processes"
+    rows = part["kills"]
+    seconds = sorted(row["seconds"] for row in rows)
+    middle = statistics.median(seconds)
+    yield (
+        f"{made(part)} Two processes of two virtual devices on one machine, `train.py` on "
+        f"synthetic beats, {part['epochs_of_each_network']} epochs of teacher and student of "
+        "width 2. One is killed within a second of its first lines, the two by turns, until the "
+        "run is finished; then the next run."
+    )
+    yield table(
+        ("killed", "times", "the other said so", "its exit statuses"),
+        [
+            (
+                f"process {victim}",
+                len(of),
+                sum(row["says_so"] for row in of),
+                ", ".join(str(status) for status in sorted({row["status"] for row in of})),
+            )
+            for victim in (0, 1)
+            if (of := [row for row in rows if row["killed"] == victim])
+        ],
+    )
+    yield (
+        f"The other ended {middle:.1f} s after (median; {seconds[0]:.1f} to {seconds[-1]:.1f}). "
+        f"{len(part['failed_to_resume'])} of {part['runs']} runs failed to go on, "
+        f"{len(part['ended_otherwise'])} figures ended otherwise than in the undisturbed run. "
+        "Three steps in float64 with all terms on differ from those of one process with four "
+        f"devices by at most {part['largest_difference_in_float64']:.1g}."
+    )
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
     "kills": kills,
+    "processes": processes,
     "flips": flips,
     "fuzz": fuzz,
     "soak": soak,
