@@ -17,13 +17,14 @@ def main() -> None:
         started = time.perf_counter()
         module = f"benchmarks.{name}"
         print(module, flush=True)
+        (FOLDER / file).unlink(missing_ok=True)  # no figures of other code beside new ones
         command = [sys.executable, "-m", module, "--out", str(FOLDER / file)]
         if subprocess.run(command).returncode:
             failed.append(module)
         print(f"  {time.perf_counter() - started:.0f} s", flush=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.performance_page"], check=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
-    subprocess.run([sys.executable, "-m", "benchmarks.performance_page"], check=True)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from kdjax.train_step import Trainer, TrainState, init_state
 
 def noise(beats: int, length: int = 320, channels: int = 1) -> np.ndarray:
     """Uniform beats [N, T, C]: the time of a step does not depend on them."""
-    rng = np.random.default_rng(0)
-    return rng.uniform(-1, 1, (beats, length, channels)).astype(np.float32)
+    x = np.random.default_rng(0).random((beats, length, channels), np.float32)
+    x *= 2
+    x -= 1
+    return x
 
 
 def batches(beats: int, steps: int, batch: int) -> np.ndarray:
@@ -62,7 +64,8 @@ def turns(
         nonlocal state
         started = time.perf_counter()
         bounds = put(np.array([start, stop], np.int32))
-        state, means = compiled(state, taught, beats, orders, bounds, key, told)
+        with jax.default_matmul_precision("float32"):  # the configs' precision
+            state, means = compiled(state, taught, beats, orders, bounds, key, told)
         means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
         return time.perf_counter() - started, means
 
@@ -82,7 +85,8 @@ def seed_turns(trainer: Trainer, seeds: int, x: np.ndarray, order: np.ndarray) -
         nonlocal state
         started = time.perf_counter()
         bounds = np.array([start, stop], np.int32)
-        state, means = compiled(state, None, beats, orders, bounds, keys, None)
+        with jax.default_matmul_precision("float32"):
+            state, means = compiled(state, None, beats, orders, bounds, keys, None)
         means = jax.device_get(means)
         return time.perf_counter() - started, means
 

@@ -4,6 +4,7 @@ import argparse
 import datetime
 import multiprocessing
 import os
+import platform
 import resource
 import sys
 import time
@@ -20,7 +21,10 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 # Every library gets all cores, and none a program that another start has compiled. What is timed is
 # timed in processes that are started from here on and inherit it.
 os.environ["OMP_NUM_THREADS"] = str(CORES)
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+
+JAX_NAMES = {"cpu": "cpu", "cuda": "gpu"}  # PyTorch's devices
 
 
 class Contestant:
@@ -72,16 +76,25 @@ def _serve(connection: Any, prepare: Callable, args: tuple) -> None:
 
 
 def contestants(wanted: dict[str, tuple]) -> tuple[dict[str, Contestant], dict[str, str]]:
-    """Those that could be prepared, by name, and why the others could not."""
+    """Those that could be prepared, by name, and why the others could not; the first one must."""
     ready, failed = {}, {}
     for name, (prepare, *args) in wanted.items():
         print(f"  preparing {name}", flush=True)
         try:
             ready[name] = Contestant(prepare, *args)
         except RuntimeError as error:
+            if not ready:
+                sys.exit(f"{name}: {error}")
             failed[name] = str(error)
             print(f"  {name}: {error}", flush=True)
     return ready, failed
+
+
+def same_device(ready: Mapping[str, Contestant]) -> None:
+    """Ends the program unless all run on one kind of device: no ratio across devices."""
+    kinds = {name: contestant.facts["device"] for name, contestant in ready.items()}
+    if len(set(kinds.values())) > 1:
+        sys.exit(f"no common device: {kinds}; install PyTorch and JAX both for the GPU, or neither")
 
 
 def without_torch() -> None:
@@ -108,6 +121,14 @@ def part(weights: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray
     return {name.removeprefix(prefix): a for name, a in weights.items() if name.startswith(prefix)}
 
 
+def processor() -> str:
+    """What the system calls its CPU."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median, lowest and highest."""
     return {"median": float(np.median(values)), "low": min(values), "high": max(values)}
@@ -131,6 +152,8 @@ def write(path: Path, command: str, found: dict[str, Any], **versions: str) -> N
     made = runs.made_by()
     made["versions"] |= versions
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    head = {"command": f"python -m benchmarks.{command}", "threads": CORES}
-    runs.write_json(path, head | found | made | {"date": date})
+    quick = " --quick" if "--quick" in sys.argv else ""
+    head = {"command": f"python -m benchmarks.{command}{quick}", "threads": CORES}
+    about = {"processor": processor(), "date": date}
+    runs.write_json(path, head | found | made | about)
     print(path, flush=True)

@@ -77,7 +77,11 @@ def prepare(width: int, epochs: int, share: float) -> tuple[Any, dict[str, Any]]
             rows.append({"part": name, "highest_mib": max(sizes), "last_mib": sizes[-1]})
         return rows, peak_mib()
 
-    facts = {"beats": len(beats.x), "before_mib": peak_mib(), "psutil": psutil.__version__}
+    facts = {
+        "beats": len(beats.x),
+        "before_mib": process.memory_info().rss / 2**20,
+        "psutil": psutil.__version__,
+    }
     return turn, facts
 
 

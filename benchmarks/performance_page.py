@@ -67,8 +67,10 @@ def training(found: Mapping[str, Any]) -> Iterable[str]:
         f"{found['steps']} steps a round, {found['rounds']} rounds. Same weights, same beats; all "
         f"losses of the first step agree within {found['tolerances'][0]:g}, of the second within "
         f"{found['tolerances'][1]:g}, before anything is timed. *eager* and *torch.compile* "
-        "compute a step as the published code does, a pass of the generator for each update; "
-        "*savings* shares one pass, takes the fused Adam and "
+        "compute a step as the published code does: a pass of the generator for each update, "
+        "gradients of all that takes part, the teacher asked at every step; of *torch.compile* the "
+        "networks are compiled, not losses and Adam. *savings* shares one pass, takes the fused "
+        "Adam, asks the teacher beforehand and "
         "computes no gradient that is not used, as kdjax does."
     )
     for what in ("teacher", "student"):
@@ -122,7 +124,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
     rows = [row for row in found["rows"] if "failed" not in row]
     one = [row for row in rows if row["batch"] == 1]
     yield table(
-        ("one beat", "width", "p50 ms", "p99 ms", "ratio"),
+        ("one beat", "width", "p50 ms", "p99 ms", "ratio", "first call, s"),
         [
             (
                 row["software"],
@@ -130,6 +132,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
                 f"{1e3 * row['p50']:.3f}",
                 f"{1e3 * row['p99']:.3f}",
                 "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
+                f"{row['first_call_seconds']:.1f}",
             )
             for row in one
         ],
@@ -234,7 +237,7 @@ def scaling(found: Mapping[str, Any]) -> Iterable[str]:
                 (
                     f"{row[name]:,}",
                     milliseconds(row["seconds_a_step"]),
-                    f"{row['batch'] * row['seeds'] / row['seconds_a_step']['median']:,.0f}",
+                    f"{row['batch'] * max(row['seeds'], 1) / row['seconds_a_step']['median']:,.0f}",
                     f"{row['peak_mib']:,.0f}",
                     f"{row['first_call_seconds']:.1f}",
                 )
@@ -248,7 +251,8 @@ def made(found: Mapping[str, Any]) -> str:
     versions = found["versions"]
     shown = [n for n in ("jax", "torch", "onnxruntime") if n in versions]
     software = ", ".join(f"{name} {versions[name]}" for name in shown)
-    return f"`{found['command']}`, {found['device']}, {software}, {found['date']}"
+    device = f"{found['device']}, {found['processor']}"
+    return f"`{found['command']}`, {device}, {software}, {found['date']}"
 
 
 def between(values: Mapping[str, float], form: str) -> str:
@@ -287,10 +291,13 @@ command that would repeat them needs the code that was not kept.
   product, outputs added after it) in place of one row more a beat: faster at widths 32 and 8, the
   best of several forms and so measured again by itself. Kept.
 - Backward passes written by hand, each convolution the other's adjoint, in place of derived ones:
-  a step is about a tenth faster at widths 32 and 8. Kept.
+  a step is faster at widths 32 and 8. Kept.
 - A transposed convolution that adds the neighbours' shares to the middle two outputs, in place of
   two padded halves added: scoring is faster, most at width 8; a step is the same. Kept.
-- As one product over three neighbours with a kernel half of zeros: slower at width 32.
+- A transposed convolution as one product over three neighbours, its kernel half of zeros: slower at
+  width 32.
+- A barrier between gradients and updates, so that no weight is copied before it is overwritten: the
+  same. The conditional re-initialisation of the discriminator costs nothing either.
 - One beat with the weights as constants of the program instead of arguments: faster. Kept.
   None of XLA's options that were tried there changed it.
 - Both halves of the discriminator's update as one batch of twice the size under vmap: no gain at

@@ -2,8 +2,7 @@
 
 python -m benchmarks.scaling --out docs/results/perf-scaling.json
 
-Each case is a process of its own: its peak memory includes compiling, and is given beside what the
-process held before anything was compiled.
+Each case is a process of its own, those of a sweep take turns. Peak memory includes compiling.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ class Case(NamedTuple):
     length: int = 320
     beats: int = 3200
     devices: int = 1  # virtual ones, which share the cores
-    seeds: int = 1  # together under vmap
+    seeds: int = 0  # together under vmap; 0: one, as train.py runs it
 
 
 SWEEPS = {
@@ -40,29 +39,26 @@ SECONDS = 1.0  # of steps in a round, about
 def main() -> None:
     """Writes a row a case: seconds a step, peak memory, seconds of the first call."""
     args = out_argument(__doc__.splitlines()[0]).parse_args()
-    rounds = 2 if args.quick else 3
-    sweeps = {"seeds": [Case(width=4, seeds=2)]} if args.quick else SWEEPS
-    measured: dict[Case, dict[str, Any]] = {}
-    for case in dict.fromkeys(case for cases in sweeps.values() for case in cases):
-        measured[case] = measure(case, rounds)
-        print("  ", case, measured[case]["seconds_a_step"]["median"], flush=True)
-    rows = {
-        name: [case._asdict() | measured[case] for case in cases] for name, cases in sweeps.items()
-    }
+    rounds = 2 if args.quick else 5
+    sweeps = {"seeds": [Case(width=4, seeds=n) for n in (1, 2)]} if args.quick else SWEEPS
+    rows = {name: measure(cases, rounds) for name, cases in sweeps.items()}
     write(args.out, "scaling", {"rounds": rounds, "sweeps": rows})
 
 
-def measure(case: Case, rounds: int) -> dict[str, Any]:
-    """Seconds a step over the rounds, and what memory the process took."""
-    contestant = Contestant(prepare, case)
-    once = contestant.turn(2)[0] / 2
-    steps = int(np.clip(SECONDS / once, 1, 100))
-    found = [contestant.turn(steps) for _ in range(rounds)]
-    contestant.close()
-    return contestant.facts | {
-        "seconds_a_step": spread([taken / steps for taken, _ in found]),
-        "peak_mib": found[-1][1],
-    }
+def measure(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
+    """A row a case: seconds a step over the rounds, and what memory its process took."""
+    ready = [Contestant(prepare, case) for case in cases]
+    steps = [int(np.clip(SECONDS * 2 / c.turn(2)[0], 1, 100)) for c in ready]
+    found = [[c.turn(n) for c, n in zip(ready, steps, strict=True)] for _ in range(rounds)]
+    for contestant in ready:
+        contestant.close()
+    rows, turns_by_case = [], zip(*found, strict=True)
+    for case, contestant, n, turns in zip(cases, ready, steps, turns_by_case, strict=True):
+        taken = spread([seconds / n for seconds, _ in turns])
+        peak = {"seconds_a_step": taken, "peak_mib": turns[-1][1]}
+        rows.append(case._asdict() | contestant.facts | peak)
+        print("  ", case, taken["median"], flush=True)
+    return rows
 
 
 def prepare(case: Case) -> tuple[Any, dict[str, Any]]:
@@ -78,22 +74,20 @@ def prepare(case: Case) -> tuple[Any, dict[str, Any]]:
 
     config: Any = teacher.get_config("mitbih")
     config.model.width = case.width
-    axis = parallel.AXIS if case.seeds == 1 else None
+    axis = None if case.seeds else parallel.AXIS
     trainer = training.make_trainer(config, case.leads, None, axis)
     trainer = replace(trainer, generator=trainer.generator.clone(length=case.length))
-    jax.local_devices()
-    before = peak_mib()
     x = chunks.noise(case.beats, case.length, case.leads)
     order = chunks.batches(case.beats, 100, case.batch)
-    if case.seeds == 1:
-        chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
-    else:
+    if case.seeds:
         chunk = chunks.seed_turns(trainer, case.seeds, x, order)
+    else:
+        chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
 
     def turn(steps: int) -> tuple[float, float]:
         return chunk(0, steps)[0], peak_mib()
 
-    return turn, {"before_mib": before, "first_call_seconds": chunk(0, 0)[0]}
+    return turn, {"first_call_seconds": chunk(0, 0)[0]}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ from torch.nn import functional
 
 from kdjax.models import LEAKY_SLOPE, REDUCTION, STAGES
 
+# As in all that is compared with: products in float32 on every device.
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_tf32 = False
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
 ADAM = {"lr": 1e-4, "betas": (0.5, 0.999), "eps": 1e-8}
 
 
@@ -89,7 +94,7 @@ def draw(seed: int, width: int, latent: int, length: int, channels: int) -> dict
 def load(network: nn.Module, weights: dict[str, np.ndarray]) -> nn.Module:
     """The network with these weights."""
     network.load_state_dict({name: torch.as_tensor(a) for name, a in weights.items()})
-    return network
+    return network.to(DEVICE)
 
 
 def step_as_published(
@@ -99,7 +104,7 @@ def step_as_published(
     optimizer_g, optimizer_d = optimizers
     optimizer_d.zero_grad()
     logit_real, _ = discriminator(x)
-    logit_fake, _ = discriminator(generator(x).detach())
+    logit_fake, _ = discriminator(generator(x))  # the published code goes back through it too
     loss_real, loss_fake = _real_or_fake(logit_real, logit_fake)
     (loss_real + loss_fake).backward()
     optimizer_d.step()
@@ -167,6 +172,17 @@ def _generator_terms(
 def score(x_hat: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Anomaly scores [B]."""
     return (x_hat - x).square().mean(dim=(1, 2))
+
+
+class Scorer(nn.Module):
+    """Beats [B, C, T] to anomaly scores [B]."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return score(self.generator(x), x)
 
 
 def response_kl(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -24,13 +24,8 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     return rest | {_SEAL: _digest(rest)}
 
 
-def is_sealed(value: Mapping[str, Any]) -> bool:
-    """Whether there is a checksum in it, right or wrong."""
-    return _SEAL in value
-
-
 def is_whole(value: Mapping[str, Any]) -> bool:
-    """Whether a sealed value, read back from JSON, is the one that was sealed."""
+    """Whether a value read back from JSON is one that was sealed, and the same."""
     try:
         return value.get(_SEAL) == sealed(value)[_SEAL]
     except ValueError:  # a number that has become infinite, which was never written

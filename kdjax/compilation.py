@@ -12,10 +12,10 @@ _WORTH_KEEPING = 0.2  # seconds
 def keep_programs() -> None:
     """Keeps compiled programs in the user's cache folder: a second start does not compile them.
 
-    The folder is `$XDG_CACHE_HOME/kdjax` or `~/.cache/kdjax`. JAX's own settings go before it:
-    JAX_COMPILATION_CACHE_DIR is another folder, JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
-    Where no folder can be made or written nothing is kept, and nothing else changes. To be called
-    before anything is compiled.
+    The folder is `$XDG_CACHE_HOME/kdjax` or `~/.cache/kdjax`; it may be deleted at any time, and
+    grows until it is. JAX_COMPILATION_CACHE_DIR names another folder, with JAX's own settings;
+    JAX_ENABLE_COMPILATION_CACHE=false keeps nothing. Where no folder can be made or written nothing
+    is kept, and nothing else changes. To be called before anything is compiled.
     """
     settings = jax.config.values
     if not settings["jax_enable_compilation_cache"] or settings["jax_compilation_cache_dir"]:

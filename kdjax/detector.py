@@ -14,7 +14,8 @@ from kdjax.models import Generator, anomaly_score
 from kdjax.scoring import Evidence
 
 # Beats are computed in batches of these sizes, filled up where need be: any number of beats takes a
-# handful of programs and less than twice the work. Beyond 256 a CPU gains nothing.
+# handful of programs, which detectors of one size share, and less than twice the work. Beyond 256 a
+# CPU gains nothing.
 BUCKETS = (1, 4, 16, 64, 256)
 
 
@@ -32,7 +33,10 @@ class Detector:
     calibration: Calibration | None = None
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each."""
+        """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.
+
+        One beat at a time has a faster program, compiled for this detector at its first call.
+        """
         x = self._checked(x)
         if len(x) == 1:
             return np.array(self._score_one(x))

@@ -16,7 +16,7 @@ STRIDE = 2
 def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Cross-correlation of stride 2 and padding 1: `[B, T, I], [4, I, O] -> [B, T / 2, O]`.
 
-    out[t] = sum_k x[2 t - 1 + k] kernel[k]. The gradient is written by hand, of reverse mode alone.
+    out[t] = sum_k x[2 t - 1 + k] kernel[k]. A custom VJP: there are no forward-mode derivatives.
     Raises ValueError for an odd T or for other shapes.
     """
     _check(x, kernel)
@@ -28,8 +28,8 @@ def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The adjoint of a strided convolution: `[B, T, I], [4, I, O] -> [B, 2 T, O]`.
 
     out[2 t - 1 + k] += x[t] kernel[k]. One product gives all that a sample adds: the two in the
-    middle are the outputs 2 t and 2 t + 1, the outer ones fall on those of its neighbours. The
-    gradient is written by hand, of reverse mode alone. Raises ValueError for other shapes.
+    middle are the outputs 2 t and 2 t + 1, the outer ones fall on those of its neighbours. A custom
+    VJP: there are no forward-mode derivatives. Raises ValueError for other shapes.
     """
     _check(x, kernel)
     b, t, i = x.shape
@@ -41,8 +41,8 @@ def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return (added[:, :, 1:3] + outer).reshape(b, 2 * t, o)
 
 
-# Each is the other's gradient in its input. Derived by the compiler they would scatter what they
-# sliced; so are steps a tenth faster, see docs/performance.md.
+# Each is the other's gradient in its input. The gradients that JAX derives scatter what was sliced,
+# which is slower.
 
 
 def _conv_backward(inputs: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple:

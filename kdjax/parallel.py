@@ -84,7 +84,7 @@ def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
 
 
 def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
-    """`gradient_norms`, likewise on all devices, of the beats numbered [n, B / N]."""
+    """`gradient_norms`, likewise on all devices, of beats [n, B / N] by number, not augmented."""
 
     def norms(state, teacher, beats, index, lesson):
         part = None if lesson is None else lesson.at(index)

@@ -107,12 +107,9 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_sealed(path: Path) -> Any:
-    """A JSON file as `read_json`; InputError also where its checksum is another's.
-
-    Files made before there were checksums have none, and are taken as they are.
-    """
+    """A JSON file as `read_json`; InputError also where its checksum is missing or another's."""
     value = read_json(path)
-    if isinstance(value, dict) and checksums.is_sealed(value) and not checksums.is_whole(value):
+    if not isinstance(value, dict) or not checksums.is_whole(value):
         raise InputError(f"{path}: not what was written; restore it or make it anew")
     return value
 
@@ -333,7 +330,7 @@ def read_config(run: Path) -> dict[str, Any]:
         config = configs.complete(config)
         try:
             configs.check(ConfigDict(config))
-        except InputError as error:
+        except (InputError, ValueError) as error:  # ValueError: a name with a dot in it
             raise InputError(f"{run / CONFIG}: not what was written ({error})") from error
     return config
 

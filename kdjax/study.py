@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -279,7 +279,7 @@ def _make(group: Group, say: Say) -> bool:
         with training.locked(group.folder):
             seeds = group.missing()  # again: another process may just have finished
             if seeds:
-                with training.products(group.study.base):
+                with training.products(group.config(seeds[0])):
                     train_group(group, seeds, say)
             for seed in group.unscored():
                 score_cell(group, seed)
@@ -386,9 +386,9 @@ def _lessons(
     if not teachers:
         return training.make_lesson(cells[0], x, None)
     lessons = [training.make_lesson(c, x, t) for c, t in zip(cells, teachers, strict=True)]
-    of_all = [lesson for lesson in lessons if lesson is not None]
-    if not of_all:
+    if lessons[0] is None:
         return None
+    of_all = cast("list[Lesson]", lessons)
     return Lesson(
         _stack([lesson.targets for lesson in of_all]),
         of_all[0].transfer,

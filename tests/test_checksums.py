@@ -33,7 +33,6 @@ class TestSeal:
     @settings(deadline=None)
     def test_survives_json_and_keeps_the_rest(self, value):
         read = json.loads(json.dumps(checksums.sealed(value)))
-        assert checksums.is_sealed(read)
         assert checksums.is_whole(read)
         assert {name: read[name] for name in value} == value
         assert checksums.sealed(read) == read
@@ -48,10 +47,8 @@ class TestSeal:
             read = json.loads(text)
         except ValueError:
             return
-        if checksums.is_sealed(read) and checksums.is_whole(read):
+        if isinstance(read, dict) and checksums.is_whole(read):
             assert read == whole
-        elif not checksums.is_sealed(read):  # the bit is in the seal's name: the rest is whole
-            assert {name: read.get(name) for name in value} == value
 
     def test_a_number_that_has_become_infinite_is_not_what_was_sealed(self):
         """As 1e+308 does when a bit of its exponent flips."""
@@ -61,7 +58,6 @@ class TestSeal:
         sealed = checksums.sealed({"threshold": 0.125})
         assert not checksums.is_whole(sealed | {"threshold": 0.126})
         assert not checksums.is_whole({"threshold": 0.125})
-        assert not checksums.is_sealed({"threshold": 0.125})
 
 
 class TestSums:

@@ -319,10 +319,15 @@ def test_a_config_from_before_a_field_is_the_run_it_was():
     assert configs.differences(old, now) == []
     assert configs.distils(old)
     configs.check(ConfigDict(configs.complete(old)))
-    # The fingerprint that was recorded then: a run made before the field can still be resumed.
-    del old["data"]["dir"]
+
+
+@pytest.mark.parametrize("make", SHIPPED.values(), ids=SHIPPED)
+def test_a_run_made_before_augmentation_is_still_that_config_s(make):
+    """Its checkpoints hold the fingerprint of all other fields."""
+    old = json.loads(json.dumps(plain(make)))
+    del old["data"]["augment"], old["data"]["dir"]
     recorded = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
-    assert configs.fingerprint(now) == recorded
+    assert configs.fingerprint(make.get_config()) == recorded
 
 
 @pytest.mark.parametrize("name", ADDED)

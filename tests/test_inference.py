@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from drawn import drawn, settled
 
+from kdjax.config import PRECISIONS
 from kdjax.inference import fold, forward
 from kdjax.models import Generator
 
@@ -81,7 +82,8 @@ def test_products_are_of_full_precision_whatever_is_set():
     """Thresholds come from one device and are used on another."""
     generator = Generator(1, 1, 32, 1)
     folded, x = fold(drawn(generator, (32, 1))), jnp.zeros((1, 32, 1))
-    with jax.default_matmul_precision("bfloat16"):
+    with jax.default_matmul_precision(PRECISIONS["bfloat16"]):
+        assert "BF16" in str(jax.make_jaxpr(jnp.matmul)(x[0], x[0].T)).upper()
         program = str(jax.make_jaxpr(forward)(folded, x))
     assert program.count("dot_general") == program.count("preferred_element_type") == 12
     assert "DEFAULT" not in program.upper()

@@ -16,6 +16,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdjax import config as configs
 from kdjax import datasets, evaluation, parallel, runs, study, training
 from kdjax.config import teacher_config
 from kdjax.errors import InputError
@@ -690,6 +691,24 @@ class TestPrograms:
             jax.block_until_ready(means)
             with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):  # it is awake
                 jax.jit(jnp.sin)(np.ones(3, np.float32))
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("name", configs.PRECISIONS)
+    def test_products_are_of_the_precision_asked_for(self, name):
+        with training.products(tiny.config(precision=name)):
+            asked = str(jax.make_jaxpr(jnp.matmul)(np.eye(2), np.eye(2)))
+        wanted = {"float32": "HIGHEST", "tensorfloat32": "HIGH", "bfloat16": "BF16_BF16_F32"}
+        assert f"precision={wanted[name]}" in asked or f"Precision.{wanted[name]}" in asked, asked
+
+    def test_a_cpu_computes_them_all_in_float32(self):
+        x = np.random.default_rng(0).standard_normal((2, 32, 32)).astype(np.float32)
+        found = []
+        for name in configs.PRECISIONS:
+            with training.products(tiny.config(precision=name)):
+                found.append(np.asarray(jax.jit(jnp.matmul)(*x)))
+        for other in found[1:]:
+            np.testing.assert_array_equal(other, found[0])
 
 
 class TestDivergence:
