@@ -272,7 +272,7 @@ def saved(workdir: Path) -> tuple[int, int]:
 
 def processes(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """Two processes of two devices: equal to one of four, and what is left when one is killed."""
-    wanted, epochs = (2, 2) if quick else (10, 2)
+    wanted, epochs = (2, 2) if quick else (6, 2)
     flags, rng = options(epochs, batch=256), random.Random(seed)
     finished(folder / "first", folder, *flags, devices=4)  # makes the data
     two = pair(folder / "whole", folder, flags)
