@@ -175,7 +175,7 @@ def _run_tests(name: str, tree: ast.Module) -> None:
         import pytest
 
         # A test that reads the sources as files sees the unchanged one; none of these does.
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"]
+        options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis came before
         code = int(pytest.main([*options, str(ROOT / "tests" / f"test_{name}.py")]))
     finally:
