@@ -55,8 +55,9 @@ def turns(
     """A turn trains from one step to another on all devices: (its seconds, the mean metrics)."""
     devices = jax.local_devices()
     put = partial(parallel.replicate, devices=devices)
-    state, taught, told = put((state, teacher, lesson))
-    beats, orders = put(x), parallel.shard_order(order, devices)
+    state, taught = put((state, teacher))
+    beats, told = parallel.share((x, lesson), devices)
+    orders = parallel.shard_order(order, devices)
     key = put(jax.random.key_data(jax.random.key(0)))
     compiled = parallel.compile_steps(trainer, devices)
 

@@ -39,11 +39,13 @@ def main() -> None:
     rows = []
     for arm, output_bias in ARMS.items():
         config.model.output_bias = output_bias
-        trainer = training.make_trainer(config, beats.x.shape[2])
+        trainer = training.make_trainer(config, beats.x.shape[2], None, parallel.AXIS)
         compiled = parallel.compile_steps(trainer, jax.local_devices())
         for seed in range(args.seeds):
             config.seed = seed
-            run = training.Run(config, Path(), trainer, None, beats, parts, jax.local_devices())
+            run = training.Run(
+                config, Path(), trainer, None, None, beats, parts, jax.local_devices()
+            )
             row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
             print(row, flush=True)
             rows.append(row)
@@ -55,13 +57,14 @@ def short_run(run: training.Run, compiled: Any, steps: int) -> dict[str, Any]:
     put = functools.partial(parallel.replicate, devices=run.devices)
     train = run.beats.x[run.parts.train]
     state = put(jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1)))))
-    train, key = put(train), put(jax.random.key_data(run.key))
+    key = put(jax.random.key_data(run.key))
+    train = parallel.share(train, run.devices)
     order = parallel.shard_order(run.order(1), run.devices)
     losses = {}
     marks = [*MARKS, steps]
     for start, stop in itertools.pairwise(marks):
         bounds = put(np.array([start, stop], np.int32))
-        state, means = compiled(state, None, train, order, bounds, key)
+        state, means = compiled(state, None, train, order, bounds, key, None)
         means = parallel.unreplicate(means)
         losses[f"{start}-{stop}"] = {
             "reconstruction": float(means["reconstruction"]),

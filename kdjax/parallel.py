@@ -49,6 +49,14 @@ def replicate(tree: Any, devices: Devices) -> Any:
     )
 
 
+def share(tree: Any, devices: Devices) -> Any:
+    """Every array on every device, to be read alone: without the axis of devices, [...] -> [...].
+
+    That axis would cost a copy of the data set at every call.
+    """
+    return jax.device_put(tree, NamedSharding(_mesh(devices), PartitionSpec()))
+
+
 def unreplicate(tree: Any) -> Any:
     """The first device's copy, on the host: leaves [n, ...] -> NumPy [...]."""
     return jax.tree.map(lambda leaf: np.asarray(leaf[0]), tree)
@@ -71,13 +79,14 @@ def shares(order: np.ndarray, n: int) -> np.ndarray:
 
 
 def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
-    """`run_steps` on all devices; every argument and result is replicated or sharded, see above.
+    """`run_steps` on all devices: beats and lesson are shared, all else is replicated or sharded.
 
     The state is donated: use the one returned.
     """
     return jax.pmap(
         partial(run_steps, trainer),
         axis_name=AXIS,
+        in_axes=(0, 0, None, 0, 0, 0, None),
         devices=everywhere(devices),
         donate_argnums=(0,),
     )
@@ -90,7 +99,8 @@ def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
         part = None if lesson is None else lesson.at(index)
         return gradient_norms(trainer, state, teacher, beats[index], part)
 
-    return jax.pmap(norms, axis_name=AXIS, devices=everywhere(devices))
+    axes = (0, 0, None, 0, None)
+    return jax.pmap(norms, axis_name=AXIS, in_axes=axes, devices=everywhere(devices))
 
 
 def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:
@@ -106,4 +116,8 @@ def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:
 
 
 def _sharding(devices: Devices) -> NamedSharding:
-    return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec(AXIS))
+    return NamedSharding(_mesh(devices), PartitionSpec(AXIS))
+
+
+def _mesh(devices: Devices) -> Mesh:
+    return Mesh(np.array(devices), (AXIS,))

@@ -457,7 +457,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     checkpoint = run.workdir / runs.LAST / checkpoint
     progress = Progress.read(runs.read_progress(checkpoint))
     check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
-    if progress.fingerprints.get("config") not in (recorded["config"], None):
+    if progress.fingerprints.get("config") != recorded["config"]:
         raise InputError(
             f"{run.workdir}: {checkpoint.name} was trained with another config than its "
             f"{runs.CONFIG}; restore that, or --overwrite"
@@ -493,8 +493,8 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
     norms = parallel.compile_gradient_norms(run.trainer, devices)
     state = parallel.replicate(state, devices)
     teacher = None if run.teacher is None else parallel.replicate(run.teacher, devices)
-    lesson = None if run.lesson is None else parallel.replicate(run.lesson, devices)
-    train = parallel.replicate(run.beats.x[run.parts.train], devices)
+    lesson = None if run.lesson is None else parallel.share(run.lesson, devices)
+    train = parallel.share(run.beats.x[run.parts.train], devices)
     key = parallel.replicate(jax.random.key_data(run.key), devices)
     steps = run.steps_per_epoch
     with _writer(run, progress) if processes.leads() else nullcontext() as writer:

@@ -52,7 +52,7 @@ def write_run(folder, detector, **changes):
     row = {"fpr_target": 0.02, "threshold": detector.threshold}
     result = {"auc": 0.9, "ap": 0.8, "label_free": [row], "oracle": {}, "dataset": "mitbih"}
     result |= {"protocol": "beatgan", "fold": 3, "fingerprints": FINGERPRINTS}
-    runs.write_json(folder / runs.RESULT, result | changes)
+    runs.write_sealed(folder / runs.RESULT, result | changes)
     return folder
 
 

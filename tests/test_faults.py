@@ -292,18 +292,15 @@ class TestFlippedBits:
             path.write_bytes(whole)
         detector_files.read(folder)
 
-    def test_runs_from_before_there_were_checksums_are_still_read(self, copy):
-        result = runs.read_json(copy / "result.json")
-        del result["sha256_of_the_rest"], result["fingerprints"]["scores"]
-        runs.write_json(copy / "result.json", result)
-        model = runs.load_model(copy)
-        progress = dict(model.progress)
-        progress["fingerprints"].pop("config")
-        step = runs.steps(copy / runs.LAST)[0]
-        runs.save_checkpoint(copy / runs.LAST, step, model.variables, None, progress, keep=1)
-        assert reliability.told(runs.load_run(copy)) == reliability.told(
-            runs.load_run(tiny.trained().path)
-        )
+    @pytest.mark.parametrize("name", ["result.json", "cell.json"])
+    def test_a_seal_that_is_missing_is_a_damaged_file(self, copy, name):
+        figures = {"scores": [0.125], "fingerprints": {"model": "a"}, "teacher": None}
+        runs.write_sealed(copy / "cell.json", figures)
+        found = runs.read_sealed(copy / name)
+        del found["sha256_of_the_rest"]
+        runs.write_json(copy / name, found)
+        with pytest.raises(InputError, match=name):
+            runs.read_sealed(copy / name)
 
 
 # --- the same numbers --------------------------------------------------------------------------

@@ -105,11 +105,11 @@ def on_devices(n, kd, beats, seed=0, teacher=TEACHER):
     return compiled(n, kd, teacher)(
         put(state),
         put(variables),
-        put(beats),
+        parallel.share(beats, devices),
         parallel.shard_order(order(seed), devices),
         put(BOUNDS),
         put(key(seed)),
-        put(lesson),
+        parallel.share(lesson, devices),
     )
 
 
@@ -172,9 +172,10 @@ def test_a_chunk_moves_nothing_between_host_and_device(objective, beats):
     state, teacher, lesson = started(objective, beats)
     steps = compiled(4, objective)
     put = partial(parallel.replicate, devices=devices)
-    constant = (put(teacher), put(beats), parallel.shard_order(order(), devices))
+    share = partial(parallel.share, devices=devices)
+    constant = (put(teacher), share(beats), parallel.shard_order(order(), devices))
     bounds = [put(np.array(b, np.int32)) for b in ([0, 1], [1, 3])]
-    rest = (put(key()), put(lesson))
+    rest = (put(key()), share(lesson))
     state, _ = steps(put(state), *constant, bounds[0], *rest)
     with jax.transfer_guard("disallow"):
         state, _ = steps(state, *constant, bounds[1], *rest)
@@ -192,7 +193,11 @@ def test_transfer_beats_teach_the_generator_and_nothing_else(objective, beats):
     (a, of_a), (b, of_b) = (
         parallel.unreplicate(
             compiled(1, objective)(
-                *map(put, (state, teacher, beats)), batches, *map(put, (bounds, key(), given))
+                *map(put, (state, teacher)),
+                beats,
+                batches,
+                *map(put, (bounds, key())),
+                given,
             )
         )
         for given in (lesson, other)

@@ -286,7 +286,7 @@ class TestAugmentation:
             means = parallel.compile_steps(trainer, devices)(
                 put(state),
                 None,
-                put(beats),
+                parallel.share(beats, devices),
                 parallel.shard_order(order, devices),
                 put(np.array([0, self.STEPS], np.int32)),
                 put(jax.random.key_data(key)),
