@@ -170,7 +170,7 @@ def outcome(workdir: Path) -> dict[str, Any]:
         last = run / runs.LAST / str(runs.steps(run / runs.LAST)[0])
         found[run.name] = {
             "model": model.fingerprint,
-            "optimizer": optimizer(run, last, model),
+            "state": whole_state(run, last, model),
             "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in rows],
             "result": result,
         }
@@ -185,8 +185,8 @@ def flat(tree: Any, name: str = "") -> dict[str, Any]:
     return {name: tree}
 
 
-def optimizer(run: Path, checkpoint: Path, model: Any) -> str:
-    """Fingerprint of the optimiser's state in a checkpoint."""
+def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
+    """Fingerprint of all that training goes on from, Adam's moments among it."""
     import jax
     import numpy as np
     from ml_collections import ConfigDict
@@ -202,7 +202,7 @@ def optimizer(run: Path, checkpoint: Path, model: Any) -> str:
         lambda key: init_state(trainer, key, np.zeros(model.generator.channels, np.float32)),
         jax.random.key(0),
     )
-    return runs.fingerprint(runs.read_optimizer(checkpoint, training._optimizer(start)))
+    return runs.fingerprint(training.read_state(checkpoint, start))
 
 
 # --- kills -------------------------------------------------------------------------------------

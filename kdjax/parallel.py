@@ -14,7 +14,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kdjax.distillation import Lesson
 from kdjax.errors import InputError
-from kdjax.train_step import Trainer, gradient_norms, run_steps
+from kdjax.train_step import (
+    Metrics,
+    Trainer,
+    TrainState,
+    Variables,
+    gradient_norms,
+    run_steps,
+)
 
 AXIS = "batch"
 
@@ -94,13 +101,12 @@ def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
 
 def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
     """`gradient_norms`, likewise on all devices, of beats [n, B / N] by number, not augmented."""
-
-    def norms(state, teacher, beats, index, lesson):
-        part = None if lesson is None else lesson.at(index)
-        return gradient_norms(trainer, state, teacher, beats[index], part)
-
-    axes = (0, 0, None, 0, None)
-    return jax.pmap(norms, axis_name=AXIS, in_axes=axes, devices=everywhere(devices))
+    return jax.pmap(
+        partial(_norms, trainer),
+        axis_name=AXIS,
+        in_axes=(0, 0, None, 0, None),
+        devices=everywhere(devices),
+    )
 
 
 def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:
@@ -109,10 +115,33 @@ def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:
     state, teacher, order and key have that axis; beats and bounds are shared. So is a lesson's
     part that no seed changes: its transfer beats, and a scorer's answers. The state is donated.
     """
-    own = 0 if trainer.teacher else None
-    lesson_axes = None if lesson is None else Lesson(own, None, own)  # type: ignore[arg-type]
-    axes = (0, own, None, 0, None, 0, lesson_axes)
+    own, of_lesson = _seed_axes(trainer, lesson)
+    axes = (0, own, None, 0, None, 0, of_lesson)
     return jax.jit(jax.vmap(partial(run_steps, trainer), in_axes=axes), donate_argnums=(0,))
+
+
+def compile_seed_norms(trainer: Trainer, lesson: Lesson | None) -> Callable:
+    """`gradient_norms` for many seeds together, of beats [seeds, B] by number, not augmented."""
+    own, of_lesson = _seed_axes(trainer, lesson)
+    return jax.jit(jax.vmap(partial(_norms, trainer), in_axes=(0, own, None, 0, of_lesson)))
+
+
+def _seed_axes(trainer: Trainer, lesson: Lesson | None) -> tuple[Any, Any]:
+    """The axes of seeds of the teachers' variables and of the lesson."""
+    own = 0 if trainer.teacher else None
+    return own, None if lesson is None else Lesson(own, None, own)  # type: ignore[arg-type]
+
+
+def _norms(
+    trainer: Trainer,
+    state: TrainState,
+    teacher: Variables | None,
+    beats: jax.Array,
+    index: jax.Array,
+    lesson: Lesson | None,
+) -> Metrics:
+    part = None if lesson is None else lesson.at(index)
+    return gradient_norms(trainer, state, teacher, beats[index], part)
 
 
 def _sharding(devices: Devices) -> NamedSharding:

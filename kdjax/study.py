@@ -11,6 +11,7 @@ import functools
 import io
 import re
 import runpy
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +31,11 @@ from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.distillation import Lesson
 from kdjax.errors import InputError
 from kdjax.evaluation import check_fingerprints, load_data
-from kdjax.train_step import init_state
+from kdjax.train_step import TrainState, init_state
 
 CELL = "cell.json"
+TOGETHER = "together"  # the folder of a group's checkpoints while it trains
+SAVE_EVERY = 300  # seconds between two of them
 BASELINES = "baselines.json"
 SCORER = "nearest_neighbour"
 _COMPONENTS = 32
@@ -290,7 +293,10 @@ def _make(group: Group, say: Say) -> bool:
 
 
 def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
-    """Trains the cells of these seeds together and saves each as a run directory."""
+    """Trains the cells of these seeds together and saves each as a run directory.
+
+    Every few minutes all that changes is saved, so that a long group goes on where it stopped.
+    """
     cells = [group.config(seed) for seed in seeds]
     config = cells[0]
     beats, parts, _ = _data(
@@ -306,15 +312,26 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     trainer = training.make_trainer(config, x.shape[2], teachers[0] if teachers else None)
     lesson = _lessons(cells, x, teachers)
     mean = x.mean(axis=(0, 1))
-    state = _stack([init_state(trainer, training.run_key(c), mean) for c in cells])
+    fresh = _stack([init_state(trainer, training.run_key(c), mean) for c in cells])
+    every = [
+        training.Progress(
+            x.shape[2],
+            training.fingerprints(cell, beats, parts),
+            teachers[i].fingerprint if teachers else None,
+            runs.made_by(),
+        )
+        for i, cell in enumerate(cells)
+    ]
+    state, every = _go_on(group, fresh, every, say)
     teacher = _stack([t.variables for t in teachers]) if teachers else None
     keys = _stack([training.run_key(c) for c in cells])
     on_device = jax.numpy.asarray(x)
     lesson = jax.tree.map(jax.numpy.asarray, lesson)
     steps = parallel.compile_seeds(trainer, lesson)
+    norms = parallel.compile_seed_norms(trainer, lesson)
     n = len(x) // config.batch_size
-    rows: list[list[dict[str, float]]] = [[] for _ in cells]
-    for epoch in range(1, config.epochs + 1):
+    saved = time.monotonic()
+    for epoch in range(every[0].epoch + 1, config.epochs + 1):
         order = np.stack([training.batch_order(c, len(x), epoch) for c in cells])
         sums: dict[str, np.ndarray] = {}
         started = time.perf_counter()
@@ -330,34 +347,56 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
                         "learning_rate, set grad_clip or lower the term's weight"
                     )
         seconds = (time.perf_counter() - started) / len(cells)
-        for i, row in enumerate(rows):
-            row.append(
-                {"epoch": epoch, "seconds": round(seconds, 4)}
-                | {name: float(value[i]) for name, value in sums.items()}
-            )
+        after = jax.device_get(norms(state, teacher, on_device, order[:, 0], lesson))
+        figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
+        for i, progress in enumerate(every):
+            row = {name: float(value[i]) for name, value in figures.items()}
+            progress.rows.append({"epoch": epoch, "seconds": round(seconds, 4)} | row)
+            progress.epoch = epoch
         say(
             f"{group.folder}: epoch {epoch}/{config.epochs}, {len(cells)} seeds, "
             f"{seconds:.1f} s a seed, reconstruction {sums['reconstruction'].mean():.5f}"
         )
+        if epoch < config.epochs and time.monotonic() - saved > SAVE_EVERY:
+            training.write_state(
+                group.folder / TOGETHER,
+                epoch,
+                jax.device_get(state),
+                {"seeds": [progress.plain() for progress in every]},
+                training.KEPT_CHECKPOINTS,
+            )
+            saved = time.monotonic()
     for i, (seed, cell) in enumerate(zip(seeds, cells, strict=True)):
         model = jax.tree.map(
             lambda leaf, i=i: np.asarray(leaf[i]),
             {"generator": state.generator, "discriminator": state.discriminator},
         )
-        progress = training.Progress(
-            x.shape[2],
-            training.fingerprints(cell, beats, parts),
-            teachers[i].fingerprint if teachers else None,
-            runs.made_by(),
-            epoch=config.epochs,
-            rows=rows[i],
-        )
         folder = group.cell(seed)
         (folder / CELL).unlink(missing_ok=True)  # figures of other weights
         runs.write_json(folder / runs.CONFIG, cell.to_dict())
         runs.save_checkpoint(
-            folder / runs.LAST, n * config.epochs, model, None, progress.plain(), keep=1
+            folder / runs.LAST, n * config.epochs, model, None, every[i].plain(), keep=1
         )
+    shutil.rmtree(group.folder / TOGETHER, ignore_errors=True)
+
+
+def _go_on(
+    group: Group, fresh: TrainState, every: list[training.Progress], say: Say
+) -> tuple[TrainState, list[training.Progress]]:
+    """The state and progress of all seeds to go on from.
+
+    The newest whole checkpoint's where these very seeds, configs, beats and teachers made it; what
+    is given otherwise.
+    """
+    checkpoint = runs.newest_whole(group.folder / TOGETHER, say)
+    if checkpoint is None:
+        return fresh, every
+    found = [training.Progress.read(plain) for plain in runs.read_progress(checkpoint)["seeds"]]
+    if [(p.fingerprints, p.teacher) for p in found] != [(p.fingerprints, p.teacher) for p in every]:
+        say(f"{checkpoint}: of other seeds, configs or teachers; begun anew")
+        return fresh, every
+    say(f"{group.folder}: goes on from epoch {found[0].epoch}")
+    return training.read_state(checkpoint, fresh), found
 
 
 @functools.lru_cache(maxsize=1)

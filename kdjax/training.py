@@ -466,17 +466,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
         raise InputError(
             f"{run.workdir}: was begun with another teacher; restore that, or --overwrite"
         )
-    model = runs.read_model(checkpoint, _model(state))
-    optimizer = runs.read_optimizer(checkpoint, _optimizer(state))
-    resumed = TrainState(
-        step=optimizer["step"],
-        generator=model["generator"],
-        discriminator=model["discriminator"],
-        projection=optimizer["projection"],
-        generator_opt=optimizer["generator"],
-        discriminator_opt=optimizer["discriminator"],
-        projection_opt=optimizer["projection_opt"],
-    )
+    resumed = read_state(checkpoint, state)
     print(f"{run.workdir}: goes on from {checkpoint}, step {int(resumed.step)}", flush=True)
     return resumed, progress
 
@@ -606,13 +596,32 @@ def _host(run: Run, state: TrainState) -> TrainState:
 
 
 def _save(run: Run, host: TrainState, progress: Progress) -> None:
-    runs.save_checkpoint(
-        run.workdir / runs.LAST,
-        int(host.step),
-        _model(host),
-        _optimizer(host),
-        progress.plain(),
-        KEPT_CHECKPOINTS,
+    folder = run.workdir / runs.LAST
+    write_state(folder, int(host.step), host, progress.plain(), KEPT_CHECKPOINTS)
+
+
+def write_state(
+    folder: Path, step: int, host: TrainState, progress: dict[str, Any], keep: int
+) -> None:
+    """A checkpoint of all that training changes, of NumPy arrays; see `runs.save_checkpoint`."""
+    runs.save_checkpoint(folder, step, _model(host), _optimizer(host), progress, keep)
+
+
+def read_state(checkpoint: Path, like: TrainState) -> TrainState:
+    """The opposite of `write_state`, of a verified checkpoint, in the shapes of `like`.
+
+    Raises InputError when they do not fit.
+    """
+    model = runs.read_model(checkpoint, _model(like))
+    optimizer = runs.read_optimizer(checkpoint, _optimizer(like))
+    return TrainState(
+        step=optimizer["step"],
+        generator=model["generator"],
+        discriminator=model["discriminator"],
+        projection=optimizer["projection"],
+        generator_opt=optimizer["generator"],
+        discriminator_opt=optimizer["discriminator"],
+        projection_opt=optimizer["projection_opt"],
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ml_collections import ConfigDict
 from kdjax import cli, config, evaluation, runs, study, training
 from kdjax.distillation import Distillation
 from kdjax.errors import InputError
+from kdjax.train_step import gradient_norms
 
 LOG_RATIO = {"kd": {"log_ratio": 1.0}}
 VARIANTS: list[dict[str, Any]] = [
@@ -221,6 +223,79 @@ class TestMade:
         monkeypatch.setattr(study, "_progress_line", lambda *_: "")
         study._make(group, lambda line: None)
         assert asked == [2]
+
+    def test_a_group_that_was_stopped_goes_on_and_ends_like_one_that_was_not(
+        self, made, tmp_path, monkeypatch
+    ):
+        """To the last bit: networks and the figures of every epoch but its seconds."""
+        folder, *_ = made
+        monkeypatch.setattr(study, "SAVE_EVERY", 0)
+        variant = next(v for v in study.variants(grid()) if v.name == "taught")
+
+        def group(name: str) -> study.Group:
+            there = tmp_path / name
+            shutil.copytree(folder / "beatgan-0" / "teacher", there / "beatgan-0" / "teacher")
+            return study.Group(grid(), there, variant, ("beatgan", 0, 3))
+
+        def stop(line: str) -> None:
+            if "epoch 3/3" in line:
+                raise KeyboardInterrupt
+
+        whole, stopped = group("whole"), group("stopped")
+        study.train_group(whole, (0, 1), lambda line: None)
+        with pytest.raises(KeyboardInterrupt):
+            study.train_group(stopped, (0, 1), stop)
+        assert runs.steps(stopped.folder / study.TOGETHER) == [2, 1]
+        assert stopped.missing() == [0, 1]
+        lines: list[str] = []
+        study.train_group(stopped, (0, 1), lines.append)
+        assert [line for line in lines if "goes on from epoch 2" in line]
+        assert not (stopped.folder / study.TOGETHER).exists()
+        for seed in (0, 1):
+            a, b = (runs.load_model(g.cell(seed)) for g in (whole, stopped))
+            assert a.fingerprint == b.fingerprint
+            rows = [
+                [{k: v for k, v in row.items() if k != "seconds"} for row in m.progress["rows"]]
+                for m in (a, b)
+            ]
+            assert rows[0] == rows[1]
+            assert len(rows[0]) == 3
+
+    def test_a_group_begins_anew_for_other_seeds(self, made, tmp_path, monkeypatch):
+        monkeypatch.setattr(study, "SAVE_EVERY", 0)
+        variant = study.variants(grid())[1]
+        group = study.Group(grid(), tmp_path, variant, ("beatgan", 0, 2))
+
+        def stop(line: str) -> None:
+            if "epoch 2/2" in line:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            study.train_group(group, (0, 1), stop)
+        lines: list[str] = []
+        study.train_group(group, (2,), lines.append)
+        assert "begun anew" in lines[0]
+        assert group.missing() == [0, 1]
+
+    def test_gradient_norms_are_those_of_one_seed_by_itself(self, made):
+        """Every term's, in the first batch of the epoch, as `train.py` logs them."""
+        folder, *_ = made
+        run = folder / "beatgan-0" / "taught" / "seed1"
+        model = runs.load_model(run)
+        row = model.progress["rows"][-1]
+        assert {"grad_norm/reconstruction", "grad_norm/kd_log_ratio"} <= row.keys()
+        cell = ConfigDict(runs.read_config(run))
+        beats, parts = evaluation.load_data(cell)
+        x = beats.x[parts.train]
+        teacher = runs.load_model(Path(cell.teacher.workdir))
+        trainer = training.make_trainer(cell, x.shape[2], teacher)
+        state = training.init_state(trainer, training.run_key(cell), x.mean(axis=(0, 1)))
+        state = state.replace(**model.variables)
+        batch = training.batch_order(cell, len(x), 1)[0]
+        lesson = training.make_lesson(cell, x, teacher).at(batch)
+        norms = gradient_norms(trainer, state, teacher.variables, x[batch], lesson)
+        for name, norm in norms.items():
+            assert row[f"grad_norm/{name}"] == pytest.approx(float(norm), rel=1e-4), name
 
     def test_a_group_that_another_process_makes_is_left_alone(self, made):
         folder, *_ = made
