@@ -216,9 +216,15 @@ def _import_what_is_not_mutated(programs: str) -> None:
     jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", programs)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
-    # Forks draw the same examples, and leave none of a mutant's behind.
+    # Forks draw the same examples, and leave none of a mutant's behind. The first that fails is
+    # enough: making it smaller would take minutes.
     hypothesis.settings.register_profile(
-        "mutation", database=None, deadline=None, derandomize=True, print_blob=False
+        "mutation",
+        database=None,
+        deadline=None,
+        derandomize=True,
+        print_blob=False,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
     )
     warnings.filterwarnings("ignore", message=".*fork")
     loaded = [name for name in MODULES if f"kdjax.{name}" in sys.modules]

@@ -232,6 +232,16 @@ def relative_errors(function, batches):
     return np.abs(np.array(values, np.float64) / expected - 1)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_response_kl_of_scores_far_beyond_an_exponential(temperature):
+    """exp overflows at 710 in float64: only differences to the highest score are raised."""
+    student, teacher = jnp.array([4000.0, 4002.0, 3999.0]), jnp.array([4001.0, 4000.0, 4003.0])
+    for shift in (0, 8000):  # the highest score far above zero, or far below
+        a, b = student - shift, teacher - shift
+        expected = response_kl(student - 4000, teacher - 4000, temperature)
+        np.testing.assert_allclose(response_kl(a, b, temperature), expected, 1e-12)
+
+
 @pytest.mark.parametrize("spread", [1e-3, 1e-4])
 def test_response_kl_keeps_float32s_digits_on_flat_scores(spread):
     """About half the variance of a_s - a_t, 1e-6 and 1e-8 here; the textbook's form loses it."""
