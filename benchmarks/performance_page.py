@@ -107,6 +107,15 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
         f"**The step reaches {between(share, '{:.0%}')} of it.**"
     )
     yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share["median"] >= SHARE_OF_PRODUCTS)
+    own = {
+        name: rate["median"]
+        for name, rate in found["product_gflops"].items()
+        if len(set(name.split(" ", 1)[1].split(" x "))) > 1
+    }
+    yield (
+        "Products of the step's own shapes, those below that are no squares, run at "
+        f"{min(own.values()):.0f} to {max(own.values()):.0f} GFLOP/s (medians)."
+    )
     yield table(
         ("product", "GFLOP/s"),
         [(name, between(rate, "{:.0f}")) for name, rate in found["product_gflops"].items()],

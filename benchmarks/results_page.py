@@ -54,8 +54,10 @@ def studies() -> Iterable[str]:
     yield "## Does a student learn from its teacher?"
     yield from primary(confirmed)
     yield from screen(screened)
-    yield from landing(confirmed)
-    yield from folds(read("study-folds.json"))
+    elsewhere = [read(path.name) for path in sorted(FOLDER.glob("study-folds*.json"))]
+    whole = by_fold(elsewhere)
+    yield from landing([*confirmed["splits"], whole[0]])
+    yield from folds(elsewhere, whole)
     yield from cost(read("study_cost.json"))
     yield from weights(read("term_weights.json"))
 
@@ -163,7 +165,7 @@ def screen(study: Any) -> Iterable[str]:
         )
 
 
-def landing(confirmed: Any) -> Iterable[str]:
+def landing(splits: Sequence[Any]) -> Iterable[str]:
     """Where kdjax lands: scores, simple detectors, published figures."""
     yield "## Scores, adaptation, simple detectors"
     yield (
@@ -173,7 +175,7 @@ def landing(confirmed: Any) -> Iterable[str]:
         "beats of DS1, and the RR features with knowledge of record 232 "
         "([protocol.md](protocol.md#the-distillation-study))."
     )
-    for split in confirmed["splits"]:
+    for split in splits:
         full = max(split["variants"], key=lambda n: len(split["variants"][n]["scores"]))
         scores = split["variants"][full]["scores"]
         yield f"### `{split['protocol']}`, fold {split['fold']}"
@@ -213,19 +215,30 @@ def landing(confirmed: Any) -> Iterable[str]:
         yield table(("score", "of", "AUC", "AP", "S", "V", "F"), rows)
 
 
-def folds(study: Any) -> Iterable[str]:
-    """What was chosen, on the other folds of `beatgan`, each fold apart."""
-    whole = max(len(split["variants"]) for split in study["splits"])
-    splits = [split for split in study["splits"] if len(split["variants"]) == whole]
+def by_fold(studies: Sequence[Any]) -> list[Any]:
+    """The splits of studies of one command whose variants are all there, by fold."""
+    splits = [split for study in studies for split in study["splits"]]
+    most = max(len(split["variants"]) for split in splits)
+    return sorted((s for s in splits if len(s["variants"]) == most), key=lambda s: s["fold"])
+
+
+def folds(studies: Sequence[Any], splits: Sequence[Any]) -> Iterable[str]:
+    """What was chosen, on the other folds of `beatgan`, each fold apart.
+
+    `studies` are of one command, by the machines that made them; `splits` are their `by_fold`.
+    """
     heads = [f"fold {split['fold']}" for split in splits]
+    there = {f"{s['protocol']}-{s['fold']}/{name}" for s in splits for name in s["variants"]}
     yield "## Other folds of `beatgan`"
     yield (
-        f"`{study['command']}`, {made(study)}. Mean AUC over {len(study['seeds'])} seeds of each "
-        "fold with its 95 % interval; differences to `alone`, paired by seed. Folds share most of "
-        "their training beats, so nothing is pooled over them."
+        f"`{studies[0]['command']}`, {'; '.join(made(study) for study in studies)}. Mean AUC over "
+        f"{len(studies[0]['seeds'])} seeds of each fold with its 95 % interval; differences to "
+        "`alone`, paired by seed. Folds share most of their training beats, so nothing is pooled "
+        "over them."
     )
-    if study["missing"]:
-        yield f"Not run: {', '.join(study['missing'])}."
+    missing = {name for study in studies for name in study["missing"]} - there
+    if missing:
+        yield f"Not run: {', '.join(sorted(missing))}."
     rows = []
     for name in splits[0]["variants"]:
         found = [split["variants"][name]["scores"][0]["auc"] for split in splits]
@@ -243,9 +256,16 @@ def folds(study: Any) -> Iterable[str]:
         )
         for number, row in enumerate(scores[0])
     ]
+    simple = {name: None for split in splits for name in split["baselines"]}
     rows += [
-        (name, *(f"{split['baselines'][name]['auc']:.4f}" for split in splits))
-        for name in splits[0]["baselines"]
+        (
+            name,
+            *(
+                f"{split['baselines'][name]['auc']:.4f}" if split["baselines"] else ""
+                for split in splits
+            ),
+        )
+        for name in simple
     ]
     yield f"Every score of `{full}`, then simple detectors and the scores without a network:"
     yield table(("score", *heads), rows)
