@@ -150,6 +150,7 @@ def torch_peer(folder: str, width: int, compiled: bool) -> tuple[Any, dict[str, 
         peer.load(peer.Generator(width, 50, 320, 1), part(weights, "G/")).eval()
     )
     if compiled:
+        torch._inductor.config.freezing = True  # weights are constants, BatchNorm is folded
         scorer = torch.compile(scorer, dynamic=False)  # a program for each batch, as kdjax has
 
     @torch.inference_mode()

@@ -46,7 +46,8 @@ def main() -> None:
             run = training.Run(
                 config, Path(), trainer, None, None, beats, parts, jax.local_devices()
             )
-            row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
+            with training.products(config):
+                row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
             print(row, flush=True)
             rows.append(row)
             runs.write_json(args.out, summary(rows, args.steps, beats.fingerprint, config))

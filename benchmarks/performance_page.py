@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.results_page import table
 from kdjax import runs
 
-FOLDER = Path("docs/results")
-PAGE = Path("docs/performance.md")
+FOLDER = Path(__file__).parents[1] / "docs/results"
+PAGE = Path(__file__).parents[1] / "docs/performance.md"
 
 # What `benchmarks.all` runs, and where each puts what it found.
 FILES = {
@@ -91,8 +91,8 @@ def training(found: Mapping[str, Any]) -> Iterable[str]:
         )
         yield from not_run(found[what]["failed"])
         if "eager" in rows:
-            reached = rows["eager"]["kdjax_is_faster_by"]["median"]
-            yield aim(f"{FASTER_THAN_EAGER:g} times eager", reached >= FASTER_THAN_EAGER)
+            faster = rows["eager"]["kdjax_is_faster_by"]
+            yield aim(f"{FASTER_THAN_EAGER:g} times eager", faster, FASTER_THAN_EAGER)
 
 
 def roofline(found: Mapping[str, Any]) -> Iterable[str]:
@@ -106,7 +106,7 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
         f"the same process, {best}, runs at {between(found['product_gflops'][best], '{:.0f}')}. "
         f"**The step reaches {between(share, '{:.0%}')} of it.**"
     )
-    yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share["median"] >= SHARE_OF_PRODUCTS)
+    yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share, SHARE_OF_PRODUCTS)
     own = {
         name: rate["median"]
         for name, rate in found["product_gflops"].items()
@@ -128,7 +128,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"{made(found)}. `Detector.score` from NumPy to NumPy; the scores agree within "
         f"{found['tolerance']:g}. The ratio is the other's time over kdjax's: above 1 kdjax is "
-        "faster."
+        "faster. kdjax computes large batches 256 beats at a time, the others all at once."
     )
     rows = [row for row in found["rows"] if "failed" not in row]
     one = [row for row in rows if row["batch"] == 1]
@@ -169,7 +169,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
             reached = ratio.get((software, width, batch))
             if reached is not None:
                 what = f"{wanted:g} times {software} at batch {batch}, width {width}"
-                yield aim(what, reached["median"] >= wanted)
+                yield aim(what, reached, wanted)
 
 
 def additions(found: Mapping[str, Any]) -> Iterable[str]:
@@ -197,7 +197,7 @@ def additions(found: Mapping[str, Any]) -> Iterable[str]:
     for name, row in found["rows"].items():
         if name != "alone" and "time_warp" not in name:
             what = f"{name}: at most {DISTILLING:g} times the student alone"
-            yield aim(what, row["costs"]["median"] <= DISTILLING)
+            yield aim(what, row["costs"], DISTILLING, most=True)
 
 
 def startup(found: Mapping[str, Any]) -> Iterable[str]:
@@ -261,7 +261,7 @@ def made(found: Mapping[str, Any]) -> str:
     shown = [n for n in ("jax", "torch", "onnxruntime") if n in versions]
     software = ", ".join(f"{name} {versions[name]}" for name in shown)
     device = f"{found['device']}, {found['processor']}"
-    return f"`{found['command']}`, {device}, {software}, {found['date']}"
+    return f"`{found['command']}`, {device}, {software}, code {found['code'][:8]}, {found['date']}"
 
 
 def between(values: Mapping[str, float], form: str) -> str:
@@ -280,9 +280,14 @@ def times(values: Mapping[str, float]) -> str:
     return between(values, "{:.2f}")
 
 
-def aim(what: str, reached: bool) -> str:
-    """Whether an aim is reached."""
-    return f"Aim: {what}: {'reached' if reached else '**not reached**'}."
+def aim(what: str, found: Mapping[str, float], wanted: float, most: bool = False) -> str:
+    """Whether the median is at least `wanted`, or at most, and whether every round is."""
+    low, middle, high = (
+        found[name] <= wanted if most else found[name] >= wanted
+        for name in ("low", "median", "high")
+    )
+    reached = "reached in every round" if low and high else "reached, but not in every round"
+    return f"Aim: {what}: {reached if middle else '**not reached**'}."
 
 
 def not_run(failed: Mapping[str, str]) -> Iterable[str]:

@@ -241,11 +241,11 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             if process.finish():
                 failed.append("\n".join(process.lines[-3:]))
                 print(f"FAILED: {failed[-1]}", flush=True)
+            else:
+                now = flat(outcome(workdir))
+                differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+                print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
             break
-        if not failed:
-            now = flat(outcome(workdir))
-            differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
-            print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
         shutil.rmtree(workdir)
     return {
         "kills": sum(where.values()),

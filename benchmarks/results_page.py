@@ -11,8 +11,8 @@ from typing import Any
 from kdjax import plots, runs
 from kdjax.comparison import PLAIN
 
-FOLDER = Path("docs/results")
-PAGE = Path("docs/results.md")
+FOLDER = Path(__file__).parents[1] / "docs/results"
+PAGE = Path(__file__).parents[1] / "docs/results.md"
 
 # BeatGAN with a distilled copy of itself, as its authors reported it: one run each, best epoch and
 # best threshold by test labels, and a distillation term that was a constant.

@@ -69,9 +69,10 @@ def compare(config: Any, seeds: int) -> dict[str, float]:
         ]
 
     times: dict[str, list[float]] = {"together": [], "in_turn": []}
-    for _ in range(REPEATS + 1):  # the first compiles
-        times["together"].append(seconds(all_together))
-        times["in_turn"].append(seconds(in_turn))
+    with training.products(config):
+        for _ in range(REPEATS + 1):  # the first compiles
+            times["together"].append(seconds(all_together))
+            times["in_turn"].append(seconds(in_turn))
     medians = {name: float(np.median(values[1:])) for name, values in times.items()}
     return {"seeds": seeds} | medians | {"ratio": medians["together"] / medians["in_turn"]}
 

@@ -75,7 +75,8 @@ def medians(
     state = state.replace(**student.variables)
     of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, teacher.variables, batch))
     order = training.batch_order(config, len(x), 1)[:BATCHES]
-    rows = [of_batch(x[batch]) for batch in order]
+    with training.products(config):
+        rows = [of_batch(x[batch]) for batch in order]
     return {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
 
 

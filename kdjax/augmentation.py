@@ -23,8 +23,9 @@ def time_warp(keys: jax.Array, x: jax.Array) -> jax.Array:
 
     After Zhou et al. (IJCAI 2019): seven ticks before the R-peak, which is sample 140, and seven
     after it are followed by their mean with the next tick, and as many others are left out, so that
-    neither side changes its length. Other than in their code the R-peak and the last tick are never
-    drawn. A pure function. Raises ValueError for beats too short for that.
+    neither side changes its length. Other than in their code the R-peak is never drawn, and what
+    trains on warped beats does so in place of the originals. A pure function. Raises ValueError for
+    beats too short for that.
     """
     least = BEFORE + 2 * _TICKS + 2
     if x.shape[1] < least:

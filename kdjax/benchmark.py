@@ -35,7 +35,6 @@ def benchmark(paths: Sequence[Path], say: Callable[[str], None] = print) -> dict
     compiling = {}
     for name, detector in detectors.items():
         say(f"{name}: compiling")
-        jax.clear_caches()  # of a run of the same size
         compiling[name] = _seconds(detector, 1, 1)[0]
     one: dict[str, list[float]] = {name: [] for name in detectors}
     many: dict[str, list[float]] = {name: [] for name in detectors}

@@ -369,7 +369,7 @@ def load_model(run: Path, folder: str = LAST) -> Model:
     verify(checkpoint)
     progress = read_progress(checkpoint)
     recorded = progress.get("fingerprints", {}).get("config")
-    if recorded is not None and recorded != configs.fingerprint(config):
+    if "imported" not in config and recorded != configs.fingerprint(config):
         raise InputError(
             f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "
             "train anew with --overwrite"

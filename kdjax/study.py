@@ -284,6 +284,7 @@ def _make(group: Group, say: Say) -> bool:
             if seeds:
                 with training.products(group.config(seeds[0])):
                     train_group(group, seeds, say)
+            shutil.rmtree(group.folder / TOGETHER, ignore_errors=True)
             for seed in group.unscored():
                 score_cell(group, seed)
             say(_progress_line(group))
@@ -295,7 +296,8 @@ def _make(group: Group, say: Say) -> bool:
 def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     """Trains the cells of these seeds together and saves each as a run directory.
 
-    Every few minutes all that changes is saved, so that a long group goes on where it stopped.
+    All that changes is saved at an epoch's end when that was not done for some minutes, so that a
+    long group goes on where it stopped. Raises InputError when a figure or a weight is not finite.
     """
     cells = [group.config(seed) for seed in seeds]
     config = cells[0]
@@ -322,7 +324,8 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         )
         for i, cell in enumerate(cells)
     ]
-    state, every = _go_on(group, fresh, every, say)
+    who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
+    state, every = _go_on(group, fresh, every, who, say)
     teacher = _stack([t.variables for t in teachers]) if teachers else None
     keys = _stack([training.run_key(c) for c in cells])
     on_device = jax.numpy.asarray(x)
@@ -341,35 +344,37 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
             for name, value in means.items():
                 share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
                 sums[name] = sums.get(name, 0) + share
-                if not np.isfinite(share).all():
-                    raise InputError(
-                        f"{group.folder}: {name} is not finite in epoch {epoch}; lower "
-                        "learning_rate, set grad_clip or lower the term's weight"
-                    )
+            _check_finite(group, epoch, sums)
         seconds = (time.perf_counter() - started) / len(cells)
         after = jax.device_get(norms(state, teacher, on_device, order[:, 0], lesson))
         figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
+        _check_finite(group, epoch, figures)
         for i, progress in enumerate(every):
             row = {name: float(value[i]) for name, value in figures.items()}
             progress.rows.append({"epoch": epoch, "seconds": round(seconds, 4)} | row)
             progress.epoch = epoch
         say(
             f"{group.folder}: epoch {epoch}/{config.epochs}, {len(cells)} seeds, "
-            f"{seconds:.1f} s a seed, reconstruction {sums['reconstruction'].mean():.5f}"
+            f"{seconds:.1f} s a seed, G_loss {sums['G_loss'].mean():.5f}"
         )
-        if epoch < config.epochs and time.monotonic() - saved > SAVE_EVERY:
+        if time.monotonic() - saved > SAVE_EVERY:
+            together = [
+                {"who": mine, "progress": progress.plain()}
+                for mine, progress in zip(who, every, strict=True)
+            ]
             training.write_state(
                 group.folder / TOGETHER,
                 epoch,
-                jax.device_get(state),
-                {"seeds": [progress.plain() for progress in every]},
+                _host(group, epoch, state),
+                {"seeds": together},
                 training.KEPT_CHECKPOINTS,
             )
             saved = time.monotonic()
+    host = _host(group, config.epochs, state)
     for i, (seed, cell) in enumerate(zip(seeds, cells, strict=True)):
         model = jax.tree.map(
-            lambda leaf, i=i: np.asarray(leaf[i]),
-            {"generator": state.generator, "discriminator": state.discriminator},
+            lambda leaf, i=i: leaf[i],
+            {"generator": host.generator, "discriminator": host.discriminator},
         )
         folder = group.cell(seed)
         (folder / CELL).unlink(missing_ok=True)  # figures of other weights
@@ -377,26 +382,62 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         runs.save_checkpoint(
             folder / runs.LAST, n * config.epochs, model, None, every[i].plain(), keep=1
         )
-    shutil.rmtree(group.folder / TOGETHER, ignore_errors=True)
+
+
+def _who(config: configs.Config, progress: training.Progress) -> dict[str, Any]:
+    """What makes a seed's training what it is; where its teacher lies is no part of it."""
+    known = config.copy_and_resolve_references()
+    if configs.is_student(known):
+        known.teacher.workdir = None
+    same = {"config": configs.fingerprint(known), "teacher": progress.teacher}
+    return progress.fingerprints | same | {"code": progress.made_by["code"]}
 
 
 def _go_on(
-    group: Group, fresh: TrainState, every: list[training.Progress], say: Say
+    group: Group,
+    fresh: TrainState,
+    every: list[training.Progress],
+    who: list[dict[str, Any]],
+    say: Say,
 ) -> tuple[TrainState, list[training.Progress]]:
     """The state and progress of all seeds to go on from.
 
-    The newest whole checkpoint's where these very seeds, configs, beats and teachers made it; what
-    is given otherwise.
+    Out of the newest whole checkpoint of the group where it holds all these seeds, of these
+    configs, beats, teachers and this code; what is given otherwise.
     """
     checkpoint = runs.newest_whole(group.folder / TOGETHER, say)
     if checkpoint is None:
         return fresh, every
-    found = [training.Progress.read(plain) for plain in runs.read_progress(checkpoint)["seeds"]]
-    if [(p.fingerprints, p.teacher) for p in found] != [(p.fingerprints, p.teacher) for p in every]:
-        say(f"{checkpoint}: of other seeds, configs or teachers; begun anew")
+    there = runs.read_progress(checkpoint)["seeds"]
+    of_those = [seed["who"] for seed in there]
+    if not all(mine in of_those for mine in who):
+        say(f"{checkpoint}: of other seeds, configs, teachers or code; begun anew")
         return fresh, every
+    place = np.array([of_those.index(mine) for mine in who])
+    like = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((len(there), *leaf.shape[1:]), leaf.dtype), fresh
+    )
+    state = jax.tree.map(lambda leaf: leaf[place], training.read_state(checkpoint, like))
+    found = [training.Progress.read(there[i]["progress"]) for i in place]
     say(f"{group.folder}: goes on from epoch {found[0].epoch}")
-    return training.read_state(checkpoint, fresh), found
+    return state, found
+
+
+def _host(group: Group, epoch: int, state: TrainState) -> TrainState:
+    """The state of all seeds as NumPy arrays; InputError unless it is finite."""
+    host = jax.device_get(state)
+    leaves = jax.tree_util.tree_leaves_with_path(host)
+    _check_finite(group, epoch, {jax.tree_util.keystr(path): leaf for path, leaf in leaves})
+    return host
+
+
+def _check_finite(group: Group, epoch: int, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise InputError(
+                f"{group.folder}: {name} is not finite in epoch {epoch}; lower learning_rate, set "
+                "grad_clip or lower the term's weight"
+            )
 
 
 @functools.lru_cache(maxsize=1)

@@ -84,10 +84,10 @@ class Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON holds it, with the mean time of an epoch; the first, which compiles, left out."""
+        """As JSON holds it, with an epoch's median time; the first, which compiles, left out."""
         times = [row["seconds"] for row in self.rows]
         typical = times[1:] or times
-        return vars(self) | {"epoch_seconds": float(np.mean(typical)) if typical else None}
+        return vars(self) | {"epoch_seconds": float(np.median(typical)) if typical else None}
 
     @classmethod
     def read(cls, plain: dict[str, Any]) -> "Progress":

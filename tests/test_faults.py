@@ -346,7 +346,7 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
     for name, allowed in (("one", {min(cores)}), ("all", cores)):
         os.sched_setaffinity(0, allowed)
         try:
-            reliability.finished(tmp_path / name, tmp_path, flags)
+            reliability.finished(tmp_path / name, tmp_path, *flags)
         finally:
             os.sched_setaffinity(0, cores)
         outcome = reliability.outcome(tmp_path / name)

@@ -11,7 +11,7 @@ import pytest
 import tiny
 from ml_collections import ConfigDict
 
-from kdjax import cli, config, evaluation, runs, study, training
+from kdjax import cli, config, evaluation, parallel, runs, study, training
 from kdjax.distillation import Distillation
 from kdjax.errors import InputError
 from kdjax.train_step import gradient_norms
@@ -250,7 +250,6 @@ class TestMade:
         lines: list[str] = []
         study.train_group(stopped, (0, 1), lines.append)
         assert [line for line in lines if "goes on from epoch 2" in line]
-        assert not (stopped.folder / study.TOGETHER).exists()
         for seed in (0, 1):
             a, b = (runs.load_model(g.cell(seed)) for g in (whole, stopped))
             assert a.fingerprint == b.fingerprint
@@ -261,21 +260,72 @@ class TestMade:
             assert rows[0] == rows[1]
             assert len(rows[0]) == 3
 
-    def test_a_group_begins_anew_for_other_seeds(self, made, tmp_path, monkeypatch):
+    def test_a_group_whose_cells_could_not_all_be_written_trains_none_again(
+        self, made, tmp_path, monkeypatch
+    ):
+        """The disk was full after the first cell, and the folder has been moved since."""
+        folder, *_ = made
+        monkeypatch.setattr(study, "SAVE_EVERY", 0)
+        variant = next(v for v in study.variants(grid()) if v.name == "taught")
+        shutil.copytree(folder / "beatgan-0" / "teacher", tmp_path / "a/beatgan-0/teacher")
+        group = study.Group(grid(), tmp_path / "a", variant, ("beatgan", 0, 2))
+        save, saved = runs.save_checkpoint, []
+
+        def full(where: Path, *args: Any, **rest: Any) -> None:
+            if where.parts[-3:-2] == ("seed1",):
+                raise OSError(28, "No space left on device", str(where))
+            saved.append(where)
+            save(where, *args, **rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "save_checkpoint", full)
+            with pytest.raises(OSError, match="No space"):
+                study.train_group(group, (0, 1), lambda line: None)
+        (tmp_path / "a").rename(tmp_path / "b")
+        moved = dataclasses.replace(group, workdir=tmp_path / "b")
+        assert moved.missing() == [1]
+        lines: list[str] = []
+        assert study._make(moved, lines.append)
+        assert not [line for line in lines if ": epoch" in line]
+        assert moved.missing() == []
+        assert not (moved.folder / study.TOGETHER).exists()
+        networks = [runs.load_model(moved.cell(seed)).fingerprint for seed in (0, 1)]
+        assert networks[0] != networks[1]
+
+    def test_a_group_of_other_seeds_or_code_begins_anew(self, made, tmp_path, monkeypatch):
         monkeypatch.setattr(study, "SAVE_EVERY", 0)
         variant = study.variants(grid())[1]
-        group = study.Group(grid(), tmp_path, variant, ("beatgan", 0, 2))
-
-        def stop(line: str) -> None:
-            if "epoch 2/2" in line:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            study.train_group(group, (0, 1), stop)
+        group = study.Group(grid(), tmp_path, variant, ("beatgan", 0, 1))
+        study.train_group(group, (0, 1), lambda line: None)
         lines: list[str] = []
         study.train_group(group, (2,), lines.append)
         assert "begun anew" in lines[0]
-        assert group.missing() == [0, 1]
+        made_by = runs.made_by() | {"code": "of another day"}
+        monkeypatch.setattr(runs, "made_by", lambda: made_by)
+        study.train_group(group, (2,), lines.append)
+        assert len([line for line in lines if "begun anew" in line]) == 2
+
+    def test_weights_that_are_not_finite_are_never_saved(self, made, tmp_path, monkeypatch):
+        """One seed's last update of the epoch: its losses were finite still."""
+        monkeypatch.setattr(study, "SAVE_EVERY", 0)
+        group = study.Group(grid(), tmp_path, study.variants(grid())[1], ("beatgan", 0, 1))
+        compiled = parallel.compile_seeds
+
+        def spoilt(*args: Any) -> Any:
+            steps = compiled(*args)
+
+            def run(*given: Any) -> Any:
+                state, means = steps(*given)
+                head = state.generator["params"]["encoder"]["head"]
+                state.generator["params"]["encoder"]["head"] = head.at[1].set(np.nan)
+                return state, means
+
+            return run
+
+        monkeypatch.setattr(parallel, "compile_seeds", spoilt)
+        with pytest.raises(InputError, match=r"is not finite in epoch 1; lower learning_rate"):
+            study.train_group(group, (0, 1), lambda line: None)
+        assert not list(group.folder.rglob("*"))
 
     def test_gradient_norms_are_those_of_one_seed_by_itself(self, made):
         """Every term's, in the first batch of the epoch, as `train.py` logs them."""
