@@ -419,6 +419,8 @@ def _go_on(
     )
     state = jax.tree.map(lambda leaf: leaf[place], training.read_state(checkpoint, like))
     found = [training.Progress.read(there[i]["progress"]) for i in place]
+    for progress, mine in zip(found, every, strict=True):
+        progress.fingerprints = mine.fingerprints  # a teacher may lie elsewhere now
     say(f"{group.folder}: goes on from epoch {found[0].epoch}")
     return state, found
 

@@ -407,7 +407,8 @@ def loops_relation(student, teacher, weight):
 
     def cosine(z, i, j, k):
         a, b = z[i] - z[j], z[k] - z[j]
-        return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+        size = np.linalg.norm(a) * np.linalg.norm(b)
+        return a @ b / size if size else 0.0  # no direction, no cosine
 
     of_student, of_teacher = distances(student), distances(teacher)
     by_distance = sum(of_pair[p] * huber(of_student[p] - of_teacher[p]) for p in pairs)
@@ -421,10 +422,15 @@ def loops_relation(student, teacher, weight):
     return by_distance / sum(of_pair.values()) + 2 * by_angle / total
 
 
+@pytest.mark.parametrize("twins", [False, True])
 @pytest.mark.parametrize("weight", [[1, 1, 1, 1, 1], [1, 0, 1, 1, 1], [2, 1, 0.5, 3, 1]])
-def test_relation_is_park_and_others_formula(weight):
-    """Park et al. 2019, equations 3 to 10 with the weights 1 and 2 of their section 4.1."""
+def test_relation_is_park_and_others_formula(weight, twins):
+    """Park et al. 2019, equations 3 to 10 with the weights 1 and 2 of their section 4.1.
+
+    With twins two of the student's beats lie in one place.
+    """
     student, teacher, weight = draw(0, 5, 3), 3 * draw(1, 5, 4), np.array(weight, float)
+    student = student.at[3].set(student[2]) if twins else student
     expected = loops_relation(np.asarray(student), np.asarray(teacher), weight)
     assert float(relation(student, teacher, jnp.asarray(weight))) == pytest.approx(expected)
     if (weight == 1).all():
