@@ -10,7 +10,7 @@ import numpy as np
 
 from kdjax import parallel
 from kdjax.distillation import Lesson
-from kdjax.train_step import Trainer, TrainState, init_state
+from kdjax.train_step import Trainer, TrainState, fresh_state
 
 
 def noise(beats: int, length: int = 320, channels: int = 1) -> np.ndarray:
@@ -30,7 +30,7 @@ def drawn_state(trainer: Trainer, seed: int = 0) -> TrainState:
     """A state with weights drawn by NumPy, which saves compiling their initialisation."""
     rng = np.random.default_rng(seed)
     mean = np.zeros(trainer.generator.channels, np.float32)
-    shapes = jax.eval_shape(partial(init_state, trainer), jax.random.key(0), mean)
+    shapes = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean)
 
     def draw(leaf: Any) -> np.ndarray:
         if leaf.ndim < 2:

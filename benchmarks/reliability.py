@@ -193,13 +193,13 @@ def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
 
     from kdjax import runs, training
     from kdjax.config import distils
-    from kdjax.train_step import init_state
+    from kdjax.train_step import fresh_state
 
     config: Any = ConfigDict(runs.read_config(run))
     teacher = runs.load_model(run / "teacher") if distils(config) else None
     trainer = training.make_trainer(config, model.generator.channels, teacher)
     start = jax.eval_shape(
-        lambda key: init_state(trainer, key, np.zeros(model.generator.channels, np.float32)),
+        lambda key: fresh_state(trainer, key, np.zeros(model.generator.channels, np.float32)),
         jax.random.key(0),
     )
     return runs.fingerprint(training.read_state(checkpoint, start))

@@ -4,11 +4,13 @@ Arrays are [batch, time, channel]. `train=True` normalises by the batch (over al
 `axis_name`) and updates `batch_stats`; `train=False` uses the running statistics.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from kdjax.layers import KERNEL, STRIDE, strided_conv, strided_conv_transpose
 
@@ -22,9 +24,12 @@ EPSILON = 1e-5  # of BatchNorm
 xavier_normal = nn.initializers.glorot_normal()
 
 
+_SCALE_DEVIATION = 0.02
+
+
 def near_one(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
     """BatchNorm scales drawn from N(1, 0.02), BeatGAN's initialisation."""
-    return 1 + jnp.asarray(0.02, dtype) * jax.random.normal(key, shape, dtype)
+    return 1 + jnp.asarray(_SCALE_DEVIATION, dtype) * jax.random.normal(key, shape, dtype)
 
 
 def centred_xavier_normal(
@@ -179,6 +184,29 @@ class Discriminator(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> DiscriminatorOutput:
         logit, activations = self.encoder(x, train)
         return DiscriminatorOutput(logit[:, 0], activations[-1])
+
+
+def redraw(params: Any, key: jax.Array) -> Any:
+    """New weights in the place of an encoder's, distributed as its initialisers draw them.
+
+    All come from one draw: a training step that drew each by itself would take almost twice as long
+    to compile.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    sizes = [leaf.size for _, leaf in leaves]
+    lot = jax.random.normal(key, (sum(sizes),), leaves[0][1].dtype)
+    parts = jnp.split(lot, np.cumsum(sizes)[:-1])
+    drawn = []
+    for (path, leaf), part in zip(leaves, parts, strict=True):
+        name = path[-1].key
+        if name == "bias":  # BatchNorm's
+            drawn.append(jnp.zeros_like(leaf))
+        elif name == "scale":
+            drawn.append(1 + _SCALE_DEVIATION * part)
+        else:
+            taps, into, out = leaf.shape
+            drawn.append(math.sqrt(2 / (taps * (into + out))) * part.reshape(leaf.shape))
+    return tree.unflatten(drawn)
 
 
 def anomaly_score(x_hat: jax.Array, x: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ from kdjax.models import (
     count_parameters,
     multiply_accumulates,
     near_one,
+    redraw,
 )
 
 few = settings(max_examples=6, deadline=None)
@@ -170,6 +171,35 @@ def test_batchnorm_scales_start_near_one():
     scale = near_one(jax.random.key(0), (20_000,))
     assert float(scale.mean()) == pytest.approx(1, abs=1e-3)
     assert float(scale.std()) == pytest.approx(0.02, rel=0.05)
+
+
+def test_redrawn_weights_are_distributed_as_first_draws():
+    """Leaf by leaf of a whole discriminator: Xavier's deviation, scales near one, no offset."""
+    critic = Discriminator(8)
+    params = shapes(critic, (64, 2))["params"]
+    params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), params)
+    drawn_anew = jax.jit(redraw)(params, jax.random.key(0))
+    assert jax.tree.structure(drawn_anew) == jax.tree.structure(params)
+    flat = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(drawn_anew):
+        name, values = path[-1].key, np.asarray(leaf)
+        if name == "bias":
+            np.testing.assert_array_equal(values, 0)
+            continue
+        mean, deviation = 0.0, 0.02
+        if name == "scale":
+            mean = 1.0
+        else:
+            assert values.shape[0] == (2 if name == "head" else 4)
+            deviation = (2 / (values.shape[0] * sum(values.shape[1:]))) ** 0.5
+        standard = (values.ravel() - mean) / deviation
+        flat.append(standard)
+        # Five standard errors of the mean and of the deviation of so many normals.
+        assert abs(standard.mean()) < 5 / standard.size**0.5, path
+        assert abs(standard.std() - 1) < 5 / (2 * standard.size) ** 0.5, path
+    assert len(np.unique(np.concatenate(flat))) > 0.99 * sum(map(len, flat))  # none drawn twice
+    other = jax.jit(redraw)(params, jax.random.key(1))
+    assert not np.array_equal(other["encoder"]["head"], drawn_anew["encoder"]["head"])
 
 
 # --- training and inference mode ---------------------------------------------------------------

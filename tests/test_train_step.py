@@ -18,6 +18,7 @@ from kdjax.train_step import (
     Trainer,
     TrainState,
     adam,
+    fresh_state,
     gradient_norms,
     init_state,
     run_steps,
@@ -130,7 +131,7 @@ def test_a_latent_of_another_size_is_projected_and_the_projection_learns(state, 
 )
 def test_no_other_latent_is_projected(changes):
     trainer = replace(STUDENT, **changes)
-    start = partial(init_state, trainer)
+    start = partial(fresh_state, trainer)
     assert jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN)).projection == {}
 
 

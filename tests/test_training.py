@@ -20,6 +20,7 @@ from kdjax import config as configs
 from kdjax import datasets, evaluation, parallel, runs, study, training
 from kdjax.config import teacher_config
 from kdjax.errors import InputError
+from kdjax.train_step import fresh_state
 
 TERMS = (
     "reconstruction",
@@ -73,7 +74,7 @@ def newest(run, folder=runs.LAST):
 def restored(config, checkpoint, teacher=None):
     """Every array of a checkpoint, by its path in the tree."""
     trainer = training.make_trainer(config, 1, teacher)
-    make = partial(training.init_state, trainer)
+    make = partial(fresh_state, trainer)
     state = jax.eval_shape(make, jax.random.key(0), jnp.zeros(1))
     trees = (
         runs.read_model(checkpoint, training._model(state)),
