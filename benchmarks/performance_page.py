@@ -271,8 +271,9 @@ def between(values: Mapping[str, float], form: str) -> str:
 
 
 def milliseconds(values: Mapping[str, float]) -> str:
-    """Seconds as milliseconds, three digits."""
-    return between({name: 1e3 * value for name, value in values.items()}, "{:.3g}")
+    """Seconds as milliseconds, three digits or whole numbers."""
+    form = "{:,.0f}" if 1e3 * min(values.values()) >= 100 else "{:.3g}"
+    return between({name: 1e3 * value for name, value in values.items()}, form)
 
 
 def times(values: Mapping[str, float]) -> str:

@@ -58,9 +58,14 @@ def prepare(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Scores a run's test beats anew and prints the result block."""
-    from kdjax import compilation, evaluation, runs
+    from kdjax import compilation, detector_files, evaluation, runs
 
     compilation.keep_programs()
+    if not args.run_directory.exists() and str(args.run_directory) in detector_files.shipped():
+        raise InputError(
+            f"{args.run_directory}: a shipped detector, without a run's test beats; evaluate takes "
+            "the run directory of train.py"
+        )
     config = runs.read_config(args.run_directory)
     model = runs.load_model(args.run_directory)  # before the data: a damaged run is told at once
     if model.progress["epoch"] < config["epochs"]:

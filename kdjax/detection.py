@@ -40,6 +40,7 @@ _NOISE = 1 / 8, 135.0
 _SEEN = 10.0  # Hz above 45 Hz that a recording must hold for its noise to be judged
 _ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
 _PAUSE = 2.0  # s between beats that the user is told of
+_USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
 _FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
 _ALIKE = 300  # beats that are compared with the normal one
 _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
@@ -507,12 +508,13 @@ def detect(
         threshold = calibration.threshold(fpr)
     assert threshold is not None
     adapted = stream.adapted_to is None or stream.adapted_to >= scoring.FEWEST
-    kind = calibration.score.kind
+    words = _WORDS[calibration.score.adaptation if adapted else "not"]
+    seconds = source.length / source.fs
     return Detection(
         recording=source.name,
         fs=source.fs,
         leads=tuple(source.leads[column] for column in columns),
-        seconds=source.length / source.fs,
+        seconds=seconds,
         beats=found._replace(abnormal=found.score > threshold),
         unscorable=tuple(stretches.bad),
         shown=worst.index,
@@ -521,7 +523,7 @@ def detect(
         threshold=threshold,
         fpr=fpr,
         normal=calibration.normal,
-        score=_WORDS[calibration.score.adaptation if adapted else "not"].format(kind),
+        score=words.format(calibration.score.kind, _first_of(seconds)),
         detector=name,
         calibration=calibration.source,
         notes=(
@@ -535,9 +537,16 @@ def detect(
 
 _WORDS = {
     "none": "{}, moved to the person",
-    "first_5_minutes": "{}, adapted to the first 5 minutes",
+    "first_5_minutes": "{}, adapted to the {}",
     "not": "{}, not adapted to the person",
 }
+
+
+def _first_of(seconds: float) -> str:
+    """What a score adapts to in a recording of so many seconds."""
+    if seconds < ADAPTED_IN[0]:
+        return f"{seconds:.0f} s there are"
+    return f"first {ADAPTED_IN[0] / 60:g} minutes"
 
 
 def choose_leads(
@@ -724,6 +733,13 @@ def _doubts(
         yield f"there were {adapted_to} good beats to adapt the score to; scores are less sure"
     if noise_band(fs) < _SEEN:
         yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
+    known = found.rr[np.isfinite(found.rr)]
+    rate = 60 / float(np.median(known)) if len(known) else None
+    if rate is not None and not _USUAL_RATES[0] <= rate <= _USUAL_RATES[1]:
+        yield (
+            f"the median heart rate is {rate:.0f} a minute; if that cannot be, {fs:g} Hz is not "
+            "the recording's sampling rate"
+        )
     pauses = np.flatnonzero(found.rr > _PAUSE)
     if len(pauses):
         longest = pauses[np.argmax(found.rr[pauses])]

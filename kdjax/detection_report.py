@@ -219,7 +219,7 @@ def _promise(summary: Mapping) -> str:
         f"from is called abnormal with a probability of at most {page.percent(fpr)}, averaged over "
         f"draws of those beats. Were all {page.count(summary['scored'])} scored beats such normal "
         f"beats, {f'up to about {expected:,.0f}' if expected >= 1 else 'about one at most'} would "
-        "be called abnormal: count only what goes beyond.</p>"
+        "be called abnormal.</p>"
         "<p><b>What it does not:</b> that rate for any one person, recording or electrode "
         "placement, nor how many abnormal beats are found. For a new person the threshold is a "
         "starting point: look at the beats above, then choose another or calibrate on a recording "

@@ -66,6 +66,8 @@ def read_config(name: str) -> configs.Config:
     runs. Raises InputError when there is no such file or it fails.
     """
     path, _, part = name.partition(":")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; name a study, for example configs/study.py")
     root = str(Path(path).resolve().parent.parent)
     sys.path.insert(0, root)
     try:

@@ -455,6 +455,17 @@ def test_an_inverted_lead_and_doubtful_units_are_noticed(detector, whole):
     assert "units" in note
 
 
+def test_a_heart_rate_that_a_wrong_sampling_rate_would_make_is_doubted(detector):
+    """The same two minutes as if they had been sampled 2.8 times as fast, or half as fast."""
+    signal, _ = ecg(seconds=120)
+    for fs in (1000, 180):
+        notes = detection.detect(detector, source(signal, fs=fs)).notes
+        assert [note for note in notes if f"{fs} Hz is not the recording's sampling rate" in note]
+    whole = detection.detect(detector, source(signal))
+    assert not [note for note in whole.notes if "heart rate" in note]
+    assert whole.score == "fusion, adapted to the 120 s there are"
+
+
 def test_a_low_sampling_rate_is_refused(detector):
     with pytest.raises(InputError, match="above 90 Hz"):
         detection.detect(detector, source(ecg()[0], 80))

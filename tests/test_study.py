@@ -138,8 +138,11 @@ def test_config_file(tmp_path):
     )
     assert study.read_config(str(good))["seeds"] == (7,)
     assert study.read_config(f"{good}:part")["base"] == "part"
-    with pytest.raises(InputError, match="no study config"):
+    with pytest.raises(InputError, match=r"absent\.py: no such file; name a study"):
         study.read_config(str(folder / "absent.py"))
+    (folder / "none.py").write_text("seeds = 1")
+    with pytest.raises(InputError, match="no study config"):
+        study.read_config(str(folder / "none.py"))
     good.write_text("def get_config():\n    return dict(base=1)\n")
     with pytest.raises(InputError, match=r"study\.seeds: missing"):
         study.check(study.read_config(str(good)))
