@@ -70,7 +70,8 @@ def studies() -> Iterable[str]:
     yield from screen(screened)
     elsewhere = [read(path.name) for path in sorted(FOLDER.glob("study-folds*.json"))]
     whole = by_fold(elsewhere)
-    yield from landing([*confirmed["splits"], whole[0]])
+    beside_simple = next((split for split in whole if split["baselines"]), whole[0])
+    yield from landing([*confirmed["splits"], beside_simple])
     yield from folds(elsewhere, whole)
     yield from cost(read("study_cost.json"))
     yield from weights(read("term_weights.json"))
