@@ -404,10 +404,15 @@ class TestResume:
             held.append(True)
             send(signal.SIGINT)()
 
-        with pytest.MonkeyPatch.context() as patch:
-            AtStep(patch, 1, twice)
-            with pytest.raises(KeyboardInterrupt):
-                training.train(tiny.config(), workdir)
+        # Python's own, also where the tests run in the background and SIGINT is ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                AtStep(patch, 1, twice)
+                with pytest.raises(KeyboardInterrupt):
+                    training.train(tiny.config(), workdir)
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert held
 
     def test_other_data_or_another_teacher_is_refused(self, workdir):
