@@ -316,12 +316,12 @@ command that would repeat them needs the code that was not kept.
 - One beat with the weights as constants of the program instead of arguments: faster. Kept.
   None of XLA's options that were tried there changed it.
 - A revived discriminator's weights from one draw, in place of one draw a layer inside the step: the
-  step compiles in little more than half the time and runs the same. Kept. The first state compiled
-  with few optimisations: half the time. Kept.
+  step compiles in little more than half the time. Kept. The first state compiled with few
+  optimisations: half the time. Kept.
 - Beats that all devices share without an axis of devices, in place of a copy each: that axis cost a
   copy of the data set at every chunk. Kept.
 - Large batches scored 32 to 128 beats at a time inside one program, or in two threads: no gain at
-  width 8.
+  width 8, on a machine that had other work.
 - Both halves of the discriminator's update as one batch of twice the size under vmap: no gain at
   width 8; not measured at width 32.
 - XLA without its YNN matrix products, or with the concurrency-optimised scheduler: slower. With

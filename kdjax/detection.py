@@ -503,13 +503,13 @@ def detect(
         worst.add(decided)
         likeness.add(decided)
     found = join(parts)
+    seconds = source.length / source.fs
     if alarms_per_hour is not None:
-        fpr = _rate_of_alarms(alarms_per_hour, found, source.length / source.fs, calibration)
+        fpr = _rate_of_alarms(alarms_per_hour, found, seconds, calibration)
         threshold = calibration.threshold(fpr)
     assert threshold is not None
     adapted = stream.adapted_to is None or stream.adapted_to >= scoring.FEWEST
     words = _WORDS[calibration.score.adaptation if adapted else "not"]
-    seconds = source.length / source.fs
     return Detection(
         recording=source.name,
         fs=source.fs,
@@ -734,8 +734,7 @@ def _doubts(
     if noise_band(fs) < _SEEN:
         yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
     known = found.rr[np.isfinite(found.rr)]
-    rate = 60 / float(np.median(known)) if len(known) else None
-    if rate is not None and not _USUAL_RATES[0] <= rate <= _USUAL_RATES[1]:
+    if len(known) and not _USUAL_RATES[0] <= (rate := 60 / np.median(known)) <= _USUAL_RATES[1]:
         yield (
             f"the median heart rate is {rate:.0f} a minute; if that cannot be, {fs:g} Hz is not "
             "the recording's sampling rate"

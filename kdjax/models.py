@@ -18,13 +18,11 @@ STAGES = 5
 REDUCTION = 2**STAGES
 LEAKY_SLOPE = 0.2
 EPSILON = 1e-5  # of BatchNorm
+_SCALE_DEVIATION = 0.02  # of BatchNorm's scales when they are drawn
 
 # Glorot & Bengio 2010 in its normal form, as BeatGAN's authors initialise. Kernels are
 # [k, in, out], so that k counts into both fans as it does in PyTorch.
 xavier_normal = nn.initializers.glorot_normal()
-
-
-_SCALE_DEVIATION = 0.02
 
 
 def near_one(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -189,8 +187,10 @@ class Discriminator(nn.Module):
 def redraw(params: Any, key: jax.Array) -> Any:
     """New weights in the place of an encoder's, distributed as its initialisers draw them.
 
-    All come from one draw: a training step that drew each by itself would take almost twice as long
-    to compile.
+    `params`: kernels [k, in, out], which become Xavier normal (Glorot & Bengio 2010); of BatchNorm
+    `scale` [C], which becomes N(1, 0.02), and `bias` [C], zero. Shapes and dtypes stay. A pure
+    function of `key`. All come from one draw: a training step that drew each by itself would take
+    almost twice as long to compile.
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(params)
     sizes = [leaf.size for _, leaf in leaves]

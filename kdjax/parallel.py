@@ -127,9 +127,9 @@ def compile_seed_norms(trainer: Trainer, lesson: Lesson | None) -> Callable:
 
 
 def _seed_axes(trainer: Trainer, lesson: Lesson | None) -> tuple[Any, Any]:
-    """The axes of seeds of the teachers' variables and of the lesson."""
+    """The axes of seeds of the teachers' variables, and those of the lesson, part by part."""
     own = 0 if trainer.teacher else None
-    return own, None if lesson is None else Lesson(own, None, own)  # type: ignore[arg-type]
+    return own, None if lesson is None else Lesson._make([own, None, own])
 
 
 def _norms(

@@ -699,6 +699,13 @@ class TestPrograms:
                 jax.jit(jnp.sin)(np.ones(3, np.float32))
 
 
+def test_an_epochs_time_is_the_median_without_the_first():
+    """A start that goes on compiles again: one slow epoch among the others says nothing."""
+    progress = training.Progress(1, {}, None, {})
+    progress.rows = [{"seconds": seconds} for seconds in (60.0, 2.0, 30.0, 2.0, 2.0)]
+    assert progress.plain()["epoch_seconds"] == 2.0
+
+
 class TestPrecision:
     @pytest.mark.parametrize("name", configs.PRECISIONS)
     def test_products_are_of_the_precision_asked_for(self, name):
