@@ -1,10 +1,12 @@
-"""One process of several, for test_processes.py: python joined.py steps|train DEVICES argument...
+"""One process of several, for test_processes.py: python joined.py KIND DEVICES argument...
 
 steps OUT.npz COORDINATOR PROCESSES PROCESS runs test_parallel's steps on its share of a batch;
-train FLAG... is train.py in the small world of tiny.py.
+train FLAG... is train.py in the small world of tiny.py; wait COORDINATOR PROCESSES PROCESS SILENCE
+waits for ever for what process 0 would tell.
 """
 
 import sys
+import time
 from pathlib import Path
 
 import conftest
@@ -31,6 +33,15 @@ def steps(out: str, coordinator: str, n: str, process: str) -> None:
     processes.leave(0)
 
 
+def wait(coordinator: str, n: str, process: str, silence: str) -> None:
+    processes.SILENCE = float(silence)
+    processes.join(coordinator, int(n), int(process), cluster=False)
+    processes.check_alike({})
+    sys.stderr.write("all are here\n")
+    sys.stderr.flush()
+    processes.told(lambda: time.sleep(3600))
+
+
 def train(*flags: str) -> None:
     import tiny
     from absl import app
@@ -49,4 +60,4 @@ if __name__ == "__main__":
     kind, devices, *arguments = sys.argv[1:]
     assert conftest  # strict arithmetic, short compilations
     jax.config.update("jax_num_cpu_devices", int(devices))
-    {"steps": steps, "train": train}[kind](*arguments)
+    {"steps": steps, "train": train, "wait": wait}[kind](*arguments)

@@ -235,6 +235,25 @@ def test_a_run_of_two_processes_is_that_of_one(cache, pair, tmp_path):
         assert {p.name for p in ours.iterdir()} == {p.name for p in theirs.iterdir()}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_dies_or_freezes_ends_the_other_which_says_so(cache, victim, signum):
+    address = f"127.0.0.1:{free_port()}"
+    two = [start(cache, "wait", 1, address, 2, i, 3) for i in range(2)]
+    for process in two:
+        assert process.stderr is not None
+        assert any("all are here" in line for line in process.stderr)
+    two[victim].send_signal(signum)
+    other = 1 - victim
+    errors = two[other].communicate(timeout=ENDED)[1]
+    two[victim].kill()
+    two[victim].communicate()
+    assert two[other].returncode == processes.ABANDONED
+    assert f"train.py: process {other} stops: process {victim} of 2 " in errors
+    assert "; start all again" in errors
+
+
 @pytest.mark.long
 def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(cache, pair, tmp_path):
     workdir = tmp_path / "run"
