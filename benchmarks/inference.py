@@ -27,8 +27,10 @@ from benchmarks.measure import (
     spread,
     write,
 )
+from kdjax.models import multiply_accumulates
 
 WIDTHS = (32, 8)
+LATENT = 50
 SECONDS = 0.5  # of calls in one turn, and at least MINIMUM of them
 MINIMUM = 2
 TOLERANCE = 1e-4  # of the scores, before anything is timed
@@ -82,6 +84,7 @@ def compare(folder: str, width: int, batches: tuple[int, ...], rounds: int) -> l
                 "software": name,
                 "seconds": spread(medians[name]),
                 "beats_a_second": batch / float(np.median(medians[name])),
+                "flops_a_beat": 2 * multiply_accumulates(width, LATENT, 320, 1),
                 "kdjax_is_faster_by": ratios(medians[name], medians["kdjax"]),
                 "calls": len(every),
                 "first_call_seconds": first[name][1][0],
@@ -104,7 +107,7 @@ def draw_weights(folder: str, width: int) -> tuple[None, dict[str, str]]:
 
     from benchmarks import torch_peer as peer
 
-    size = (width, 50, 320, 1)
+    size = (width, LATENT, 320, 1)
     weights = peer.draw(0, *size)
     rng = np.random.default_rng(0)
     for name, array in weights.items():
@@ -147,7 +150,7 @@ def torch_peer(folder: str, width: int, compiled: bool) -> tuple[Any, dict[str, 
     torch.set_num_threads(CORES)
     weights = dict(np.load(Path(folder) / "weights.npz"))
     scorer: Any = peer.Scorer(
-        peer.load(peer.Generator(width, 50, 320, 1), part(weights, "G/")).eval()
+        peer.load(peer.Generator(width, LATENT, 320, 1), part(weights, "G/")).eval()
     )
     if compiled:
         torch._inductor.config.freezing = True  # weights are constants, BatchNorm is folded

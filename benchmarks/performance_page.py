@@ -128,7 +128,8 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"{made(found)}. `Detector.score` from NumPy to NumPy; the scores agree within "
         f"{found['tolerance']:g}. The ratio is the other's time over kdjax's: above 1 kdjax is "
-        "faster. kdjax computes large batches 256 beats at a time, the others all at once."
+        "faster. kdjax computes large batches 256 beats at a time, the others all at once. GFLOP/s "
+        "count the multiply-accumulates of the convolutions, twice."
     )
     rows = [row for row in found["rows"] if "failed" not in row]
     one = [row for row in rows if row["batch"] == 1]
@@ -147,7 +148,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
         ],
     )
     yield table(
-        ("many beats", "width", "batch", "ms", "beats a second", "ratio"),
+        ("many beats", "width", "batch", "ms", "beats a second", "GFLOP/s", "ratio"),
         [
             (
                 row["software"],
@@ -155,6 +156,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
                 row["batch"],
                 milliseconds(row["seconds"]),
                 f"{row['beats_a_second']:,.0f}",
+                f"{1e-9 * row['flops_a_beat'] * row['beats_a_second']:.0f}",
                 "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
             )
             for row in rows

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -107,6 +108,8 @@ def join(
     _hold_aborts()
     threading.Thread(target=_watch, args=(_client(), me, n), daemon=True).start()
     if me:
+        address = distributed.global_state.coordinator_address
+        threading.Thread(target=_knock, args=(address, me, n), daemon=True).start()
         sys.stdout.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -221,7 +224,7 @@ def silent(
 
 
 def _hold_aborts() -> None:
-    """Lets the watch say its line when process 0 dies: JAX aborts in the same millisecond.
+    """Lets `_knock` say its line when process 0 dies: JAX aborts in the same millisecond.
 
     JAX takes no callback for that which Python can be. A thread that aborts runs libc's own `sleep`
     first, which takes the number of the signal, 6, for seconds, and is safe in a signal handler.
@@ -231,6 +234,7 @@ def _hold_aborts() -> None:
 
 
 def _watch(client: Any, me: int, n: int) -> None:
+    """Gives a sign of life each second, and ends this process when another gives none or failed."""
     seen = dict.fromkeys(range(n), ("", time.monotonic()))
     for beat in itertools.count():
         if _leaving.is_set():
@@ -255,6 +259,19 @@ def _watch(client: Any, me: int, n: int) -> None:
             unanswered.cancel()
         time.sleep(_GRACE)
         _stop(me, reason)
+
+
+def _knock(address: str, me: int, n: int) -> None:
+    """Ends this process when nobody listens where process 0 did; JAX's calls may try for long."""
+    host, _, port = address.rpartition(":")
+    while not _leaving.is_set():
+        time.sleep(_PULSE)
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), SILENCE).close()
+        except ConnectionError:
+            _stop(me, f"process 0 of {n} is gone")
+        except OSError:
+            continue  # no network, perhaps for a moment: `_watch` counts the seconds
 
 
 def _silence(process: int, n: int) -> str:

@@ -328,36 +328,17 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     ]
     who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
     state, every = _go_on(group, fresh, every, who, say)
-    teacher = _stack([t.variables for t in teachers]) if teachers else None
-    keys = _stack([training.run_key(c) for c in cells])
-    on_device = jax.numpy.asarray(x)
-    lesson = jax.tree.map(jax.numpy.asarray, lesson)
-    steps = parallel.compile_seeds(trainer, lesson)
-    norms = parallel.compile_seed_norms(trainer, lesson)
-    n = len(x) // config.batch_size
+    train_epoch = _compile_epoch(group, cells, x, trainer, teachers, lesson)
     saved = time.monotonic()
     for epoch in range(every[0].epoch + 1, config.epochs + 1):
-        order = np.stack([training.batch_order(c, len(x), epoch) for c in cells])
-        sums: dict[str, np.ndarray] = {}
-        started = time.perf_counter()
-        for first in range(0, n, training.CHUNK):
-            bounds = np.array([first, min(first + training.CHUNK, n)], np.int32)
-            state, means = steps(state, teacher, on_device, order, bounds, keys, lesson)
-            for name, value in means.items():
-                share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
-                sums[name] = sums.get(name, 0) + share
-            _check_finite(group, epoch, sums)
-        seconds = (time.perf_counter() - started) / len(cells)
-        after = jax.device_get(norms(state, teacher, on_device, order[:, 0], lesson))
-        figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
-        _check_finite(group, epoch, figures)
+        state, figures, seconds = train_epoch(state, epoch)
         for i, progress in enumerate(every):
             row = {name: float(value[i]) for name, value in figures.items()}
             progress.rows.append({"epoch": epoch, "seconds": round(seconds, 4)} | row)
             progress.epoch = epoch
         say(
             f"{group.folder}: epoch {epoch}/{config.epochs}, {len(cells)} seeds, "
-            f"{seconds:.1f} s a seed, G_loss {sums['G_loss'].mean():.5f}"
+            f"{seconds:.1f} s a seed, G_loss {figures['G_loss'].mean():.5f}"
         )
         if time.monotonic() - saved > SAVE_EVERY:
             together = [
@@ -372,17 +353,66 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
                 training.KEPT_CHECKPOINTS,
             )
             saved = time.monotonic()
-    host = _host(group, config.epochs, state)
-    for i, (seed, cell) in enumerate(zip(seeds, cells, strict=True)):
+    _save_cells(group, seeds, _host(group, config.epochs, state), every)
+
+
+def _compile_epoch(
+    group: Group,
+    cells: Sequence[configs.Config],
+    x: np.ndarray,
+    trainer: training.Trainer,
+    teachers: Sequence[runs.Model],
+    lesson: Lesson | None,
+) -> Callable[[TrainState, int], tuple[TrainState, dict[str, np.ndarray], float]]:
+    """What trains all seeds for one epoch of beats x [B, T, C].
+
+    It gives the state, the figures of every seed [seeds] and the seconds a seed took; it raises
+    InputError when a figure is not finite.
+    """
+    teacher = _stack([t.variables for t in teachers]) if teachers else None
+    keys = _stack([training.run_key(c) for c in cells])
+    on_device = jax.numpy.asarray(x)
+    lesson = jax.tree.map(jax.numpy.asarray, lesson)
+    steps = parallel.compile_seeds(trainer, lesson)
+    norms = parallel.compile_seed_norms(trainer, lesson)
+    n = len(x) // cells[0].batch_size
+
+    def train_epoch(
+        state: TrainState, epoch: int
+    ) -> tuple[TrainState, dict[str, np.ndarray], float]:
+        order = np.stack([training.batch_order(c, len(x), epoch) for c in cells])
+        sums: dict[str, np.ndarray] = {}
+        started = time.perf_counter()
+        for first in range(0, n, training.CHUNK):
+            bounds = np.array([first, min(first + training.CHUNK, n)], np.int32)
+            state, means = steps(state, teacher, on_device, order, bounds, keys, lesson)
+            for name, value in means.items():
+                share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
+                sums[name] = sums.get(name, 0) + share
+            _check_finite(group, epoch, sums)
+        seconds = (time.perf_counter() - started) / len(cells)
+        after = jax.device_get(norms(state, teacher, on_device, order[:, 0], lesson))
+        figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
+        _check_finite(group, epoch, figures)
+        return state, figures, seconds
+
+    return train_epoch
+
+
+def _save_cells(
+    group: Group, seeds: Sequence[int], state: TrainState, every: Sequence[training.Progress]
+) -> None:
+    """Writes a run directory for each seed, out of the state of all on the host."""
+    for i, (seed, progress) in enumerate(zip(seeds, every, strict=True)):
         model = jax.tree.map(
             lambda leaf, i=i: leaf[i],
-            {"generator": host.generator, "discriminator": host.discriminator},
+            {"generator": state.generator, "discriminator": state.discriminator},
         )
         folder = group.cell(seed)
         (folder / CELL).unlink(missing_ok=True)  # figures of other weights
-        runs.write_json(folder / runs.CONFIG, cell.to_dict())
+        runs.write_json(folder / runs.CONFIG, group.config(seed).to_dict())
         runs.save_checkpoint(
-            folder / runs.LAST, n * config.epochs, model, None, every[i].plain(), keep=1
+            folder / runs.LAST, int(state.step[i]), model, None, progress.plain(), keep=1
         )
 
 
