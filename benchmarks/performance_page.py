@@ -32,15 +32,6 @@ DISTILLING = 1.15
 
 def main() -> None:
     """Writes the page; a comparison whose file is not there is named as not run."""
-    made = {
-        "train_step": training,
-        "roofline": roofline,
-        "inference": inference,
-        "additions": additions,
-        "startup": startup,
-        "memory": memory,
-        "scaling": scaling,
-    }
     sections = [
         "# Performance",
         "Made by `python -m benchmarks.performance_page` from the JSON in [results/](results/), "
@@ -49,13 +40,18 @@ def main() -> None:
         "the median over rounds stands with the lowest and the highest in brackets. Compiling is "
         "timed apart. What torch and onnxruntime need: `pip install -e '.[bench]'`.",
     ]
-    for name, section in made.items():
+    for name, section in SECTIONS.items():
         path = FOLDER / FILES[name]
         if path.exists():
             sections += section(runs.read_json(path))
         else:
             sections.append(f"Not run: `python -m benchmarks.{name}`.")
-    runs.write_text(PAGE, "\n\n".join([*sections, *TRIED]) + "\n")
+    sections += [*TRIED, *ANOTHER]
+    for name, section in SECTIONS.items():
+        path = FOLDER / "another-machine" / FILES[name]
+        if path.exists():
+            sections += section(runs.read_json(path))
+    runs.write_text(PAGE, "\n\n".join(sections) + "\n")
     print(PAGE)
 
 
@@ -156,7 +152,7 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
                 row["batch"],
                 milliseconds(row["seconds"]),
                 f"{row['beats_a_second']:,.0f}",
-                f"{1e-9 * row['flops_a_beat'] * row['beats_a_second']:.0f}",
+                gflops(row),
                 "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
             )
             for row in rows
@@ -293,11 +289,35 @@ def aim(what: str, found: Mapping[str, float], wanted: float, most: bool = False
     return f"Aim: {what}: {reached if middle else '**not reached**'}."
 
 
+def gflops(row: Mapping[str, Any]) -> str:
+    """Multiply-accumulates, twice; older figures do not have them."""
+    if "flops_a_beat" not in row:
+        return ""
+    return f"{1e-9 * row['flops_a_beat'] * row['beats_a_second']:.0f}"
+
+
 def not_run(failed: Mapping[str, str]) -> Iterable[str]:
     """Contestants that could not be prepared, with the reason."""
     for name, why in failed.items():
         yield f"{name} could not be run: {why}"
 
+
+SECTIONS = {
+    "train_step": training,
+    "roofline": roofline,
+    "inference": inference,
+    "additions": additions,
+    "startup": startup,
+    "memory": memory,
+    "scaling": scaling,
+}
+
+ANOTHER = (
+    "# On another machine",
+    """The same commands on another, faster pair of cores, with older code: how far ratios depend on
+the machine. Each section says its code and date. From
+[results/another-machine/](results/another-machine/).""",
+)
 
 TRIED = (
     "## Tried, and kept or not",
@@ -316,7 +336,9 @@ command that would repeat them needs the code that was not kept.
 - A barrier between gradients and updates, so that no weight is copied before it is overwritten: the
   same. The conditional re-initialisation of the discriminator costs nothing either.
 - One beat with the weights as constants of the program instead of arguments: faster. Kept.
-  None of XLA's options that were tried there changed it.
+  None of XLA's options that were tried there changed it, nor synchronous dispatch, nor a client of
+  one thread, nor the same products in NumPy. Bound to one core (`taskset`) width 8 is faster than
+  on two.
 - A revived discriminator's weights from one draw, in place of one draw a layer inside the step: the
   step compiles in little more than half the time. Kept. The first state compiled with few
   optimisations: half the time. Kept.

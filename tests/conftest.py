@@ -1,10 +1,15 @@
-"""Four virtual CPU devices and strict arithmetic for every test."""
+"""Four virtual CPU devices, strict arithmetic and one folder of programs for every test."""
 
 import os
+import tempfile
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Nothing is written into the user's cache folder, by other processes of the tests either.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# What one process of the tests has compiled the others read; the user's cache folder has no part.
+if "KDJAX_TESTS_PROGRAMS" not in os.environ:
+    _programs = tempfile.TemporaryDirectory(prefix="kdjax-programs-")
+    os.environ["KDJAX_TESTS_PROGRAMS"] = _programs.name
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["KDJAX_TESTS_PROGRAMS"]
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax
 import pytest

@@ -133,27 +133,22 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start(cache, *arguments):
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-    }
+def start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-u", str(JOINED), *map(str, arguments)],
         cwd=JOINED.parent.parent,
-        env=environment,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def start_pair(cache, workdir):
+def start_pair(workdir):
     """train.py of a student and its teacher in two processes with two devices each."""
     port = free_port()
     return [
-        start(cache, "train", 2, *FLAGS, f"--workdir={workdir}", *these)
+        start("train", 2, *FLAGS, f"--workdir={workdir}", *these)
         for these in [
             (f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={i}") for i in (0, 1)
         ]
@@ -174,15 +169,10 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("programs")
-
-
-@pytest.fixture(scope="module")
-def pair(cache, tmp_path_factory):
+def pair(tmp_path_factory):
     """A run of two processes that nobody disturbs, and what each printed."""
     workdir = tmp_path_factory.mktemp("runs") / "pair"
-    two = start_pair(cache, workdir)
+    two = start_pair(workdir)
     said = [process.communicate(timeout=600) for process in two]
     assert [process.returncode for process in two] == [0, 0], said
     return workdir, said
@@ -190,9 +180,9 @@ def pair(cache, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
-def test_two_processes_of_two_devices_take_the_steps_of_one_with_four(cache, tmp_path):
+def test_two_processes_of_two_devices_take_the_steps_of_one_with_four(tmp_path):
     coordinator = f"127.0.0.1:{free_port()}"
-    two = [start(cache, "steps", 2, tmp_path / f"{i}.npz", coordinator, 2, i) for i in range(2)]
+    two = [start("steps", 2, tmp_path / f"{i}.npz", coordinator, 2, i) for i in range(2)]
     kd = test_parallel.OBJECTIVES["every term, of beats below a quantile"]
     one = jax.device_get(test_parallel.on_devices(4, kd, test_parallel.some_beats()))
     for i, process in enumerate(two):
@@ -206,9 +196,9 @@ def test_two_processes_of_two_devices_take_the_steps_of_one_with_four(cache, tmp
 
 
 @pytest.mark.long
-def test_a_run_of_two_processes_is_that_of_one(cache, pair, tmp_path):
+def test_a_run_of_two_processes_is_that_of_one(pair, tmp_path):
     workdir, ((output, _), (silence, _)) = pair
-    alone = start(cache, "train", 4, *FLAGS, f"--workdir={tmp_path / 'run'}")
+    alone = start("train", 4, *FLAGS, f"--workdir={tmp_path / 'run'}")
     said, errors = alone.communicate(timeout=600)
     assert alone.returncode == 0, errors
     # Once, and by process 0.
@@ -238,9 +228,9 @@ def test_a_run_of_two_processes_is_that_of_one(cache, pair, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_dies_or_freezes_ends_the_other_which_says_so(cache, victim, signum):
+def test_a_process_that_dies_or_freezes_ends_the_other_which_says_so(victim, signum):
     address = f"127.0.0.1:{free_port()}"
-    two = [start(cache, "wait", 1, address, 2, i, 3) for i in range(2)]
+    two = [start("wait", 1, address, 2, i, 3) for i in range(2)]
     for process in two:
         assert process.stderr is not None
         assert any("all are here" in line for line in process.stderr)
@@ -255,12 +245,12 @@ def test_a_process_that_dies_or_freezes_ends_the_other_which_says_so(cache, vict
 
 
 @pytest.mark.long
-def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(cache, pair, tmp_path):
+def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(pair, tmp_path):
     workdir = tmp_path / "run"
 
     def disturb(line, victim, signum):
         """Statuses and errors of both, once process 0 has printed the line and one got a signal."""
-        two = start_pair(cache, workdir)
+        two = start_pair(workdir)
         for said in two[0].stdout:
             if line in said:
                 break
@@ -286,7 +276,7 @@ def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(cache, pair
         assert "start all again" in errors[other]
         assert seconds < ENDED
 
-    two = start_pair(cache, workdir)
+    two = start_pair(workdir)
     (output, errors), _ = [process.communicate(timeout=600) for process in two]
     assert [process.returncode for process in two] == [0, 0], errors
     assert "goes on from" in output
@@ -298,11 +288,10 @@ def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(cache, pair
 
 
 @pytest.mark.slow
-def test_processes_started_with_different_commands_are_refused(cache, tmp_path):
+def test_processes_started_with_different_commands_are_refused(tmp_path):
     port = free_port()
     two = [
         start(
-            cache,
             "train",
             2,
             *FLAGS,
@@ -322,11 +311,11 @@ def test_processes_started_with_different_commands_are_refused(cache, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_batch_that_all_devices_cannot_share_is_refused(cache, tmp_path):
+def test_a_batch_that_all_devices_cannot_share_is_refused(tmp_path):
     port = free_port()
     flags = [flag for flag in FLAGS if "batch_size" not in flag] + ["--config.batch_size=6"]
     two = [
-        start(cache, "train", 2, *flags, f"--workdir={tmp_path / 'run'}", *these)
+        start("train", 2, *flags, f"--workdir={tmp_path / 'run'}", *these)
         for these in [
             (f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={i}") for i in (0, 1)
         ]
