@@ -340,9 +340,10 @@ def test_all_scores_have_a_bin_beside_the_normal_ones():
 
 
 finite = st.floats(-1e9, 1e9)
+threshold = finite | st.sampled_from([-np.inf, np.inf])
 
 
-@given(st.lists(finite, max_size=5), st.lists(finite, max_size=5), st.floats(allow_nan=False))
+@given(st.lists(finite, max_size=5), st.lists(finite, max_size=5), threshold)
 def test_the_axis_of_scores_holds_the_threshold_and_is_never_empty(score, normal, threshold):
     low, high = plots.score_limits(np.array(score), np.array(normal), threshold)
     assert np.isfinite([low, high]).all()
