@@ -1,5 +1,6 @@
 """Detector: a generator with what it takes to use it: beats -> reconstructions and scores."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,11 +36,12 @@ class Detector:
     def score(self, x: np.ndarray) -> np.ndarray:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.
 
-        One beat at a time has a faster program, compiled for this detector at its first call.
+        One beat at a time has a faster program, compiled for this detector at its first call; the
+        calling thread waits for it without sleeping.
         """
         x = self._checked(x)
         if len(x) == 1:
-            return np.array(self._score_one(x))
+            return _at_once(self._score_one(x))
         return _run(_scores, self, x, ((),))[0]
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
@@ -115,6 +117,16 @@ def _run(
         for out, result in zip(whole, results, strict=True):
             out[part] = np.asarray(result)[: part.stop - part.start]
     return whole
+
+
+_yield = getattr(os, "sched_yield", lambda: None)  # what computes has the core first
+
+
+def _at_once(result: jax.Array) -> np.ndarray:
+    """The result when it is there: to sleep and be woken takes about as long as one beat does."""
+    while not result.is_ready():
+        _yield()
+    return np.array(result)
 
 
 def _parts(beats: int) -> Iterator[tuple[slice, int]]:

@@ -3,6 +3,16 @@
 Kernel 4, stride 2, padding 1: the only convolutions that BeatGAN has besides the two that span the
 whole signal. XLA's CPU convolution is several times slower at these shapes than the same sum
 written as reshape and matrix product.
+
+Cut into pairs, the padded signal p makes it a convolution of two taps, whose matrices are the
+kernel's first half A and its second half B: out[t] = p[t] A + p[t + 1] B. Two neighbouring outputs
+then need three products in place of four (F(2, 2), Winograd 1980, 'Arithmetic Complexity of
+Computations'; transposed it is Karatsuba's product), a quarter less work for some additions:
+
+    out[t]     = (p[t] - p[t + 1]) A + p[t + 1] (A + B)
+    out[t + 1] = p[t + 1] (A + B) - (p[t + 1] - p[t + 2]) B
+
+`in_three` says where that is taken; both forms are equal up to rounding.
 """
 
 import jax
@@ -10,6 +20,25 @@ import jax.numpy as jnp
 
 KERNEL = 4
 STRIDE = 2
+
+# From these sizes on three products are faster than one on a CPU: `benchmarks.convolutions`.
+_CHANNELS = 128 * 256  # in times out
+_ROWS = 512  # outputs of all beats
+
+
+def in_three(beats: int, outputs: int, kernel: tuple[int, ...]) -> bool:
+    """Whether the convolution to so many outputs of each beat takes three products.
+
+    On CPUs, from a size on, for an even number of outputs; never for an unknown number of beats, as
+    an exported function has. kernel: its shape [4, I, O].
+    """
+    return (
+        jax.default_backend() == "cpu"
+        and isinstance(beats, int)
+        and outputs % 2 == 0
+        and beats * outputs >= _ROWS
+        and kernel[1] * kernel[2] >= _CHANNELS
+    )
 
 
 @jax.custom_vjp
@@ -20,25 +49,24 @@ def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Raises ValueError for an odd T or for other shapes.
     """
     _check(x, kernel)
-    return _taps(x) @ kernel.reshape(KERNEL * x.shape[2], -1)
+    b, t, _ = x.shape
+    if t % STRIDE:
+        raise ValueError(f"strided_conv halves the time axis of {t} samples: make it even")
+    form = conv_in_three if in_three(b, t // STRIDE, kernel.shape) else conv_in_one
+    return form(x, kernel)
 
 
 @jax.custom_vjp
 def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The adjoint of a strided convolution: `[B, T, I], [4, I, O] -> [B, 2 T, O]`.
 
-    out[2 t - 1 + k] += x[t] kernel[k]. One product gives all that a sample adds: the two in the
-    middle are the outputs 2 t and 2 t + 1, the outer ones fall on those of its neighbours. A custom
-    VJP: there are no forward-mode derivatives. Raises ValueError for other shapes.
+    out[2 t - 1 + k] += x[t] kernel[k]. A custom VJP: there are no forward-mode derivatives. Raises
+    ValueError for other shapes.
     """
     _check(x, kernel)
-    b, t, i = x.shape
-    o = kernel.shape[2]
-    added = (x @ kernel.swapaxes(0, 1).reshape(i, KERNEL * o)).reshape(b, t, KERNEL, o)
-    from_before = jnp.pad(added[:, :-1, 3], ((0, 0), (1, 0), (0, 0)))
-    from_after = jnp.pad(added[:, 1:, 0], ((0, 0), (0, 1), (0, 0)))
-    outer = jnp.stack([from_before, from_after], axis=2)
-    return (added[:, :, 1:3] + outer).reshape(b, 2 * t, o)
+    b, t, _ = x.shape
+    form = transpose_in_three if in_three(b, t, kernel.shape) else transpose_in_one
+    return form(x, kernel)
 
 
 # Each is the other's gradient in its input. The gradients that JAX derives scatter what was sliced,
@@ -63,20 +91,114 @@ strided_conv_transpose.defvjp(
 
 def _kernel_gradient(long: jax.Array, short: jax.Array) -> jax.Array:
     """sum_t long[2 t - 1 + k] short[t], of [B, T, I] and [B, T / 2, O]: [4, I, O]."""
+    b, t, o = short.shape
+    kernel = (KERNEL, long.shape[2], o)
+    form = gradient_in_three if in_three(b, t, kernel) else gradient_in_one
+    return form(long, short)
+
+
+# --- One product -------------------------------------------------------------------------------
+
+
+def conv_in_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`strided_conv`, the four samples of an output side by side."""
+    return _taps(x) @ kernel.reshape(KERNEL * x.shape[2], -1)
+
+
+def transpose_in_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`strided_conv_transpose`: one product gives all that a sample adds.
+
+    The two in the middle are the outputs 2 t and 2 t + 1, the outer ones fall on those of its
+    neighbours.
+    """
+    b, t, i = x.shape
+    o = kernel.shape[2]
+    added = (x @ kernel.swapaxes(0, 1).reshape(i, KERNEL * o)).reshape(b, t, KERNEL, o)
+    outer = jnp.stack([_from_before(added[:, :, 3]), _from_after(added[:, :, 0])], axis=2)
+    return (added[:, :, 1:3] + outer).reshape(b, 2 * t, o)
+
+
+def gradient_in_one(long: jax.Array, short: jax.Array) -> jax.Array:
+    """The gradient of `strided_conv` in its kernel, `short` that of its outputs."""
     i, o = long.shape[2], short.shape[2]
     return (_taps(long).reshape(-1, KERNEL * i).T @ short.reshape(-1, o)).reshape(KERNEL, i, o)
 
 
 def _taps(x: jax.Array) -> jax.Array:
-    """The four samples that meet in each output: `[B, T, I] -> [B, T / 2, 4 I]`.
+    """The four samples that meet in each output: `[B, T, I] -> [B, T / 2, 4 I]`."""
+    pairs = _pairs(x)
+    return jnp.concatenate([pairs[:, :-1], pairs[:, 1:]], axis=-1)
 
-    The padded signal is cut into pairs; an output takes two neighbouring ones.
+
+# --- Three products ----------------------------------------------------------------------------
+
+
+def conv_in_three(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`strided_conv` for an even number of outputs."""
+    b, t, i = x.shape
+    first, second = kernel.reshape(2, 2 * i, -1)
+    before, middle, after = _differences(x)
+    both = middle @ (first + second)
+    outputs = jnp.concatenate([before @ first + both, both - after @ second], axis=-1)
+    return outputs.reshape(b, t // 2, -1)
+
+
+def transpose_in_three(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`strided_conv_transpose` for an even T.
+
+    Samples 2 s and 2 s + 1 write six outputs, two pairs each; the pair in the middle is both's:
+    (x + y) (A + B) - x A - y B. The outer outputs fall on those of the neighbours.
     """
     b, t, i = x.shape
-    if t % STRIDE:
-        raise ValueError(f"strided_conv halves the time axis of {t} samples: make it even")
-    pairs = jnp.pad(x, ((0, 0), (1, 1), (0, 0))).reshape(b, t // 2 + 1, 2 * i)
-    return jnp.concatenate([pairs[:, :-1], pairs[:, 1:]], axis=-1)
+    o = kernel.shape[2]
+    first, second = kernel.reshape(2, 2, i, o).swapaxes(1, 2).reshape(2, i, 2 * o)
+    even, odd = _even_odd(x)
+    left, right = even @ first, odd @ second
+    middle = (even + odd) @ (first + second) - left - right
+    head = left[..., o:] + _from_before(right[..., o:])
+    tail = right[..., :o] + _from_after(left[..., :o])
+    return jnp.concatenate([head, middle, tail], axis=-1).reshape(b, 2 * t, o)
+
+
+def gradient_in_three(long: jax.Array, short: jax.Array) -> jax.Array:
+    """`gradient_in_one` for an even number of outputs."""
+    i, o = long.shape[2], short.shape[2]
+    before, middle, after = (p.reshape(-1, 2 * i).T for p in _differences(long))
+    even, odd = (p.reshape(-1, o) for p in _even_odd(short))
+    both = middle @ (even + odd)
+    return jnp.concatenate([before @ even + both, both - after @ odd]).reshape(KERNEL, i, o)
+
+
+def _differences(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """p[t] - p[t + 1], p[t + 1] and p[t + 1] - p[t + 2] of `_pairs` p, for every even t."""
+    pairs = _pairs(x)
+    even, odd = pairs[:, ::2], pairs[:, 1::2]
+    return even[:, :-1] - odd, odd, odd - even[:, 1:]
+
+
+def _even_odd(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    b, t, c = x.shape
+    halves = x.reshape(b, t // 2, 2, c)
+    return halves[:, :, 0], halves[:, :, 1]
+
+
+# --- Both --------------------------------------------------------------------------------------
+
+
+def _pairs(x: jax.Array) -> jax.Array:
+    """The padded signal cut into pairs: `[B, T, I] -> [B, T / 2 + 1, 2 I]`."""
+    b, t, i = x.shape
+    return jnp.pad(x, ((0, 0), (1, 1), (0, 0))).reshape(b, t // 2 + 1, 2 * i)
+
+
+def _from_before(x: jax.Array) -> jax.Array:
+    """x[t - 1] along the second of three axes; zero at the first."""
+    return jnp.pad(x[:, :-1], ((0, 0), (1, 0), (0, 0)))
+
+
+def _from_after(x: jax.Array) -> jax.Array:
+    """x[t + 1]; zero at the last."""
+    return jnp.pad(x[:, 1:], ((0, 0), (0, 1), (0, 0)))
 
 
 def _check(x: jax.Array, kernel: jax.Array) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdjax import layers
 from kdjax.layers import strided_conv, strided_conv_transpose
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -84,6 +85,88 @@ def test_gradients_are_those_of_xlas():
         k = kernel if a is x else kernel.swapaxes(1, 2)
         for mine, theirs in zip(jax.vjp(own, a, k)[1](b), jax.vjp(xla, a, k)[1](b), strict=True):
             assert_equal(mine, theirs)
+
+
+FORMS = {
+    "conv": lambda long, kernel, short: (long, kernel),
+    "transpose": lambda long, kernel, short: (short, kernel.swapaxes(1, 2)),
+    "gradient": lambda long, kernel, short: (long, short),
+}
+
+
+def both(form):
+    return (jax.jit(getattr(layers, f"{form}_in_{n}")) for n in ("one", "three"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@few
+@given(**sizes | {"t": st.integers(1, 4).map(lambda half: 2 * half)})
+def test_three_products_are_the_one(form, b, t, i, o, seed):
+    """For t outputs of each beat, an even number."""
+    arguments = FORMS[form](*draw(seed, (b, 2 * t, i), (4, i, o), (b, t, o)))
+    one, three = both(form)
+    assert_equal(three(*arguments), one(*arguments))
+
+
+# [B, T, I] and [4, I, O] at which both convolutions and their gradients take three products.
+LARGE = (26, 40, 128), (4, 128, 256)
+
+
+def test_large_convolutions_and_their_gradients_are_xlas():
+    x, kernel, y = draw(0, *LARGE, (26, 20, 256))
+    assert layers.in_three(26, 20, kernel.shape)
+    for own, xla, a, b, k in (
+        (strided_conv, xla_conv, x, y, kernel),
+        (strided_conv_transpose, xla_transpose, y, x, kernel.swapaxes(1, 2)),
+    ):
+        mine, theirs = jax.vjp(own, a, k), jax.vjp(xla, a, k)
+        np.testing.assert_allclose(mine[0], theirs[0], rtol=0, atol=1e-10)
+        for one, other in zip(mine[1](b), theirs[1](b), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_three_products_round_as_one_does(form):
+    """float32 against float64: at most four times the error, of the order of 1e-6."""
+    exact = FORMS[form](*draw(0, *LARGE, (26, 20, 256)))
+    single = [a.astype(jnp.float32) for a in exact]
+    one, three = both(form)
+    true = np.asarray(one(*exact))
+    error = {f: np.abs(np.asarray(f(*single)) - true).max() for f in (one, three)}
+    assert 0 < error[three] < 4 * error[one]
+    assert error[three] < 5e-6 * np.abs(true).max()
+
+
+def products(function, *shapes):
+    arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    anew = jax.make_jaxpr(lambda *a: function(*a))  # nothing that was traced before
+    return str(anew(*arguments)).count("dot_general")
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "expected"),
+    [
+        ((26, 40, 128), (4, 128, 256), 3),
+        ((25, 40, 128), (4, 128, 256), 1),  # few outputs
+        ((26, 42, 128), (4, 128, 256), 1),  # an odd number of each beat
+        ((26, 40, 127), (4, 127, 256), 1),  # few channels
+    ],
+)
+def test_large_convolutions_take_three_products(x, kernel, expected):
+    assert products(strided_conv, x, kernel) == expected
+    b, t, _ = x
+    turned = (4, kernel[2], kernel[1])
+    assert products(strided_conv_transpose, (b, t // 2, kernel[2]), turned) == expected
+
+
+def test_other_backends_take_one_product(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert products(strided_conv, *LARGE) == 1
+
+
+def test_an_unknown_number_of_beats_takes_one_product():
+    (beats,) = jax.export.symbolic_shape("beats")
+    assert products(strided_conv, (beats, 40, 128), (4, 128, 256)) == 1
 
 
 def column(*values):
