@@ -1,24 +1,25 @@
 """Every comparison of speed and memory, one after another, and the page that they make.
 
-python -m benchmarks.all            # about twenty minutes on two quiet cores
+python -m benchmarks.all            # twenty minutes to an hour on two quiet cores
 """
 
 import subprocess
 import sys
 import time
 
-from benchmarks.performance_page import FILES, FOLDER
+from benchmarks.performance_page import FOLDER, SECTIONS, file
 
 
 def main() -> None:
     """Runs them; one that fails is named at the end, and the others run all the same."""
     failed = []
-    for name, file in FILES.items():
+    for name in SECTIONS:
         started = time.perf_counter()
         module = f"benchmarks.{name}"
         print(module, flush=True)
-        (FOLDER / file).unlink(missing_ok=True)  # no figures of other code beside new ones
-        command = [sys.executable, "-m", module, "--out", str(FOLDER / file)]
+        out = FOLDER / file(name)
+        out.unlink(missing_ok=True)  # no figures of other code beside new ones
+        command = [sys.executable, "-m", module, "--out", str(out)]
         if subprocess.run(command).returncode:
             failed.append(module)
         print(f"  {time.perf_counter() - started:.0f} s", flush=True)

@@ -30,7 +30,7 @@ from benchmarks.measure import (
 from kdjax.models import multiply_accumulates
 
 WIDTHS = (32, 8)
-LATENT = 50
+LATENT, LENGTH, CHANNELS = 50, 320, 1
 SECONDS = 0.5  # of calls in one turn, and at least MINIMUM of them
 MINIMUM = 2
 TOLERANCE = 1e-4  # of the scores, before anything is timed
@@ -49,7 +49,7 @@ def main() -> None:
             found = compare(folder, width, batches, rounds)
         versions |= drawn.facts
         rows += found
-    about = {"length": 320, "channels": 1, "rounds": rounds, "tolerance": TOLERANCE}
+    about = {"length": LENGTH, "channels": CHANNELS, "rounds": rounds, "tolerance": TOLERANCE}
     write(args.out, "inference", about | {"rows": rows}, **versions)
 
 
@@ -84,7 +84,7 @@ def compare(folder: str, width: int, batches: tuple[int, ...], rounds: int) -> l
                 "software": name,
                 "seconds": spread(medians[name]),
                 "beats_a_second": batch / float(np.median(medians[name])),
-                "flops_a_beat": 2 * multiply_accumulates(width, LATENT, 320, 1),
+                "flops_a_beat": 2 * multiply_accumulates(width, LATENT, LENGTH, CHANNELS),
                 "kdjax_is_faster_by": ratios(medians[name], medians["kdjax"]),
                 "calls": len(every),
                 "first_call_seconds": first[name][1][0],
@@ -107,7 +107,7 @@ def draw_weights(folder: str, width: int) -> tuple[None, dict[str, str]]:
 
     from benchmarks import torch_peer as peer
 
-    size = (width, LATENT, 320, 1)
+    size = (width, LATENT, LENGTH, CHANNELS)
     weights = peer.draw(0, *size)
     rng = np.random.default_rng(0)
     for name, array in weights.items():
@@ -119,7 +119,7 @@ def draw_weights(folder: str, width: int) -> tuple[None, dict[str, str]]:
     generator = peer.load(peer.Generator(*size), part(weights, "G/")).eval()
     torch.onnx.export(
         peer.Scorer(generator).cpu(),
-        (torch.zeros(1, 1, 320),),
+        (torch.zeros(1, CHANNELS, LENGTH),),
         str(Path(folder) / "scorer.onnx"),
         input_names=["x"],
         output_names=["score"],
@@ -150,7 +150,7 @@ def torch_peer(folder: str, width: int, compiled: bool) -> tuple[Any, dict[str, 
     torch.set_num_threads(CORES)
     weights = dict(np.load(Path(folder) / "weights.npz"))
     scorer: Any = peer.Scorer(
-        peer.load(peer.Generator(width, LATENT, 320, 1), part(weights, "G/")).eval()
+        peer.load(peer.Generator(width, LATENT, LENGTH, CHANNELS), part(weights, "G/")).eval()
     )
     if compiled:
         torch._inductor.config.freezing = True  # weights are constants, BatchNorm is folded
@@ -188,7 +188,7 @@ def _turns(layout: Callable, score: Callable) -> Callable:
 
     def turn(batch: int, limit: float | None) -> tuple[np.ndarray, list[float]]:
         rng = np.random.default_rng(batch)
-        x = layout(rng.uniform(-1, 1, (batch, 320, 1)).astype(np.float32))
+        x = layout(rng.uniform(-1, 1, (batch, LENGTH, CHANNELS)).astype(np.float32))
         times: list[float] = []
         while True:
             started = time.perf_counter()

@@ -13,17 +13,6 @@ from kdjax import runs
 FOLDER = Path(__file__).parents[1] / "docs/results"
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
 
-# What `benchmarks.all` runs, and where each puts what it found.
-FILES = {
-    "train_step": "perf-train.json",
-    "roofline": "perf-roofline.json",
-    "inference": "perf-inference.json",
-    "additions": "perf-additions.json",
-    "startup": "perf-startup.json",
-    "memory": "perf-memory.json",
-    "scaling": "perf-scaling.json",
-}
-
 # Aims, set before they were measured.
 FASTER_THAN_EAGER = 2.0
 SHARE_OF_PRODUCTS = 0.6
@@ -41,18 +30,23 @@ def main() -> None:
         "timed apart. What torch and onnxruntime need: `pip install -e '.[bench]'`.",
     ]
     for name, section in SECTIONS.items():
-        path = FOLDER / FILES[name]
+        path = FOLDER / file(name)
         if path.exists():
             sections += section(runs.read_json(path))
         else:
             sections.append(f"Not run: `python -m benchmarks.{name}`.")
     sections += [*TRIED, *ANOTHER]
     for name, section in SECTIONS.items():
-        path = FOLDER / "another-machine" / FILES[name]
+        path = FOLDER / "another-machine" / file(name)
         if path.exists():
             sections += section(runs.read_json(path))
     runs.write_text(PAGE, "\n\n".join(sections) + "\n")
     print(PAGE)
+
+
+def file(name: str) -> str:
+    """Where `python -m benchmarks.NAME` puts what it found."""
+    return f"perf-{name}.json"
 
 
 def training(found: Mapping[str, Any]) -> Iterable[str]:
@@ -96,7 +90,8 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
     yield "## Against the machine's limit"
     share, best = found["share"], found["best_product"]
     yield (
-        f"{made(found)}. A step of {found['flops_a_step'] / 1e9:.1f} GFLOP ({found['formula']}; "
+        f"{made(found)}. A step of {found['flops_a_step'] / 1e9:.1f} GFLOP ({found['formula']}, "
+        "counted as if no multiplication were saved; "
         f"width {found['width']}, batch {found['batch']}) runs at "
         f"{between(found['step_gflops'], '{:.0f}')} GFLOP/s. The best float32 matrix product in "
         f"the same process, {best}, runs at {between(found['product_gflops'][best], '{:.0f}')}. "
@@ -115,6 +110,31 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
     yield table(
         ("product", "GFLOP/s"),
         [(name, between(rate, "{:.0f}")) for name, rate in found["product_gflops"].items()],
+    )
+
+
+def convolutions(found: Mapping[str, Any]) -> Iterable[str]:
+    """One product or three."""
+    yield "## Three products in place of four"
+    yield (
+        f"{made(found)}, {found['rounds']} rounds of {found['calls']} calls. How much faster "
+        "three products of a quarter less work are than the one that holds all "
+        "(`kdjax.layers`), by outputs of a beat and channels in and out, for the convolution, its "
+        "transpose and the gradient of its kernel. **Bold** where kdjax takes three; a CPU alone "
+        "does."
+    )
+    yield table(
+        ("width", "outputs", "channels", "batch", "convolution", "transpose", "gradient"),
+        [
+            (
+                row["width"],
+                row["outputs"],
+                " to ".join(map(str, row["channels"])),
+                row["batch"],
+                *(taken(row[form]) for form in ("conv", "transpose", "gradient")),
+            )
+            for row in found["rows"]
+        ],
     )
 
 
@@ -279,6 +299,12 @@ def times(values: Mapping[str, float]) -> str:
     return between(values, "{:.2f}")
 
 
+def taken(form: Mapping[str, Any]) -> str:
+    """The ratio, in bold where it is made use of."""
+    ratio = times(form["three_is_faster_by"])
+    return f"**{ratio}**" if form["taken"] else ratio
+
+
 def aim(what: str, found: Mapping[str, float], wanted: float, most: bool = False) -> str:
     """Whether the median is at least `wanted`, or at most, and whether every round is."""
     low, middle, high = (
@@ -302,9 +328,11 @@ def not_run(failed: Mapping[str, str]) -> Iterable[str]:
         yield f"{name} could not be run: {why}"
 
 
+# What `benchmarks.all` runs.
 SECTIONS = {
     "train_step": training,
     "roofline": roofline,
+    "convolutions": convolutions,
     "inference": inference,
     "additions": additions,
     "startup": startup,
@@ -336,9 +364,13 @@ command that would repeat them needs the code that was not kept.
 - A barrier between gradients and updates, so that no weight is copied before it is overwritten: the
   same. The conditional re-initialisation of the discriminator costs nothing either.
 - One beat with the weights as constants of the program instead of arguments: faster. Kept.
-  None of XLA's options that were tried there changed it, nor synchronous dispatch, nor a client of
-  one thread, nor the same products in NumPy. Bound to one core (`taskset`) width 8 is faster than
-  on two.
+  To wait for it without sleeping, giving way to whoever computes: faster, most at width 8, where
+  being woken took as long as the beat. Kept. The same without giving way: slower at width 32. JAX
+  computing in the thread that calls: about as fast, and an option of the whole process. None of
+  XLA's options that were tried changed it, nor a client of one thread, nor the same products in
+  NumPy, nor products cut in two.
+- Three products in place of four also for the transposed convolution of a training batch: the same
+  or slower, so it takes them for larger batches alone.
 - A revived discriminator's weights from one draw, in place of one draw a layer inside the step: the
   step compiles in little more than half the time. Kept. The first state compiled with few
   optimisations: half the time. Kept.

@@ -4,8 +4,9 @@ python -m benchmarks.roofline --out docs/results/perf-roofline.json
 
 Step and products are timed in one process, round by round. The rate is the best of all sizes and
 both libraries in float32, in each round the best of three calls; the step's is a mean. Counted are
-the multiplications and additions of convolutions and of the two layers at the latent, not
-BatchNorm, activations or Adam.
+the multiplications and additions of convolutions and of the two layers at the latent, as many as
+their plain sums have (`kdjax.layers` computes large ones with fewer), not BatchNorm, activations or
+Adam.
 """
 
 from typing import Any
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def step_flops(width: int, batch: int, length: int = 320, channels: int = 1) -> int:
-    """Floating-point operations of one step, those that nobody can leave out.
+    """Floating-point operations of one step, each sum written out.
 
     The generator runs forward once and backward once, by weights and by inputs: 3 G. The
     discriminator's update takes beats and reconstructions forward and backward: 6 D. The

@@ -1,6 +1,6 @@
 """A training step and a stretch of an epoch, against PyTorch: the same weights, beats and losses.
 
-python -m benchmarks.train_step --out docs/results/perf-train.json
+python -m benchmarks.train_step --out docs/results/perf-train_step.json
 
 PyTorch runs eagerly and with both networks compiled, as the published code computes a step (a pass
 of the generator for each update, gradients of all that takes part, the teacher asked at every step)

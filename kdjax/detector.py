@@ -122,7 +122,7 @@ def _run(
 _yield = getattr(os, "sched_yield", lambda: None)  # what computes has the core first
 
 
-def _at_once(result: jax.Array) -> np.ndarray:
+def _at_once(result: Any) -> np.ndarray:
     """The result when it is there: to sleep and be woken takes about as long as one beat does."""
     while not result.is_ready():
         _yield()

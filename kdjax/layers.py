@@ -23,20 +23,20 @@ STRIDE = 2
 
 # From these sizes on three products are faster than one on a CPU: `benchmarks.convolutions`.
 _CHANNELS = 128 * 256  # in times out
-_ROWS = 512  # outputs of all beats
+_ROWS = {"conv": 512, "transpose": 2048, "gradient": 512}  # the shorter signals of all beats
 
 
-def in_three(beats: int, outputs: int, kernel: tuple[int, ...]) -> bool:
-    """Whether the convolution to so many outputs of each beat takes three products.
+def in_three(form: str, beats: int, t: int, kernel: tuple[int, ...]) -> bool:
+    """Whether a convolution, its transpose or its kernel's gradient takes three products.
 
-    On CPUs, from a size on, for an even number of outputs; never for an unknown number of beats, as
-    an exported function has. kernel: its shape [4, I, O].
+    On CPUs, from a size on, where t, the length of the shorter signal, is even; never for an
+    unknown number of beats, as an exported function has. kernel: its shape [4, I, O].
     """
     return (
         jax.default_backend() == "cpu"
         and isinstance(beats, int)
-        and outputs % 2 == 0
-        and beats * outputs >= _ROWS
+        and t % 2 == 0
+        and beats * t >= _ROWS[form]
         and kernel[1] * kernel[2] >= _CHANNELS
     )
 
@@ -52,7 +52,7 @@ def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     b, t, _ = x.shape
     if t % STRIDE:
         raise ValueError(f"strided_conv halves the time axis of {t} samples: make it even")
-    form = conv_in_three if in_three(b, t // STRIDE, kernel.shape) else conv_in_one
+    form = conv_in_three if in_three("conv", b, t // STRIDE, kernel.shape) else conv_in_one
     return form(x, kernel)
 
 
@@ -65,7 +65,7 @@ def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     _check(x, kernel)
     b, t, _ = x.shape
-    form = transpose_in_three if in_three(b, t, kernel.shape) else transpose_in_one
+    form = transpose_in_three if in_three("transpose", b, t, kernel.shape) else transpose_in_one
     return form(x, kernel)
 
 
@@ -93,7 +93,7 @@ def _kernel_gradient(long: jax.Array, short: jax.Array) -> jax.Array:
     """sum_t long[2 t - 1 + k] short[t], of [B, T, I] and [B, T / 2, O]: [4, I, O]."""
     b, t, o = short.shape
     kernel = (KERNEL, long.shape[2], o)
-    form = gradient_in_three if in_three(b, t, kernel) else gradient_in_one
+    form = gradient_in_three if in_three("gradient", b, t, kernel) else gradient_in_one
     return form(long, short)
 
 

@@ -109,26 +109,27 @@ def test_three_products_are_the_one(form, b, t, i, o, seed):
 
 
 # [B, T, I] and [4, I, O] at which both convolutions and their gradients take three products.
-LARGE = (26, 40, 128), (4, 128, 256)
+LARGE = (104, 40, 128), (4, 128, 256)
 
 
-def test_large_convolutions_and_their_gradients_are_xlas():
-    x, kernel, y = draw(0, *LARGE, (26, 20, 256))
-    assert layers.in_three(26, 20, kernel.shape)
-    for own, xla, a, b, k in (
-        (strided_conv, xla_conv, x, y, kernel),
-        (strided_conv_transpose, xla_transpose, y, x, kernel.swapaxes(1, 2)),
+def test_large_convolutions_and_their_gradients_are_those_of_one_product():
+    x, kernel, y = draw(0, *LARGE, (104, 20, 256))
+    assert all(layers.in_three(form, 104, 20, kernel.shape) for form in FORMS)
+    turned = kernel.swapaxes(1, 2)
+    for function, one, at, other in (
+        (strided_conv, layers.conv_in_one, (x, kernel), y),
+        (strided_conv_transpose, layers.transpose_in_one, (y, turned), x),
     ):
-        mine, theirs = jax.vjp(own, a, k), jax.vjp(xla, a, k)
-        np.testing.assert_allclose(mine[0], theirs[0], rtol=0, atol=1e-10)
-        for one, other in zip(mine[1](b), theirs[1](b), strict=True):
-            np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
+        results, expected = (jax.vjp(f, *at) for f in (function, one))
+        np.testing.assert_allclose(results[0], expected[0], rtol=0, atol=1e-10)
+        for actual, derived in zip(results[1](other), expected[1](other), strict=True):
+            np.testing.assert_allclose(actual, derived, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_three_products_round_as_one_does(form):
     """float32 against float64: at most four times the error, of the order of 1e-6."""
-    exact = FORMS[form](*draw(0, *LARGE, (26, 20, 256)))
+    exact = FORMS[form](*draw(0, *LARGE, (104, 20, 256)))
     single = [a.astype(jnp.float32) for a in exact]
     one, three = both(form)
     true = np.asarray(one(*exact))
@@ -144,19 +145,20 @@ def products(function, *shapes):
 
 
 @pytest.mark.parametrize(
-    ("x", "kernel", "expected"),
+    ("x", "kernel", "conv", "transpose"),
     [
-        ((26, 40, 128), (4, 128, 256), 3),
-        ((25, 40, 128), (4, 128, 256), 1),  # few outputs
-        ((26, 42, 128), (4, 128, 256), 1),  # an odd number of each beat
-        ((26, 40, 127), (4, 127, 256), 1),  # few channels
+        ((104, 40, 128), (4, 128, 256), 3, 3),
+        ((26, 40, 128), (4, 128, 256), 3, 1),  # few samples
+        ((25, 40, 128), (4, 128, 256), 1, 1),
+        ((104, 42, 128), (4, 128, 256), 1, 1),  # an odd number of outputs
+        ((104, 40, 127), (4, 127, 256), 1, 1),  # few channels
     ],
 )
-def test_large_convolutions_take_three_products(x, kernel, expected):
-    assert products(strided_conv, x, kernel) == expected
-    b, t, _ = x
-    turned = (4, kernel[2], kernel[1])
-    assert products(strided_conv_transpose, (b, t // 2, kernel[2]), turned) == expected
+def test_large_convolutions_take_three_products(x, kernel, conv, transpose):
+    b, t, i = x
+    o = kernel[2]
+    assert products(strided_conv, x, kernel) == conv
+    assert products(strided_conv_transpose, (b, t // 2, o), (4, o, i)) == transpose
 
 
 def test_other_backends_take_one_product(monkeypatch):
