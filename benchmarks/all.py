@@ -1,6 +1,6 @@
 """Every comparison of speed and memory, one after another, and the page that they make.
 
-python -m benchmarks.all            # twenty minutes to an hour on two quiet cores
+python -m benchmarks.all            # most of an hour on two cores
 """
 
 import subprocess

@@ -37,7 +37,7 @@ class Detector:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.
 
         One beat at a time has a faster program, compiled for this detector at its first call; the
-        calling thread waits for it without sleeping.
+        calling thread waits for it without sleeping, which keeps a core busy.
         """
         x = self._checked(x)
         if len(x) == 1:
@@ -119,13 +119,14 @@ def _run(
     return whole
 
 
-_yield = getattr(os, "sched_yield", lambda: None)  # what computes has the core first
-
-
 def _at_once(result: Any) -> np.ndarray:
-    """The result when it is there: to sleep and be woken takes about as long as one beat does."""
-    while not result.is_ready():
-        _yield()
+    """The result when it is there: a beat of width 8 takes no longer than to sleep and be woken.
+
+    What computes has the core first. Where a thread cannot give way it sleeps.
+    """
+    if hasattr(os, "sched_yield"):
+        while not result.is_ready():
+            os.sched_yield()
     return np.array(result)
 
 

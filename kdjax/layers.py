@@ -12,7 +12,8 @@ Computations'; transposed it is Karatsuba's product), a quarter less work for so
     out[t]     = (p[t] - p[t + 1]) A + p[t + 1] (A + B)
     out[t + 1] = p[t + 1] (A + B) - (p[t + 1] - p[t + 2]) B
 
-`in_three` says where that is taken; both forms are equal up to rounding.
+`in_three` says where that is taken. Both forms are equal up to the rounding of the largest of the
+terms that meet: a small one beside a large neighbour loses more digits in three products.
 """
 
 import jax
@@ -21,23 +22,23 @@ import jax.numpy as jnp
 KERNEL = 4
 STRIDE = 2
 
-# From these sizes on three products are faster than one on a CPU: `benchmarks.convolutions`.
+# Sizes from which three products gained in `benchmarks.convolutions`, on two cores.
 _CHANNELS = 128 * 256  # in times out
 _ROWS = {"conv": 512, "transpose": 2048, "gradient": 512}  # the shorter signals of all beats
 
 
-def in_three(form: str, beats: int, t: int, kernel: tuple[int, ...]) -> bool:
+def in_three(form: str, beats: int, t: int, channels: int) -> bool:
     """Whether a convolution, its transpose or its kernel's gradient takes three products.
 
     On CPUs, from a size on, where t, the length of the shorter signal, is even; never for an
-    unknown number of beats, as an exported function has. kernel: its shape [4, I, O].
+    unknown number of beats, as an exported function has. channels: in times out.
     """
     return (
-        jax.default_backend() == "cpu"
-        and isinstance(beats, int)
+        isinstance(beats, int)
         and t % 2 == 0
         and beats * t >= _ROWS[form]
-        and kernel[1] * kernel[2] >= _CHANNELS
+        and channels >= _CHANNELS
+        and jax.default_backend() == "cpu"
     )
 
 
@@ -49,11 +50,11 @@ def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Raises ValueError for an odd T or for other shapes.
     """
     _check(x, kernel)
-    b, t, _ = x.shape
+    b, t, i = x.shape
     if t % STRIDE:
         raise ValueError(f"strided_conv halves the time axis of {t} samples: make it even")
-    form = conv_in_three if in_three("conv", b, t // STRIDE, kernel.shape) else conv_in_one
-    return form(x, kernel)
+    three = in_three("conv", b, t // STRIDE, i * kernel.shape[2])
+    return (conv_in_three if three else conv_in_one)(x, kernel)
 
 
 @jax.custom_vjp
@@ -64,9 +65,9 @@ def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     ValueError for other shapes.
     """
     _check(x, kernel)
-    b, t, _ = x.shape
-    form = transpose_in_three if in_three("transpose", b, t, kernel.shape) else transpose_in_one
-    return form(x, kernel)
+    b, t, i = x.shape
+    three = in_three("transpose", b, t, i * kernel.shape[2])
+    return (transpose_in_three if three else transpose_in_one)(x, kernel)
 
 
 # Each is the other's gradient in its input. The gradients that JAX derives scatter what was sliced,
@@ -92,9 +93,8 @@ strided_conv_transpose.defvjp(
 def _kernel_gradient(long: jax.Array, short: jax.Array) -> jax.Array:
     """sum_t long[2 t - 1 + k] short[t], of [B, T, I] and [B, T / 2, O]: [4, I, O]."""
     b, t, o = short.shape
-    kernel = (KERNEL, long.shape[2], o)
-    form = gradient_in_three if in_three("gradient", b, t, kernel) else gradient_in_one
-    return form(long, short)
+    three = in_three("gradient", b, t, long.shape[2] * o)
+    return (gradient_in_three if three else gradient_in_one)(long, short)
 
 
 # --- One product -------------------------------------------------------------------------------

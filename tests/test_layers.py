@@ -114,7 +114,7 @@ LARGE = (104, 40, 128), (4, 128, 256)
 
 def test_large_convolutions_and_their_gradients_are_those_of_one_product():
     x, kernel, y = draw(0, *LARGE, (104, 20, 256))
-    assert all(layers.in_three(form, 104, 20, kernel.shape) for form in FORMS)
+    assert all(layers.in_three(form, 104, 20, 128 * 256) for form in FORMS)
     turned = kernel.swapaxes(1, 2)
     for function, one, at, other in (
         (strided_conv, layers.conv_in_one, (x, kernel), y),
@@ -127,6 +127,22 @@ def test_large_convolutions_and_their_gradients_are_those_of_one_product():
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_three_products_round_to_the_largest_term(form):
+    """float32 against float64, every other pair of samples and taps a thousand times the rest."""
+    long, kernel, short = draw(0, *LARGE, (104, 20, 256))
+    large = jnp.asarray([1e3, 1e3, 1.0, 1.0])
+    exact = FORMS[form](
+        long * jnp.tile(large, 10)[None, :, None],
+        kernel * large[:, None, None],
+        short * jnp.tile(large[1:3], 10)[None, :, None],
+    )
+    one, three = both(form)
+    true = np.asarray(one(*exact))
+    found = np.asarray(three(*(a.astype(jnp.float32) for a in exact)))
+    assert np.abs(found - true).max() < 5e-6 * np.abs(true).max()
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_three_products_round_as_one_does(form):
     """float32 against float64: at most four times the error, of the order of 1e-6."""
     exact = FORMS[form](*draw(0, *LARGE, (104, 20, 256)))
@@ -136,6 +152,14 @@ def test_three_products_round_as_one_does(form):
     error = {f: np.abs(np.asarray(f(*single)) - true).max() for f in (one, three)}
     assert 0 < error[three] < 4 * error[one]
     assert error[three] < 5e-6 * np.abs(true).max()
+
+
+def with_gradients(function):
+    def run(a, kernel, g):
+        result, backward = jax.vjp(function, a, kernel)
+        return result, backward(g)
+
+    return run
 
 
 def products(function, *shapes):
@@ -157,8 +181,12 @@ def products(function, *shapes):
 def test_large_convolutions_take_three_products(x, kernel, conv, transpose):
     b, t, i = x
     o = kernel[2]
+    y, turned = (b, t // 2, o), (4, o, i)
     assert products(strided_conv, x, kernel) == conv
-    assert products(strided_conv_transpose, (b, t // 2, o), (4, o, i)) == transpose
+    assert products(strided_conv_transpose, y, turned) == transpose
+    # And back: each other's form for the inputs, and the kernel's gradient as the convolution.
+    assert products(with_gradients(strided_conv), x, kernel, y) == conv + transpose + conv
+    assert products(with_gradients(strided_conv_transpose), y, turned, x) == conv + transpose + conv
 
 
 def test_other_backends_take_one_product(monkeypatch):
