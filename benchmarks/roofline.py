@@ -32,7 +32,7 @@ FORMULA = "3 G + 9 D, G and D twice the multiply-accumulates of a forward pass o
 def main() -> None:
     """Writes the rates by size, the step's, and the share that it reaches."""
     args = out_argument(__doc__.splitlines()[0]).parse_args()
-    width, steps, rounds = (8, 4, 2) if args.quick else (32, 10, 7)
+    width, steps, rounds = (8, 4, 2) if args.quick else (32, 10, 15)
     sizes = SIZES[-2:] if args.quick else SIZES
     contestant = Contestant(prepare, width, steps, sizes)
     found: list[dict[str, float]] = [contestant.turn() for _ in range(rounds + 1)][1:]
