@@ -120,7 +120,7 @@ def _run(
 
 
 def _at_once(result: Any) -> np.ndarray:
-    """The result when it is there: a beat of width 8 takes no longer than to sleep and be woken.
+    """The result when it is there: to sleep and be woken is long beside a small network's beat.
 
     What computes has the core first. Where a thread cannot give way it sleeps.
     """

@@ -30,8 +30,9 @@ _ROWS = {"conv": 512, "transpose": 2048, "gradient": 512}  # the shorter signals
 def in_three(form: str, beats: int, t: int, channels: int) -> bool:
     """Whether a convolution, its transpose or its kernel's gradient takes three products.
 
-    On CPUs, from a size on, where t, the length of the shorter signal, is even; never for an
-    unknown number of beats, as an exported function has. channels: in times out.
+    form: 'conv', 'transpose' or 'gradient'. On CPUs, from a size on, where t, the length of the
+    shorter signal, is even; never for an unknown number of beats, as an exported function has.
+    channels: in times out.
     """
     return (
         isinstance(beats, int)
@@ -91,7 +92,6 @@ strided_conv_transpose.defvjp(
 
 
 def _kernel_gradient(long: jax.Array, short: jax.Array) -> jax.Array:
-    """sum_t long[2 t - 1 + k] short[t], of [B, T, I] and [B, T / 2, O]: [4, I, O]."""
     b, t, o = short.shape
     three = in_three("gradient", b, t, long.shape[2] * o)
     return (gradient_in_three if three else gradient_in_one)(long, short)
@@ -119,7 +119,10 @@ def transpose_in_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def gradient_in_one(long: jax.Array, short: jax.Array) -> jax.Array:
-    """The gradient of `strided_conv` in its kernel, `short` that of its outputs."""
+    """The gradient of `strided_conv` in its kernel: `[B, T, I], [B, T / 2, O] -> [4, I, O]`.
+
+    sum_t long[2 t - 1 + k] short[t], `long` the inputs and `short` the gradient of the outputs.
+    """
     i, o = long.shape[2], short.shape[2]
     return (_taps(long).reshape(-1, KERNEL * i).T @ short.reshape(-1, o)).reshape(KERNEL, i, o)
 
