@@ -174,15 +174,12 @@ def gradient_in_three(long: jax.Array, short: jax.Array) -> jax.Array:
 
 def _differences(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """p[t] - p[t + 1], p[t + 1] and p[t + 1] - p[t + 2] of `_pairs` p, for every even t."""
-    pairs = _pairs(x)
-    even, odd = pairs[:, ::2], pairs[:, 1::2]
+    even, odd = _even_odd(_pairs(x))
     return even[:, :-1] - odd, odd, odd - even[:, 1:]
 
 
 def _even_odd(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    b, t, c = x.shape
-    halves = x.reshape(b, t // 2, 2, c)
-    return halves[:, :, 0], halves[:, :, 1]
+    return x[:, ::2], x[:, 1::2]
 
 
 # --- Both --------------------------------------------------------------------------------------
