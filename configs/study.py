@@ -3,6 +3,7 @@
 kdjax study configs/study.py            # width 8, few epochs, 5 seeds, both protocols: on a CPU
 kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds
 kdjax study configs/study.py:folds      # and on other folds
+kdjax study configs/study.py:narrow     # widths 4 and 2, from a teacher of width 8
 kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
 """
 
@@ -41,6 +42,10 @@ def get_config(part: str = "screen") -> ConfigDict:
         study.splits = tuple(("beatgan", fold, 2) for fold in (1, 2, 3, 4))
         study.variants = _confirm()[:4]
         study.scored_fully = (CHOSEN,)
+    if part == "narrow":
+        study.seeds = tuple(range(30, 40))
+        study.splits = (("interpatient", 0, 3),)
+        study.variants = _narrow()
     if part == "full":
         base.model.width = 32
         study.splits = (("interpatient", 0, 100), ("beatgan", 0, 100))
@@ -48,7 +53,7 @@ def get_config(part: str = "screen") -> ConfigDict:
     return study
 
 
-PARTS = ("screen", "confirm", "folds", "full")
+PARTS = ("screen", "confirm", "folds", "narrow", "full")
 
 # Set so that each term's gradient was about as strong as feature matching's in one student that
 # learnt alone; in others it is several times stronger or weaker (docs/results/term_weights.json).
@@ -107,6 +112,18 @@ def _confirm() -> list[dict]:
         {"name": "alone-4", "fields": narrow},
         chosen | {"name": f"{CHOSEN}-4", "fields": chosen["fields"] | narrow},
     ]
+
+
+def _narrow() -> list[dict]:
+    """Widths 4 and 2: alone, with reconstruction's own weight raised, and distilled."""
+    taught = [_student(name, "teacher-8", name) for name in ("reconstruction", "log-ratio")]
+    chosen = _of_screen(CHOSEN) | {"teacher": "teacher-8"}
+    grid = [_of_screen("teacher-8")]
+    for width in (4, 2):
+        for variant in ({"name": "alone"}, CONTROL, chosen, *taught):
+            fields = variant.get("fields", {}) | {"model": {"width": width}}
+            grid.append(variant | {"name": f"{variant['name']}-{width}", "fields": fields})
+    return grid
 
 
 def _full() -> list[dict]:
