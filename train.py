@@ -34,8 +34,8 @@ def main(argv: list[str]) -> int:
     if CONFIG.value is None:
         return _wrong("--config is missing; for example --config configs/student.py")
 
-    from kdjax import processes
     from kdjax.errors import InputError
+    from kdjax.training import processes
 
     try:
         processes.check(COORDINATOR.value, PROCESSES.value, PROCESS.value, CLUSTER.value)
@@ -50,9 +50,10 @@ def main(argv: list[str]) -> int:
 
 
 def _train() -> int:
-    from kdjax import config, processes
     from kdjax.errors import InputError
-    from kdjax.training import Stopped, train
+    from kdjax.runs import config
+    from kdjax.training import processes
+    from kdjax.training.loop import Stopped, train
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0]).stem
     try:

@@ -58,8 +58,9 @@ def prepare(
     """A width-8 student; its teacher asked about the whole data set, or at every step."""
     from benchmarks import chunks
     from configs import student_small
-    from kdjax import config as configs
-    from kdjax import parallel, runs, training
+    from kdjax.runs import config as configs
+    from kdjax.runs import directory
+    from kdjax.training import assemble, parallel
 
     config: Any = student_small.get_config("mitbih")
     config.update_from_flattened_dict(changes)
@@ -68,15 +69,15 @@ def prepare(
     x = chunks.noise(beats)
     teacher, told = None, {}
     if configs.distils(config):
-        of_teacher = training.make_trainer(teacher_config, 1)
+        of_teacher = assemble.make_trainer(teacher_config, 1)
         state = chunks.drawn_state(of_teacher, seed=1)
         variables = {"generator": state.generator, "discriminator": state.discriminator}
-        teacher = runs.Model(of_teacher.generator, of_teacher.discriminator, variables, {}, "")
+        teacher = directory.Model(of_teacher.generator, of_teacher.discriminator, variables, {}, "")
     started = time.perf_counter()
-    lesson = training.make_lesson(config, x, teacher)
+    lesson = assemble.make_lesson(config, x, teacher)
     if lesson is not None:
         told = {"asking_once_seconds": time.perf_counter() - started}
-    trainer = training.make_trainer(config, 1, teacher, parallel.AXIS)
+    trainer = assemble.make_trainer(config, 1, teacher, parallel.AXIS)
     order = chunks.batches(beats, steps, 64)
     variables = None if teacher is None else teacher.variables
     state = chunks.drawn_state(trainer)

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from kdjax import parallel
-from kdjax.distillation import Lesson
-from kdjax.train_step import Trainer, TrainState, fresh_state
+from kdjax.models.distillation import Lesson
+from kdjax.training import parallel
+from kdjax.training.step import Trainer, TrainState, fresh_state
 
 
 def noise(beats: int, length: int = 320, channels: int = 1) -> np.ndarray:

@@ -39,7 +39,7 @@ def prepare() -> tuple[Any, dict[str, Any]]:
     import jax
     import jax.numpy as jnp
 
-    from kdjax import layers
+    from kdjax.models import layers
 
     def turn(batch: int, size: tuple[int, int, int], rounds: int) -> dict[str, Any]:
         outputs, inner, outer = size

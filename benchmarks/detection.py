@@ -23,19 +23,16 @@ import numpy as np
 import scipy.signal
 import wfdb
 
-from kdjax import (
-    calibration,
-    datasets,
-    detection,
-    detection_files,
-    metrics,
-    recordings,
-    runs,
-    scoring,
-)
+from kdjax import datasets, recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.datasets.storage import CLASSES, SYMBOLS
-from kdjax.detector import Detector
+from kdjax.detection import cores, outputs, personal
+from kdjax.detection.detector import Detector
+from kdjax.detection.recording import detect
+from kdjax.detection.stream import FPR, StreamingDetector, Witness, calibration_of
+from kdjax.files import write_json
+from kdjax.runs import directory, provenance
+from kdjax.scores import calibration, fitted, metrics
 
 NAME = "mitbih-w8"
 RATES = (360, 250, 128)  # Hz
@@ -56,7 +53,7 @@ def main() -> None:
     parser.add_argument("--records", type=Path, required=True)
     parser.add_argument("--data-dir", type=Path, help="where mitbih is prepared")
     args = parser.parse_args()
-    detector = runs.load_run(NAME)
+    detector = directory.load_run(NAME)
     rows = {rate: [on_record(detector, args.records, n, rate) for n in records()] for rate in RATES}
     result = {
         "command": "python -m benchmarks.detection --records DIR",
@@ -70,10 +67,10 @@ def main() -> None:
         ],
         "long": [long_recording(args.records, hours) for hours in HOURS],
         "stages": stages(detector, args.records),
-        "made_by": runs.made_by(),
+        "made_by": provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    runs.write_json(RESULT, result)
+    write_json(RESULT, result)
     print(json.dumps(result, indent=2))
 
 
@@ -85,10 +82,10 @@ def records() -> tuple[str, ...]:
 def annotated(detector: Detector, data_dir: Path | None) -> dict[str, Any]:
     """The same score of the prepared beats, which stand at their annotations."""
     every = datasets.load("mitbih", data_dir)
-    rhythm = scoring.rhythm(every.record, every.sample, every.rr_before)
+    rhythm = fitted.rhythm(every.record, every.sample, every.rr_before)
     test = np.flatnonzero(np.isin(every.record, records()))
     place = rhythm[test], every.record[test], every.sample[test], every.fs
-    score = detection.calibration_of(detector).score.score(detector.evidence(every.x[test], *place))
+    score = calibration_of(detector).score.score(detector.evidence(every.x[test], *place))
     abnormal = every.label[test] > 0
     return {
         "n": len(test),
@@ -112,7 +109,7 @@ def on_record(
     if rate != record.fs:
         ratio = int(rate), int(record.fs)
         signal = scipy.signal.resample_poly(signal.astype(np.float64), *ratio, padtype="line")
-    found = detection.detect(detector, source(name, rate, signal))
+    found = detect(detector, source(name, rate, signal))
     is_beat = np.isin(record.annotations.symbol, list(_LABEL))
     at = (record.annotations.sample[is_beat] - first) / record.fs
     label = np.array([_LABEL[symbol] for symbol in record.annotations.symbol[is_beat]])
@@ -200,19 +197,19 @@ def thresholds(
     for name in names:
         record = recordings.read_wfdb(folder / name)
         half = record.lead("MLII")[: round(HALF * record.fs), None]
-        moved, own = detection.calibrate(detector, [source(name, record.fs, half)])
+        moved, own = personal.calibrate(detector, [source(name, record.fs, half)])
         there = replace(detector, calibration=moved)
-        usual = detection.calibration_of(detector).threshold(detection.FPR)
+        usual = calibration_of(detector).threshold(FPR)
         found = {
             KINDS[0]: (detector, usual),
-            KINDS[1]: (there, moved.threshold(detection.FPR)),
-            KINDS[2]: (there, calibration.own_threshold(own, detection.FPR, 0.0)),
+            KINDS[1]: (there, moved.threshold(FPR)),
+            KINDS[2]: (there, calibration.own_threshold(own, FPR, 0.0)),
         }
         for kind, (used, limit) in found.items():
             rows[kind].append(on_record(used, folder, name, record.fs, HALF))
             limits[kind].append(limit)
     return [
-        {"people": people, "calibration": kind, "fpr_target": detection.FPR}
+        {"people": people, "calibration": kind, "fpr_target": FPR}
         | alarms(rows[kind], limits[kind])
         for kind in KINDS
     ]
@@ -281,9 +278,9 @@ def joined(folder: Path, hours: int, out: Path) -> None:
 
 
 _STAGES = (
-    (detection, "find_beats", "beats"),
-    (detection.Witness, "evidence", "network"),
-    (detection.StreamingDetector, "_decide", "score"),
+    (cores, "find_beats", "beats"),
+    (Witness, "evidence", "network"),
+    (StreamingDetector, "_decide", "score"),
 )
 
 
@@ -304,7 +301,7 @@ def stages(detector: Detector, folder: Path, hours: int = 6) -> dict[str, float]
     with tempfile.TemporaryDirectory() as scratch:
         joined(folder, hours, Path(scratch))
         opened = recordings.open_source(Path(scratch, "long.hea"))
-        detection.detect(detector, source("warm", 360, recordings.read_wfdb(folder / "100").signal))
+        detect(detector, source("warm", 360, recordings.read_wfdb(folder / "100").signal))
         blocks = opened.read
 
         def read(columns: list[int]) -> Iterator[np.ndarray]:
@@ -318,8 +315,8 @@ def stages(detector: Detector, folder: Path, hours: int = 6) -> dict[str, float]
                 function = timed(stage, getattr(owner, name))
                 patched.enter_context(mock.patch.object(owner, name, function))
             started = time.perf_counter()
-            found = detection.detect(detector, replace(opened, read=read))
-            timed("files", detection_files.write)(found, Path(scratch, "out"))
+            found = detect(detector, replace(opened, read=read))
+            timed("files", outputs.write)(found, Path(scratch, "out"))
             total = time.perf_counter() - started
     return {"hours": hours, **spent, "other": total - sum(spent.values()), "total": total}
 

@@ -27,7 +27,7 @@ from benchmarks.measure import (
     spread,
     write,
 )
-from kdjax.models import multiply_accumulates
+from kdjax.models.networks import multiply_accumulates
 
 WIDTHS = (32, 8)
 LATENT, LENGTH, CHANNELS = 50, 320, 1
@@ -134,7 +134,7 @@ def kdjax(folder: str) -> tuple[Any, dict[str, Any]]:
     """`Detector.score`, what a user calls."""
     import jax
 
-    from kdjax.interop import from_beatgan
+    from kdjax.runs.interop import from_beatgan
 
     weights = dict(np.load(Path(folder) / "weights.npz"))
     detector = from_beatgan(part(weights, "G/"), part(weights, "D/"))

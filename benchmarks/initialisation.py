@@ -17,9 +17,12 @@ import jax
 import numpy as np
 
 from configs import teacher
-from kdjax import evaluation, metrics, parallel, runs, training
-from kdjax.detector import Detector
-from kdjax.train_step import init_state
+from kdjax.detection.detector import Detector
+from kdjax.files import write_json
+from kdjax.runs import evaluation, provenance
+from kdjax.scores import metrics
+from kdjax.training import assemble, loop, parallel
+from kdjax.training.step import init_state
 
 ARMS = {"published": False, "output_bias": True}
 MARKS = (0, 30, 150)  # losses are averaged between these steps, and from the last to the end
@@ -39,21 +42,19 @@ def main() -> None:
     rows = []
     for arm, output_bias in ARMS.items():
         config.model.output_bias = output_bias
-        trainer = training.make_trainer(config, beats.x.shape[2], None, parallel.AXIS)
+        trainer = assemble.make_trainer(config, beats.x.shape[2], None, parallel.AXIS)
         compiled = parallel.compile_steps(trainer, jax.local_devices())
         for seed in range(args.seeds):
             config.seed = seed
-            run = training.Run(
-                config, Path(), trainer, None, None, beats, parts, jax.local_devices()
-            )
-            with training.products(config):
+            run = loop.Run(config, Path(), trainer, None, None, beats, parts, jax.local_devices())
+            with assemble.products(config):
                 row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
             print(row, flush=True)
             rows.append(row)
-            runs.write_json(args.out, summary(rows, args.steps, beats.fingerprint, config))
+            write_json(args.out, summary(rows, args.steps, beats.fingerprint, config))
 
 
-def short_run(run: training.Run, compiled: Any, steps: int) -> dict[str, Any]:
+def short_run(run: loop.Run, compiled: Any, steps: int) -> dict[str, Any]:
     """Mean losses between the marks and the validation AUC after `steps` updates."""
     put = functools.partial(parallel.replicate, devices=run.devices)
     train = run.beats.x[run.parts.train]
@@ -102,7 +103,7 @@ def summary(rows: list[dict], steps: int, data: str, config: Any) -> dict[str, A
         "arms": arms,
         "rows": rows,
         "fingerprints": {"data": data},
-        **runs.made_by(),
+        **provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 

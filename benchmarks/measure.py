@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kdjax import runs
+from kdjax.files import write_json
+from kdjax.runs import provenance
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Every library gets all cores, and none a program that another start has compiled. What is timed is
@@ -149,11 +150,11 @@ def out_argument(description: str) -> argparse.ArgumentParser:
 
 def write(path: Path, command: str, found: dict[str, Any], **versions: str) -> None:
     """The result with what made it; `versions` are of software besides kdjax's own."""
-    made = runs.made_by()
+    made = provenance.made_by()
     made["versions"] |= versions
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     quick = " --quick" if "--quick" in sys.argv else ""
     head = {"command": f"python -m benchmarks.{command}{quick}", "threads": CORES}
     about = {"processor": processor(), "date": date}
-    runs.write_json(path, head | found | made | about)
+    write_json(path, head | found | made | about)
     print(path, flush=True)

@@ -43,7 +43,8 @@ def prepare(width: int, epochs: int, share: float) -> tuple[Any, dict[str, Any]]
     import psutil
 
     from configs import teacher
-    from kdjax import datasets, training
+    from kdjax import datasets
+    from kdjax.training import loop
 
     beats = stand_in(share)
     datasets.load = lambda name, data_dir=None: beats
@@ -68,7 +69,7 @@ def prepare(width: int, epochs: int, share: float) -> tuple[Any, dict[str, Any]]
             watcher.start()
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    training.train(config, run)
+                    loop.train(config, run)
             finally:
                 done.set()
                 watcher.join()

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.convolutions import FORMS
 from benchmarks.results_page import table
-from kdjax import runs
+from kdjax.files import read_json, write_text
 
 FOLDER = Path(__file__).parents[1] / "docs/results"
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
@@ -33,15 +33,15 @@ def main() -> None:
     for name, section in SECTIONS.items():
         path = FOLDER / file(name)
         if path.exists():
-            sections += section(runs.read_json(path))
+            sections += section(read_json(path))
         else:
             sections.append(f"Not run: `python -m benchmarks.{name}`.")
     sections += [*TRIED, *ANOTHER]
     for name, section in SECTIONS.items():
         path = FOLDER / "another-machine" / file(name)
         if path.exists():
-            sections += section(runs.read_json(path))
-    runs.write_text(PAGE, "\n\n".join(sections) + "\n")
+            sections += section(read_json(path))
+    write_text(PAGE, "\n\n".join(sections) + "\n")
     print(PAGE)
 
 

@@ -51,12 +51,13 @@ def main() -> None:
 
 def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
     """Writes one part's findings into the common file, with what made them."""
-    from kdjax import runs
+    from kdjax.files import write_json
+    from kdjax.runs import provenance
 
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     head = {"command": f"python -m benchmarks.{command}", "date": date}
     others = json.loads(path.read_text()) if path.exists() else {}
-    runs.write_json(path, others | {part: head | found | runs.made_by()})
+    write_json(path, others | {part: head | found | provenance.made_by()})
     print(f"{path}: {part}", flush=True)
 
 
@@ -158,16 +159,16 @@ def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Proces
 
 def outcome(workdir: Path) -> dict[str, Any]:
     """All of a finished run and its teacher but for what a clock says."""
-    from kdjax import runs
+    from kdjax.runs import checkpoints, directory
 
     found: dict[str, Any] = {}
     for run in (workdir / "teacher", workdir):
-        result = runs.read_result(run)
+        result = directory.read_result(run)
         for timed in ("epoch_seconds", "date", "sha256_of_the_rest"):
             del result[timed]
-        rows = [json.loads(line) for line in (run / runs.METRICS).read_text().splitlines()]
-        model = runs.load_model(run)
-        last = run / runs.LAST / str(runs.steps(run / runs.LAST)[0])
+        rows = [json.loads(line) for line in (run / directory.METRICS).read_text().splitlines()]
+        model = directory.load_model(run)
+        last = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
         found[run.name] = {
             "model": model.fingerprint,
             "state": whole_state(run, last, model),
@@ -191,18 +192,20 @@ def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
     import numpy as np
     from ml_collections import ConfigDict
 
-    from kdjax import runs, training
-    from kdjax.config import distils
-    from kdjax.train_step import fresh_state
+    from kdjax.runs import directory
+    from kdjax.runs.config import distils
+    from kdjax.training import assemble
+    from kdjax.training.progress import read_state
+    from kdjax.training.step import fresh_state
 
-    config: Any = ConfigDict(runs.read_config(run))
-    teacher = runs.load_model(run / "teacher") if distils(config) else None
-    trainer = training.make_trainer(config, model.generator.channels, teacher)
+    config: Any = ConfigDict(directory.read_config(run))
+    teacher = directory.load_model(run / "teacher") if distils(config) else None
+    trainer = assemble.make_trainer(config, model.generator.channels, teacher)
     start = jax.eval_shape(
         lambda key: fresh_state(trainer, key, np.zeros(model.generator.channels, np.float32)),
         jax.random.key(0),
     )
-    return runs.fingerprint(training.read_state(checkpoint, start))
+    return directory.fingerprint(read_state(checkpoint, start))
 
 
 # --- kills -------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         runs_made += 1
         workdir = folder / f"run{runs_made}"
         while True:
-            process, done = Process(workdir, folder, *flags), saved(workdir)
+            process, done = Process(workdir, folder, *flags), last_saved(workdir)
             if sum(where.values()) < wanted:
                 # A fifth of the kills come at any time of a start, the others while it works.
                 if rng.random() < 0.8:
@@ -235,7 +238,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
                     process.process.wait(pause)
                 except subprocess.TimeoutExpired:
                     where[process.kill()] += 1
-                    lost.append(done > saved(workdir))
+                    lost.append(done > last_saved(workdir))
                     print(f"{sum(where.values())}: {dict(where)}", flush=True)
                     continue
             if process.finish():
@@ -259,11 +262,11 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def saved(workdir: Path) -> tuple[int, int]:
+def last_saved(workdir: Path) -> tuple[int, int]:
     """The last step saved of the teacher and of the student."""
-    from kdjax import runs
+    from kdjax.runs import checkpoints
 
-    of = [runs.steps(run / runs.LAST) for run in (workdir / "teacher", workdir)]
+    of = [checkpoints.steps(run / checkpoints.LAST) for run in (workdir / "teacher", workdir)]
     return of[0][0] if of[0] else -1, of[1][0] if of[1] else -1
 
 
@@ -375,37 +378,44 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
 
     'not read' are files of which the command that reads their kind makes no use.
     """
-    from kdjax import datasets, detector_files, runs, study
+    from kdjax import datasets
+    from kdjax.detection import saved
+    from kdjax.files import write_sealed
+    from kdjax.runs import checkpoints, directory
+    from kdjax.study import grid
 
     each = 5 if quick else 150
     finished(folder / "run", folder, *options(1))
     run, data = folder / "run", folder / "data"
-    last, best = (run / part / str(runs.steps(run / part)[0]) for part in (runs.LAST, runs.BEST))
-    shipped = shutil.copytree(next(iter(detector_files.shipped().values())), folder / "shipped")
+    last, best = (
+        run / part / str(checkpoints.steps(run / part)[0])
+        for part in (checkpoints.LAST, checkpoints.BEST)
+    )
+    shipped = shutil.copytree(next(iter(saved.shipped().values())), folder / "shipped")
     alone = folder / "calibration.npz"
-    shutil.copy(shipped / detector_files.CALIBRATION, alone)
-    cell = folder / study.CELL
-    runs.write_sealed(cell, {"scores": [0.125], "fingerprints": {"model": "a"}, "teacher": None})
+    shutil.copy(shipped / saved.CALIBRATION, alone)
+    cell = folder / grid.CELL
+    write_sealed(cell, {"scores": [0.125], "fingerprints": {"model": "a"}, "teacher": None})
 
     def detector() -> str:
-        return told(runs.load_run(run))
+        return told(directory.load_run(run))
 
     kinds: dict[str, tuple[list[Path], Callable[[], str]]] = {
         "checkpoint": (files(last), detector),
         "checkpoint of the best epoch": (
             files(best),
-            lambda: told(runs.load_model(run, runs.BEST)),
+            lambda: told(directory.load_model(run, checkpoints.BEST)),
         ),
-        "config.json": ([run / runs.CONFIG], detector),
-        "result.json": ([run / runs.RESULT], detector),
-        "calibration.npz of the run": ([run / runs.CALIBRATION], detector),
+        "config.json": ([run / directory.CONFIG], detector),
+        "result.json": ([run / directory.RESULT], detector),
+        "calibration.npz of the run": ([run / directory.CALIBRATION], detector),
         "calibration.npz by itself": (
             [alone],
-            lambda: told(detector_files.read_calibration(alone)),
+            lambda: told(saved.read_calibration(alone)),
         ),
         "prepared data": (files(data), lambda: told(datasets.load("synthetic", data))),
-        "shipped detector": (files(shipped), lambda: told(detector_files.read(shipped))),
-        "cell.json of a study": ([cell], lambda: told(study.read_cell(cell))),
+        "shipped detector": (files(shipped), lambda: told(saved.read(shipped))),
+        "cell.json of a study": ([cell], lambda: told(grid.read_cell(cell))),
     }
     rng, table = random.Random(seed), {}
     for kind, (paths, read) in kinds.items():

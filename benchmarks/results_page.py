@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdjax import plots, runs
-from kdjax.comparison import PLAIN
+from kdjax.files import read_json, write_text
+from kdjax.pages import plots
+from kdjax.study.comparison import PLAIN
 
 FOLDER = Path(__file__).parents[1] / "docs/results"
 PAGE = Path(__file__).parents[1] / "docs/results.md"
@@ -36,7 +37,7 @@ def main() -> None:
         *initialisation(),
         *synthetic(),
     ]
-    runs.write_text(PAGE, "\n\n".join(sections) + "\n")
+    write_text(PAGE, "\n\n".join(sections) + "\n")
 
 
 # As published, one run each; that their protocols are the same as ours is not shown.
@@ -642,7 +643,7 @@ def epochs(name: str) -> list[dict]:
 
 def read(name: str) -> Any:
     """A committed JSON."""
-    return runs.read_json(FOLDER / name)
+    return read_json(FOLDER / name)
 
 
 def claim(row: dict) -> str:

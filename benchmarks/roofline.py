@@ -68,7 +68,7 @@ def step_flops(width: int, batch: int, length: int = 320, channels: int = 1) -> 
     generator's runs both forward again and goes back through the reconstruction's pass by inputs
     alone: 3 D.
     """
-    from kdjax.models import REDUCTION, STAGES, multiply_accumulates
+    from kdjax.models.networks import REDUCTION, STAGES, multiply_accumulates
 
     latent = 50
     generator = multiply_accumulates(width, latent, length, channels)
@@ -84,8 +84,8 @@ def saved_flops(width: int, batch: int, length: int = 320) -> int:
     discriminator convolves beats and reconstructions for both updates, goes back to the inputs in
     three passes and to the kernels in two.
     """
-    from kdjax.layers import KERNEL, in_three
-    from kdjax.models import STAGES
+    from kdjax.models.layers import KERNEL, in_three
+    from kdjax.models.networks import STAGES
 
     passes = {"conv": 6, "transpose": 5, "gradient": 4}
     saved = 0
@@ -103,11 +103,11 @@ def prepare(width: int, steps: int, sizes: tuple) -> tuple[Any, dict[str, Any]]:
 
     from benchmarks import chunks
     from configs import teacher
-    from kdjax import parallel, training
+    from kdjax.training import assemble, parallel
 
     config: Any = teacher.get_config("mitbih")
     config.model.width = width
-    trainer = training.make_trainer(config, 1, None, parallel.AXIS)
+    trainer = assemble.make_trainer(config, 1, None, parallel.AXIS)
     x, order = chunks.noise(3200), chunks.batches(3200, steps, BATCH)
     chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
     chunk(0, 0)

@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from configs import study as studies
-from kdjax import detector_files, evaluation, metrics, runs
-from kdjax.detector import Detector
+from kdjax.detection import saved
+from kdjax.detection.detector import Detector
+from kdjax.files import write_bytes
+from kdjax.runs import directory, evaluation
+from kdjax.scores import metrics
 
 NAME = "mitbih-w8"
 RESULT = Path("docs/results/study-confirm.json")
@@ -36,10 +39,10 @@ def main() -> None:
     study = studies.get_config("confirm")
     protocol, fold, epochs = study.splits[0]
     run = args.study / f"{protocol}-{fold}" / studies.CHOSEN / f"seed{study.seeds[0]}"
-    config = runs.read_config(run)
+    config = directory.read_config(run)
     config["data"]["dir"] = None if args.data_dir is None else str(args.data_dir)
     beats, parts = evaluation.load_data(config)
-    model = runs.load_model(run)
+    model = directory.load_model(run)
     evaluation.check_fingerprints(run, model.progress["fingerprints"], beats, parts)
     calibration = evaluation.calibrated(model, beats, parts)
     assert calibration is not None
@@ -92,8 +95,8 @@ def main() -> None:
         "made_by": model.progress["made_by"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    for name, content in detector_files.pack(detector, card).items():
-        runs.write_bytes(Path("kdjax/shipped") / NAME / name, content)
+    for name, content in saved.pack(detector, card).items():
+        write_bytes(Path("kdjax/shipped") / NAME / name, content)
         print(f"{name}: {len(content)} bytes")
 
 

@@ -44,14 +44,14 @@ def prepare(width: int, started: float) -> tuple[None, dict[str, float]]:
 
     from benchmarks import chunks
     from configs import teacher
-    from kdjax import compilation, parallel, training
-    from kdjax.train_step import init_state
+    from kdjax.training import assemble, compilation, parallel
+    from kdjax.training.step import init_state
 
     imported = time.time()
     compilation.keep_programs()
     config: Any = teacher.get_config("mitbih")
     config.model.width = width
-    trainer = training.make_trainer(config, 1, None, parallel.AXIS)
+    trainer = assemble.make_trainer(config, 1, None, parallel.AXIS)
     x = chunks.noise(3200)
     state = jax.device_get(init_state(trainer, jax.random.key(0), x.mean(axis=(0, 1))))
     chunks.turns(trainer, state, x, chunks.batches(3200, 1, 64))(0, 1)

@@ -15,8 +15,10 @@ import jax
 import numpy as np
 
 from configs import study as configs_study
-from kdjax import parallel, runs, training
-from kdjax.train_step import init_state, run_steps
+from kdjax.files import write_json
+from kdjax.runs import provenance
+from kdjax.training import assemble, parallel
+from kdjax.training.step import init_state, run_steps
 
 STEPS = 50
 REPEATS = 5
@@ -38,10 +40,10 @@ def main() -> None:
         "steps": STEPS,
         "repeats": REPEATS,
         "rows": rows,
-        **runs.made_by(),
+        **provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    runs.write_json(args.out, out)
+    write_json(args.out, out)
     for row in rows:
         print(row)
 
@@ -50,7 +52,7 @@ def compare(config: Any, seeds: int) -> dict[str, float]:
     """Median seconds of STEPS steps of all seeds, together and one after another, interleaved."""
     rng = np.random.default_rng(0)
     x = jax.numpy.asarray(rng.uniform(-1, 1, (BEATS, 320, 1)).astype(np.float32))
-    trainer = training.make_trainer(config, 1)
+    trainer = assemble.make_trainer(config, 1)
     keys = jax.random.split(jax.random.key(0), seeds)
     states = [init_state(trainer, key, x.mean(axis=(0, 1))) for key in keys]
     order = rng.integers(0, BEATS, (seeds, STEPS, config.batch_size)).astype(np.int32)
@@ -69,7 +71,7 @@ def compare(config: Any, seeds: int) -> dict[str, float]:
         ]
 
     times: dict[str, list[float]] = {"together": [], "in_turn": []}
-    with training.products(config):
+    with assemble.products(config):
         for _ in range(REPEATS + 1):  # the first compiles
             times["together"].append(seconds(all_together))
             times["in_turn"].append(seconds(in_turn))

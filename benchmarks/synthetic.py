@@ -13,9 +13,12 @@ from scipy import stats
 from sklearn.decomposition import PCA
 
 from configs import student
-from kdjax import evaluation, metrics, runs, training
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
+from kdjax.files import read_json, write_json
+from kdjax.runs import directory, evaluation, provenance
+from kdjax.scores import metrics
+from kdjax.training import loop
 
 
 def main() -> None:
@@ -33,8 +36,8 @@ def main() -> None:
     for seed in range(args.seeds):
         config.seed = seed
         run = args.runs / f"seed{seed}"
-        result = training.train(config, run)
-        taught = runs.read_json(run / "teacher" / runs.RESULT)
+        result = loop.train(config, run)
+        taught = read_json(run / "teacher" / directory.RESULT)
         figures = ("auc", "ap", "epoch_seconds")
         rows.append(
             {
@@ -55,11 +58,11 @@ def main() -> None:
             "data": beats.fingerprint,
             "split": parts.fingerprint,
         },
-        **runs.made_by(),
+        **provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
     out["config"]["data"].pop("dir")
-    runs.write_json(args.out, out)
+    write_json(args.out, out)
 
 
 def pca_reconstruction(beats: BeatSet, parts: Split, components: int) -> dict[str, Any]:

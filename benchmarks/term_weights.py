@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import study as configs_study
-from kdjax import evaluation, runs, training
-from kdjax.train_step import gradient_norms, init_state
+from kdjax.files import write_json
+from kdjax.runs import directory, evaluation, provenance
+from kdjax.training import assemble
+from kdjax.training.step import gradient_norms, init_state
 
 TERMS = (
     "response",
@@ -45,10 +47,10 @@ def main() -> None:
         config.kd[term] = 1.0
     beats, parts = evaluation.load_data(config)
     cells = args.study / "interpatient-0"
-    student = runs.load_model(cells / "alone" / "seed0")
+    student = directory.load_model(cells / "alone" / "seed0")
     norms: dict[str, dict[str, float]] = {}
     for name in ("teacher-8", "teacher-16"):
-        teacher = runs.load_model(cells / name / "seed0")
+        teacher = directory.load_model(cells / name / "seed0")
         norms[name] = {}
         for scores in ("raw", "minmax", "standardised", "log"):
             config.kd.response_scores = scores
@@ -60,22 +62,22 @@ def main() -> None:
         "student": "alone, seed 0",
         "batches": BATCHES,
         "norms": norms,
-        **runs.made_by(),
+        **provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    runs.write_json(args.out, out)
+    write_json(args.out, out)
 
 
 def medians(
-    config: Any, x: np.ndarray, student: runs.Model, teacher: runs.Model
+    config: Any, x: np.ndarray, student: directory.Model, teacher: directory.Model
 ) -> dict[str, float]:
     """The median over batches of each term's gradient norm in the student's parameters."""
-    trainer = training.make_trainer(config, x.shape[2], teacher)
+    trainer = assemble.make_trainer(config, x.shape[2], teacher)
     state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]))
     state = state.replace(**student.variables)
     of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, teacher.variables, batch))
-    order = training.batch_order(config, len(x), 1)[:BATCHES]
-    with training.products(config):
+    order = assemble.batch_order(config, len(x), 1)[:BATCHES]
+    with assemble.products(config):
         rows = [of_batch(x[batch]) for batch in order]
     return {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
 

@@ -133,9 +133,10 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
     import jax
 
     from configs import student, teacher
-    from kdjax import parallel, runs, training
-    from kdjax.interop import convert_beatgan
-    from kdjax.train_step import TrainState
+    from kdjax.runs import directory
+    from kdjax.runs.interop import convert_beatgan
+    from kdjax.training import assemble, parallel
+    from kdjax.training.step import TrainState
 
     weights = dict(np.load(case.weights))
 
@@ -153,8 +154,8 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
             "generator": found.generator_variables,
             "discriminator": found.discriminator_variables,
         }
-        teachers = runs.Model(found.generator, found.discriminator, variables, {}, "")
-    trainer = training.make_trainer(config, case.channels, teachers, parallel.AXIS)
+        teachers = directory.Model(found.generator, found.discriminator, variables, {}, "")
+    trainer = assemble.make_trainer(config, case.channels, teachers, parallel.AXIS)
     found = networks("")
     start = trainer.optimizer.init
     state = TrainState(
@@ -166,7 +167,7 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
         start(found.discriminator_variables["params"]),
         start({}),
     )
-    lesson = training.make_lesson(config, x, teachers)
+    lesson = assemble.make_lesson(config, x, teachers)
     variables = None if teachers is None else teachers.variables
     chunk = chunks.turns(trainer, state, x, case.order(steps), variables, lesson)
 

@@ -11,10 +11,10 @@ __version__ = "0.1.0"
 __all__ = ["Detector", "StreamingDetector", "detect", "interop", "load_run", "open_source"]
 
 _ROOMS = {
-    "Detector": "detector",
-    "StreamingDetector": "detection",
-    "detect": "detection",
-    "load_run": "runs",
+    "Detector": "detection.detector",
+    "StreamingDetector": "detection.stream",
+    "detect": "detection.recording",
+    "load_run": "runs.directory",
     "open_source": "recordings",
 }
 
@@ -24,5 +24,5 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return getattr(importlib.import_module(f"kdjax.{_ROOMS[name]}"), name)
     if name == "interop":
-        return importlib.import_module("kdjax.interop")
+        return importlib.import_module("kdjax.runs.interop")
     raise AttributeError(f"module 'kdjax' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""From a recording to beats: band-pass, R-peaks, RR intervals, windows, scaling.
+"""From a recording to beats: band-pass, RR intervals, windows, scaling.
 
 Every step is one pure NumPy function, the same for training data and for use. Time is in samples
 unless a name says seconds; signals are in mV.
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
-from sleepecg.heartbeats import detect_heartbeats
 
 from kdjax.errors import InputError
 
@@ -26,7 +25,6 @@ PIPELINE = 1
 
 _BAND = (3.0, 45.0)  # Hz
 _GRID = 2.0**-14  # mV
-_REFINE = 0.05  # s
 _OWN = 0.15  # s
 _BRIDGED = 0.1  # s
 _LOBES = 20  # of the resampling filter on each side, in periods of the lower of the two rates
@@ -117,39 +115,6 @@ def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     pad = min(3 * len(taps), len(signal) - 1)
     filtered = scipy.signal.filtfilt(taps, [1.0], signal, axis=0, padlen=pad)
     return (np.round(filtered / _GRID) * _GRID).astype(np.float32)
-
-
-def r_peaks(raw: np.ndarray, filtered: np.ndarray, fs: float) -> np.ndarray:
-    """R-peaks int64 [P], ascending, of one lead given `raw` and `filtered` [T] in mV.
-
-    Detected on the raw lead (Pan & Tompkins as sleepecg has it), each then moved to the maximum
-    of the filtered lead within 50 ms. A signal that varies for less than a second has none.
-    """
-    reach = round(_REFINE * fs)
-    moved = []
-    for peak in _detections(np.asarray(raw, np.float64), fs):
-        first = max(peak - reach, 0)
-        moved.append(first + np.argmax(filtered[first : peak + reach + 1]))
-    return np.unique(np.array(moved, np.int64))
-
-
-def _detections(raw: np.ndarray, fs: float) -> np.ndarray:
-    """sleepecg's heartbeats in `raw` [T], kept from the inputs on which its C code fails.
-
-    That code (0.6.0) leaves out a flat start, reads two seconds whether there are as many or not,
-    and has room for a beat each 200 ms but one: on short signals it reads and writes beyond its
-    arrays. Its Python code finds the same beats and raises instead, on nothing but noise.
-    """
-    varying = np.flatnonzero(raw != raw[0])
-    length = len(raw) - varying[0] if len(varying) else 0
-    if length < fs:
-        return np.empty(0, np.int64)
-    refractory = 0.2 * fs  # two beats lie at least a sample more apart: enough room from here on
-    backend = "c" if length > 4 * refractory**2 else "python"
-    try:
-        return detect_heartbeats(raw, fs, backend=backend)
-    except (IndexError, ZeroDivisionError):
-        return np.empty(0, np.int64)
 
 
 def distance_to_peak(centres: np.ndarray, peaks: np.ndarray) -> np.ndarray:

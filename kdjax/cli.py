@@ -58,16 +58,20 @@ def prepare(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Scores a run's test beats anew and prints the result block."""
-    from kdjax import compilation, detector_files, evaluation, runs
+    from kdjax.detection import saved
+    from kdjax.runs import directory, evaluation
+    from kdjax.training import compilation
 
     compilation.keep_programs()
-    if not args.run_directory.exists() and str(args.run_directory) in detector_files.shipped():
+    if not args.run_directory.exists() and str(args.run_directory) in saved.shipped():
         raise InputError(
             f"{args.run_directory}: a shipped detector, without a run's test beats; evaluate takes "
             "the run directory of train.py"
         )
-    config = runs.read_config(args.run_directory)
-    model = runs.load_model(args.run_directory)  # before the data: a damaged run is told at once
+    config = directory.read_config(args.run_directory)
+    model = directory.load_model(
+        args.run_directory
+    )  # before the data: a damaged run is told at once
     if model.progress["epoch"] < config["epochs"]:
         raise InputError(
             f"{args.run_directory}: {model.progress['epoch']} of {config['epochs']} epochs are "
@@ -83,21 +87,24 @@ def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from dataclasses import replace
 
-    from kdjax import compilation, detection, detection_files, detector_files, runs
+    from kdjax.detection import outputs, saved
+    from kdjax.detection.recording import detect
+    from kdjax.runs import directory, provenance
+    from kdjax.training import compilation
 
     compilation.keep_programs()
-    detector = runs.load_run(args.run_directory)
+    detector = directory.load_run(args.run_directory)
     if args.calibration is not None:
-        detector = detector_files.recalibrated(detector, args.calibration)
-    made_by, refused = runs.made_by(), 0
+        detector = saved.recalibrated(detector, args.calibration)
+    made_by, refused = provenance.made_by(), 0
     paths = _recordings(args.recording)
     for path, name in zip(paths, _names(paths), strict=True):
         out = args.out / name
         try:
-            detection_files.check_free(out, path)
+            outputs.check_free(out, path)
             source = _source(path, args)
             with _bar(source.name, source.length) as progress:
-                found = detection.detect(
+                found = detect(
                     detector,
                     source,
                     args.lead,
@@ -108,7 +115,7 @@ def detect(args: argparse.Namespace) -> None:
                     made_by,
                     progress,
                 )
-            detection_files.write(replace(found, file=str(path.absolute())), out)
+            outputs.write(replace(found, file=str(path.absolute())), out)
         except InputError as error:
             if len(paths) == 1:
                 raise
@@ -122,48 +129,53 @@ def detect(args: argparse.Namespace) -> None:
 
 def calibrate(args: argparse.Namespace) -> None:
     """Moves a detector to one person by recordings that nobody labelled."""
-    from kdjax import calibration, compilation, detection, detector_files, runs
+    from kdjax.detection import personal, saved
+    from kdjax.detection.stream import FPR
+    from kdjax.files import write_bytes
+    from kdjax.runs import directory
+    from kdjax.scores import calibration
+    from kdjax.training import compilation
 
     compilation.keep_programs()
     if args.out.suffix != ".npz":
         raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
     if args.out.exists():
-        detector_files.read_calibration(args.out)  # nothing else is written over
-    detector = runs.load_run(args.run_directory)
+        saved.read_calibration(args.out)  # nothing else is written over
+    detector = directory.load_run(args.run_directory)
     sources = [_source(path, args) for given in args.recording for path in _recordings(given)]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
-        moved, own = detection.calibrate(detector, sources, args.lead, progress)
-    runs.write_bytes(args.out, detector_files.calibration_bytes(moved))
-    threshold = moved.threshold(detection.FPR)
+        moved, own = personal.calibrate(detector, sources, args.lead, progress)
+    write_bytes(args.out, saved.calibration_bytes(moved))
+    threshold = moved.threshold(FPR)
     print(
         f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
-        f"Its threshold, {threshold:.4g}, is what {detection.FPR:.0%} of other people's normal "
+        f"Its threshold, {threshold:.4g}, is what {FPR:.0%} of other people's normal "
         f"beats exceed; {(own > threshold).mean():.1%} of these {len(own)} beats do. If you know "
         "how many of these beats are abnormal, --threshold may be one that "
-        f"{detection.FPR:.0%} of the others exceed:"
+        f"{FPR:.0%} of the others exceed:"
     )
     for abnormal in (0.0, 0.01, 0.05, 0.2):
-        own_one = calibration.own_threshold(own, detection.FPR, abnormal)
+        own_one = calibration.own_threshold(own, FPR, abnormal)
         print(f"  {abnormal:4.0%} abnormal: {own_one:.4g}")
 
 
 def benchmark(args: argparse.Namespace) -> None:
     """Times runs by turns, prints a table, and writes it with a picture where asked."""
-    from kdjax import benchmark as benchmarks
-    from kdjax import runs
+    from kdjax.files import write_json
+    from kdjax.runs import cost as benchmarks
 
     found = benchmarks.benchmark(args.run_directory, lambda line: print(line, file=sys.stderr))
     print(benchmarks.table(found["rows"]))
     if args.json is not None:
-        from kdjax import plots
+        from kdjax.pages import plots
 
-        runs.write_json(args.json, found)
+        write_json(args.json, found)
         plots.save(plots.bars(benchmarks.panels(found["rows"])), args.json.with_suffix(".png"))
 
 
 def import_beatgan(args: argparse.Namespace) -> None:
     """Makes a run directory of BeatGAN's PyTorch checkpoints."""
-    from kdjax import interop
+    from kdjax.runs import interop
 
     interop.import_run(args.generator, args.discriminator, args.out)
     print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
@@ -171,7 +183,7 @@ def import_beatgan(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Writes a run as one file for other software, checked against the Detector."""
-    from kdjax import export as exports
+    from kdjax.runs import export as exports
 
     error = exports.export(args.run_directory, args.format, args.out)
     print(f"{args.out}: decides as the run does; scores differ by {error:.0e} of theirs at most")
@@ -179,22 +191,24 @@ def export(args: argparse.Namespace) -> None:
 
 def study(args: argparse.Namespace) -> None:
     """Trains and scores what a study still lacks, and writes what it says, also when stopped."""
-    from kdjax import comparison, compilation, runs
-    from kdjax import study as studies
+    from kdjax.files import write_json
+    from kdjax.study import cells as studies
+    from kdjax.study import comparison, grid
+    from kdjax.training import compilation
 
     compilation.keep_programs()
-    config = studies.read_config(args.config)
+    config = grid.read_config(args.config)
     if args.data_dir is not None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
     workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
-    studies.check(config)
+    grid.check(config)
     try:
         studies.run_study(config, workdir, lambda line: print(line, flush=True))
     finally:  # what there is, also where a cell has failed
-        result = studies.gather(config, workdir)
+        result = grid.gather(config, workdir)
         out = args.json or workdir / "study.json"
-        runs.write_json(out, {"command": f"kdjax study {args.config}"} | result)
+        write_json(out, {"command": f"kdjax study {args.config}"} | result)
         print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
         if result["missing"]:
             left = f"{len(result['missing'])} groups of cells are not made"
@@ -315,7 +329,7 @@ def _source(path: Path, args: argparse.Namespace) -> Any:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """A folder's name for each recording: its stem, or all of its name where two share a stem."""
-    from kdjax.detection_files import safe
+    from kdjax.detection.outputs import safe
 
     stems = [safe(path.stem) for path in paths]
     names = [

@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from kdjax import processes
+from kdjax.training import processes
 
 
 def steps(out: str, coordinator: str, n: str, process: str) -> None:

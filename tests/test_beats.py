@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax import beats
+from kdjax import beats, rpeaks
 from kdjax.errors import InputError
 
 FS = 360.0
@@ -75,7 +75,7 @@ class TestBandpass:
 class TestRPeaks:
     @staticmethod
     def find(raw, fs=FS):
-        return beats.r_peaks(raw, beats.bandpass(raw, fs), fs)
+        return rpeaks.r_peaks(raw, beats.bandpass(raw, fs), fs)
 
     def test_finds_every_pulse_at_its_maximum(self):
         at = regular(20 * 360)
@@ -89,10 +89,10 @@ class TestRPeaks:
         raw = pulses(at, 20 * 360)
         for shift in (-10, 10):  # the detector sees the raw lead; the filtered one decides
             np.testing.assert_allclose(
-                beats.r_peaks(raw, pulses(at + shift, len(raw), noise=0), FS), at + shift, atol=1
+                rpeaks.r_peaks(raw, pulses(at + shift, len(raw), noise=0), FS), at + shift, atol=1
             )
         filtered = pulses(at + 60, len(raw), noise=0)
-        assert np.abs(beats.r_peaks(raw, filtered, FS) - at).max() <= 2 + round(0.05 * FS)
+        assert np.abs(rpeaks.r_peaks(raw, filtered, FS) - at).max() <= 2 + round(0.05 * FS)
 
     @given(shift=st.integers(1, 150), seed=st.integers(0, 1000))
     @settings(max_examples=20, deadline=None)
@@ -117,7 +117,7 @@ class TestRPeaks:
             called.append(backend)
             return np.array([], np.int64)
 
-        monkeypatch.setattr(beats, "detect_heartbeats", detect)
+        monkeypatch.setattr(rpeaks, "detect_heartbeats", detect)
         noise = np.random.default_rng(0).normal(size=round(seconds * FS) + 1)
         self.find(np.concatenate([np.zeros(round(flat * FS)), noise]).astype(np.float32))
         assert called == [backend]

@@ -13,8 +13,9 @@ import pytest
 from benchmarks import chunks, performance_page, reliability_page, results_page
 from benchmarks.roofline import saved_flops, step_flops
 from configs import teacher
-from kdjax import plots, train_step, training
-from kdjax.models import Discriminator, Generator
+from kdjax.models.networks import Discriminator, Generator
+from kdjax.pages import plots
+from kdjax.training import assemble, step
 
 
 @pytest.mark.parametrize(("width", "batch"), [(32, 64), (8, 1)])
@@ -48,10 +49,10 @@ def test_a_compiled_step_multiplies_as_often_as_is_said():
     width, batch = 32, 256
     config = teacher.get_config()
     config.model.width = width
-    trainer = training.make_trainer(config, 1, None, None)
+    trainer = assemble.make_trainer(config, 1, None, None)
     x, order = chunks.noise(512), chunks.batches(512, 2, batch)
     key = jax.random.key_data(jax.random.key(0))
-    steps = jax.jit(partial(train_step.run_steps, trainer)).lower(
+    steps = jax.jit(partial(step.run_steps, trainer)).lower(
         chunks.drawn_state(trainer), None, x, order, np.array([0, 2], np.int32), key, None
     )
     said = step_flops(width, batch) - saved_flops(width, batch)

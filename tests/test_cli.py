@@ -12,7 +12,10 @@ import tiny
 from absl import flags
 
 import train
-from kdjax import cli, datasets, evaluation, interop, runs, training
+from kdjax import cli, datasets
+from kdjax.files import read_json
+from kdjax.runs import checkpoints, evaluation, interop
+from kdjax.training import loop
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "--config=configs/student.py"
@@ -164,28 +167,28 @@ class TestTrain:
 
     def test_without_workdir_the_run_is_named_by_config_and_data(self, monkeypatch):
         asked = []
-        monkeypatch.setattr(training, "train", lambda *args: asked.append(args))
+        monkeypatch.setattr(loop, "train", lambda *args: asked.append(args))
         assert self.typed(monkeypatch, "--workdir=") == 0
         assert [(str(a[1]), a[2]) for a in asked] == [("runs/student-synthetic", False)]
 
     def test_a_stopped_run_ends_as_its_signal_does(self, monkeypatch, capsys):
         def stopped(*_):
-            raise training.Stopped(15, 300)
+            raise loop.Stopped(15, 300)
 
-        monkeypatch.setattr(training, "train", stopped)
+        monkeypatch.setattr(loop, "train", stopped)
         assert self.typed(monkeypatch) == 128 + 15
         assert_one_line(capsys.readouterr().err, "stopped at step 300, saved")
 
 
 class TestEvaluate:
     def test_gives_the_figures_of_training_s_end(self, copy, capsys, small_world):
-        first = runs.read_json(copy / "result.json")
+        first = read_json(copy / "result.json")
         (copy / "result.json").unlink()
         assert cli.main(["evaluate", str(copy)]) == 0
         out, err = capsys.readouterr()
         assert out == evaluation.result_block(first) + "\n"
         assert err == ""
-        second = runs.read_json(copy / "result.json")
+        second = read_json(copy / "result.json")
         assert (second["auc"], second["ap"]) == (first["auc"], first["ap"])
         assert second | {"date": first["date"]} == first
 
@@ -199,7 +202,7 @@ class TestEvaluate:
         small_world.setattr(datasets, "load", load)
         assert cli.main(["evaluate", str(copy), "--data-dir", "/there"]) == 0
         assert asked == [("synthetic", "/there")]
-        assert runs.read_json(copy / "config.json")["data"]["dir"] is None
+        assert read_json(copy / "config.json")["data"]["dir"] is None
 
     def refused(self, capsys, folder, *wanted):
         assert cli.main(["evaluate", str(folder)]) == 2
@@ -214,17 +217,17 @@ class TestEvaluate:
         self.refused(capsys, tmp_path, str(tmp_path))
 
     def test_refuses_an_unfinished_run(self, copy, capsys, small_world):
-        last = sorted((copy / runs.LAST).iterdir(), key=lambda p: int(p.name))
+        last = sorted((copy / checkpoints.LAST).iterdir(), key=lambda p: int(p.name))
         shutil.rmtree(last[-1])
         (copy / "result.json").unlink()
         self.refused(capsys, copy, "2 of 3 epochs are trained; finish it with train.py")
-        shutil.rmtree(copy / runs.LAST)
+        shutil.rmtree(copy / checkpoints.LAST)
         self.refused(capsys, copy, "no checkpoint")
 
-    @pytest.mark.parametrize("folder", [runs.LAST, runs.BEST])
+    @pytest.mark.parametrize("folder", [checkpoints.LAST, checkpoints.BEST])
     @pytest.mark.parametrize("name", ["progress.json", "manifest.json", "model/manifest.ocdbt"])
     def test_refuses_a_damaged_checkpoint(self, copy, capsys, small_world, folder, name):
-        newest = copy / folder / str(runs.steps(copy / folder)[0])
+        newest = copy / folder / str(checkpoints.steps(copy / folder)[0])
         before = (copy / "result.json").read_bytes()
         data = bytearray((newest / name).read_bytes())
         data[len(data) // 2] ^= 1

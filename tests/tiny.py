@@ -19,10 +19,12 @@ import numpy as np
 import pytest
 
 from configs import student, teacher
-from kdjax import config as configs
-from kdjax import datasets, evaluation, parallel, runs, training
+from kdjax import datasets
 from kdjax.beats import scale
 from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.runs import config as configs
+from kdjax.runs import evaluation, provenance
+from kdjax.training import assemble, loop, parallel
 
 EPOCHS, TEACHER_EPOCHS = 3, 2
 BATCH = 24
@@ -100,17 +102,17 @@ def _changed(config: Any, changes: dict[str, Any]) -> Any:
 
 
 @functools.cache
-def _trainer(key: str, channels: int) -> training.Trainer:
+def _trainer(key: str, channels: int) -> loop.Trainer:
     return _make_trainer(*_makings.pop(key))
 
 
-_make_trainer = training.make_trainer
+_make_trainer = assemble.make_trainer
 _makings: dict[str, tuple] = {}
 
 
 def _shared_trainer(
     config: Any, channels: int, teacher: Any = None, axis_name: str | None = None
-) -> training.Trainer:
+) -> loop.Trainer:
     plain = config.to_dict()
     names = ["model", "loss", "learning_rate", "grad_clip", "precision"]
     names += ["kd"] if configs.distils(config) else []
@@ -124,7 +126,7 @@ def _shared_trainer(
 _shared_steps = functools.cache(parallel.compile_steps)
 _shared_norms = functools.cache(parallel.compile_gradient_norms)
 # The code may be edited while the tests run.
-_made_by = functools.cache(runs.made_by)
+_made_by = functools.cache(provenance.made_by)
 
 
 @contextlib.contextmanager
@@ -135,9 +137,9 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(jax, "local_devices", lambda: device)
         patch.setattr(datasets, "load", lambda name, data_dir=None: beat_set())
         patch.setattr(evaluation, "draw", lambda *_: {})
-        patch.setattr(runs, "made_by", _made_by)
-        patch.setattr(training, "CHUNK", CHUNK)
-        patch.setattr(training, "make_trainer", _shared_trainer)
+        patch.setattr(provenance, "made_by", _made_by)
+        patch.setattr(loop, "CHUNK", CHUNK)
+        patch.setattr(assemble, "make_trainer", _shared_trainer)
         patch.setattr(parallel, "compile_steps", lambda t, d: _shared_steps(t, tuple(d)))
         patch.setattr(parallel, "compile_gradient_norms", lambda t, d: _shared_norms(t, tuple(d)))
         yield patch
@@ -164,7 +166,7 @@ def trained() -> Trained:
         if event == COMPILED:
             compiled.append(seconds)
 
-    finish, draw = training._finish_epoch, evaluation.draw
+    finish, draw = loop._finish_epoch, evaluation.draw
 
     def finish_and_count(*args: Any) -> None:
         finish(*args)
@@ -176,9 +178,9 @@ def trained() -> Trained:
         shared.cache_clear()
     console = io.StringIO()
     with small_world() as patch, contextlib.redirect_stdout(console):
-        patch.setattr(training, "_finish_epoch", finish_and_count)
+        patch.setattr(loop, "_finish_epoch", finish_and_count)
         patch.setattr(evaluation, "draw", draw)
-        result = training.train(config(), path)
+        result = loop.train(config(), path)
     return Trained(path, result, console.getvalue(), counts)
 
 

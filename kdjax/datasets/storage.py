@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax import beats, checksums
+from kdjax import beats, rpeaks
 from kdjax.errors import InputError
+from kdjax.files import SUMS, changed_files, write_sums
 from kdjax.recordings import Annotations, Recording
 
 CLASSES = ("N", "S", "V", "F", "Q")
@@ -106,7 +107,7 @@ def cut(
     out because the recording begins or ends within their window.
     """
     filtered = beats.bandpass(raw, beats.FS)
-    peaks = beats.r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
+    peaks = rpeaks.r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
     if annotations is None:
         annotations = Annotations(peaks, np.full(len(peaks), "N"))
         labels = {"N": 0}
@@ -180,14 +181,14 @@ def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = N
 
 def _keep_sums(place: Path) -> None:
     """Writes the checksums that are missing: the data is of an older kdjax, or somebody's else."""
-    if not (place / checksums.SUMS).exists():
+    if not (place / SUMS).exists():
         with contextlib.suppress(OSError):  # a folder that may only be read
-            checksums.write_sums(place)
+            write_sums(place)
 
 
 def read_examples(prepared: tfds.core.DatasetBuilder) -> list[dict]:
     """The examples that a builder has prepared, by record name; InputError for damaged files."""
-    changed = checksums.changed(Path(prepared.data_path))
+    changed = changed_files(Path(prepared.data_path))
     if changed:
         raise InputError(
             f"the prepared data in {prepared.data_path} is damaged ({changed} is not what was "

@@ -12,13 +12,7 @@ from kdjax import beats
 from kdjax.datasets import storage
 from kdjax.datasets.storage import CLASSES, LABELS
 from kdjax.errors import InputError
-from kdjax.recordings import (
-    Annotations,
-    Source,
-    find_sources,
-    open_source,
-    read_annotations,
-)
+from kdjax.recordings import Annotations, Source, find_sources, open_source, read_annotations
 
 ANNOTATIONS = ".annotations.csv"  # after the stem of a recording that is no WFDB record
 USUAL_LEADS = ("MLII", "II")

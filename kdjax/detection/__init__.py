@@ -1,0 +1,1 @@
+"""Detection: from a recording to beats and decisions."""

@@ -1,0 +1,149 @@
+"""Detector: a generator with what it takes to use it: beats -> reconstructions and scores."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from kdjax.models.inference import Folded, fold, forward
+from kdjax.models.networks import Generator, anomaly_score
+from kdjax.scores.calibration import Calibration
+from kdjax.scores.fitted import Evidence
+
+# Beats are computed in batches of these sizes, filled up where need be: any number of beats takes a
+# handful of programs, which detectors of one size share, and less than twice the work. Beyond 256 a
+# CPU gains nothing.
+BUCKETS = (1, 4, 16, 64, 256)
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A trained generator in inference mode.
+
+    variables: {'params', 'batch_stats'}. threshold: a beat whose score is above it is abnormal;
+    None when none was fitted. calibration: what `kdjax.detect` decides with, None likewise.
+    """
+
+    generator: Generator
+    variables: Any = field(repr=False)
+    threshold: float | None = None
+    calibration: Calibration | None = None
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.
+
+        One beat at a time has a faster program, compiled for this detector at its first call; the
+        calling thread waits for it without sleeping, which keeps a core busy.
+        """
+        x = self._checked(x)
+        if len(x) == 1:
+            return _at_once(self._score_one(x))
+        return _run(_scores, self, x, ((),))[0]
+
+    def reconstruct(self, x: np.ndarray) -> np.ndarray:
+        """Reconstructions [B, T, C] of beats [B, T, C] scaled to [-1, 1]."""
+        x = self._checked(x)
+        return _run(_reconstructions, self, x, (x.shape[1:],))[0]
+
+    def evidence(
+        self,
+        x: np.ndarray,
+        rhythm: np.ndarray,
+        record: np.ndarray,
+        sample: np.ndarray,
+        fs: float,
+    ) -> Evidence:
+        """What the scores of `scoring` are fitted on and computed from, of beats [B, T, C].
+
+        rhythm [B, 2]: of `scoring.rhythm`; record [B]: whose beat it is; sample [B]: where in the
+        recording; fs in Hz. The discriminator-feature error is NaN: a Detector has no
+        discriminator. A fitted score takes the adaptation to the person as an option:
+
+            normal = detector.evidence(...)  # of held-out normal beats
+            scoring.fit(normal, "fusion", "first_5_minutes").score(detector.evidence(...))
+        """
+        x = self._checked(x)
+        shapes = (x.shape[1:], (self.generator.latent_dim,))
+        residual, z = _run(_residuals_and_latents, self, x, shapes)
+        error = np.full(len(residual), np.nan, residual.dtype)
+        return Evidence(residual, z, error, rhythm, record, sample, fs)
+
+    def _checked(self, x: np.ndarray) -> np.ndarray:
+        x = np.asarray(x, self.generator.param_dtype)
+        beat = (self.generator.length, self.generator.channels)
+        if x.ndim != 3 or x.shape[1:] != beat:
+            raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
+        return x
+
+    @cached_property
+    def _folded(self) -> Folded:
+        return jax.device_put(fold(self.variables))
+
+    @cached_property
+    def _score_one(self) -> Callable:
+        """For one beat: the weights are constants of the program, no call has to hand them over."""
+        folded = fold(self.variables)
+        return jax.jit(lambda x: anomaly_score(forward(folded, x)[0], x))
+
+
+@jax.jit
+def _scores(folded: Folded, x: jax.Array) -> tuple[jax.Array]:
+    return (anomaly_score(forward(folded, x)[0], x),)
+
+
+@jax.jit
+def _reconstructions(folded: Folded, x: jax.Array) -> tuple[jax.Array]:
+    return (forward(folded, x)[0],)
+
+
+@jax.jit
+def _residuals_and_latents(folded: Folded, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x_hat, z = forward(folded, x)
+    return x_hat - x, z
+
+
+def _run(
+    function: Any, detector: Detector, x: np.ndarray, shapes: tuple[tuple[int, ...], ...]
+) -> list[np.ndarray]:
+    """The function's results for all beats; `shapes` are those of each result for one beat."""
+    whole = [np.empty((len(x), *shape), x.dtype) for shape in shapes]
+    parts = list(_parts(len(x)))
+    pending = [function(detector._folded, _padded(x[part], size)) for part, size in parts]
+    for (part, _), results in zip(parts, pending, strict=True):
+        for out, result in zip(whole, results, strict=True):
+            out[part] = np.asarray(result)[: part.stop - part.start]
+    return whole
+
+
+def _at_once(result: Any) -> np.ndarray:
+    """The result when it is there: to sleep and be woken is long beside a small network's beat.
+
+    What computes has the core first. Where a thread cannot give way it sleeps.
+    """
+    if hasattr(os, "sched_yield"):
+        while not result.is_ready():
+            os.sched_yield()
+    return np.array(result)
+
+
+def _parts(beats: int) -> Iterator[tuple[slice, int]]:
+    """Cuts so many beats into parts, each with the largest bucket that it more than half fills."""
+    start = 0
+    while start < beats:
+        size = max(bucket for bucket in BUCKETS if bucket < 2 * (beats - start))
+        stop = min(start + size, beats)
+        yield slice(start, stop), size
+        start = stop
+
+
+def _padded(x: np.ndarray, size: int) -> np.ndarray:
+    """Beats [B, T, C] filled up with zeros to [size, T, C]."""
+    if len(x) == size:
+        return x
+    padded = np.zeros((size, *x.shape[1:]), x.dtype)
+    padded[: len(x)] = x
+    return padded

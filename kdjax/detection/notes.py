@@ -1,0 +1,91 @@
+"""What the user should know of a recording before looking at its scores."""
+
+import datetime
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from kdjax import beats
+from kdjax.detection.cores import SEEN_ABOVE_BAND, noise_band
+from kdjax.detection.stream import ADAPTED_IN, Beats, Decided
+
+_PAUSE = 2.0  # s between beats that the user is told of
+_USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
+_ALIKE = 300  # beats that are compared with the normal one
+_INVERTED = 0.3  # of correlation: how much better a beat fits upside down
+_HEIGHTS = (0.05, 20.0)  # mV: what a beat's height may be before the units are doubted
+
+
+class Likeness:
+    """How high the first good beats are, and how much they look like a normal one."""
+
+    def __init__(self, normal: np.ndarray):
+        self._normal = normal[:, 0]
+        self._beats: list[np.ndarray] = []
+        self._heights: list[float] = []
+
+    def add(self, decided: Decided) -> None:
+        if len(self._beats) < _ALIKE:
+            good = decided.beats.quality == "good"
+            self._beats.extend(decided.x[good, :, 0])
+            self._heights.extend(decided.height[good])
+
+    def doubts(self) -> Iterator[str]:
+        """What should make the user look again."""
+        if not self._beats:
+            return
+        height, own = np.median(self._heights), np.median(self._beats, axis=0)
+        if not _HEIGHTS[0] < height < _HEIGHTS[1]:
+            yield f"a usual beat is {height:.3g} mV high; are the units of the file right?"
+        if _fit(-own, self._normal) - _fit(own, self._normal) > _INVERTED:
+            yield "the lead looks inverted; were its electrodes swapped?"
+
+
+def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
+    """The highest correlation [T] with [T] over shifts of up to 50 ms."""
+    reach = round(0.05 * beats.FS)
+    centred = [values - values.mean() for values in (beat, normal)]
+    norm = np.sqrt(np.prod([np.square(values).sum() for values in centred]))
+    products = np.correlate(*centred, mode="full")
+    middle = len(beat) - 1
+    return float(products[middle - reach : middle + reach + 1].max() / max(norm, 1e-12))
+
+
+def doubts(
+    found: Beats, fs: float, bad: Sequence[tuple[float, float, str]], adapted_to: int | None
+) -> Iterator[str]:
+    """What the user should know before looking at the scores."""
+    if not len(found.sample):
+        yield "no beats found"
+    elif not np.isfinite(found.score).any():
+        yield "no beat could be scored"
+    elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
+        yield f"there were {adapted_to} good beats to adapt the score to; scores are less sure"
+    if noise_band(fs) < SEEN_ABOVE_BAND:
+        yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
+    known = found.rr[np.isfinite(found.rr)]
+    if len(known) and not _USUAL_RATES[0] <= (rate := 60 / np.median(known)) <= _USUAL_RATES[1]:
+        yield (
+            f"the median heart rate is {rate:.0f} a minute; if that cannot be, {fs:g} Hz is not "
+            "the recording's sampling rate"
+        )
+    pauses = np.flatnonzero(found.rr > _PAUSE)
+    if len(pauses):
+        longest = pauses[np.argmax(found.rr[pauses])]
+        clock = _clock(float(found.sample[longest]) / fs)
+        yield (
+            f"intervals of more than {_PAUSE:g} s without a detected beat: {len(pauses)}, the "
+            f"longest {found.rr[longest]:.1f} s before {clock}; look whether they are pauses or "
+            "missed beats, the score does not see them"
+        )
+    still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
+    if still:
+        start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
+        yield (
+            f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {_clock(start)}; "
+            "the lead was off, the heart stood still, or the units of the file are not right"
+        )
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=int(seconds)))

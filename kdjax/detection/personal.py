@@ -1,0 +1,59 @@
+"""Calibrates a detector to one person, from recordings without labels."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kdjax.detection.cores import BeatStream, all_cores
+from kdjax.detection.detector import Detector
+from kdjax.detection.leads import choose_leads
+from kdjax.detection.stream import Witness, calibration_of, joined_evidence
+from kdjax.errors import InputError
+from kdjax.recordings import Source
+from kdjax.scores.calibration import Calibration, personal
+from kdjax.scores.fitted import Evidence
+
+_FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
+
+
+def calibrate(
+    detector: Detector,
+    sources: Sequence[Source],
+    leads: Sequence[str] = (),
+    progress: Callable[[int], Any] = lambda samples: None,
+) -> tuple[Calibration, np.ndarray]:
+    """A calibration moved to one person by recordings without labels, and their scores, ascending.
+
+    Medians over the beats that are in time move it, which a few abnormal beats hardly shift. Of
+    very long recordings an even share of the beats is looked at.
+
+    Raises:
+        InputError: as `detect`; fewer than 100 beats that could be scored.
+    """
+    base = calibration_of(detector)
+    seen: list[Evidence] = []
+    stride, used = 1, set()
+    for source in sources:
+        columns, _ = choose_leads(source, leads, base.leads)
+        used.add(tuple(source.leads[column] for column in columns))
+        stream, witness = BeatStream(len(columns), source.fs), Witness(detector, source.fs)
+        for found in all_cores(stream, source.blocks(columns), progress):
+            seen.append(_every(stride, witness.evidence(found)))
+            if sum(len(e.sample) for e in seen) > _KEPT:
+                seen, stride = [_every(2, e) for e in seen], 2 * stride
+    names, together = ", ".join(source.name for source in sources), joined_evidence(seen)
+    if len(used) > 1:
+        apart = "; ".join(", ".join(leads) for leads in sorted(used))
+        raise InputError(f"{names}: leads differ ({apart}); calibrate on one kind of lead")
+    if len(together.sample) < _FEWEST:
+        raise InputError(
+            f"{names}: {len(together.sample)} beats could be scored, {_FEWEST} are needed; give a "
+            "longer or a better recording"
+        )
+    moved = personal(base, together, used.pop(), f"moved to the beats of {names}")
+    return moved, np.sort(moved.score.score(together))
+
+
+def _every(stride: int, evidence: Evidence) -> Evidence:
+    return evidence.of(np.arange(0, len(evidence.sample), stride))

@@ -1,0 +1,222 @@
+"""A whole recording: its beats, decisions, bad stretches and notes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+
+from kdjax.detection.cores import QUALITIES, Found, all_cores
+from kdjax.detection.detector import Detector
+from kdjax.detection.leads import choose_leads
+from kdjax.detection.notes import Likeness, doubts
+from kdjax.detection.stream import (
+    ADAPTED_IN,
+    FPR,
+    Beats,
+    Decided,
+    StreamingDetector,
+    calibration_of,
+    join_beats,
+)
+from kdjax.errors import InputError
+from kdjax.recordings import Source
+from kdjax.scores import fitted
+from kdjax.scores.calibration import Calibration
+
+SHOWN = 12  # beats
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What was found in a recording.
+
+    seconds: its length. unscorable: (start, stop, reason) in seconds. shown: int64 [K], the most
+    abnormal beats as indices, the worst first; x, x_hat: float32 [K, T, C], those beats scaled to
+    [-1, 1] and their reconstructions. threshold: a score above it is abnormal. fpr: what it was
+    made for, None for a number of the user's. normal: float64 [N], ascending, scores of normal
+    beats. score, detector, calibration, notes: in words. file: the recording's.
+
+    With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
+    is bad in any lead is not scored.
+    """
+
+    recording: str
+    fs: float
+    leads: tuple[str, ...]
+    seconds: float
+    beats: Beats = field(repr=False)
+    unscorable: tuple[tuple[float, float, str], ...] = field(repr=False)
+    shown: np.ndarray = field(repr=False)
+    x: np.ndarray = field(repr=False)
+    x_hat: np.ndarray = field(repr=False)
+    threshold: float
+    fpr: float | None
+    normal: np.ndarray = field(repr=False)
+    score: str
+    detector: str
+    calibration: str
+    notes: tuple[str, ...]
+    made_by: dict[str, Any]
+    file: str = ""
+
+
+def detect(
+    detector: Detector,
+    source: Source,
+    leads: Sequence[str] = (),
+    fpr: float | None = None,
+    alarms_per_hour: float | None = None,
+    threshold: float | None = None,
+    name: str = "",
+    made_by: dict[str, Any] | None = None,
+    progress: Callable[[int], Any] = lambda samples: None,
+) -> Detection:
+    """Reads a recording to its end and decides on every beat.
+
+    Args:
+        detector: with a calibration.
+        source: from `recordings.open_source`.
+        leads: names or numbers (from 1) of as many leads as the detector has; none: those that it
+            was calibrated on.
+        fpr: the false-positive rate on normal beats that the threshold is made for; 0.01 unless
+            one of the next two is given.
+        alarms_per_hour: instead, false alarms an hour, were all beats of this recording normal.
+        threshold: instead, a score.
+        name, made_by: of the detector and of what computes, for the record.
+        progress: called with the number of samples of each block.
+
+    Raises:
+        InputError: leads that are not there, a rate of 90 Hz or below, a threshold that the
+            calibration cannot give, or that is no number.
+        ValueError: more than one of fpr, alarms_per_hour and threshold.
+    """
+    calibration = calibration_of(detector)
+    columns, notes = choose_leads(source, leads, calibration.leads)
+    if sum(rule is not None for rule in (fpr, alarms_per_hour, threshold)) > 1:
+        raise ValueError("give one of fpr, alarms_per_hour and threshold")
+    if alarms_per_hour is None and threshold is None:
+        fpr = FPR if fpr is None else fpr
+        threshold = calibration.threshold(fpr)
+    if threshold is not None and not np.isfinite(threshold):
+        raise InputError(f"the threshold is {threshold}; give a number")
+    if alarms_per_hour is not None and not 0 < alarms_per_hour < np.inf:
+        raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
+    stream = StreamingDetector(detector, source.fs, np.inf)
+    parts: list[Beats] = []
+    stretches, worst, likeness = _Stretches(source.fs), _Worst(), Likeness(calibration.beat)
+    cores = stretches.passing(all_cores(stream.stream, source.blocks(columns), progress))
+    for decided in chain(stream.decide(cores), stream.decide_waiting()):
+        parts.append(decided.beats)
+        worst.add(decided)
+        likeness.add(decided)
+    found = join_beats(parts)
+    seconds = source.length / source.fs
+    if alarms_per_hour is not None:
+        fpr = _rate_of_alarms(alarms_per_hour, found, seconds, calibration)
+        threshold = calibration.threshold(fpr)
+    assert threshold is not None
+    adapted = stream.adapted_to is None or stream.adapted_to >= fitted.FEWEST
+    words = _WORDS[calibration.score.adaptation if adapted else "not"]
+    return Detection(
+        recording=source.name,
+        fs=source.fs,
+        leads=tuple(source.leads[column] for column in columns),
+        seconds=seconds,
+        beats=found._replace(abnormal=found.score > threshold),
+        unscorable=tuple(stretches.bad),
+        shown=worst.index,
+        x=worst.x,
+        x_hat=worst.x_hat,
+        threshold=threshold,
+        fpr=fpr,
+        normal=calibration.normal,
+        score=words.format(calibration.score.kind, _first_of(seconds)),
+        detector=name,
+        calibration=calibration.source,
+        notes=(
+            *notes,
+            *doubts(found, source.fs, stretches.bad, stream.adapted_to),
+            *likeness.doubts(),
+        ),
+        made_by=made_by or {},
+    )
+
+
+_WORDS = {
+    "none": "{}, moved to the person",
+    "first_5_minutes": "{}, adapted to the {}",
+    "not": "{}, not adapted to the person",
+}
+
+
+def _first_of(seconds: float) -> str:
+    """What a score adapts to in a recording of so many seconds."""
+    if seconds < ADAPTED_IN[0]:
+        return f"{seconds:.0f} s there are"
+    return f"first {ADAPTED_IN[0] / 60:g} minutes"
+
+
+def _rate_of_alarms(
+    per_hour: float, found: Beats, seconds: float, calibration: Calibration
+) -> float:
+    """The false-positive rate at which this many beats give so many alarms an hour."""
+    scored = max(int(np.isfinite(found.score).sum()), 1)
+    an_hour = scored / seconds * 3600
+    least = an_hour / (len(calibration.normal) + 1)
+    if not least <= per_hour <= an_hour / 2:
+        raise InputError(
+            f"{per_hour:g} alarms per hour of {an_hour:.0f} beats cannot be promised; ask for "
+            f"{least:.3g} to {an_hour / 2:.0f}, or give the threshold"
+        )
+    return per_hour / an_hour
+
+
+class _Stretches:
+    """What cannot be scored, (start, stop, reason) in seconds, gathered as cores pass by."""
+
+    def __init__(self, fs: float):
+        self.bad: list[tuple[float, float, str]] = []
+        self._fs = fs
+
+    def passing(self, cores: Iterator[Found]) -> Iterator[Found]:
+        for found in cores:
+            edges = np.flatnonzero(np.diff(found.samples, prepend=-1, append=-1))
+            for a, b in pairwise(edges):
+                if found.samples[a]:
+                    self._add(
+                        found.first + int(a), found.first + int(b), QUALITIES[found.samples[a]]
+                    )
+            yield found
+
+    def _add(self, first: int, end: int, reason: str) -> None:
+        """Adds a stretch, joined with one that ends where it begins."""
+        start = float(first / self._fs)
+        if self.bad and self.bad[-1][1:] == (start, reason):
+            start = self.bad.pop()[0]
+        self.bad.append((start, float(end / self._fs), reason))
+
+
+class _Worst:
+    """The beats of the highest scores so far, the worst first."""
+
+    def __init__(self):
+        self.index = np.empty(0, np.int64)
+        self.score = np.empty(0)
+        self.x = self.x_hat = np.empty((0, 0, 0), np.float32)
+        self._seen = 0
+
+    def add(self, decided: Decided) -> None:
+        scored = np.flatnonzero(np.isfinite(decided.beats.score))
+        if len(scored):
+            old = [self.x, self.x_hat] if len(self.index) else [decided.x[:0]] * 2
+            new = [decided.x[scored], decided.x_hat[scored]]
+            index = np.concatenate([self.index, self._seen + scored])
+            score = np.concatenate([self.score, decided.beats.score[scored]])
+            first = np.argsort(-score, kind="stable")[:SHOWN]
+            self.index, self.score = index[first], score[first]
+            self.x, self.x_hat = (
+                np.concatenate(pair)[first] for pair in zip(old, new, strict=True)
+            )
+        self._seen += len(decided.beats.sample)

@@ -1,0 +1,150 @@
+"""A detector as plain files: networks and calibrations as NumPy archives, a card in JSON.
+
+No pickle is read. `pack` gives the files of a detector that needs no run directory; the package
+holds such detectors under kdjax/shipped, by name.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+import kdjax
+from kdjax.detection.detector import Detector
+from kdjax.errors import InputError
+from kdjax.files import is_whole, sha256, with_seal
+from kdjax.models.networks import Generator
+from kdjax.scores.calibration import Calibration
+from kdjax.scores.fitted import FittedScore
+
+CARD = "card.json"
+WEIGHTS = "weights.npz"
+CALIBRATION = "calibration.npz"
+
+_FORMAT = 1
+_FITTED = "score."  # what the names of a fitted score's arrays begin with
+_SIZES = ("width", "latent_dim", "length", "channels", "output_bias")
+
+
+def shipped() -> dict[str, Path]:
+    """The folders of the detectors that come with the package, by name."""
+    folders = (Path(kdjax.__file__).parent / "shipped").glob(f"*/{CARD}")
+    return {card.parent.name: card.parent for card in sorted(folders)}
+
+
+def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:
+    """File name -> content for a calibrated detector; `card` says in JSON what it is."""
+    if detector.calibration is None:
+        raise ValueError("only a calibrated detector can be packed")
+    leaves = flatten_dict(dict(detector.variables), sep="/")
+    weights = io.BytesIO()
+    np.savez_compressed(
+        weights, allow_pickle=False, **{k: np.asarray(v) for k, v in leaves.items()}
+    )
+    files = {WEIGHTS: weights.getvalue(), CALIBRATION: calibration_bytes(detector.calibration)}
+    about = {
+        "format": _FORMAT,
+        "generator": {name: getattr(detector.generator, name) for name in _SIZES},
+        "threshold": detector.threshold,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "card": dict(card),
+    }
+    sealed = with_seal(about)
+    return files | {CARD: (json.dumps(sealed, indent=2, allow_nan=False) + "\n").encode()}
+
+
+def read(folder: Path) -> Detector:
+    """The detector of a packed folder; InputError where a file is missing or not as written."""
+    about = read_card(folder)
+    for name, recorded in about["sha256"].items():
+        try:
+            found = sha256(folder / name)
+        except OSError as error:
+            raise InputError(f"{folder / name}: {error.strerror}; install kdjax again") from error
+        if found != recorded:
+            raise InputError(f"{folder / name}: not what was written; install kdjax again")
+    with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
+        variables = unflatten_dict({name: weights[name] for name in weights.files}, sep="/")
+    calibration = read_calibration(folder / CALIBRATION)
+    return Detector(Generator(**about["generator"]), variables, about["threshold"], calibration)
+
+
+def recalibrated(detector: Detector, file: Path) -> Detector:
+    """The detector with the calibration in a file; InputError where that is of another network."""
+    calibration = read_calibration(file)
+    if detector.calibration is None or calibration.model != detector.calibration.model:
+        raise InputError(f"{file}: made for another detector; make one with kdjax calibrate")
+    return replace(detector, calibration=calibration)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What a packed folder says of its detector; InputError where it cannot be read."""
+    try:
+        about = json.loads((folder / CARD).read_text())
+        if about["format"] != _FORMAT:
+            raise ValueError(f"format {about['format']}")
+        if not is_whole(about):
+            raise ValueError("not what was written")
+        return about
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CARD}: no card ({error}); install kdjax again") from error
+
+
+def calibration_bytes(calibration: Calibration) -> bytes:
+    """The calibration as a NumPy archive without pickles."""
+    content = io.BytesIO()
+    score = calibration.score
+    np.savez_compressed(
+        content,
+        format=np.array(_FORMAT),
+        kind=np.array(score.kind),
+        adaptation=np.array(score.adaptation),
+        normal=calibration.normal,
+        moved=calibration.moved,
+        leads=np.array(calibration.leads),
+        beat=calibration.beat,
+        model=np.array(calibration.model),
+        source=np.array(calibration.source),
+        allow_pickle=False,
+        **{_FITTED + name: values for name, values in score.arrays.items()},
+    )
+    return content.getvalue()
+
+
+def read_calibration(file: Path) -> Calibration:
+    """The calibration in a file; InputError where it is missing or holds none."""
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        if int(arrays["format"]) != _FORMAT:
+            raise ValueError(f"format {arrays['format']}")
+        return Calibration(
+            FittedScore(
+                str(arrays["kind"]),
+                str(arrays["adaptation"]),
+                {
+                    name.removeprefix(_FITTED): values
+                    for name, values in arrays.items()
+                    if name.startswith(_FITTED)
+                },
+            ),
+            arrays["normal"],
+            arrays["moved"],
+            tuple(map(str, arrays["leads"])),
+            arrays["beat"],
+            str(arrays["model"]),
+            str(arrays["source"]),
+        )
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; make it with kdjax calibrate") from None
+    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{file}: no calibration ({reason[:100]}); make it anew with kdjax calibrate"
+        ) from error

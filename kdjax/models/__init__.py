@@ -1,0 +1,1 @@
+"""Networks, their losses, and what a student learns from its teacher."""

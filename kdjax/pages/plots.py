@@ -1,0 +1,685 @@
+"""Figures of a run. The only module that imports matplotlib, and never its global state.
+
+Each function returns a `matplotlib.figure.Figure`; `save` writes one as PNG. Colours are those of
+Okabe & Ito (2008), told apart by people with any common colour blindness; where more than colour
+is needed, line styles repeat the distinction.
+"""
+
+import io
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from kdjax.scores import metrics
+
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8A8A8A"
+_CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+_DASHES = ("-", "--", ":", "-.")
+_MARKS = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
+_DPI = 160
+
+
+def save(figure: Figure, path: Path | str) -> Path:
+    """Writes the figure as PNG, whole or not at all; makes missing folders, returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".unfinished")
+    partial.write_bytes(png(figure))
+    os.replace(partial, path)
+    return path
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DPI)
+    return content.getvalue()
+
+
+def loss_curves(rows: Sequence[Mapping]) -> Figure:
+    """Every number in metrics.jsonl over the epochs, like with like.
+
+    Keys may be nested: `{"grad_norm": {"reconstruction": 1}}` is `grad_norm/reconstruction`. There
+    is a panel for discriminator losses (`D_…`), generator terms (`reconstruction`,
+    `feature_matching`, `adversarial`, `kd_…`, `G_…`), gradient norms (`grad_norm/…`), validation
+    (`val_auc`, `val_ap`, `val_f1`; oracle), and one for each other key.
+
+    Args:
+        rows: one mapping an epoch with a number under "epoch"; other keys may come and go.
+            ValueError without rows or without "epoch".
+    """
+    table = [dict(_numbers(row)) for row in rows]
+    if not table or not all("epoch" in row for row in table):
+        raise ValueError('loss curves need at least one row, each with a number under "epoch"')
+    epoch = np.array([row["epoch"] for row in table])
+    names = list(dict.fromkeys(name for row in table for name in row if name != "epoch"))
+    panels: dict[str, list[str]] = {title: [] for title, *_ in _PANELS}
+    for name in names:
+        panels.setdefault(_panel(name), []).append(name)
+    panels = {title: members for title, members in panels.items() if members}
+
+    figure, axes = _grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=3.1)
+    units = {title: (unit, scale) for title, _, unit, scale in _PANELS}
+    for ax, (title, members) in zip(axes.flat, panels.items(), strict=False):
+        unit, scale = units.get(title, (_UNITS.get(title, title), "linear"))
+        _title(ax, title)
+        for i, name in enumerate(members):
+            value = np.array([row.get(name, np.nan) for row in table])
+            if scale == "log" and not (value > 0).any():
+                value, note = np.full(len(table), np.nan), " (0)"  # no place on a logarithmic axis
+            else:
+                note = ""
+            ax.plot(
+                epoch,
+                value,
+                color=_CYCLE[i % len(_CYCLE)],
+                linestyle=_DASHES[i // len(_CYCLE) % len(_DASHES)],
+                marker="o" if len(table) <= 25 else None,
+                markersize=3,
+                label=_short(name) + note,
+            )
+        if scale == "log":
+            _log_axis(ax)
+        ax.set(xlabel="epoch", ylabel=unit)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if title in units:
+            ax.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.2),
+                ncols=3,
+                fontsize=8.5,
+                frameon=False,
+                columnspacing=1.2,
+                handlelength=1.6,
+            )
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
+    return figure
+
+
+def roc_pr(abnormal: np.ndarray, score: np.ndarray) -> Figure:
+    """ROC and precision-recall curves with their areas and what chance reaches.
+
+    Args:
+        abnormal: bool [B].
+        score: float [B], higher is more abnormal.
+    """
+    area, ap = metrics.auc(abnormal, score), metrics.average_precision(abnormal, score)
+    figure, axes = _grid(1, 2, width=9.6, row_height=4.6)
+    roc, pr = axes.flat
+    fpr, tpr, _ = roc_curve(abnormal, score)
+    roc.plot(fpr, tpr, color=BLUE, label=f"scores, AUC {area:.4f}")
+    roc.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="chance, AUC 0.5")
+    roc.set(xlabel="false positive rate (share of normal beats)")
+    roc.set(ylabel="recall (share of abnormal beats)")
+    _title(roc, "ROC")
+    precision, recall, _ = precision_recall_curve(abnormal, score)
+    share = float(np.mean(abnormal))
+    pr.plot(recall, precision, color=BLUE, label=f"scores, AP {ap:.4f}", drawstyle="steps-pre")
+    pr.axhline(share, color=GREY, linestyle="--", label=f"chance, AP {share:.4f}")
+    pr.set(xlabel="recall (share of abnormal beats)")
+    pr.set(ylabel="precision (share of flagged beats)")
+    _title(pr, "Precision and recall")
+    for ax in (roc, pr):
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        side = "lower right" if ax is roc else "lower left"
+        ax.legend(loc=side, fontsize=8.5, framealpha=0.85, edgecolor="none")
+    return figure
+
+
+def score_histogram(
+    label: np.ndarray,
+    score: np.ndarray,
+    thresholds: Mapping[str, float | None],
+    classes: Sequence[str],
+) -> Figure:
+    """How the scores of each class are spread, one row a class, the normal class behind the others.
+
+    Heights are logarithmic, so that a few beats stay visible; so are scores if all are positive.
+
+    Args:
+        label: int [B], index into `classes`.
+        score: float [B].
+        thresholds: name -> score, drawn as lines; None (no threshold) is left out.
+        classes: names; the first is the normal one.
+    """
+    label, score = np.asarray(label), np.asarray(score, np.float64)
+    present = [i for i in range(len(classes)) if (label == i).any()]
+    logarithmic = bool((score > 0).all())
+    low, high = float(score.min()), float(score.max())
+    if low == high:
+        low, high = (low / 2, high * 2) if logarithmic else (low - 0.5, high + 0.5)
+    edges = np.geomspace(low, high, 61) if logarithmic else np.linspace(low, high, 61)
+    edges[0], edges[-1] = low, high  # geomspace may round the ends inwards
+
+    figure, axes = _grid(len(present), 1, width=9.6, row_height=1.35, sharex=True, sharey=True)
+    for ax, index in zip(axes.flat, present, strict=True):
+        share = _shares(score[label == index], edges)
+        colour = _CYCLE[index % len(_CYCLE)]
+        ax.stairs(share, edges, fill=True, color=colour, alpha=0.55, baseline=1e-9)
+        if index and 0 in present:
+            normal = f"{classes[0]} again, as outline"
+            ax.stairs(_shares(score[label == 0], edges), edges, color=BLUE, label=normal)
+        count = int((label == index).sum())
+        text = f"{classes[index]}: {count:,} beat{'s' if count > 1 else ''}"
+        ax.text(0.01, 0.93, text, transform=ax.transAxes, va="top", weight="bold")
+        lines = [(name, value) for name, value in thresholds.items() if value is not None]
+        for i, (name, value) in enumerate(lines):
+            ax.axvline(value, color=BLACK, linestyle=_MARKS[i % len(_MARKS)], label=name)
+        ax.set(yscale="log")
+    smallest = 1 / max(int((label == i).sum()) for i in present)
+    axes.flat[0].set(ylim=(smallest / 1.5, 1.5), xscale="log" if logarithmic else "linear")
+    axes.flat[-1].set(xlabel="score (mean squared error of the beat, scaled units²)")
+    figure.supylabel("share of the class's beats in a bin", fontsize=9)
+    handles, names = axes.flat[-1].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
+def beats(
+    x: np.ndarray,
+    x_hat: np.ndarray,
+    score: np.ndarray,
+    label: np.ndarray,
+    record: np.ndarray,
+    sample: np.ndarray,
+    fs: float,
+    classes: Sequence[str],
+    count: int = 4,
+) -> Figure:
+    """The beats with the lowest and the highest scores, with reconstruction and squared error.
+
+    Leads stand below each other; the error is the mean over leads, on one scale within a row.
+
+    Args:
+        x: float [B, T, C], scaled beats.
+        x_hat: float [B, T, C], their reconstructions.
+        score: float [B].
+        label: int [B], index into `classes`.
+        record: str [B].
+        sample: int [B], centre of the beat in its record.
+        fs: sampling frequency in Hz.
+        classes: names of the classes.
+        count: beats in a row, fewer where there are not as many.
+    """
+    order = np.argsort(score, kind="stable")
+    count = min(count, len(order))
+    rows = (("lowest scores", order[:count]), ("highest scores", order[::-1][:count]))
+    time = np.arange(x.shape[1]) / fs
+    figure = Figure(figsize=(max(2.4 * count, 4.8), 7.2), layout="constrained")
+    halves = figure.add_gridspec(2, 1)
+    for half, (name, chosen) in zip((halves[0], halves[1]), rows, strict=True):
+        part = figure.add_subfigure(half)
+        part.suptitle(f"Beats with the {name}", fontsize=11, weight="bold")
+        axes = part.subplots(
+            2, count, sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
+        )
+        for (wave, error), i in zip(axes.T, chosen, strict=True):
+            for lead in range(x.shape[2]):
+                shift = -2.4 * lead
+                wave.plot(time, x[i, :, lead] + shift, color=BLACK, linewidth=1.2, label="beat")
+                wave.plot(
+                    time,
+                    x_hat[i, :, lead] + shift,
+                    color=VERMILION,
+                    linewidth=1.4,
+                    linestyle=(0, (4, 1.5)),
+                    label="reconstruction",
+                )
+            squared = np.mean((x[i] - x_hat[i]) ** 2, axis=-1)
+            error.fill_between(time, squared, color=BLUE, alpha=0.6, linewidth=0)
+            minutes, seconds = divmod(float(sample[i]) / fs, 60)
+            _title(
+                wave,
+                f"{classes[int(label[i])]}, record {record[i]}, {int(minutes)}:{seconds:04.1f}\n"
+                f"score {float(score[i]):.4g}",
+            )
+            error.set(xlabel="time in window (s)")
+            for ax in (wave, error):
+                _soften(ax)
+        axes[1, 0].set_ylim(bottom=0)
+        axes[0, 0].set_ylabel("scaled ECG\n(no unit)")
+        axes[1, 0].set_ylabel("squared\nerror")
+        part.align_ylabels(list(axes[:, 0]))
+    handles, names = figure.subfigs[0].axes[0].get_legend_handles_labels()
+    figure.legend(handles[:2], names[:2], loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def differences(rows: Sequence[tuple[str, Mapping]], unit: str) -> Figure:
+    """Paired differences with their intervals, one a line; 0 is drawn.
+
+    Args:
+        rows: name and {"mean", "ci95"}, from the top.
+        unit: what the axis shows.
+    """
+    figure, axes = _grid(1, 1, width=7.2, row_height=1 + 0.32 * len(rows))
+    ax = axes.flat[0]
+    for y, (_, found) in enumerate(rows):
+        low, high = found["ci95"]
+        apart = low > 0 or high < 0
+        ax.plot([low, high], [y, y], color=VERMILION if apart else BLUE, linewidth=2)
+        ax.plot(found["mean"], y, marker="D" if apart else "o", color=VERMILION if apart else BLUE)
+    ax.axvline(0, color=BLACK, linestyle="--", linewidth=1)
+    ax.set(yticks=range(len(rows)), yticklabels=[name for name, _ in rows], xlabel=unit)
+    ax.invert_yaxis()
+    return figure
+
+
+def quality_cost(
+    networks: Mapping[str, tuple[float, Mapping]], others: Mapping[str, float]
+) -> Figure:
+    """AUC with its interval over multiply-accumulates; what has none stands as a line.
+
+    Args:
+        networks: name -> (multiply-accumulates a beat, {"mean", "ci95"}).
+        others: name -> AUC.
+    """
+    figure, axes = _grid(1, 1, width=7.8, row_height=4.6)
+    ax = axes.flat[0]
+    marks = "osD^vPX*"
+    costs = [cost for cost, _ in networks.values()]
+    for i, (name, (cost, found)) in enumerate(networks.items()):
+        # Those of one size stand side by side.
+        aside = 1.06 ** costs[:i].count(cost)
+        below, above = found["mean"] - found["ci95"][0], found["ci95"][1] - found["mean"]
+        ax.errorbar(
+            cost * aside,
+            found["mean"],
+            [[below], [above]],
+            marker=marks[i % len(marks)],
+            color=_CYCLE[i % len(_CYCLE)],
+            capsize=3,
+            linestyle="",
+            label=name,
+        )
+    for i, (name, value) in enumerate(others.items()):
+        ax.axhline(value, color=GREY, linestyle=_MARKS[i % len(_MARKS)], linewidth=1, label=name)
+    ax.set(xscale="log", xlabel="multiply-accumulates a beat, millions", ylabel="AUC (0 to 1)")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 4)))
+    ax.xaxis.set_major_formatter(lambda cost, _: f"{cost / 1e6:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
+    return figure
+
+
+def overview(
+    time: np.ndarray,
+    score: np.ndarray,
+    abnormal: np.ndarray,
+    heart_rate: np.ndarray,
+    unscorable: Sequence[tuple[float, float]],
+    seconds: float,
+    normal: np.ndarray,
+    threshold: float,
+    width: float = 9.6,
+) -> Figure:
+    """A whole recording: the score of every beat, the heart rate below it.
+
+    Thousands of beats below the threshold become a density. The axis of scores holds the normal
+    beats and as much again above the threshold; what lies beyond stands at its edge.
+
+    Args:
+        time: float [B] in seconds from the start.
+        score: float [B], NaN where a beat was not scored.
+        abnormal: bool [B].
+        heart_rate: float [B] in beats a minute, NaN where none is known.
+        unscorable: (start, stop) in seconds, ascending and apart; shaded.
+        seconds: length of the recording.
+        normal: float [N], scores of normal beats.
+        threshold: drawn as a line.
+        width: of the figure in inches; below 6 it is laid out for a telephone.
+    """
+    narrow = width < 6
+    figure, axes = _grid(
+        2, 1, width=width, row_height=2.7 if narrow else 2.4, sharex=True, height_ratios=(3, 2)
+    )
+    above, below = axes.flat
+    low, high = score_limits(score, normal, threshold)
+    usual = np.isfinite(score) & ~abnormal
+    handles = _cloud(
+        above, time[usual], np.clip(score[usual], low, high), (0, seconds), (low, high)
+    )
+    if abnormal.any():
+        beyond = int((score[abnormal] > high).sum())
+        edge = f" ({beyond:,} above the axis, at its edge)" if beyond else ""
+        handles += above.plot(
+            time[abnormal],
+            np.minimum(score[abnormal], high),
+            linestyle="",
+            marker="^",
+            markersize=4 if abnormal.sum() < 1000 else 2.5,
+            markeredgewidth=0,
+            color=VERMILION,
+            clip_on=False,
+            zorder=3,
+            label="abnormal beat" + edge,
+        )
+    if low < threshold < high:
+        handles.append(
+            above.axhline(threshold, color=BLACK, linestyle="--", linewidth=1, label="threshold")
+        )
+    margin = 0.03 * (high - low)
+    above.set(xlim=(0, seconds), ylim=(low - margin, high + margin), ylabel="score (no unit)")
+
+    middle, rate = _medians(time, heart_rate, seconds)
+    known = np.isfinite(heart_rate)
+    slow, fast = np.quantile(heart_rate[known], (0.005, 0.995)) if known.any() else (50, 100)
+    slow, fast = min(float(slow), 50) - 5, max(float(fast), 100) + 5
+    _cloud(below, time[known], heart_rate[known], (0, seconds), (slow, fast))
+    below.plot(middle, rate, color=BLACK, linewidth=1.2)
+    below.set(ylim=(slow, fast), ylabel="heart rate\n(beats/min)")
+    if known.any():
+        handles += [Line2D([], [], color=BLACK, linewidth=1.2, label="median heart rate")]
+
+    stretches = _seen(unscorable, seconds / 1000)
+    for ax in (above, below):
+        ax.broken_barh(
+            stretches,
+            (0, 1),
+            transform=ax.get_xaxis_transform(),
+            facecolor="#E4E4E4",
+            edgecolor="#777777",
+            hatch="////",
+            linewidth=0,
+            zorder=0.5,
+        )
+    if stretches:
+        handles.append(
+            Patch(facecolor="#E4E4E4", edgecolor="#777777", hatch="////", label="not scorable")
+        )
+    step = next((s for s in _STEPS if seconds / s <= (4 if narrow else 9)), seconds)
+    below.set_xticks(np.arange(0, seconds + step / 1000, step))
+    below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, step < 60)))
+    below.set_xlabel(f"time from the start (h:mm{':ss' if step < 60 else ''})")
+    figure.align_ylabels()
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=1 if narrow else 3,
+        fontsize=8.5,
+        frameon=False,
+        markerscale=2,
+    )
+    return figure
+
+
+def found_beat(x: np.ndarray, x_hat: np.ndarray, fs: float, most: float) -> Figure:
+    """One beat with its reconstruction, what lies between them shaded, squared errors below.
+
+    Leads stand below each other; the error is the mean over leads.
+
+    Args:
+        x: float [T, C], scaled beat.
+        x_hat: float [T, C], its reconstruction.
+        fs: sampling frequency in Hz.
+        most: where the axis of errors ends, so that beats can be compared.
+    """
+    leads = x.shape[1]
+    figure = Figure(figsize=(3.5, 1.8 + 0.9 * leads))
+    wave, error = figure.subplots(2, 1, sharex=True, height_ratios=(1 + leads, 1))
+    height = figure.get_figheight()
+    figure.subplots_adjust(0.17, 0.45 / height, 0.98, 1 - 0.08 / height, hspace=0.12)
+    time = np.arange(len(x)) / fs
+    for lead in range(leads):
+        beat, copy = x[:, lead] - 2.4 * lead, x_hat[:, lead] - 2.4 * lead
+        wave.fill_between(time, beat, copy, color=ORANGE, alpha=0.45, linewidth=0)
+        wave.plot(time, beat, color=BLACK, linewidth=1.3)
+        wave.plot(time, copy, color=BLUE, linewidth=1.3, linestyle=(0, (4, 1.5)))
+    error.fill_between(time, np.mean((x - x_hat) ** 2, axis=-1), color=ORANGE, linewidth=0)
+    wave.set_ylabel("scaled ECG", fontsize=8.5)
+    wave.set(ylim=(-1.2 - 2.4 * (leads - 1), 1.2), yticks=[])
+    error.set(ylim=(0, most), xlim=(0, time[-1]))
+    error.set_xlabel("time in the window (s)", fontsize=8.5)
+    error.set_ylabel("squared\nerror", fontsize=8.5)
+    error.yaxis.set_major_locator(MaxNLocator(2))
+    figure.align_ylabels([wave, error])
+    for ax in (wave, error):
+        _soften(ax)
+        ax.tick_params(labelsize=8.5)
+    return figure
+
+
+def against_normal(score: np.ndarray, normal: np.ndarray, threshold: float) -> Figure:
+    """How a recording's scores are spread beside those of normal beats.
+
+    Shares stand on a logarithmic axis, so that few beats stay visible. The last bin, drawn apart,
+    holds all that lies beyond the axis.
+
+    Args:
+        score: float [B], all finite.
+        normal: float [N].
+        threshold: drawn as a line.
+    """
+    low, high = score_limits(score, normal, threshold)
+    width = (high - low) / 48
+    edges = np.append(np.linspace(low, high, 49), high + 2 * width)
+    spread = [_shares(np.clip(v, low, high + width), edges) for v in (normal, score)]
+    figure, axes = _grid(1, 1, width=4.4, row_height=3.3)
+    ax = axes.flat[0]
+    least = 1 / max(len(score), len(normal)) / 2
+    ax.stairs(
+        np.maximum(spread[0], least),
+        edges,
+        baseline=least,
+        fill=True,
+        facecolor="#BFDDEE",
+        edgecolor=SKY,
+        hatch="...",
+        label="normal beats",
+    )
+    ax.stairs(
+        np.maximum(spread[1], least),
+        edges,
+        baseline=least,
+        color=VERMILION,
+        linewidth=1.8,
+        label="this recording",
+    )
+    if low < threshold < high:
+        ax.axvline(threshold, color=BLACK, linestyle="--", linewidth=1.2, label="threshold")
+    ax.axvline(high, color=GREY, linewidth=0.8)
+    ax.set_yscale("log")
+    ax.set(ylim=(least, 1.3), xlim=(low, high + 2 * width))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set(xlabel="score (no unit); the last bin: all above", ylabel="share of the beats")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8.5, frameon=False, columnspacing=1)
+    return figure
+
+
+def score_limits(score: np.ndarray, normal: np.ndarray, threshold: float) -> tuple[float, float]:
+    """The part of the axis of scores worth showing, so that outliers do not flatten the rest.
+
+    In units of the way from the median normal score to the threshold: 2 below the median, 4 above
+    the threshold, and no further than there are scores. What is not finite counts for nothing.
+    """
+    both = np.concatenate([np.ravel(score), np.ravel(normal)])
+    both = both[np.isfinite(both)]
+    if not len(both):
+        return 0.0, 1.0
+    middle = float(np.median(normal if len(normal) else both))
+    unit = threshold - middle
+    if not 0 < unit < np.inf:
+        unit = float(np.quantile(both, 0.99)) - middle
+    if not unit > 0:
+        unit = max(abs(middle), 1.0)
+    low = max(float(both.min()), middle - 2 * unit)
+    high = min(float(both.max()), middle + 5 * unit)
+    if threshold < np.inf:
+        high = max(high, threshold + unit / 4)
+    return min(low, high - unit / 2), high
+
+
+def bars(panels: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Quantities of several things side by side: a panel a quantity, a bar a thing.
+
+    Args:
+        panels: quantity with its unit -> name -> value; what lacks a value has no bar.
+            ValueError when there is nothing to show.
+    """
+    names = list(dict.fromkeys(name for values in panels.values() for name in values))
+    if not names:
+        raise ValueError("bars need at least one value")
+    figure, axes = _grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=1 + 0.4 * len(names))
+    for ax, (title, values) in zip(axes.flat, panels.items(), strict=False):
+        for i, name in enumerate(names):
+            value = values.get(name)
+            drawn = ax.barh(i, value or 0, color=_CYCLE[i % len(_CYCLE)])
+            ax.bar_label(drawn, ["–" if value is None else f"{value:.4g}"], padding=3, fontsize=8)
+        ax.set_yticks(range(len(names)), names, fontsize=8)
+        ax.invert_yaxis()
+        ax.margins(x=0.2)
+        ax.set_xlabel(title)
+    for ax in list(axes.flat)[len(panels) :]:
+        ax.remove()
+    return figure
+
+
+# Title, the keys that belong there, label of the y axis, its scale.
+_PANELS = (
+    ("Discriminator losses", re.compile(r"(.*/)?D_\w+"), "binary cross-entropy (nat)", "log"),
+    (
+        "Generator terms",
+        re.compile(
+            r"(?!grad_norm|val_)(.*/)?(reconstruction|feature_matching|adversarial|(kd|G)_\w+)"
+        ),
+        "loss (scaled units)",
+        "log",
+    ),
+    ("Gradient norms", re.compile(r"grad_norm\W.*"), "L2 norm of the gradient", "log"),
+    (
+        "Validation (oracle: needs labelled anomalies)",
+        re.compile(r"val_(auc|ap|f1)\w*"),
+        "area (0 to 1)",
+        "linear",
+    ),
+)
+_UNITS = {
+    "seconds": "seconds an epoch",
+    "selected": "share of the beats (0 to 1)",
+    "learning_rate": "learning rate",
+}
+
+
+def _panel(name: str) -> str:
+    return next((title for title, keys, *_ in _PANELS if keys.fullmatch(name)), name)
+
+
+def _short(name: str) -> str:
+    return re.sub(r"^(grad_norm\W|losses/|val_)", "", name)
+
+
+def _numbers(row: Mapping, prefix: str = ""):
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, Real) and not isinstance(value, bool):
+            yield f"{prefix}{key}", float(value)
+
+
+def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    return np.histogram(values, edges)[0] / len(values)
+
+
+# Seconds between the marks of an axis of time.
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
+_STEPS += tuple(3600 * hours for hours in (1, 2, 3, 6, 12, 24, 48, 168))
+_DOTS = 3000  # points that are drawn one by one
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#A9D3EA", BLUE, "#00324F"])
+
+
+def _cloud(
+    ax: Axes, time: np.ndarray, value: np.ndarray, *limits: tuple[float, float]
+) -> list[Artist]:
+    """Points one by one, or their density where they are many; what a legend shows of them."""
+    if not len(time):
+        return []
+    if len(time) <= _DOTS:
+        size = 4 if len(time) < 500 else 2.5
+        dots = ax.plot(
+            time,
+            value,
+            linestyle="",
+            marker="o",
+            markersize=size,
+            markeredgewidth=0,
+            color=BLUE,
+            alpha=0.6,
+            label="beat",
+        )
+        return [*dots]
+    density, *edges = np.histogram2d(time, value, (300, 100), limits)
+    seen = np.ma.masked_equal(density.T, 0)
+    ax.pcolormesh(*edges, seen, cmap=_BLUES, norm=LogNorm(1, max(density.max(), 2)), zorder=1.5)
+    return [Patch(color=BLUE, label="beats (darker: more)")]
+
+
+def _medians(time: np.ndarray, value: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Middles and medians of 200 parts of the recording, of at least ten seconds each."""
+    parts = int(np.clip(seconds / 10, 1, 200))
+    part = np.minimum(time / seconds * parts, parts - 1).astype(int)
+    medians = np.full(parts, np.nan)
+    for i in np.unique(part):
+        inside = value[part == i]
+        if np.isfinite(inside).any():
+            medians[i] = np.nanmedian(inside)
+    return (np.arange(parts) + 0.5) * seconds / parts, medians
+
+
+def _seen(stretches: Sequence[tuple[float, float]], pixel: float) -> list[tuple[float, float]]:
+    """(start, length) of stretches, those nearer than a pixel joined, none thinner than one."""
+    joined: list[list[float]] = []
+    for start, stop in stretches:
+        if joined and start - joined[-1][1] < pixel:
+            joined[-1][1] = max(stop, joined[-1][1])
+        else:
+            joined.append([start, stop])
+    return [(start, max(stop - start, pixel)) for start, stop in joined]
+
+
+def _clock(seconds: float, fine: bool) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    text = f"{minutes // 60}:{minutes % 60:02d}"
+    return f"{text}:{rest:02d}" if fine else text
+
+
+def _grid(rows: int, columns: int, width: float, row_height: float, **kwargs):
+    figure = Figure(figsize=(width, max(rows * row_height, 3.2)), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
+    for ax in axes.flat:
+        _soften(ax)
+    return figure, axes
+
+
+def _log_axis(ax: Axes) -> None:
+    """Plain numbers at 1, 2 and 5 within few decades, powers of ten over many."""
+    ax.set_yscale("log", nonpositive="mask")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _soften(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(True, color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def _title(ax: Axes, text: str) -> None:
+    ax.set_title(text, fontsize=10, loc="left")

@@ -1,0 +1,42 @@
+"""NumPy arrays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kdjax.recordings.source import Source, block_length, lead_names, reading, refusal, spans
+
+# NumPy
+
+
+def open_npy(file: Path, fs: float, per_unit: float) -> Source:
+    def load() -> np.ndarray:
+        """[T, leads], mapped anew for each block so that what was read does not stay in memory."""
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        if array.ndim == 1:
+            return array[:, None]
+        across = array.ndim == 2 and array.shape[0] <= 16 and array.shape[1] > 100 * array.shape[0]
+        return array.T if across else array
+
+    with reading(file.stem, file):
+        with file.open("rb") as opened:
+            if opened.read(6) != b"\x93NUMPY":
+                raise refusal(file, "is no NumPy array; write it by numpy.save")
+        array = load()
+        if array.dtype.kind not in "iuf":
+            raise refusal(file, f"holds {array.dtype}, not real numbers; write it as float32")
+        if array.ndim != 2 or array.shape[1] > 64 or len(array) <= array.shape[1]:
+            raise refusal(
+                file, f"an array of shape {array.shape} is no recording; write it as [T, leads]"
+            )
+        length, n = array.shape
+        del array
+
+    def read(columns: list[int]) -> Iterator[np.ndarray]:
+        for start, stop in spans(length, block_length(fs, n)):
+            with reading(file.stem, file), np.errstate(all="ignore"):
+                signal = load()[start:stop, columns] * np.float64(per_unit)
+            yield signal
+
+    return Source(file.stem, fs, lead_names([None] * n), length, read)

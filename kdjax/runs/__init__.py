@@ -1,0 +1,1 @@
+"""Runs: the directory of a training, its checkpoints, results, report and exports."""

@@ -1,0 +1,172 @@
+"""Checkpoints of a run: written whole, checked against SHA-256 when they are read."""
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from kdjax.errors import InputError
+from kdjax.files import UNFINISHED, sha256
+
+LAST = "checkpoints/last"
+BEST = "checkpoints/best"
+
+_MANIFEST = "manifest.json"
+_PROGRESS = "progress.json"
+_MODEL = "model"
+_OPTIMIZER = "optimizer"
+
+
+class DamagedCheckpointError(InputError):
+    """A checkpoint whose files are not those that were written."""
+
+
+def save_checkpoint(
+    folder: Path, step: int, model: Any, optimizer: Any | None, progress: Mapping, keep: int
+) -> None:
+    """Writes folder/step whole or not at all, then deletes all but the newest `keep`.
+
+    Trees hold NumPy arrays. Every file's SHA-256 goes into a manifest: Orbax itself restores a file
+    with a flipped bit without a word.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(f"*{UNFINISHED}"):
+        shutil.rmtree(leftover)
+    partial = folder / f"{step}{UNFINISHED}"
+    try:
+        _write_tree(partial / _MODEL, model)
+        if optimizer is not None:
+            _write_tree(partial / _OPTIMIZER, optimizer)
+        (partial / _PROGRESS).write_text(json.dumps(progress, allow_nan=False))
+        (partial / _MANIFEST).write_text(json.dumps(_checksums(partial), indent=1))
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # gives back what it took
+        raise OSError(error.errno, error.strerror, str(partial)) from error
+    target = folder / str(step)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(partial, target)
+    # A later step is of a course that was given up, after its checkpoints were found damaged.
+    later, others = [s for s in steps(folder) if s > step], [s for s in steps(folder) if s <= step]
+    for old in later + others[keep:]:
+        shutil.rmtree(folder / str(old))
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints there, newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((int(p.name) for p in folder.iterdir() if p.name.isdigit()), reverse=True)
+
+
+def verify(checkpoint: Path) -> None:
+    """Raises DamagedCheckpointError unless every file of the checkpoint is as it was written."""
+    remedy = "restore it from a copy or train anew with --overwrite"
+    try:
+        manifest = dict(json.loads((checkpoint / _MANIFEST).read_text()))
+        found = _checksums(checkpoint)
+    except (OSError, TypeError, ValueError) as error:
+        reason = type(error).__name__
+        raise DamagedCheckpointError(
+            f"{checkpoint}: damaged checkpoint, {_MANIFEST} unreadable ({reason}); {remedy}"
+        ) from error
+    if found != manifest:
+        changed = sorted(
+            name for name in found.keys() | manifest.keys() if found.get(name) != manifest.get(name)
+        )
+        raise DamagedCheckpointError(
+            f"{checkpoint}: damaged checkpoint, {changed[0]} is not what was written; {remedy}"
+        )
+
+
+def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint that is whole, None when there is none; says which are skipped."""
+    for step in steps(folder):
+        try:
+            verify(folder / str(step))
+            return folder / str(step)
+        except DamagedCheckpointError as error:
+            say(f"skipped: {error}")
+    return None
+
+
+def read_progress(checkpoint: Path) -> dict[str, Any]:
+    """What training noted beside the weights; the checkpoint must have been verified."""
+    return json.loads((checkpoint / _PROGRESS).read_text())
+
+
+def read_model(checkpoint: Path, like: Any) -> Any:
+    """The networks' variables of a verified checkpoint, in the structure and shapes of `like`.
+
+    Raises InputError when they do not fit.
+    """
+    return _read_tree(checkpoint / _MODEL, like)
+
+
+def read_optimizer(checkpoint: Path, like: Any) -> Any:
+    """The optimiser's state of a verified checkpoint."""
+    return _read_tree(checkpoint / _OPTIMIZER, like)
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    """Orbax's, for this process alone: it would have all processes of a training come here."""
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=str(me)
+    )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _write_tree(path: Path, tree: Any) -> None:
+    """Raises OSError where the disk is full or fails; Orbax gives a ValueError and a traceback."""
+    said = logging.getLogger("absl")
+    level = said.level
+    try:
+        said.setLevel(logging.CRITICAL)
+        with _checkpointer() as checkpointer:
+            checkpointer.save(path.absolute(), args=ocp.args.StandardSave(tree))
+    except ValueError as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+    finally:
+        said.setLevel(level)
+
+
+def _read_tree(path: Path, like: Any) -> Any:
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
+    with _checkpointer() as checkpointer:
+        try:
+            tree = checkpointer.restore(path.absolute(), args=ocp.args.StandardRestore(shapes))
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{path}: does not fit the networks of its config ({reason}); train anew"
+            ) from error
+    for (where, have), want in zip(
+        jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(shapes), strict=True
+    ):
+        if have.shape != want.shape or have.dtype != want.dtype:
+            name = jax.tree_util.keystr(where)
+            raise InputError(
+                f"{path}: {name} is {have.dtype}{have.shape}, the config's network has "
+                f"{want.dtype}{want.shape}; train anew"
+            )
+    return tree
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != _MANIFEST
+    }

@@ -1,0 +1,108 @@
+"""Who may write in a run directory: its checks, its lock and the errors of its disk."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kdjax.errors import InputError
+from kdjax.files import UNFINISHED, read_json
+from kdjax.runs import checkpoints, directory
+from kdjax.runs import config as configs
+
+
+class Busy(InputError):
+    """Another process is at work in a run directory."""
+
+
+def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> None:
+    """Refuses a directory that holds strangers' files, or another run unless `overwrite`."""
+    if not workdir.exists():
+        return
+    if not workdir.is_dir():
+        raise InputError(f"{workdir}: not a folder; name another --workdir")
+    recorded = _recorded(workdir, damaged={} if overwrite else None)
+    if recorded is None:
+        # A teacher of ours may be all there is: the student's own files come after it.
+        strangers = [
+            p.name
+            for p in workdir.iterdir()
+            if not p.name.endswith(UNFINISHED)
+            and (p.name != "teacher" or (_recorded(p) is None and any(p.iterdir())))
+        ]
+        if strangers:
+            raise InputError(
+                f"{workdir}: holds {min(strangers)} and no run of ours; name another --workdir"
+            )
+        return
+    if overwrite:
+        return
+    differ = configs.differences(recorded, config.to_dict())
+    if differ:
+        raise InputError(
+            f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
+            "name another --workdir, or --overwrite to start anew"
+        )
+
+
+def _recorded(folder: Path, damaged: dict | None = None) -> dict | None:
+    """The config of the run in a folder; None where there is none, or a stranger's config.json.
+
+    A run's config that cannot be read is `damaged`, and an InputError where that is None.
+    """
+    path = folder / directory.CONFIG
+    try:
+        found = read_json(path) if path.exists() else None
+    except InputError:
+        if damaged is None or not (folder / checkpoints.LAST).exists():
+            raise
+        return damaged
+    ours = isinstance(found, dict) and isinstance(found.get("data"), dict) and "model" in found
+    return found if ours else None
+
+
+def make_directory(workdir: Path, overwrite: bool) -> None:
+    """Only after all checks, so that a typing error costs nobody a run."""
+    try:
+        if overwrite and workdir.exists():
+            with locked(workdir):
+                shutil.rmtree(workdir)
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{workdir}: cannot be written ({error.strerror}); name another --workdir"
+        ) from error
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keeps other processes out of a run directory; the lock ends with the process at the latest.
+
+    Raises Busy when another process holds it.
+    """
+    descriptor = os.open(run, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"{run}: another process is training there; wait for it or name another --workdir"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(workdir: Path) -> Iterator[None]:
+    """Says in one line that a file could not be written or read."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or workdir}: {error.strerror or error}; what "
+            f"{workdir}/{checkpoints.LAST} holds is kept: make room or mend the disk, then "
+            "type the same command to go on"
+        ) from error

@@ -1,0 +1,152 @@
+"""A run directory: names of its files, its config and result, its networks; `load_run`."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from kdjax.beats import WINDOW
+from kdjax.detection import saved
+from kdjax.detection.detector import Detector
+from kdjax.errors import InputError
+from kdjax.files import read_json, read_sealed, sha256
+from kdjax.models.networks import Discriminator, Generator
+from kdjax.runs import config as configs
+from kdjax.runs.checkpoints import LAST, read_model, read_progress, steps, verify
+
+CONFIG = "config.json"
+RESULT = "result.json"
+METRICS = "metrics.jsonl"
+SCORES = "scores.npz"
+CALIBRATION = "calibration.npz"
+
+
+class Model(NamedTuple):
+    """A run's networks and what their checkpoint holds.
+
+    variables: {'generator', 'discriminator'}, each {'params', 'batch_stats'}; progress: what
+    training noted beside them; fingerprint: SHA-256 over the variables.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    variables: Any
+    progress: dict[str, Any]
+    fingerprint: str
+
+
+def networks(model: Mapping, channels: int) -> tuple[Generator, Discriminator]:
+    """The networks of a config's `model` block for beats of so many leads."""
+    return (
+        Generator(
+            width=model["width"],
+            latent_dim=model["latent_dim"],
+            length=WINDOW,
+            channels=channels,
+            output_bias=model["output_bias"],
+        ),
+        Discriminator(width=model["width"]),
+    )
+
+
+def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str, Any]:
+    """Shapes of both networks' variables, without computing any."""
+    beat = jax.ShapeDtypeStruct((1, generator.length, generator.channels), jnp.float32)
+
+    def shapes(module: Generator | Discriminator) -> Any:
+        return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), beat)
+
+    return {"generator": dict(shapes(generator)), "discriminator": dict(shapes(discriminator))}
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The config that a run was made with; InputError unless it is one."""
+    config = read_json(run / CONFIG)
+    if not isinstance(config, dict):
+        raise InputError(f"{run / CONFIG}: holds no config; restore it or train anew")
+    if "imported" not in config:
+        config = configs.complete(config)
+        try:
+            configs.check(ConfigDict(config))
+        except (InputError, ValueError) as error:  # ValueError: a name with a dot in it
+            raise InputError(f"{run / CONFIG}: not what was written ({error})") from error
+    return config
+
+
+def read_result(run: Path) -> dict[str, Any]:
+    """The result of a finished run; InputError when there is none, or it is incomplete."""
+    if run.is_dir() and not (run / RESULT).exists():
+        raise InputError(f"{run}: not a finished run; train it first, with train.py")
+    result = read_sealed(run / RESULT)
+    needed = ("auc", "ap", "label_free", "oracle", "dataset", "protocol", "fold", "fingerprints")
+    missing = [name for name in needed if not isinstance(result, dict) or name not in result]
+    if missing:
+        raise InputError(f"{run / RESULT}: lacks {missing[0]}; make it anew with kdjax evaluate")
+    return result
+
+
+def fingerprint(variables: Any) -> str:
+    """SHA-256 over names, dtypes, shapes and values of a tree of arrays."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape} ".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def load_model(run: Path, folder: str = LAST) -> Model:
+    """The networks and the newest checkpoint of a run.
+
+    Raises InputError when there is none, or when any of its files is not as it was written.
+    """
+    config = read_config(run)
+    found = steps(run / folder)
+    if not found:
+        raise InputError(f"{run}: no checkpoint in {folder}; train it first")
+    checkpoint = run / folder / str(found[0])
+    verify(checkpoint)
+    progress = read_progress(checkpoint)
+    recorded = progress.get("fingerprints", {}).get("config")
+    if "imported" not in config and recorded != configs.fingerprint(config):
+        raise InputError(
+            f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "
+            "train anew with --overwrite"
+        )
+    generator, discriminator = networks(config["model"], progress["channels"])
+    variables = read_model(checkpoint, empty_model(generator, discriminator))
+    return Model(generator, discriminator, variables, progress, fingerprint(variables))
+
+
+def load_run(path: str | Path) -> Detector:
+    """The Detector of a finished run, or of a name in `detector_files.shipped()`.
+
+    Its threshold is that of the run's first false-positive-rate target. Raises InputError when the
+    run is missing, unfinished or damaged.
+    """
+    run = Path(path)
+    if not run.exists() and str(path) in saved.shipped():
+        return saved.read(saved.shipped()[str(path)])
+    if not run.exists():
+        shipped = ", ".join(saved.shipped())
+        raise InputError(f"{run}: no such run; name a run directory, or one of {shipped}")
+    result = read_result(run)
+    model = load_model(run)
+    calibration = None
+    if (run / CALIBRATION).exists():
+        recorded = result["fingerprints"].get("calibration")
+        if sha256(run / CALIBRATION) != recorded:
+            raise InputError(
+                f"{run / CALIBRATION}: not what was written; make it anew with kdjax evaluate"
+            )
+        calibration = saved.read_calibration(run / CALIBRATION)
+    return Detector(
+        model.generator,
+        model.variables["generator"],
+        result["label_free"][0]["threshold"],
+        calibration,
+    )

@@ -1,0 +1,325 @@
+"""A run directory with trained networks -> result.json, scores, figures and report."""
+
+import datetime
+import io
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdjax import datasets
+from kdjax.datasets.protocols import Split, split
+from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.detection import saved
+from kdjax.detection.detector import Detector
+from kdjax.errors import InputError
+from kdjax.files import sha256, write_bytes, write_sealed
+from kdjax.models.networks import Discriminator, count_parameters, multiply_accumulates
+from kdjax.pages import plots
+from kdjax.runs import checkpoints, directory, report
+from kdjax.runs import config as configs
+from kdjax.scores import calibration, fitted, metrics
+from kdjax.scores.calibration import Calibration
+
+Say = Callable[[str], None]
+
+_SHOWN_BEATS = 4
+_BATCH = 1024
+
+
+def load_data(config: Mapping) -> tuple[BeatSet, Split]:
+    """The beats and their split that a config names; InputError as `datasets.load` and `split`."""
+    data = config["data"]
+    beats = datasets.load(data["dataset"], data["dir"])
+    return beats, split(beats, data["protocol"], data["fold"], data["split_seed"])
+
+
+def check_fingerprints(run: Path, recorded: Mapping, beats: BeatSet, parts: Split) -> None:
+    """Raises InputError unless the prepared beats and their split are those that the run saw."""
+    now = {"data": beats.fingerprint, "split": parts.fingerprint}
+    for what, found in now.items():
+        if recorded.get(what) not in (found, None):
+            raise InputError(
+                f"{run}: made with {what} {recorded[what][:12]}, the prepared {beats.name} beats "
+                f"give {found[:12]}; prepare the same data again or name it with data.dir"
+            )
+
+
+def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
+    """Scores every test beat, writes result.json, scores.npz, figures/ and report.html.
+
+    Reads the networks from the run's checkpoints: the figures are those of what is on disk. Gives
+    the result. Raises InputError when the checkpoints are damaged or belong to other beats.
+    """
+    config = directory.read_config(run)
+    last = directory.load_model(run)
+    check_fingerprints(run, last.progress["fingerprints"], beats, parts)
+    if last.generator.channels != beats.x.shape[2]:
+        raise InputError(
+            f"{run}: its beats have {last.generator.channels} leads, those of {beats.name} "
+            f"{beats.x.shape[2]}; score it with kdjax.load_run on beats of its own kind"
+        )
+    detector = Detector(last.generator, last.variables["generator"])
+    test, calibrate = parts.test, parts.calibrate
+    label, record = beats.label[test], beats.record[test]
+    score = detector.score(beats.x[test]).astype(np.float64)
+    calibrate_score = detector.score(beats.x[calibrate]).astype(np.float64)
+    label_free = metrics.label_free(
+        calibrate_score, label > 0, score, config["eval"]["fpr_targets"]
+    )
+    thresholds = [row["threshold"] for row in label_free]
+    result = {
+        **quality(label, record, score, thresholds),
+        "label_free": label_free,
+        "oracle": oracle(run, beats, parts),
+        "n_test": len(test),
+        "protocol": parts.protocol,
+        "fold": parts.fold,
+        "dataset": beats.name,
+        "seed": config["seed"],
+        "epochs": last.progress["epoch"],
+        "epoch_seconds": last.progress["epoch_seconds"],
+        **cost(last),
+        "fingerprints": {
+            "data": beats.fingerprint,
+            "split": parts.fingerprint,
+            "config": configs.fingerprint(config),
+            "model": last.fingerprint,
+            "teacher": last.progress["teacher"],
+            "code": last.progress["made_by"]["code"],
+        },
+        "versions": last.progress["made_by"]["versions"],
+        "device": last.progress["made_by"]["device"],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    result["fingerprints"]["calibration"] = write_calibration(run, last, beats, parts)
+    scores = io.BytesIO()
+    np.savez_compressed(
+        scores,
+        index=test,
+        score=score,
+        label=label,
+        record=record,
+        sample=beats.sample[test],
+        calibrate_index=calibrate,
+        calibrate_score=calibrate_score,
+    )
+    write_bytes(run / directory.SCORES, scores.getvalue())
+    result["fingerprints"]["scores"] = sha256(run / directory.SCORES)
+    figures = draw(run, detector, beats, parts, score, label_free, last.progress["rows"])
+    report.write_report(run / "report.html", result, config, figures)
+    return write_sealed(run / directory.RESULT, result)  # last: a run with a result is finished
+
+
+def write_calibration(
+    run: Path, model: directory.Model, beats: BeatSet, parts: Split
+) -> str | None:
+    """What `kdjax detect` decides with; gives the file's SHA-256, None where there is none."""
+    file, found = run / directory.CALIBRATION, calibrated(model, beats, parts)
+    if found is None:
+        file.unlink(missing_ok=True)
+        return None
+    write_bytes(file, saved.calibration_bytes(found))
+    return sha256(file)
+
+
+def calibrated(model: directory.Model, beats: BeatSet, parts: Split) -> Calibration | None:
+    """The calibration of a run's networks on `calibrate` beats, None where they are too few."""
+    index = parts.calibrate
+    if len(index) < calibration.FEWEST:
+        return None
+    rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
+    found = evidence(model, beats, rhythm, index, features=False)
+    source = f"{len(index)} normal beats of {beats.name}"
+    return calibration.calibrate(found, beats.x[index], beats.leads, model.fingerprint, source)
+
+
+def evidence(
+    model: directory.Model,
+    beats: BeatSet,
+    rhythm: np.ndarray,
+    index: np.ndarray,
+    features: bool = True,
+) -> fitted.Evidence:
+    """What a run's networks make of the beats numbered [B]; `rhythm` is that of all beats.
+
+    Without `features` the discriminator, half of the work, is not asked: its error is NaN.
+    """
+    x = beats.x[index]
+    place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
+    found = Detector(model.generator, model.variables["generator"]).evidence(x, *place)
+    if not features:
+        return found
+    error = np.empty(len(x), x.dtype)
+    for start in range(0, len(x), _BATCH):
+        part = slice(start, start + _BATCH)
+        reconstructed = x[part] + found.residual[part]
+        with jax.default_matmul_precision("float32"):  # as a Detector's
+            error[part] = _feature_error(
+                model.discriminator, model.variables["discriminator"], x[part], reconstructed
+            )
+    return found._replace(feature_error=error)
+
+
+@partial(jax.jit, static_argnums=0)
+def _feature_error(
+    discriminator: Discriminator, variables: Any, x: jax.Array, x_hat: jax.Array
+) -> jax.Array:
+    """Mean (f(x_hat) - f(x))^2 over the discriminator's features of beats [B, T, C], each [B]."""
+    real, fake = (
+        discriminator.apply(variables, beats, train=False).features  # type: ignore[union-attr]
+        for beats in (x, x_hat)
+    )
+    return jnp.mean(jnp.square(fake - real), axis=(1, 2))
+
+
+def quality(
+    label: np.ndarray, record: np.ndarray, score: np.ndarray, thresholds: list[float | None]
+) -> dict[str, Any]:
+    """What the scores [B] of labelled beats are worth, overall, by class and by record.
+
+    AUC and AP are None where one of the two kinds of beat is missing, their intervals also where
+    all beats are of one record.
+    """
+    abnormal = label > 0
+    both = two_kinds(label)
+    several = both and len(np.unique(record)) > 1
+    return {
+        "auc": metrics.auc(abnormal, score) if both else None,
+        "ap": metrics.average_precision(abnormal, score) if both else None,
+        "per_class": metrics.per_class(label, score, CLASSES),
+        "per_record": metrics.per_record(record, abnormal, score, thresholds),
+        "ci95": metrics.bootstrap_ci(record, abnormal, score)
+        if several
+        else {"auc": None, "ap": None},
+    }
+
+
+def two_kinds(label: np.ndarray) -> bool:
+    """Whether normal and abnormal beats are among those labelled [B]: else there is no AUC."""
+    return bool((label == 0).any() and (label > 0).any())
+
+
+def oracle(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
+    """The epoch that labelled validation beats prefer, the threshold that test labels prefer."""
+    if not checkpoints.steps(run / checkpoints.BEST) or not two_kinds(beats.label[parts.test]):
+        return {"epoch": None, "auc": None, "ap": None, "best_f1": None, "best_threshold": None}
+    best = directory.load_model(run, checkpoints.BEST)
+    score = Detector(best.generator, best.variables["generator"]).score(beats.x[parts.test])
+    abnormal = beats.label[parts.test] > 0
+    f1, threshold = metrics.best_f1(abnormal, score)
+    return {
+        "epoch": best.progress["epoch"],
+        "auc": metrics.auc(abnormal, score),
+        "ap": metrics.average_precision(abnormal, score),
+        "best_f1": f1,
+        "best_threshold": threshold,
+    }
+
+
+def cost(model: directory.Model) -> dict[str, int]:
+    """Parameters, multiply-accumulates of a beat, and bytes of the generator in float32."""
+    g = model.generator
+    variables = model.variables["generator"]
+    return {
+        "params": count_parameters(variables["params"]),
+        "macs": multiply_accumulates(g.width, g.latent_dim, g.length, g.channels),
+        "bytes": 4 * count_parameters(variables),
+    }
+
+
+def draw(
+    run: Path,
+    detector: Detector,
+    beats: BeatSet,
+    parts: Split,
+    score: np.ndarray,
+    label_free: list[dict],
+    rows: list[dict],
+) -> dict[str, Path]:
+    """Writes the run's figures, gives name -> path in the order they are shown."""
+    label = beats.label[parts.test]
+    order = np.argsort(score, kind="stable")
+    shown = parts.test[np.concatenate([order[:_SHOWN_BEATS], order[-_SHOWN_BEATS:]])]
+    x = beats.x[shown]
+    thresholds = {
+        f"label-free, target {row['fpr_target']:.0%}": row["threshold"] for row in label_free
+    }
+    figures = {"roc_pr": plots.roc_pr(label > 0, score)} if two_kinds(label) else {}
+    figures |= {
+        "score_histogram": plots.score_histogram(label, score, thresholds, CLASSES),
+        "beats": plots.beats(
+            x,
+            detector.reconstruct(x),
+            detector.score(x),
+            beats.label[shown],
+            beats.record[shown],
+            beats.sample[shown],
+            beats.fs,
+            CLASSES,
+        ),
+    }
+    if rows:
+        figures["loss_curves"] = plots.loss_curves(rows)
+    return {
+        name: plots.save(figure, run / "figures" / f"{name}.png")
+        for name, figure in figures.items()
+    }
+
+
+def result_block(result: Mapping) -> str:
+    """The lines that people who come from BeatGAN know, and what they are worth."""
+    best = result["oracle"]
+    ci = result["ci95"]
+    classes = "  ".join(
+        f"{name} {row['auc']:.4f} (n {row['n']})"
+        for name, row in result["per_class"].items()
+        if row["auc"] is not None
+    )
+    lines = [
+        "#" * 29,
+        f"########  Result  ########   {result['dataset']}, {result['protocol']}, "
+        f"fold {result['fold']}, {result['epochs']} epochs, {result['n_test']} test beats",
+    ]
+    if result["auc"] is None:
+        lines += [NO_AUC]
+    else:
+        lines += [
+            f"ap: {result['ap']:.4f}   {_interval(ci['ap'])}",
+            f"auc: {result['auc']:.4f}  {_interval(ci['auc'])}",
+            f"auc by class: {classes}",
+        ]
+    for row in result["label_free"]:
+        figures = [
+            f"{name} {row[key]:{form}}"
+            for name, key, form in (
+                ("false alarms", "fpr", ".2%"),
+                ("recall", "recall", ".2%"),
+                ("f1", "f1", ".4f"),
+            )
+            if row[key] is not None
+        ]
+        threshold = f"{row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
+        lines.append(f"label-free th for {threshold} --> {', '.join(figures)}")
+    if best["epoch"] is not None:
+        lines += [
+            f"oracle (needs labelled anomalies): epoch {best['epoch']}, auc {best['auc']:.4f}, "
+            f"ap {best['ap']:.4f}",
+            f"best th:{best['best_threshold']:.6f} --> best f1:{best['best_f1']:.4f}",
+        ]
+    return "\n".join([*lines, "#" * 29])
+
+
+NO_AUC = "no AUC: among the test beats none is annotated as abnormal, or none as normal"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return f"[{bounds[0]:.4f}, {bounds[1]:.4f}]" if bounds else "[no interval: one record]"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6f}"

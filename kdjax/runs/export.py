@@ -1,0 +1,308 @@
+"""A run as one file that needs no kdjax: ONNX, or StableHLO as `jax.export` writes it.
+
+The graph takes band-passed windows in mV and scales, reconstructs, scores and decides; see
+docs/export.md for its inputs, outputs and metadata.
+"""
+
+import contextlib
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+import kdjax
+from kdjax import beats
+from kdjax.detection import saved
+from kdjax.detection.detector import Detector
+from kdjax.errors import InputError
+from kdjax.files import write_bytes, write_json
+from kdjax.models.inference import Layer, fold, forward
+from kdjax.models.layers import KERNEL, STRIDE
+from kdjax.models.networks import LEAKY_SLOPE, anomaly_score
+from kdjax.runs import directory
+
+FORMATS = ("onnx", "stablehlo")
+OPSET, IR_VERSION = 18, 8  # of ONNX 1.13 (2022): runtimes of the last years take them
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+TOLERANCE = 1e-5  # of a score, relative; of scaled samples, absolute
+
+_SMALLEST = np.finfo(np.float32).tiny  # what is divided by, at least
+
+Call = Callable[[np.ndarray], Mapping[str, Any]]
+
+
+class ParityError(RuntimeError):
+    """An exported file that does not compute what the Detector does: a defect, not the user's."""
+
+
+def export(run: str | Path, form: str, out: Path) -> float:
+    """Writes `run` to the file `out`, for "stablehlo" its metadata to `out`.json too.
+
+    What is written has been run against the Detector, see `check`; gives the largest relative
+    difference of their scores. Raises InputError
+    when the run cannot be loaded or has no threshold, `out` is a folder, or the ONNX packages are
+    not installed; ParityError when the file disagrees with the Detector.
+    """
+    if form not in FORMATS:
+        raise InputError(f"no format {form!r}; there are {', '.join(FORMATS)}")
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name a file")
+    if form == "onnx":
+        _check_onnx()
+    detector = directory.load_run(run)
+    if detector.threshold is None:
+        raise InputError(
+            f"{run}: has no threshold, its held-out normal beats were too few for its first "
+            "eval.fpr_targets; train it with a higher one"
+        )
+    about = metadata(run, detector)
+    if form == "onnx":
+        content = to_onnx(detector, about)
+        error = check(read_onnx(content), detector)
+    else:
+        content = to_stablehlo(detector)
+        error = check(read_stablehlo(content), detector)
+        write_json(out.with_name(out.name + ".json"), about)
+    write_bytes(out, content)
+    return error
+
+
+def metadata(run: str | Path, detector: Detector) -> dict[str, Any]:
+    """What a file says of itself, in JSON's terms: how to make its input, what its decision is."""
+    generator = detector.generator
+    names = list(detector.calibration.leads) if detector.calibration else None
+    return {
+        "kdjax": kdjax.__version__,
+        "input": "ECG windows, band-passed, in mV: [batch, window, leads]",
+        "sampling_rate": beats.FS,
+        "window": generator.length,
+        "before": beats.BEFORE,
+        "centre": "R-peak: the maximum of the band-passed first lead within 50 ms of its detection",
+        "filter": "band-pass 3-45 Hz, FIR of order 108 (windowed sinc, Hamming), forwards and "
+        "backwards",
+        "leads": generator.channels,
+        "lead_names": names,
+        "score": "mean squared error of the reconstruction, of a window scaled to [-1, 1]",
+        "threshold": detector.threshold,
+        "weights": directory.fingerprint(detector.variables),
+        "source": _source(run),
+    }
+
+
+def _source(run: str | Path) -> dict[str, Any]:
+    """Where a run's weights and threshold come from; of a shipped detector, its card."""
+    if not Path(run).exists():
+        return saved.read_card(saved.shipped()[str(run)])["card"]
+    result = directory.read_result(Path(run))
+    names = ("dataset", "protocol", "fold", "fingerprints")
+    return {"fpr_target": result["label_free"][0]["fpr_target"]} | {n: result[n] for n in names}
+
+
+# --- parity ------------------------------------------------------------------------------------
+
+
+def check(call: Call, detector: Detector) -> float:
+    """The largest relative difference between an exported file's scores and the Detector's.
+
+    On `trials`, in batches of 1, 2, 17 and the rest. Raises ParityError where scores differ by more
+    than a relative 1e-5, scaled windows or reconstructions by 1e-5, or a decision at all, unless
+    the score is within that of the threshold.
+    """
+    threshold, worst = float(_threshold(detector)), 0.0
+    for windows in np.split(trials(detector), np.cumsum([1, 2, 17])):
+        x = beats.scale(windows)
+        score, x_hat = detector.score(x), detector.reconstruct(x)
+        found = {name: np.asarray(array) for name, array in call(windows).items()}
+        differences = {
+            "score": np.abs(found["score"] - score) / np.maximum(score, _SMALLEST),
+            "x": np.abs(found["x"] - x),
+            "x_hat": np.abs(found["x_hat"] - x_hat),
+            "abnormal": (found["abnormal"] != (score > threshold))
+            & (np.abs(score - threshold) > TOLERANCE * threshold),
+        }
+        for name, difference in differences.items():
+            if not difference.max() <= TOLERANCE:  # NaN is no agreement
+                raise ParityError(
+                    f"{name} differs from the Detector's by {difference.max():.1e} on one of "
+                    f"{len(x)} windows, {TOLERANCE:g} is allowed; please report it"
+                )
+        worst = max(worst, float(differences["score"].max()))
+    return worst
+
+
+def trials(detector: Detector) -> np.ndarray:
+    """Band-passed windows float32 [N, 320, C] in mV to compare on, the same every time.
+
+    Noise, what the network itself makes of it (which scores low), and what comes in odd recordings:
+    flat leads, one step of the converter, amplitudes of microvolts and of volts.
+    """
+    shape = (100 * beats.WINDOW, detector.generator.channels)
+    noise = beats.bandpass(np.random.default_rng(0).normal(0, 0.5, shape), beats.FS)
+    windows = noise.reshape(-1, beats.WINDOW, shape[1])
+    odd = windows[:6].copy()
+    odd[0, :, 0] = 0
+    odd[1] = 0
+    odd[2] = 0.25
+    odd[3] = 0
+    odd[3, beats.BEFORE] = 2.0**-14
+    odd[4] *= 1e-3
+    odd[5] *= 1e3
+    own = detector.reconstruct(beats.scale(windows))
+    return np.concatenate([odd, own, windows])
+
+
+def _threshold(detector: Detector) -> np.float32:
+    """The largest float32 up to the threshold: a float32 is above the one when above the other."""
+    assert detector.threshold is not None
+    rounded = np.float32(detector.threshold)
+    below = np.nextafter(rounded, np.float32(-np.inf))
+    return rounded if float(rounded) <= detector.threshold else below
+
+
+# --- StableHLO ---------------------------------------------------------------------------------
+
+
+def to_stablehlo(detector: Detector) -> bytes:
+    """The serialised `jax.export.Exported` of windows [batch, 320, C] -> a dict of outputs."""
+    folded, threshold = fold(detector.variables), _threshold(detector)
+
+    def decide(windows: jax.Array) -> dict[str, jax.Array]:
+        low, high = (f(windows, axis=1, keepdims=True) for f in (jnp.min, jnp.max))
+        flat = high == low
+        scaled = (windows - low) / jnp.where(flat, jnp.float32(1), high - low) * 2 - 1
+        x = jnp.where(flat, jnp.float32(0), scaled)
+        x_hat, _ = forward(folded, x)
+        score = anomaly_score(x_hat, x)
+        return {"score": score, "abnormal": score > threshold, "x": x, "x_hat": x_hat}
+
+    shape = jax.export.symbolic_shape(
+        f"batch, {detector.generator.length}, {detector.generator.channels}"
+    )
+    windows = jax.ShapeDtypeStruct(shape, jnp.float32)
+    with _no_locations():
+        exported = jax.export.export(jax.jit(decide), platforms=PLATFORMS)(windows)
+    return bytes(exported.serialize())
+
+
+@contextlib.contextmanager
+def _no_locations() -> Iterator[None]:
+    """Keeps the paths of source files out of what is lowered: the same run gives the same bytes."""
+    name = "jax_traceback_in_locations_limit"
+    limit = jax.config.values[name]
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, limit)
+
+
+def read_stablehlo(content: bytes) -> Call:
+    """The function that a file holds."""
+    return jax.jit(jax.export.deserialize(bytearray(content)).call)
+
+
+# --- ONNX --------------------------------------------------------------------------------------
+
+
+def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
+    """The ONNX model of windows [batch, 320, C], `about` as JSON in its metadata."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    folded, threshold = fold(detector.variables), _threshold(detector)
+    nodes, constants = [], []
+
+    def constant(name: str, value: Any) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(op: str, output: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
+        return output
+
+    def convolution(op: str, output: str, x: str, layer: Layer, **attributes: Any) -> str:
+        # Kernels [k, in, out] become [out, in, k]; transposed ones, [in, k, out], [in, out, k].
+        order = (2, 1, 0) if op == "Conv" else (0, 2, 1)
+        kernel = constant(f"{output}.kernel", layer.kernel.transpose(order))
+        bias = constant(f"{output}.bias", layer.bias)
+        return node(op, output, x, kernel, bias, **attributes)
+
+    zero, one, two = (constant(str(value), np.float32(value)) for value in range(3))
+    time, beat = constant("time", np.array([1])), constant("beat", np.array([1, 2]))
+    low = node("ReduceMin", "low", "windows", time)
+    span = node("Sub", "span", node("ReduceMax", "high", "windows", time), low)
+    flat = node("Equal", "flat", span, zero)
+    divisor = node("Where", "divisor", flat, one, span)
+    share = node("Div", "share", node("Sub", "above", "windows", low), divisor)
+    scaled = node("Sub", "scaled", node("Mul", "doubled", share, two), one)
+    x = node("Where", "x", flat, zero, scaled)
+
+    halving = {"kernel_shape": [KERNEL], "strides": [STRIDE], "pads": [1, 1]}
+    h = node("Transpose", "leads_first", x, perm=[0, 2, 1])
+    for stage, layer in enumerate(folded.encoder):
+        h = convolution("Conv", f"encoder{stage}", h, layer, **halving)
+        h = node("LeakyRelu", f"encoder{stage}.activation", h, alpha=LEAKY_SLOPE)
+    h = convolution("Conv", "z", h, folded.head)
+    h = convolution("ConvTranspose", "tail", h, folded.tail)
+    for stage, layer in enumerate(folded.decoder):
+        h = node("Relu", f"decoder{stage}.activation", h)
+        h = convolution("ConvTranspose", f"decoder{stage}", h, layer, **halving)
+    x_hat = node("Transpose", "x_hat", node("Tanh", "tanh", h), perm=[0, 2, 1])
+
+    error = node("Sub", "error", x_hat, x)
+    score = node("ReduceMean", "score", node("Mul", "square", error, error), beat, keepdims=0)
+    node("Greater", "abnormal", score, constant("threshold", threshold))
+
+    def tensor(name: str, kind: int, *shape: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+    size = detector.generator.length, detector.generator.channels
+    graph = helper.make_graph(
+        nodes,
+        "kdjax",
+        [tensor("windows", TensorProto.FLOAT, *size)],
+        [
+            tensor("score", TensorProto.FLOAT),
+            tensor("abnormal", TensorProto.BOOL),
+            tensor("x", TensorProto.FLOAT, *size),
+            tensor("x_hat", TensorProto.FLOAT, *size),
+        ],
+        constants,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="kdjax",
+        producer_version=kdjax.__version__,
+    )
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def read_onnx(content: bytes) -> Call:
+    """The function that a file holds."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda windows: dict(zip(names, session.run(names, {"windows": windows}), strict=True))
+
+
+def _check_onnx() -> None:
+    """Raises InputError unless what writes and what runs ONNX files is installed."""
+    for package in ("onnx", "onnxruntime"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise InputError(
+                f"exporting to ONNX needs {error.name}, which is not installed: "
+                "pip install 'kdjax[onnx]'"
+            ) from None

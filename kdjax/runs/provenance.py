@@ -1,0 +1,44 @@
+"""What made a result: the code's hash, package versions and the device."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import kdjax
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
+
+def made_by() -> dict[str, Any]:
+    """What computes here and now: code, versions, device."""
+    return {"code": _code(), "versions": _versions(), "device": _device()}
+
+
+def _versions() -> dict[str, str]:
+    """Versions of Python, kdjax and the packages that compute."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), "kdjax": kdjax.__version__, **found}
+
+
+def _device() -> str:
+    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'; those of each process."""
+    devices = jax.local_devices()
+    kind = devices[0].device_kind
+    detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
+    processes = jax.process_count()
+    each = f" in each of {processes} processes" if processes > 1 else ""
+    return f"{len(devices)} x {kind}{detail}{each}"
+
+
+def _code() -> str:
+    """SHA-256 over the package's source files."""
+    package = Path(kdjax.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Scores of beats: metrics, fitted scores, baselines, calibration."""

@@ -1,0 +1,1 @@
+"""Studies: a grid of variants, seeds and splits, trained, scored and compared."""

@@ -1,0 +1,311 @@
+"""A study: a grid of variants x seeds x splits, trained and scored cell by cell.
+
+A cell is a run directory, <workdir>/<protocol>-<fold>/<variant>/seed<k>, with a cell.json beside
+its checkpoint. The seeds of one variant train together, under vmap; variants follow one another,
+teachers before their students. A cell that is there is not made again, so a study goes on where it
+stopped, several processes share a folder, and folders of several machines are merged by copying.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from kdjax.datasets.protocols import Split
+from kdjax.datasets.storage import BeatSet
+from kdjax.errors import InputError
+from kdjax.files import write_json
+from kdjax.models.distillation import Lesson
+from kdjax.runs import checkpoints, claim, directory, provenance
+from kdjax.runs import config as configs
+from kdjax.runs.evaluation import check_fingerprints
+from kdjax.study import comparison
+from kdjax.study.grid import (
+    CELL,
+    SCORER,
+    TOGETHER,
+    Group,
+    Say,
+    Variant,
+    cells_of,
+    split_name,
+    variants,
+)
+from kdjax.study.scores import load_data, make_baselines, score_cell
+from kdjax.training import assemble, loop, parallel
+from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, read_state, write_state
+from kdjax.training.step import TrainState, init_state
+
+SAVE_EVERY = 300  # seconds between two of them
+
+
+def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
+    """Trains and scores every cell and fits every baseline that is not there yet.
+
+    The study must have been checked.
+    """
+    make_cells(study, workdir, say)
+    for split in study.splits:
+        folder = workdir / split_name(tuple(split))
+        try:
+            with claim.locked(folder):
+                make_baselines(study, workdir, tuple(split), say)
+        except claim.Busy:
+            say(f"{folder}: another process fits the baselines")
+
+
+def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
+    """Trains and scores every cell that is not there yet."""
+    groups = [
+        Group(study, workdir, variant, tuple(split))
+        for split in study.splits
+        for variant in variants(study)
+    ]
+    waiting = False
+    while left := [g for g in groups if g.missing() or g.unscored()]:
+        for group in left:
+            if group.ready() and _make(group, say):
+                waiting = False
+                break
+        else:
+            if not waiting:
+                say(f"{len(left)} groups of cells are being made by other processes; waiting")
+            waiting = True
+            time.sleep(5)
+
+
+def _make(group: Group, say: Say) -> bool:
+    """Trains and scores a group's missing cells, unless another process is at it."""
+    group.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with claim.locked(group.folder):
+            seeds = group.missing()  # again: another process may just have finished
+            if seeds:
+                with assemble.products(group.config(seeds[0])):
+                    train_group(group, seeds, say)
+            shutil.rmtree(group.folder / TOGETHER, ignore_errors=True)
+            for seed in group.unscored():
+                score_cell(group, seed)
+            say(_progress_line(group))
+        return True
+    except claim.Busy:
+        return False
+
+
+def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
+    """Trains the cells of these seeds together and saves each as a run directory.
+
+    All that changes is saved at an epoch's end when that was not done for some minutes, so that a
+    long group goes on where it stopped. Raises InputError when a figure or a weight is not finite.
+    """
+    cells = [group.config(seed) for seed in seeds]
+    config = cells[0]
+    beats, parts, _ = load_data(
+        config.data.dataset, config.data.dir, group.split[0], group.split[1], config.data.split_seed
+    )
+    x = beats.x[parts.train]
+    taught_by_network = group.variant.teacher not in (None, SCORER)
+    teachers = (
+        [_teacher(Path(c.teacher.workdir), beats, parts) for c in cells]
+        if taught_by_network
+        else []
+    )
+    trainer = assemble.make_trainer(config, x.shape[2], teachers[0] if teachers else None)
+    lesson = _lessons(cells, x, teachers)
+    mean = x.mean(axis=(0, 1))
+    fresh = _stack([init_state(trainer, assemble.run_key(c), mean) for c in cells])
+    every = [
+        Progress(
+            x.shape[2],
+            assemble.fingerprints(cell, beats, parts),
+            teachers[i].fingerprint if teachers else None,
+            provenance.made_by(),
+        )
+        for i, cell in enumerate(cells)
+    ]
+    who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
+    state, every = _go_on(group, fresh, every, who, say)
+    train_epoch = _compile_epoch(group, cells, x, trainer, teachers, lesson)
+    saved = time.monotonic()
+    for epoch in range(every[0].epoch + 1, config.epochs + 1):
+        state, figures, seconds = train_epoch(state, epoch)
+        for i, progress in enumerate(every):
+            row = {name: float(value[i]) for name, value in figures.items()}
+            progress.rows.append({"epoch": epoch, "seconds": round(seconds, 4)} | row)
+            progress.epoch = epoch
+        say(
+            f"{group.folder}: epoch {epoch}/{config.epochs}, {len(cells)} seeds, "
+            f"{seconds:.1f} s a seed, G_loss {figures['G_loss'].mean():.5f}"
+        )
+        if time.monotonic() - saved > SAVE_EVERY:
+            together = [
+                {"who": mine, "progress": progress.plain()}
+                for mine, progress in zip(who, every, strict=True)
+            ]
+            write_state(
+                group.folder / TOGETHER,
+                epoch,
+                _host(group, epoch, state),
+                {"seeds": together},
+                KEPT_CHECKPOINTS,
+            )
+            saved = time.monotonic()
+    _save_cells(group, seeds, _host(group, config.epochs, state), every)
+
+
+def _compile_epoch(
+    group: Group,
+    cells: Sequence[configs.Config],
+    x: np.ndarray,
+    trainer: loop.Trainer,
+    teachers: Sequence[directory.Model],
+    lesson: Lesson | None,
+) -> Callable[[TrainState, int], tuple[TrainState, dict[str, np.ndarray], float]]:
+    """What trains all seeds for one epoch of beats x [B, T, C].
+
+    It gives the state, the figures of every seed [seeds] and the seconds a seed took; it raises
+    InputError when a figure is not finite.
+    """
+    teacher = _stack([t.variables for t in teachers]) if teachers else None
+    keys = _stack([assemble.run_key(c) for c in cells])
+    on_device = jax.numpy.asarray(x)
+    lesson = jax.tree.map(jax.numpy.asarray, lesson)
+    steps = parallel.compile_seeds(trainer, lesson)
+    norms = parallel.compile_seed_norms(trainer, lesson)
+    n = len(x) // cells[0].batch_size
+
+    def train_epoch(
+        state: TrainState, epoch: int
+    ) -> tuple[TrainState, dict[str, np.ndarray], float]:
+        order = np.stack([assemble.batch_order(c, len(x), epoch) for c in cells])
+        sums: dict[str, np.ndarray] = {}
+        started = time.perf_counter()
+        for first in range(0, n, loop.CHUNK):
+            bounds = np.array([first, min(first + loop.CHUNK, n)], np.int32)
+            state, means = steps(state, teacher, on_device, order, bounds, keys, lesson)
+            for name, value in means.items():
+                share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
+                sums[name] = sums.get(name, 0) + share
+            _check_finite(group, epoch, sums)
+        seconds = (time.perf_counter() - started) / len(cells)
+        after = jax.device_get(norms(state, teacher, on_device, order[:, 0], lesson))
+        figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
+        _check_finite(group, epoch, figures)
+        return state, figures, seconds
+
+    return train_epoch
+
+
+def _save_cells(
+    group: Group, seeds: Sequence[int], state: TrainState, every: Sequence[Progress]
+) -> None:
+    """Writes a run directory for each seed, out of the state of all on the host."""
+    for i, (seed, progress) in enumerate(zip(seeds, every, strict=True)):
+        model = jax.tree.map(
+            lambda leaf, i=i: leaf[i],
+            {"generator": state.generator, "discriminator": state.discriminator},
+        )
+        folder = group.cell(seed)
+        (folder / CELL).unlink(missing_ok=True)  # figures of other weights
+        write_json(folder / directory.CONFIG, group.config(seed).to_dict())
+        checkpoints.save_checkpoint(
+            folder / checkpoints.LAST, int(state.step[i]), model, None, progress.plain(), keep=1
+        )
+
+
+def _who(config: configs.Config, progress: Progress) -> dict[str, Any]:
+    """What makes a seed's training what it is; where its teacher lies is no part of it."""
+    known = config.copy_and_resolve_references()
+    if configs.is_student(known):
+        known.teacher.workdir = None
+    same = {"config": configs.fingerprint(known), "teacher": progress.teacher}
+    return progress.fingerprints | same | {"code": progress.made_by["code"]}
+
+
+def _go_on(
+    group: Group,
+    fresh: TrainState,
+    every: list[Progress],
+    who: list[dict[str, Any]],
+    say: Say,
+) -> tuple[TrainState, list[Progress]]:
+    """The state and progress of all seeds to go on from.
+
+    Out of the newest whole checkpoint of the group where it holds all these seeds, of these
+    configs, beats, teachers and this code; what is given otherwise.
+    """
+    checkpoint = checkpoints.newest_whole(group.folder / TOGETHER, say)
+    if checkpoint is None:
+        return fresh, every
+    there = checkpoints.read_progress(checkpoint)["seeds"]
+    of_those = [seed["who"] for seed in there]
+    if not all(mine in of_those for mine in who):
+        say(f"{checkpoint}: of other seeds, configs, teachers or code; begun anew")
+        return fresh, every
+    place = np.array([of_those.index(mine) for mine in who])
+    like = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((len(there), *leaf.shape[1:]), leaf.dtype), fresh
+    )
+    state = jax.tree.map(lambda leaf: leaf[place], read_state(checkpoint, like))
+    found = [Progress.read(there[i]["progress"]) for i in place]
+    for progress, mine in zip(found, every, strict=True):
+        progress.fingerprints = mine.fingerprints  # a teacher may lie elsewhere now
+    say(f"{group.folder}: goes on from epoch {found[0].epoch}")
+    return state, found
+
+
+def _host(group: Group, epoch: int, state: TrainState) -> TrainState:
+    """The state of all seeds as NumPy arrays; InputError unless it is finite."""
+    host = jax.device_get(state)
+    leaves = jax.tree_util.tree_leaves_with_path(host)
+    _check_finite(group, epoch, {jax.tree_util.keystr(path): leaf for path, leaf in leaves})
+    return host
+
+
+def _check_finite(group: Group, epoch: int, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise InputError(
+                f"{group.folder}: {name} is not finite in epoch {epoch}; lower learning_rate, set "
+                "grad_clip or lower the term's weight"
+            )
+
+
+def _teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
+    """A cell's networks; InputError unless it was trained on this very split."""
+    model = directory.load_model(run)
+    check_fingerprints(run, model.progress["fingerprints"], beats, parts)
+    return model
+
+
+def _lessons(
+    cells: Sequence[configs.Config], x: np.ndarray, teachers: Sequence[directory.Model]
+) -> Lesson | None:
+    """The lessons of all seeds: targets with a first axis of seeds where teachers differ."""
+    if not teachers:
+        return assemble.make_lesson(cells[0], x, None)
+    lessons = [assemble.make_lesson(c, x, t) for c, t in zip(cells, teachers, strict=True)]
+    if lessons[0] is None:
+        return None
+    of_all = cast("list[Lesson]", lessons)
+    return Lesson(
+        _stack([lesson.targets for lesson in of_all]),
+        of_all[0].transfer,
+        _stack([lesson.transfer_targets for lesson in of_all]),
+    )
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)
+
+
+def _progress_line(group: Group) -> str:
+    """What a finished group came to, beside the student that learnt alone."""
+    alone = replace(group, variant=Variant(comparison.ALONE, "student", None, {}))
+    others = cells_of(alone) if not alone.unscored() else None
+    return f"{group.folder}: {comparison.in_short(cells_of(group), others)}"

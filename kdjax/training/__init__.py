@@ -1,0 +1,1 @@
+"""Training: the loop, one pure step, devices and processes."""

@@ -1,0 +1,95 @@
+"""From a config to what a step needs: trainer, lesson, keys and the order of batches."""
+
+import math
+from contextlib import AbstractContextManager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdjax.datasets.protocols import Split
+from kdjax.datasets.storage import BeatSet
+from kdjax.models.distillation import (
+    Distillation,
+    Lesson,
+    Targets,
+    Teacher,
+    all_targets,
+    transfer_beats,
+)
+from kdjax.runs import config as configs
+from kdjax.runs import directory
+from kdjax.scores import baselines
+from kdjax.training.step import Trainer, adam
+
+
+def run_key(config: configs.Config) -> jax.Array:
+    """A run's key. A student draws other numbers than its teacher of the same seed."""
+    return jax.random.fold_in(jax.random.key(config.seed), int(configs.is_student(config)))
+
+
+def batch_order(config: configs.Config, n: int, epoch: int) -> np.ndarray:
+    """Which of n training beats make each batch of an epoch: int32 [steps, batch]."""
+    rng = np.random.default_rng((config.seed, int(configs.is_student(config)), epoch))
+    steps, batch = n // config.batch_size, config.batch_size
+    return rng.permutation(n)[: steps * batch].reshape(steps, batch).astype(np.int32)
+
+
+def products(config: configs.Config) -> AbstractContextManager[None]:
+    """Matrix products of the config's precision in whatever is traced inside."""
+    return jax.default_matmul_precision(configs.PRECISIONS[config.precision])
+
+
+def make_trainer(
+    config: configs.Config,
+    channels: int,
+    teacher: directory.Model | None = None,
+    axis_name: str | None = None,
+) -> Trainer:
+    """The training step's constant parts for a config, on devices that share `axis_name`."""
+    generator, discriminator = directory.networks(config.model, channels)
+    return Trainer(
+        generator.clone(axis_name=axis_name),
+        discriminator.clone(axis_name=axis_name),
+        adam(config.learning_rate, config.grad_clip),
+        tuple(config.loss.items()),
+        Teacher(teacher.generator, teacher.discriminator) if teacher else None,
+        Distillation(**config.kd) if configs.distils(config) else None,
+        config.data.augment == "time_warp",
+    )
+
+
+def make_lesson(
+    config: configs.Config, x: np.ndarray, teacher: directory.Model | None
+) -> Lesson | None:
+    """What the teacher says of all training beats x [N, T, C], once, where they never change.
+
+    Augmented beats are new at every step, which then asks the teacher itself: None.
+    """
+    if not configs.distils(config) or config.data.augment != "none":
+        return None
+    kd = Distillation(**config.kd)
+    transfer = transfer_beats(jnp.asarray(x)) if kd.transfer == "perturbed" else None
+    if teacher is None:
+        memory = baselines.NearestNeighbour.fit(x)
+        distances = [memory.leave_one_out()]
+        distances += [] if transfer is None else [memory.score_copies(np.asarray(transfer))]
+        # As a mean squared error of the beat, the scale on which students score.
+        size = math.prod(x.shape[1:])
+        targets = [Targets(jnp.asarray(np.square(d) / size, x.dtype)) for d in distances]
+    else:
+        network = Teacher(teacher.generator, teacher.discriminator)
+        asked = [jnp.asarray(x)] + ([] if transfer is None else [transfer])
+        targets = [all_targets(network, teacher.variables, beats, kd) for beats in asked]
+    return jax.device_get(
+        Lesson(targets[0], transfer, targets[1] if transfer is not None else None)
+    )
+
+
+def fingerprints(config: configs.Config, beats: BeatSet, parts: Split) -> dict[str, str]:
+    """What a checkpoint says it was trained by and on."""
+    return {
+        "config": configs.fingerprint(config),
+        "data": beats.fingerprint,
+        "split": parts.fingerprint,
+    }

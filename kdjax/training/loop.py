@@ -1,0 +1,478 @@
+"""train(config, workdir): the loop over epochs and its side effects."""
+
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.summary import scalar
+from tqdm import tqdm
+
+from kdjax.datasets.protocols import Split
+from kdjax.datasets.storage import BeatSet
+from kdjax.detection.detector import Detector
+from kdjax.errors import InputError
+from kdjax.files import write_json, write_text
+from kdjax.models.distillation import Lesson
+from kdjax.runs import checkpoints, directory, provenance
+from kdjax.runs import config as configs
+from kdjax.runs.claim import check_directory, disk_errors, locked, make_directory
+from kdjax.runs.evaluation import (
+    check_fingerprints,
+    evaluate_run,
+    load_data,
+    result_block,
+    two_kinds,
+)
+from kdjax.scores import metrics
+from kdjax.training import compilation, parallel, processes
+from kdjax.training.assemble import (
+    batch_order,
+    fingerprints,
+    make_lesson,
+    make_trainer,
+    products,
+    run_key,
+)
+from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, model_tree, read_state, write_state
+from kdjax.training.step import Trainer, TrainState, Variables, init_state
+
+CHUNK = 100  # steps between two looks at the metrics, the signals and the clock
+
+
+class Stopped(Exception):
+    """SIGTERM or SIGINT came; everything up to the chunk's end is saved and can go on."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"stopped at step {step}, saved; type the same command to go on")
+        self.signum = signum
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network's training: what stays the same from its first step to its last."""
+
+    config: configs.Config
+    workdir: Path
+    trainer: Trainer
+    teacher: Variables | None
+    lesson: Lesson | None
+    beats: BeatSet
+    parts: Split
+    devices: parallel.Devices
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.parts.train) // self.config.batch_size
+
+    @property
+    def key(self) -> jax.Array:
+        """The run's key, see `run_key`."""
+        return run_key(self.config)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Beats of every batch of an epoch, as positions in `parts.train`: int32 [steps, batch]."""
+        return batch_order(self.config, len(self.parts.train), epoch)
+
+
+def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) -> dict[str, Any]:
+    """Trains what `config` asks for in `workdir` and gives its result.
+
+    A student's teacher comes first: the finished run named `teacher.workdir`, or else one in
+    `workdir`/teacher, trained by the same rules. A finished run of the same config is not trained
+    again, an unfinished one goes on from its newest whole checkpoint; `overwrite` starts anew.
+
+    Processes that have joined call it alike, on one file system; process 0 alone writes and
+    evaluates.
+
+    Raises InputError for a config, data or run directory that cannot be used, and Stopped after a
+    signal to any of them.
+    """
+    workdir = Path(workdir)
+    configs.check(config)
+    compilation.keep_programs()
+    _check_alike(config, workdir, overwrite)
+    processes.told(lambda: check_directory(config, workdir, overwrite))
+    if processes.told(lambda: not overwrite and (workdir / directory.RESULT).exists()):
+        return _finished(workdir)
+    devices = jax.local_devices()
+    processes.check_alike({"the number of devices": len(devices)})
+    parallel.check_batch(config.batch_size, len(parallel.everywhere(devices)))
+    beats, parts = processes.in_turn(lambda: load_data(config))
+    processes.check_alike({"the data": beats.fingerprint, "the split": parts.fingerprint})
+    if len(parts.train) < config.batch_size:
+        raise InputError(
+            f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
+            f"on {len(parts.train)} beats; lower it"
+        )
+    for part in ("validation", "test"):
+        if not len(getattr(parts, part)):
+            raise InputError(
+                f"the {parts.protocol} split of {beats.name} leaves no beats for {part}; "
+                "prepare more recordings or choose another data.protocol"
+            )
+    teacher = None
+    own_teacher = configs.distils(config) and config.teacher.scorer == "network"
+    if own_teacher and config.teacher.workdir:
+        teacher = _named_teacher(Path(config.teacher.workdir), beats, parts)
+        if overwrite and Path(config.teacher.workdir).resolve().is_relative_to(workdir.resolve()):
+            raise InputError(
+                f"--overwrite would delete teacher.workdir {config.teacher.workdir}; "
+                "name another --workdir"
+            )
+    processes.told(lambda: make_directory(workdir, overwrite))
+    with _reserved(workdir), disk_errors(workdir), products(config):
+        if own_teacher and teacher is None:
+            teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
+            print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
+        return _train_network(config, workdir, beats, parts, devices, teacher)
+
+
+def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None:
+    """Refuses processes that were started with different commands, code or packages."""
+    made_by = provenance.made_by()
+    processes.check_alike(
+        {
+            "the config": configs.fingerprint(config),
+            "--workdir": str(workdir),
+            "--overwrite": overwrite,
+            "the code": made_by["code"],
+            "the versions": made_by["versions"],
+        }
+    )
+
+
+def _reserved(run: Path) -> AbstractContextManager[None]:
+    """`locked` by process 0 for all."""
+    return locked(run) if processes.leads() else nullcontext()
+
+
+def _finished(workdir: Path) -> dict[str, Any]:
+    """Prints the results of a finished run, its own teacher's first."""
+    for run in (workdir / "teacher", workdir):
+        if (run / directory.RESULT).exists():
+            result = directory.read_result(run)
+            print(f"{run} is finished; its result:\n{result_block(result)}", flush=True)
+    return directory.read_result(workdir)
+
+
+def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
+    """A finished run of the same split; InputError for anything else."""
+    if not (run / directory.RESULT).exists():
+        raise InputError(
+            f"teacher.workdir {run}: not a finished run; finish it with train.py, or leave "
+            "teacher.workdir out to have one trained"
+        )
+    if "imported" in directory.read_config(run):
+        raise InputError(
+            f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
+            "may be the student's test beats; train a teacher of this split"
+        )
+    _check_same_split(run, directory.read_result(run), beats, parts)
+    return directory.load_model(run)
+
+
+def _own_teacher(
+    config: configs.Config, run: Path, beats: BeatSet, parts: Split, devices: parallel.Devices
+) -> directory.Model:
+    """The teacher that a student's config asks for, trained unless it is there."""
+    wanted = configs.teacher_config(config)
+    processes.told(lambda: check_directory(wanted, run, overwrite=False))
+    print(f"Teacher: {run}, {wanted.epochs} epochs", flush=True)
+    if processes.told(lambda: (run / directory.RESULT).exists()):
+        _finished(run)
+    else:
+        processes.told(lambda: run.mkdir(exist_ok=True))
+        with _reserved(run):
+            _train_network(wanted, run, beats, parts, devices, None)
+    return _named_teacher(run, beats, parts)
+
+
+def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> None:
+    """Refuses a teacher that has seen the student's test beats."""
+    mine = {"dataset": beats.name, "protocol": parts.protocol, "fold": parts.fold}
+    for name, value in mine.items():
+        if result[name] != value:
+            raise InputError(
+                f"teacher.workdir {run}: its {name} is {result[name]}, the student's {value}; the "
+                "teacher would have seen the student's test beats"
+            )
+    check_fingerprints(run, result["fingerprints"], beats, parts)
+
+
+def _train_network(
+    config: configs.Config,
+    workdir: Path,
+    beats: BeatSet,
+    parts: Split,
+    devices: parallel.Devices,
+    teacher: directory.Model | None,
+) -> dict[str, Any]:
+    processes.told(lambda: write_json(workdir / directory.CONFIG, config.to_dict()))
+    run = Run(
+        config,
+        workdir,
+        make_trainer(config, beats.x.shape[2], teacher, parallel.AXIS),
+        None if teacher is None else teacher.variables,
+        make_lesson(config, beats.x[parts.train], teacher),
+        beats,
+        parts,
+        devices,
+    )
+    state, progress = _start(run, None if teacher is None else teacher.fingerprint)
+    with _signals() as caught:
+        _epochs(run, state, progress, caught)
+    result = processes.told(lambda: evaluate_run(workdir, beats, parts))
+    total = sum(row["seconds"] for row in progress.rows)
+    print(
+        f"Avg one epoch time: {result['epoch_seconds']:.2f}, total {progress.epoch} epochs time: "
+        f"{total:.2f}\n{result_block(result)}",
+        flush=True,
+    )
+    return result
+
+
+def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
+    """The state and progress to go on from: the newest whole checkpoint's, or fresh ones."""
+    train = run.beats.x[run.parts.train]
+    state = jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1))))
+    recorded = fingerprints(run.config, run.beats, run.parts)
+    fresh = Progress(train.shape[2], recorded, teacher, provenance.made_by())
+    checkpoint = processes.told(lambda: _newest_whole(run.workdir / checkpoints.LAST))
+    if checkpoint is None:
+        return state, fresh
+    checkpoint = run.workdir / checkpoints.LAST / checkpoint
+    progress = Progress.read(checkpoints.read_progress(checkpoint))
+    check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
+    if progress.fingerprints.get("config") != recorded["config"]:
+        raise InputError(
+            f"{run.workdir}: {checkpoint.name} was trained with another config than its "
+            f"{directory.CONFIG}; restore that, or --overwrite"
+        )
+    if progress.teacher != teacher:
+        raise InputError(
+            f"{run.workdir}: was begun with another teacher; restore that, or --overwrite"
+        )
+    resumed = read_state(checkpoint, state)
+    print(f"{run.workdir}: goes on from {checkpoint}, step {int(resumed.step)}", flush=True)
+    return resumed, progress
+
+
+def _newest_whole(folder: Path) -> str | None:
+    found = checkpoints.newest_whole(folder, lambda line: print(line, flush=True))
+    return None if found is None else found.name
+
+
+def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) -> None:
+    """Trains to the config's last epoch, saving at the end of each and on a signal."""
+    devices = run.devices
+    compiled = parallel.compile_steps(run.trainer, devices)
+    norms = parallel.compile_gradient_norms(run.trainer, devices)
+    state = parallel.replicate(state, devices)
+    teacher = None if run.teacher is None else parallel.replicate(run.teacher, devices)
+    lesson = None if run.lesson is None else parallel.share(run.lesson, devices)
+    train = parallel.share(run.beats.x[run.parts.train], devices)
+    key = parallel.replicate(jax.random.key_data(run.key), devices)
+    steps = run.steps_per_epoch
+    with _writer(run, progress) if processes.leads() else nullcontext() as writer:
+        while progress.epoch < run.config.epochs:
+            epoch = progress.epoch + 1
+            order = parallel.shard_order(run.order(epoch), devices)
+            with tqdm(
+                total=steps,
+                initial=progress.done,
+                desc=f"epoch {epoch}/{run.config.epochs}",
+                disable=not (processes.leads() and sys.stderr.isatty()),
+                leave=False,
+            ) as bar:
+                while progress.done < steps:
+                    started = time.perf_counter()
+                    stop = min(progress.done + CHUNK, steps)
+                    bounds = parallel.replicate(np.array([progress.done, stop], np.int32), devices)
+                    state, means = compiled(state, teacher, train, order, bounds, key, lesson)
+                    means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
+                    _check_finite(run, means, stop + progress.epoch * steps)
+                    for name, value in means.items():
+                        total = progress.sums.get(name, 0.0)
+                        progress.sums[name] = total + value * (stop - progress.done)
+                    bar.update(stop - progress.done)
+                    progress.done = stop
+                    progress.seconds += time.perf_counter() - started
+                    _say(_step_line(epoch, stop, steps, means))
+                    signum = processes.largest(caught[0] if caught else 0)
+                    if signum and stop < steps:
+                        host = _host(run, state)
+                        processes.told(partial(_save, run, host, progress))
+                        raise Stopped(signum, (epoch - 1) * steps + stop)
+            first = parallel.unreplicate(norms(state, teacher, train, order[:, 0], lesson))
+            finish = partial(_finish_epoch, run, state, progress, first, writer)  # type: ignore[arg-type]
+            processes.told(finish)
+            # As process 0 has done before it saved.
+            progress.epoch, progress.done, progress.seconds, progress.sums = epoch, 0, 0.0, {}
+            if signum := processes.largest(caught[0] if caught else 0):
+                raise Stopped(signum, progress.epoch * steps)
+
+
+def _finish_epoch(
+    run: Run, state: TrainState, progress: Progress, norms: dict, writer: EventsWriter
+) -> None:
+    """Validates, logs, and saves; the next epoch begins with clean sums."""
+    steps = run.steps_per_epoch
+    variables = parallel.unreplicate(state.generator)
+    label = run.beats.label[run.parts.validation]
+    detector = Detector(run.trainer.generator.clone(axis_name=None), variables)
+    score = detector.score(run.beats.x[run.parts.validation])
+    norms = {f"grad_norm/{name}": float(norm) for name, norm in norms.items()}
+    # The epoch's last update has no loss of its own yet.
+    after = norms | {"the mean validation score": float(score.mean())}
+    _check_finite(run, after, (progress.epoch + 1) * steps)
+    host = _host(run, state)
+    abnormal = label > 0
+    auc = metrics.auc(abnormal, score) if two_kinds(label) else None
+    progress.epoch += 1
+    row = {
+        "epoch": progress.epoch,
+        "seconds": progress.seconds,
+        **{name: total / steps for name, total in progress.sums.items()},
+        **norms,
+    }
+    if auc is not None:
+        row |= {"val_auc": auc, "val_ap": metrics.average_precision(abnormal, score)}
+    progress.rows.append(row)
+    progress.done, progress.seconds, progress.sums = 0, 0.0, {}
+    if auc is not None and auc > progress.best_auc:
+        progress.best_auc, progress.best_epoch = auc, progress.epoch
+        checkpoints.save_checkpoint(
+            run.workdir / checkpoints.BEST,
+            progress.epoch,
+            model_tree(host),
+            None,
+            progress.plain(),
+            keep=1,
+        )
+    _save(run, host, progress)
+    with (run.workdir / directory.METRICS).open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    for name, value in row.items():
+        summary = scalar(name, value)
+        writer.write_event(Event(wall_time=time.time(), step=progress.epoch, summary=summary))
+    writer.flush()
+    if auc is None:
+        _say(
+            f"[{progress.epoch}] mean validation score:{score.mean():.6f}"
+            "  (no AUC: the validation beats are not annotated as normal and abnormal)"
+        )
+        return
+    f1, threshold = metrics.best_f1(abnormal, score)
+    _say(
+        f"[{progress.epoch}] auc:{auc:.4f} th:{threshold:.4f} f1:{f1:.4f} \t "
+        f"best_auc:{progress.best_auc:.4f} in epoch[{progress.best_epoch}]"
+        "  (validation with labelled anomalies: oracle)"
+    )
+
+
+def _host(run: Run, state: TrainState) -> TrainState:
+    """The state to be saved; InputError unless it is finite and there still is a run to save."""
+    if not (run.workdir / directory.CONFIG).exists():
+        raise InputError(
+            f"{run.workdir}: its {directory.CONFIG} is gone, somebody moved or deleted the run; "
+            "put it back or name another --workdir"
+        )
+    host = parallel.unreplicate(state)
+    finite = {
+        jax.tree_util.keystr(path): bool(np.isfinite(leaf).all())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(host)
+    }
+    _check_finite(run, {k: 0.0 if v else math.nan for k, v in finite.items()}, int(host.step))
+    return host
+
+
+def _save(run: Run, host: TrainState, progress: Progress) -> None:
+    folder = run.workdir / checkpoints.LAST
+    write_state(folder, int(host.step), host, progress.plain(), KEPT_CHECKPOINTS)
+
+
+def _check_finite(run: Run, values: dict[str, float], step: int) -> None:
+    """InputError that names the figures that are not finite and the last checkpoint from before."""
+    bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+    if not bad:
+        return
+    others = f" and so are {len(bad) - 1} more" if bad[1:] else ""
+    good = checkpoints.steps(run.workdir / checkpoints.LAST)
+    last = (
+        f"{checkpoints.LAST}/{good[0]} is the last good checkpoint"
+        if good
+        else "nothing was saved yet"
+    )
+    raise InputError(
+        f"{run.workdir}: {bad[0]} in the steps up to {step}{others}; {last}. Lower learning_rate "
+        "or set grad_clip in a new --workdir"
+    )
+
+
+def _say(line: str) -> None:
+    """A line of the log, above the progress bar and at once even where stdout is a file."""
+    tqdm.write(line)
+    sys.stdout.flush()
+
+
+def _step_line(epoch: int, step: int, steps: int, means: dict[str, float]) -> str:
+    return (
+        f"Epoch: [{epoch}] [{step:4d}/{steps:4d}] "
+        f"D_loss(R/F): {means['D_real']:.6f}/{means['D_fake']:.6f}, G_loss: {means['G_loss']:.6f}"
+    )
+
+
+@contextmanager
+def _writer(run: Run, progress: Progress) -> Iterator[EventsWriter]:
+    """TensorBoard's writer; metrics.jsonl is brought back to what the checkpoint knows of.
+
+    Not a SummaryWriter: on a full disk its thread dies, and the training waits for it for ever.
+    """
+    lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
+    write_text(run.workdir / directory.METRICS, lines)
+    folder = run.workdir / "tensorboard"
+    folder.mkdir(exist_ok=True)
+    writer = EventsWriter(str(folder / "events"))
+    # TensorBoard hides what an earlier start has written from this epoch on.
+    begun = SessionLog(status=SessionLog.START)
+    writer.write_event(Event(wall_time=time.time(), step=progress.epoch + 1, session_log=begun))
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT to be looked at between chunks; a second one is not held back."""
+    caught: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        caught.append(signum)
+        signal.signal(signum, previous[signum])
+        print("stopping at the end of this chunk of steps", file=sys.stderr, flush=True)
+
+    try:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            previous[signum] = signal.signal(signum, note)
+    except ValueError:  # not the main thread: signals are somebody else's
+        pass
+    try:
+        yield caught
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

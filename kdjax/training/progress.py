@@ -1,0 +1,83 @@
+"""What a checkpoint holds of a training: its state and how far it has come."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdjax.runs import checkpoints
+from kdjax.training.step import TrainState, Variables
+
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass
+class Progress:
+    """What a checkpoint notes beside the weights, so that a resumed run ends like any other.
+
+    epoch: epochs finished; sums: metrics summed over the `done` steps of the unfinished epoch,
+    which took `seconds`; rows: the lines of metrics.jsonl.
+    """
+
+    channels: int
+    fingerprints: dict[str, str]
+    teacher: str | None
+    made_by: dict[str, Any]
+    epoch: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_auc: float = -1.0
+    best_epoch: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it, with an epoch's median time; the first, which compiles, left out."""
+        times = [row["seconds"] for row in self.rows]
+        typical = times[1:] or times
+        return vars(self) | {"epoch_seconds": float(np.median(typical)) if typical else None}
+
+    @classmethod
+    def read(cls, plain: dict[str, Any]) -> "Progress":
+        """The opposite of `plain`."""
+        return cls(**{name: value for name, value in plain.items() if name != "epoch_seconds"})
+
+
+def write_state(
+    folder: Path, step: int, host: TrainState, progress: dict[str, Any], keep: int
+) -> None:
+    """A checkpoint of all that training changes, of NumPy arrays; see `runs.save_checkpoint`."""
+    checkpoints.save_checkpoint(folder, step, model_tree(host), _optimizer(host), progress, keep)
+
+
+def read_state(checkpoint: Path, like: TrainState) -> TrainState:
+    """The opposite of `write_state`, of a verified checkpoint, in the shapes of `like`.
+
+    Raises InputError when they do not fit.
+    """
+    model = checkpoints.read_model(checkpoint, model_tree(like))
+    optimizer = checkpoints.read_optimizer(checkpoint, _optimizer(like))
+    return TrainState(
+        step=optimizer["step"],
+        generator=model["generator"],
+        discriminator=model["discriminator"],
+        projection=optimizer["projection"],
+        generator_opt=optimizer["generator"],
+        discriminator_opt=optimizer["discriminator"],
+        projection_opt=optimizer["projection_opt"],
+    )
+
+
+def model_tree(state: TrainState) -> dict[str, Variables]:
+    return {"generator": state.generator, "discriminator": state.discriminator}
+
+
+def _optimizer(state: TrainState) -> dict[str, Any]:
+    return {
+        "step": state.step,
+        "generator": state.generator_opt,
+        "discriminator": state.discriminator_opt,
+        "projection": state.projection,
+        "projection_opt": state.projection_opt,
+    }

@@ -1,0 +1,383 @@
+"""One pure training step, and a compiled chunk of them.
+
+A step updates the discriminator on the batch, then the generator against the updated discriminator
+(Zhou et al. 2019, algorithm 1). Both updates share one forward pass of the generator, whose weights
+do not change in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from kdjax.models import losses
+from kdjax.models.augmentation import time_warp
+from kdjax.models.distillation import (
+    Distillation,
+    Lesson,
+    Teacher,
+    distillation_terms,
+    teacher_targets,
+)
+from kdjax.models.networks import Discriminator, Generator, GeneratorOutput, redraw
+
+# The published code re-initialises a discriminator whose loss falls below this.
+COLLAPSED_DISCRIMINATOR = 5e-6
+
+_AUGMENTS = 2**32 - 1  # folded into the run's key beside the steps, which begin at 0
+
+Variables = dict[str, Any]
+Metrics = dict[str, jax.Array]
+Outputs = tuple[GeneratorOutput, GeneratorOutput | None]  # of the batch and of the transfer beats
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that training changes.
+
+    step: int32 count of updates. generator, discriminator: {'params', 'batch_stats'}.
+    projection: {} or {'kernel': [L_s, L_t]}, from the student's latent to the teacher's.
+    *_opt: Optax.
+    """
+
+    step: jax.Array
+    generator: Variables
+    discriminator: Variables
+    projection: Variables
+    generator_opt: optax.OptState
+    discriminator_opt: optax.OptState
+    projection_opt: optax.OptState
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The parts of a training step that never change: networks, weights of the terms, optimiser.
+
+    `weights` holds the generator's own terms ('reconstruction', 'feature_matching', 'adversarial'),
+    0 is off. A student has `kd`; its `teacher`'s variables are an argument of the step. Without a
+    `teacher` all that is known of it is the lesson, another argument. With `augment` every step
+    sees its beats warped in time.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    optimizer: optax.GradientTransformation
+    weights: tuple[tuple[str, float], ...]
+    teacher: Teacher | None = None
+    kd: Distillation | None = None
+    augment: bool = False
+
+    @property
+    def axis_name(self) -> str | None:
+        return self.generator.axis_name
+
+    def term_weights(self) -> dict[str, float]:
+        """Every term of the generator's objective that is on."""
+        own = {name: weight for name, weight in self.weights if weight}
+        return own | (self.kd.weights() if self.kd else {})
+
+    @property
+    def projects(self) -> bool:
+        """Whether the student's latent is brought to the size of the teacher's."""
+        return (
+            "kd_latent" in self.term_weights()
+            and self.teacher is not None
+            and self.teacher.generator.latent_dim != self.generator.latent_dim
+        )
+
+
+def adam(learning_rate: float, grad_clip: float | None = None) -> optax.GradientTransformation:
+    """Adam as BeatGAN sets it, after clipping to the global norm `grad_clip` if that is given."""
+    update = optax.adam(learning_rate, b1=0.5, b2=0.999, eps=1e-8)
+    return optax.chain(optax.clip_by_global_norm(grad_clip), update) if grad_clip else update
+
+
+def fresh_state(trainer: Trainer, key: jax.Array, mean: jax.Array | None = None) -> TrainState:
+    """A fresh state; a pure function of `key`.
+
+    `mean` [C], the average of the training beats by lead, starts the generator's output bias, so
+    that the first reconstructions stand at the mean beat whatever the weights drawn.
+    """
+    key_g, key_d = jax.random.split(key)
+    g = trainer.generator
+    beat = jnp.zeros((2, g.length, g.channels), g.param_dtype)
+    # `train=False` needs no device axis and makes the same variables.
+    generator = dict(g.init(key_g, beat, train=False))
+    discriminator = dict(trainer.discriminator.init(key_d, beat, train=False))
+    if g.output_bias:
+        if mean is None:
+            raise ValueError("a generator with an output bias is started at the mean beat: give it")
+        generator["params"]["decoder"]["bias"] = jnp.arctanh(mean.astype(g.param_dtype))
+    projection = {}
+    if trainer.projects:
+        assert trainer.teacher is not None
+        shape = (g.latent_dim, trainer.teacher.generator.latent_dim)
+        draw = jax.nn.initializers.lecun_normal()
+        projection["kernel"] = draw(jax.random.fold_in(key, 2), shape, g.param_dtype)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        generator=generator,
+        discriminator=discriminator,
+        projection=projection,
+        generator_opt=trainer.optimizer.init(generator["params"]),
+        discriminator_opt=trainer.optimizer.init(discriminator["params"]),
+        projection_opt=trainer.optimizer.init(projection),
+    )
+
+
+# `fresh_state`, compiled. It runs once: with few optimisations it is there in half the time.
+init_state = jax.jit(
+    fresh_state, static_argnums=0, compiler_options={"xla_backend_optimization_level": 1}
+)
+
+
+def train_step(
+    trainer: Trainer,
+    state: TrainState,
+    teacher: Variables | None,
+    x: jax.Array,
+    key: jax.Array,
+    lesson: Lesson | None = None,
+) -> tuple[TrainState, Metrics]:
+    """One update of both networks on this device's beats x [B / n, T, C].
+
+    `teacher`: the frozen teacher's variables, {'generator', 'discriminator'}, or None. `key`: the
+    run's key, the same for all steps and devices. `lesson`: what the teacher says of these beats
+    where that is known already; without it the teacher is run here. Returns the new state and
+    scalar metrics over the global batch. Pure.
+    """
+    lesson = _lesson(trainer, teacher, x, lesson)
+    outputs, pull_back, generator_stats = _generate(trainer, state.generator, x, lesson)
+
+    def discriminator_loss(params):
+        fake_input = jax.lax.stop_gradient(outputs[0].x_hat)
+        variables = {**state.discriminator, "params": params}
+        real, stats = _apply(trainer.discriminator, variables, x)
+        fake, stats = _apply(trainer.discriminator, variables | stats, fake_input)
+        bce_real, bce_fake = losses.discriminator_bce(real.logit, fake.logit)
+        return bce_real + bce_fake, (bce_real, bce_fake, stats)
+
+    (_, (d_real, d_fake, discriminator_stats)), grads = jax.value_and_grad(
+        discriminator_loss, has_aux=True
+    )(state.discriminator["params"])
+    discriminator, discriminator_opt = _updated(
+        trainer, grads, state.discriminator, state.discriminator_opt
+    )
+    discriminator |= discriminator_stats
+
+    def generator_loss(outputs: Outputs, projection: Variables):
+        terms, share = generator_terms(
+            trainer, outputs, projection, x, discriminator, teacher, lesson
+        )
+        weights = trainer.term_weights()
+        total = sum(weights[name] * terms[name] for name in terms)
+        return total, terms | {"G_loss": total} | share
+
+    (cotangent, projection_grads), terms = jax.grad(generator_loss, (0, 1), has_aux=True)(
+        outputs, state.projection
+    )
+    generator, generator_opt = _updated(
+        trainer, pull_back(cotangent)[0], state.generator, state.generator_opt
+    )
+    generator |= generator_stats
+    projection, projection_opt = _update(
+        trainer, projection_grads, state.projection, state.projection_opt
+    )
+
+    metrics = _average(trainer, {"D_real": d_real, "D_fake": d_fake} | terms)
+    discriminator = _revive(discriminator, metrics, jax.random.fold_in(key, state.step))
+    new = TrainState(
+        step=state.step + 1,
+        generator=generator,
+        discriminator=discriminator,
+        projection=projection,
+        generator_opt=generator_opt,
+        discriminator_opt=discriminator_opt,
+        projection_opt=projection_opt,
+    )
+    return new, metrics
+
+
+def generator_terms(
+    trainer: Trainer,
+    outputs: Outputs,
+    projection: Variables,
+    x: jax.Array,
+    discriminator: Variables,
+    teacher: Variables | None,
+    lesson: Lesson | None,
+) -> tuple[Metrics, Metrics]:
+    """The unweighted terms of the generator's objective that are on, and the share selected."""
+    output, on_transfer = outputs
+    on = trainer.term_weights()
+    terms = {}
+    if "reconstruction" in on:
+        terms["reconstruction"] = losses.reconstruction(output.x_hat, x)
+    if "feature_matching" in on or "adversarial" in on:
+        fake, _ = _apply(trainer.discriminator, discriminator, output.x_hat)
+        if "feature_matching" in on:
+            real, _ = _apply(trainer.discriminator, discriminator, x)
+            terms["feature_matching"] = losses.feature_matching(fake.features, real.features)
+        if "adversarial" in on:
+            terms["adversarial"] = losses.adversarial_bce(fake.logit)
+    if lesson is None or trainer.kd is None:
+        return terms, {}
+    targets = lesson.targets
+    if on_transfer is not None:
+        # One batch of twice the beats: softmaxes and ranks reach across both halves.
+        output, x, targets = jax.tree.map(
+            lambda a, b: jnp.concatenate([a, b]),
+            (output, x, targets),
+            (on_transfer, lesson.transfer, lesson.transfer_targets),
+        )
+    features = None
+    if trainer.teacher is not None and teacher is not None:
+        features = partial(trainer.teacher.features, teacher)
+    distilled, share = distillation_terms(
+        output, x, targets, trainer.kd, trainer.axis_name, projection.get("kernel"), features
+    )
+    return terms | distilled, {"selected": share}
+
+
+def gradient_norms(
+    trainer: Trainer,
+    state: TrainState,
+    teacher: Variables | None,
+    x: jax.Array,
+    lesson: Lesson | None = None,
+) -> Metrics:
+    """The norm of each weighted term's gradient in the generator's parameters, at this state.
+
+    Costs one backward pass a term: for the log, once an epoch.
+    """
+    lesson = _lesson(trainer, teacher, x, lesson)
+    outputs, pull_back, _ = _generate(trainer, state.generator, x, lesson)
+    norms = {}
+    for name, weight in trainer.term_weights().items():
+
+        def term(outputs: Outputs, name=name, weight=weight):
+            terms, _ = generator_terms(
+                trainer, outputs, state.projection, x, state.discriminator, teacher, lesson
+            )
+            return weight * terms[name]
+
+        (grads,) = pull_back(jax.grad(term)(outputs))
+        norms[name] = optax.tree.norm(_average(trainer, grads))
+    return norms
+
+
+def run_steps(
+    trainer: Trainer,
+    state: TrainState,
+    teacher: Variables | None,
+    beats: jax.Array,
+    order: jax.Array,
+    bounds: jax.Array,
+    key: jax.Array,
+    lesson: Lesson | None = None,
+) -> tuple[TrainState, Metrics]:
+    """Steps bounds[0] to bounds[1] of an epoch, as one program: no host in between.
+
+    beats [N, T, C] stand on the device, the lesson beside them beat by beat; order [steps, B / n]
+    says which of them make each batch. Where they are augmented, the key, the step and the beat's
+    number say how: the same on any number of devices.
+    The bounds are traced, so that chunks of any length share a program. Returns the new state and
+    the mean of each metric over the chunk.
+    """
+
+    def step(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
+        batch = order[i]
+        x = beats[batch]
+        if trainer.augment:
+            of_step = jax.random.fold_in(jax.random.fold_in(key, _AUGMENTS), state.step)
+            x = time_warp(jax.vmap(partial(jax.random.fold_in, of_step))(batch), x)
+        part = None if lesson is None else lesson.at(batch)
+        return train_step(trainer, state, teacher, x, key, part)
+
+    start, stop = bounds
+    shapes = jax.eval_shape(step, state, start)[1]
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def body(i, carry):
+        state, sums = carry
+        state, metrics = step(state, i)
+        return state, jax.tree.map(jnp.add, sums, metrics)
+
+    state, sums = jax.lax.fori_loop(start, stop, body, (state, zeros))
+    return state, jax.tree.map(lambda s: s / (stop - start).astype(s.dtype), sums)
+
+
+def _generate(
+    trainer: Trainer, variables: Variables, x: jax.Array, lesson: Lesson | None
+) -> tuple[Outputs, Callable, Variables]:
+    """The generator's outputs, the function that pulls their gradient back, its new statistics.
+
+    Transfer beats are seen as in use, by the running statistics: those stay the training beats'.
+    """
+
+    def forward(params):
+        current = {**variables, "params": params}
+        output, stats = _apply(trainer.generator, current, x)
+        on_transfer = None
+        if lesson is not None and lesson.transfer is not None:
+            on_transfer = trainer.generator.apply(current, lesson.transfer, train=False)
+            assert isinstance(on_transfer, GeneratorOutput)
+        return (output, on_transfer), stats
+
+    return jax.vjp(forward, variables["params"], has_aux=True)
+
+
+def _apply(module: Any, variables: Variables, x: jax.Array) -> tuple[Any, Variables]:
+    return module.apply(variables, x, train=True, mutable=["batch_stats"])
+
+
+def _lesson(
+    trainer: Trainer, teacher: Variables | None, x: jax.Array, lesson: Lesson | None
+) -> Lesson | None:
+    """The lesson given, or the teacher's answers on this very batch."""
+    if trainer.kd is None or not trainer.kd.weights():
+        return None
+    if (trainer.teacher is None) != (teacher is None):
+        raise ValueError("a teacher's module and its variables go together")
+    if lesson is None and trainer.kd.transfer != "none":
+        raise ValueError("transfer beats come with the lesson: give one")
+    if lesson is None and trainer.teacher is not None:
+        return Lesson(teacher_targets(trainer.teacher, teacher, x, trainer.kd))
+    if lesson is None:
+        raise ValueError("distillation needs a teacher, or a lesson of what it says")
+    return lesson
+
+
+def _updated(
+    trainer: Trainer, grads: Any, variables: Variables, opt: optax.OptState
+) -> tuple[Variables, optax.OptState]:
+    params, opt = _update(trainer, grads, variables["params"], opt)
+    return variables | {"params": params}, opt
+
+
+def _update(
+    trainer: Trainer, grads: Any, params: Any, opt: optax.OptState
+) -> tuple[Any, optax.OptState]:
+    with jax.numpy_dtype_promotion("standard"):  # Optax raises b1 to an integer count
+        updates, opt = trainer.optimizer.update(_average(trainer, grads), opt, params)
+    return optax.apply_updates(params, updates), opt
+
+
+def _average(trainer: Trainer, tree: Any) -> Any:
+    return tree if trainer.axis_name is None else jax.lax.pmean(tree, trainer.axis_name)
+
+
+def _revive(discriminator: Variables, metrics: Metrics, key: jax.Array) -> Variables:
+    """New weights for a discriminator that has won outright; its statistics and Adam's stay."""
+    collapsed = metrics["D_real"] + metrics["D_fake"] < COLLAPSED_DISCRIMINATOR
+    params = jax.lax.cond(
+        collapsed,
+        lambda params: redraw(params, key),
+        lambda params: params,
+        discriminator["params"],
+    )
+    return discriminator | {"params": params}

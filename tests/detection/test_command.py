@@ -1,0 +1,199 @@
+"""`kdjax detect` and `kdjax calibrate` as they are typed."""
+
+import csv
+import json
+import os
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+import wfdb
+from malformed import malformed
+
+from kdjax import cli
+from kdjax.datasets.synthetic_beats import generator
+from kdjax.detection import outputs, report
+from kdjax.runs import directory
+
+FS = 360
+
+
+@cache
+def ecg():
+    """A minute and a half of synthetic ECG [T, 1], mV at 360 Hz."""
+    return generator.recording(0).signal[: 90 * FS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def load_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory, "load_run", cache(directory.load_run))
+        yield
+
+
+@pytest.fixture
+def recording(tmp_path):
+    np.save(tmp_path / "mine.npy", ecg())
+    return tmp_path / "mine.npy"
+
+
+def typed(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
+    out = tmp_path / "out"
+    done = typed("detect", "mitbih-w8", recording, "--fs", 360, "--units", "mV", "--out", out)
+    assert done == 0
+    line, *notes = capsys.readouterr().out.splitlines()
+    assert line.startswith("mine: 0.03 h, ")
+    assert line.endswith(str(out / "mine" / "report.html"))
+    assert notes == ["  note: leads lead 1 taken for MLII, on which the detector was calibrated"]
+    assert {path.name for path in (out / "mine").iterdir()} == {
+        "beats.csv",
+        "mine.kdjax",
+        "report.html",
+        "summary.json",
+    }
+    rows = list(csv.DictReader((out / "mine" / "beats.csv").read_text().splitlines()))
+    summary = json.loads((out / "mine" / "summary.json").read_text())
+    assert len(rows) == summary["beats"] > 80
+    read = wfdb.rdann(str(out / "mine" / "mine"), outputs.ANNOTATOR)
+    assert [int(row["sample"]) for row in rows] == list(read.sample)
+
+
+def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(
+    recording, tmp_path, capsys
+):
+    folder = tmp_path / "records"
+    folder.mkdir()
+    for name in ("a.npy", "b.csv", "c.npy", "c.csv"):
+        if name.endswith("npy"):
+            np.save(folder / name, ecg())
+        else:
+            np.savetxt(folder / name, ecg(), fmt="%.4f")
+    (folder / "a.npy").write_bytes(b"damaged")
+    out = tmp_path / "out"
+    done = typed("detect", "mitbih-w8", folder, "--fs", 360, "--units", "mV", "--out", out)
+    said = capsys.readouterr()
+    assert done == 2
+    assert sorted(path.name for path in out.iterdir()) == ["b", "c-csv", "c-npy"]
+    assert len(said.err.splitlines()) == 2
+    assert "a.npy" in said.err.splitlines()[0]
+    assert said.err.splitlines()[1].endswith("1 of 4 recordings were refused")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["no-such-run", "mine.npy"], "no-such-run"),
+        (["mitbih-w8", "missing.hea"], "missing.hea"),
+        (["mitbih-w8", "mine.npy"], "--fs"),
+        (["mitbih-w8", "mine.npy", "--fs", "360", "--units", "furlong"], "furlong"),
+        (["mitbih-w8", "mine.npy", "--fs", "360", "--units", "mV", "--lead", "V9"], "V9"),
+        (["mitbih-w8", "mine.npy", "--fs", "360", "--units", "mV", "--fpr", "2"], "fpr is 2"),
+        (
+            ["mitbih-w8", "mine.npy", "--fs", "360", "--units", "mV", "--calibration", "x.npz"],
+            "x.npz: no such file",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line_and_nothing_is_written(
+    arguments, says, recording, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert typed("detect", *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("kdjax detect: ")
+    assert says in said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.npy"]
+
+
+def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_path, capsys):
+    own = tmp_path / "own.npz"
+    given = ("--fs", 360, "--units", "mV")
+    assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
+    assert "is what 1% of other people's normal beats exceed" in capsys.readouterr().out
+    assert (
+        typed(
+            "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"
+        )
+        == 0
+    )
+    summary = json.loads((tmp_path / "o" / "mine" / "summary.json").read_text())
+    assert summary["score"] == "fusion, moved to the person"
+
+
+@pytest.mark.parametrize("command", [["detect"], ["calibrate", "--out=c.npz"]])
+def test_a_folder_without_recordings_is_said(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "readme.txt").write_text("nothing here")
+    assert typed(*command, "mitbih-w8", tmp_path) == 2
+    assert "no recordings in it" in capsys.readouterr().err
+
+
+def test_another_recording_s_folder_is_not_written_over(recording, tmp_path, capsys):
+    given = ("--fs", 360, "--units", "mV", "--out", tmp_path / "out")
+    assert typed("detect", "mitbih-w8", recording, *given) == 0
+    other = tmp_path / "other" / "mine.npy"
+    other.parent.mkdir()
+    np.save(other, ecg()[: 30 * FS])
+    before = (tmp_path / "out" / "mine" / "beats.csv").read_bytes()
+    assert typed("detect", "mitbih-w8", other, *given) == 2
+    assert "holds what was found in" in capsys.readouterr().err
+    assert (tmp_path / "out" / "mine" / "beats.csv").read_bytes() == before
+    assert typed("detect", "mitbih-w8", recording, *given) == 0
+
+
+@pytest.mark.parametrize("out", ["mine.npy", "notes.npz"])
+def test_a_calibration_is_written_over_nothing_else(out, recording, tmp_path, capsys):
+    (tmp_path / "notes.npz").write_text("of mine")
+    before = (tmp_path / out).read_bytes()
+    given = ("--fs", 360, "--units", "mV", "--out", tmp_path / out)
+    assert typed("calibrate", "mitbih-w8", recording, *given) == 2
+    assert out in capsys.readouterr().err
+    assert (tmp_path / out).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["..", "a/../../b", "...csv"])
+def test_a_folder_s_name_stays_inside(name, tmp_path):
+    (made,) = cli._names([tmp_path / name])
+    assert "/" not in made
+    assert made.strip(".")
+
+
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.slow)])
+def test_strange_recordings_end_in_unscorable_marks_or_in_one_line(
+    step, tmp_path, capsys, monkeypatch
+):
+    """Half a thousand and more: never a traceback, never a part of an output."""
+    render, accepted, refused = report.render, 0, 0
+
+    def now_and_then(*arguments):
+        """Pages take a second each; every tenth is drawn."""
+        return "page" if accepted % 10 else render(*arguments)
+
+    monkeypatch.setattr(report, "render", now_and_then)
+    (tmp_path / "in").mkdir()
+    for name, path, options in islice(malformed(tmp_path / "in"), 0, None, step):
+        out = tmp_path / "out" / str(accepted + refused)
+        given = [f"--{option}={value}" for option, value in options.items() if value is not None]
+        done = typed("detect", "mitbih-w8", path, f"--out={out}", *given)
+        said = capsys.readouterr()
+        files = [p for p in out.rglob("*") if p.is_file()]
+        assert done in (0, 2), name
+        if done == 0:
+            assert not said.err, name
+            assert len(files) % 4 == 0, name
+            assert files or os.path.isdir(path), name
+            accepted += 1
+        else:
+            lines = said.err.splitlines()
+            assert all(line.startswith("kdjax detect: ") for line in lines), name
+            assert len(lines) == 1 or os.path.isdir(path), name
+            assert os.path.isdir(path) or not files, name
+            refused += 1
+    assert accepted + refused >= 500 / step
+    assert min(accepted, refused) >= 80 / step

@@ -1,0 +1,358 @@
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.image import imread
+
+from kdjax.pages import plots
+
+CLASSES = ("N", "S", "V", "F", "Q")
+
+EPOCHS = [
+    {
+        "epoch": epoch,
+        "seconds": 39.5,
+        "D_real": 0.3 / epoch,
+        "D_fake": 0.2 / epoch,
+        "reconstruction": 0.02 / epoch,
+        "feature_matching": 0.01 / epoch,
+        "kd_response": 3e-5,
+        "val_auc": 0.9,
+        "val_ap": 0.8,
+        "grad_norm/reconstruction": 0.1,
+        "grad_norm/kd_response": 1e-4,
+        "selected": 0.7,
+        "phase": "text is not plotted",
+    }
+    for epoch in (1, 2, 3)
+]
+
+
+def some_scores():
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1, 2, 4], [300, 60, 80, 3])
+    return label, np.exp(rng.normal(-4 + label, 0.5))
+
+
+def some_beats(leads=1, n=12):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, (n, 64, leads)).astype(np.float32)
+    x_hat = x + np.linspace(0.1, 0.9, n, dtype=np.float32)[:, None, None]
+    label, record = np.arange(n) % 5, np.array([f"r{i}" for i in range(n)])
+    score = ((x - x_hat) ** 2).mean((1, 2))
+    return x, x_hat, score, label, record, np.arange(n) * 3600, 360.0, CLASSES
+
+
+def a_recording(beats=100, seconds=100.0, **fields):
+    time = np.linspace(0, seconds, beats, endpoint=False)
+    score = 1 + np.sin(np.arange(beats))
+    score[7 % beats :: 10] = np.nan
+    whole = {
+        "time": time,
+        "score": score,
+        "abnormal": score > 1.9,
+        "heart_rate": np.full(beats, 70.0),
+        "unscorable": [(20.0, 30.0), (50.0, 60.0)],
+        "seconds": seconds,
+        "normal": np.linspace(0, 2, 50),
+        "threshold": 1.9,
+    }
+    return {**whole, **fields}
+
+
+def text_of(figure):
+    """Every text of a figure, legends and those of its parts included."""
+    return [item.get_text() for item in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def panels(figure):
+    return {ax.get_title(loc="left"): ax for ax in figure.axes}
+
+
+def curves(ax):
+    return {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in ax.lines}
+
+
+FIGURES = {
+    "loss_curves": lambda: plots.loss_curves(EPOCHS),
+    "roc_pr": lambda: plots.roc_pr(some_scores()[0] > 0, some_scores()[1]),
+    "score_histogram": lambda: plots.score_histogram(*some_scores(), {"5 %": 0.03}, CLASSES),
+    "beats": lambda: plots.beats(*some_beats()),
+    "overview": lambda: plots.overview(**a_recording()),
+    "found_beat": lambda: plots.found_beat(some_beats()[0][0], some_beats()[1][0], 360.0, 1.0),
+    "against_normal": lambda: plots.against_normal(
+        some_scores()[1], some_scores()[1][:300], threshold=0.05
+    ),
+}
+SMALL = ("found_beat", "against_normal")  # drawn for part of a page
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_becomes_a_png_with_something_on_it(name, tmp_path):
+    path = plots.save(FIGURES[name](), tmp_path / "figures" / f"{name}.png")
+    pixels = imread(path)
+    assert pixels.shape[1] >= (500 if name in SMALL else 1200)  # legible at the width of a page
+    ink = (pixels[..., :3].min(axis=-1) < 0.9).mean()
+    assert 0.01 < ink < 0.6
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_axis_says_what_it_shows(name):
+    figure = FIGURES[name]()
+    shared = {"score_histogram": "share of the class's beats in a bin"}.get(name)
+    for ax in figure.axes:
+        spec = ax.get_subplotspec()
+        assert ax.get_ylabel() or not spec.is_first_col() or shared in text_of(figure)
+        assert ax.get_xlabel() or not spec.is_last_row()
+
+
+def test_losses_stand_with_their_like():
+    shown = panels(plots.loss_curves(EPOCHS))
+    assert {title: list(curves(ax)) for title, ax in shown.items()} == {
+        "Discriminator losses": ["D_real", "D_fake"],
+        "Generator terms": ["reconstruction", "feature_matching", "kd_response"],
+        "Gradient norms": ["reconstruction", "kd_response"],
+        "Validation (oracle: needs labelled anomalies)": ["auc", "ap"],
+        "seconds": ["seconds"],
+        "selected": ["selected"],
+    }
+    x, y = curves(shown["Discriminator losses"])["D_real"]
+    np.testing.assert_array_equal(x, [1, 2, 3])
+    np.testing.assert_allclose(y, [0.3, 0.15, 0.1])
+    assert shown["Generator terms"].get_yscale() == "log"
+
+
+def test_nested_keys_are_those_with_a_slash():
+    rows = [{"epoch": 1, "grad_norm": {"kd_response": 2.0}, "losses": {"D_real": 0.5}}]
+    shown = panels(plots.loss_curves(rows))
+    assert list(curves(shown["Gradient norms"])) == ["kd_response"]
+    assert list(curves(shown["Discriminator losses"])) == ["D_real"]
+
+
+def test_a_key_that_comes_later_leaves_a_gap():
+    ax = panels(plots.loss_curves([{"epoch": 1}, {"epoch": 2, "D_real": 0.5}]))
+    np.testing.assert_array_equal(curves(ax["Discriminator losses"])["D_real"][1], [np.nan, 0.5])
+
+
+def test_a_term_that_is_zero_throughout_is_named_on_the_logarithmic_axis(tmp_path):
+    rows = [{"epoch": e, "kd_feature": 0.0, "D_real": 0.0, "D_fake": e} for e in (1, 2)]
+    figure = plots.loss_curves(rows)
+    assert {"kd_feature (0)", "D_real (0)", "D_fake"} <= set(text_of(figure))
+    plots.save(figure, tmp_path / "zeros.png")
+
+
+@pytest.mark.parametrize("rows", [[], [{"D_real": 1.0}], [{"epoch": None}]])
+def test_loss_curves_need_epochs(rows):
+    with pytest.raises(ValueError, match="epoch"):
+        plots.loss_curves(rows)
+
+
+def test_areas_beside_their_chance():
+    # The hand-worked example of test_metrics.py: AUC 3/4, AP 5/6, half of the beats abnormal.
+    figure = plots.roc_pr(np.array([False, True, False, True]), np.array([1.0, 2.0, 3.0, 4.0]))
+    expected = {"AUC 0.7500", "AP 0.8333", "AUC 0.5", "AP 0.5000"}
+    assert {text.split(", ")[1] for text in text_of(figure) if ", A" in text} == expected
+
+
+def test_the_histogram_shows_the_classes_that_are_there():
+    label, score = some_scores()
+    figure = plots.score_histogram(label, score, {"5 %": 0.03, "0.1 %": None}, CLASSES)
+    text = text_of(figure)
+    assert [t for t in text if "beat" in t and t[1] == ":"] == [
+        "N: 300 beats",
+        "S: 60 beats",
+        "V: 80 beats",
+        "Q: 3 beats",
+    ]
+    assert "5 %" in text
+    assert "0.1 %" not in text  # no threshold, no line
+    for ax in figure.axes:
+        assert [line.get_xdata()[0] for line in ax.lines] == [0.03]
+
+
+def test_every_beat_is_in_the_histogram():
+    label, score = some_scores()
+    for ax in plots.score_histogram(label, score, {}, CLASSES).axes:
+        for steps in ax.patches:
+            assert steps.get_data().values.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("score", [[0.0, 0.1, 0.2], [-1.0, 0.0, 1.0], [0.5, 0.5, 0.5]])
+def test_the_histogram_takes_any_finite_scores(score, tmp_path):
+    figure = plots.score_histogram(np.array([0, 0, 1]), np.array(score), {}, CLASSES)
+    plots.save(figure, tmp_path / "h.png")
+    for ax in figure.axes:
+        assert ax.patches[0].get_data().values.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("leads", "n"), [(1, 12), (2, 12), (1, 3)])
+def test_the_best_and_the_worst_beats(leads, n, tmp_path):
+    figure = plots.beats(*some_beats(leads, n))
+    plots.save(figure, tmp_path / "b.png")
+    # Errors grow with the index, record r<i> holds beat i at 10 i seconds.
+    titles = [ax.get_title(loc="left").split("\n")[0] for ax in figure.axes]
+    shown = [title for title in titles if title]
+    each = min(4, n)
+    order = [*range(each), *range(n - 1, n - 1 - each, -1)]
+    assert shown == [f"{CLASSES[i % 5]}, record r{i}, 0:{10 * i:04.1f}" for i in order if i < 6] + [
+        f"{CLASSES[i % 5]}, record r{i}, 1:{10 * i - 60:04.1f}" for i in order if i >= 6
+    ]
+    waves = [ax for ax in figure.axes if ax.lines]
+    assert all(len(ax.lines) == 2 * leads for ax in waves)
+
+
+def test_only_plots_imports_matplotlib_and_not_its_global_state():
+    package = Path(plots.__file__).parents[1]
+    for source in package.rglob("*.py"):
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        names = {
+            name
+            for node in ast.walk(tree)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        matplotlib = {name for name in names if name.split(".")[0] == "matplotlib"}
+        assert not matplotlib or source.name == "plots.py", source
+        assert "matplotlib.pyplot" not in names
+
+
+FOUND = {"mean": 0.01, "ci95": [-0.02, 0.04]}
+APART = {"mean": 0.03, "ci95": [0.01, 0.05]}
+
+
+def test_differences_are_drawn_with_their_intervals_in_the_order_given():
+    figure = plots.differences([("first", FOUND), ("second", APART)], "AUC")
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    assert ax.yaxis_inverted()
+    drawn = [list(line.get_xdata()) for line in ax.lines]
+    assert [-0.02, 0.04] in drawn
+    assert [0.01, 0.05] in drawn
+    # An interval without 0 has another mark, not only another colour.
+    marks = {tuple(line.get_xdata()): line.get_marker() for line in ax.lines}
+    assert marks[(0.01,)] != marks[(0.03,)]
+
+
+def test_quality_over_cost_shows_networks_as_points_and_the_others_as_lines():
+    figure = plots.quality_cost(
+        {"small": (1e6, FOUND), "beside": (1e6, APART), "large": (2e7, APART)}, {"simple": 0.02}
+    )
+    ax = figure.axes[0]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(names) == ["beside", "large", "simple", "small"]
+    points = [c.lines[0].get_xdata()[0] for c in ax.containers]
+    assert points[0] == 1e6
+    assert points[0] < points[1] < 1.2e6  # of one size, side by side
+    assert ax.get_xscale() == "log"
+
+
+def test_bars_name_everything_and_leave_out_what_has_no_value():
+    figure = plots.bars({"kB": {"teacher": 400.0, "student": 30.0}, "AUC": {"teacher": 0.9}})
+    sizes, aucs = figure.axes
+    assert [bar.get_width() for bar in sizes.patches] == [400.0, 30.0]
+    assert [text.get_text() for text in sizes.get_yticklabels()] == ["teacher", "student"]
+    assert [text.get_text() for text in aucs.texts] == ["0.9", "–"]
+    assert (sizes.get_xlabel(), aucs.get_xlabel()) == ("kB", "AUC")
+
+
+def test_bars_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="at least one value"):
+        plots.bars({"kB": {}})
+
+
+def test_an_overview_shows_each_beat_once():
+    recording = a_recording()
+    above, below = plots.overview(**recording).axes
+    usual, abnormal, threshold = above.lines
+    scored = np.isfinite(recording["score"])
+    assert usual.get_marker() != abnormal.get_marker()  # not colour alone
+    np.testing.assert_array_equal(
+        abnormal.get_xdata(), recording["time"][scored & recording["abnormal"]]
+    )
+    np.testing.assert_array_equal(
+        usual.get_xdata(), recording["time"][scored & ~recording["abnormal"]]
+    )
+    np.testing.assert_array_equal(
+        usual.get_ydata(), recording["score"][scored & ~recording["abnormal"]]
+    )
+    assert list(threshold.get_ydata()) == [1.9, 1.9]
+    for ax in (above, below):
+        (shaded,) = [c for c in ax.collections if c.get_hatch()]
+        spans = [tuple(path.vertices[:, 0][[0, 2]]) for path in shaded.get_paths()]
+        assert sorted(sorted(span) for span in spans) == [[20, 30], [50, 60]]
+
+
+def test_many_beats_become_a_density_that_loses_none():
+    recording = a_recording(20_000, abnormal=np.zeros(20_000, bool))
+    above = plots.overview(**recording).axes[0]
+    assert len(above.lines) == 1  # the threshold
+    counted = above.collections[0].get_array()
+    assert counted.sum() == np.isfinite(recording["score"]).sum()
+
+
+def test_outliers_stand_at_the_edge_and_are_counted():
+    recording = a_recording()
+    recording["score"][5:7], recording["abnormal"][5:7] = 1e6, True
+    figure = plots.overview(**recording)
+    assert "abnormal beat (2 above the axis, at its edge)" in text_of(figure)
+    assert figure.axes[0].get_ylim()[1] < 20
+    assert figure.axes[0].lines[1].get_ydata().max() <= figure.axes[0].get_ylim()[1]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 30.0, 1800.0, 86400.0, 1e7])
+@pytest.mark.parametrize("width", [3.7, 9.6])
+def test_an_overview_has_few_marks_of_time(seconds, width):
+    figure = plots.overview(**a_recording(3, seconds, width=width, unscorable=[(0.0, seconds)]))
+    assert 1 <= len(figure.axes[1].get_xticks()) <= 10
+    assert "time from the start (h:mm" in figure.axes[1].get_xlabel()
+
+
+@pytest.mark.parametrize("leads", [1, 3])
+def test_a_found_beat_stands_with_its_error(leads):
+    x, x_hat, *_ = some_beats(leads, 1)
+    wave, error = plots.found_beat(x[0], x_hat[0], 360.0, 2.0).axes
+    assert len(wave.lines) == 2 * leads
+    assert {line.get_linestyle() for line in wave.lines} == {"-", "--"}
+    np.testing.assert_allclose(wave.lines[0].get_ydata(), x[0, :, 0])
+    height = error.collections[0].get_paths()[0].vertices[:, 1].max()
+    assert height == pytest.approx(np.mean((x[0] - x_hat[0]) ** 2, axis=-1).max())
+    assert error.get_ylim() == (0, 2)
+
+
+def test_all_scores_have_a_bin_beside_the_normal_ones():
+    normal = np.linspace(0, 2, 100)
+    score = np.array([0.5] * 30 + [-50.0] * 10 + [1e6] * 60)
+    figure = plots.against_normal(score, normal, 1.9)
+    of_normal, of_score = figure.axes[0].patches
+    share = of_score.get_data().values
+    assert share[[0, -1]] == pytest.approx([0.1, 0.6])
+    assert share[share > 0.01].sum() == pytest.approx(1)
+    assert of_normal.get_hatch()
+    assert not of_score.get_hatch()
+
+
+finite = st.floats(-1e9, 1e9)
+threshold = finite | st.sampled_from([-np.inf, np.inf])
+
+
+@given(st.lists(finite, max_size=5), st.lists(finite, max_size=5), threshold)
+def test_the_axis_of_scores_holds_the_threshold_and_is_never_empty(score, normal, threshold):
+    low, high = plots.score_limits(np.array(score), np.array(normal), threshold)
+    assert np.isfinite([low, high]).all()
+    assert low < high
+    if normal and np.median(normal) < threshold < np.inf:
+        assert low < threshold < high
+
+
+def test_an_outlier_does_not_flatten_the_axis_of_scores():
+    normal = np.linspace(0, 2, 101)
+    assert plots.score_limits(np.array([-1e6, 0.1, 1e6]), normal, 2.0) == (-1, 6)
+    assert plots.score_limits(np.array([0.1, 2.5]), normal, 2.0) == (0, 2.5)

@@ -1,0 +1,269 @@
+"""A run directory's files: written whole or not at all, and every damage noticed."""
+
+import json
+import os
+import re
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stn
+
+from kdjax.errors import InputError
+from kdjax.files import read_json, write_json
+from kdjax.runs import checkpoints, directory
+
+names = st.text("abcdefghij_0123", min_size=1, max_size=8)
+arrays = st.sampled_from([np.float32, np.int32, np.float64]).flatmap(
+    lambda dtype: stn.arrays(dtype, stn.array_shapes(min_dims=0, max_dims=3, max_side=4))
+)
+trees = st.recursive(
+    arrays, lambda inner: st.dictionaries(names, inner, min_size=1, max_size=3), max_leaves=6
+).filter(lambda tree: isinstance(tree, dict))
+
+
+def model_tree(value=1.0):
+    return {
+        "generator": {"params": {"kernel": np.full((2, 3), value, np.float32)}},
+        "discriminator": {"params": {"bias": np.arange(4, dtype=np.float32)}},
+    }
+
+
+def optimizer_tree():
+    return {"step": np.int32(5), "generator": (np.zeros((2, 3), np.float32), np.int32(5))}
+
+
+def assert_same(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        left, right = np.asarray(left), np.asarray(right)
+        assert (left.dtype, left.shape) == (right.dtype, right.shape)
+        assert left.tobytes() == right.tobytes()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small whole checkpoint, step 5. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("saved")
+    checkpoints.save_checkpoint(folder, 5, model_tree(), optimizer_tree(), {"epoch": 1}, keep=2)
+    return folder / "5"
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "5")
+
+
+class TestCheckpoint:
+    @given(model=trees, progress=st.dictionaries(names, st.floats(allow_nan=False, width=32)))
+    @settings(
+        max_examples=8,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    def test_gives_back_bit_for_bit_what_was_saved(self, tmp_path, model, progress):
+        progress = {k: v for k, v in progress.items() if abs(v) != float("inf")}
+        checkpoints.save_checkpoint(tmp_path, 3, model, None, progress, keep=1)
+        checkpoints.verify(tmp_path / "3")
+        assert_same(checkpoints.read_model(tmp_path / "3", model), model)
+        assert checkpoints.read_progress(tmp_path / "3") == progress
+
+    def test_holds_model_optimizer_and_progress(self, saved):
+        assert_same(checkpoints.read_model(saved, model_tree(0)), model_tree())
+        assert_same(checkpoints.read_optimizer(saved, optimizer_tree()), optimizer_tree())
+        assert checkpoints.read_progress(saved) == {"epoch": 1}
+
+    def test_keeps_the_newest_by_number_not_by_name(self, tmp_path):
+        for step in (8, 9, 10):
+            checkpoints.save_checkpoint(tmp_path, step, model_tree(step), None, {}, keep=2)
+        assert checkpoints.steps(tmp_path) == [10, 9]
+        newest = checkpoints.read_model(tmp_path / "10", model_tree())
+        assert_same(newest, model_tree(10))
+
+    def test_drops_later_ones_of_a_course_that_was_given_up(self, tmp_path):
+        for step in (900, 1000, 100):
+            checkpoints.save_checkpoint(tmp_path, step, model_tree(step), None, {}, keep=2)
+        assert checkpoints.steps(tmp_path) == [100]
+
+    def test_replaces_a_checkpoint_of_the_same_step(self, tmp_path):
+        for value in (1.0, 2.0):
+            checkpoints.save_checkpoint(tmp_path, 4, model_tree(value), None, {"v": value}, keep=2)
+        checkpoints.verify(tmp_path / "4")
+        assert_same(checkpoints.read_model(tmp_path / "4", model_tree()), model_tree(2.0))
+
+    def test_a_save_that_was_killed_is_ignored_and_then_removed(self, copy):
+        folder = copy.parent
+        shutil.copytree(copy, folder / "6.unfinished")
+        assert checkpoints.steps(folder) == [5]
+        assert checkpoints.newest_whole(folder, print) == copy
+        checkpoints.save_checkpoint(folder, 7, model_tree(), None, {}, keep=2)
+        assert sorted(p.name for p in folder.iterdir()) == ["5", "7"]
+
+    def test_a_save_that_fails_leaves_the_older_checkpoints(self, copy):
+        with pytest.raises(ValueError, match="JSON"):
+            checkpoints.save_checkpoint(copy.parent, 6, model_tree(), None, {"auc": np.nan}, keep=1)
+        assert checkpoints.newest_whole(copy.parent, print) == copy
+
+    def test_no_folder_holds_no_checkpoint(self, tmp_path):
+        assert checkpoints.steps(tmp_path / "absent") == []
+        assert checkpoints.newest_whole(tmp_path / "absent", print) is None
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"generator": {"params": {"kernel": (3, 3)}}}, id="shape"),
+            pytest.param({"generator": {"params": {"weight": (2, 3)}}}, id="name"),
+            pytest.param({"generator": {"params": {}}}, id="one too many in the file"),
+            pytest.param(
+                {"generator": {"params": {"kernel": (2, 3), "b": (1,)}}}, id="one missing"
+            ),
+        ],
+    )
+    def test_refuses_networks_that_it_does_not_fit(self, saved, other):
+        shaped = jax.tree.map(
+            lambda shape: np.zeros(shape, np.float32), other, is_leaf=lambda v: isinstance(v, tuple)
+        )
+        with pytest.raises(InputError, match=re.escape(str(saved))):
+            checkpoints.read_model(saved, model_tree() | shaped)
+
+
+class TestFingerprint:
+    def test_is_of_names_types_shapes_and_values_alone(self):
+        tree = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": {"c": np.int32(3)}}
+        named = directory.fingerprint(tree)
+        assert re.fullmatch("[0-9a-f]{64}", named)
+        assert (
+            directory.fingerprint({"b": {"c": jnp.int32(3)}, "a": jnp.asarray(tree["a"])}) == named
+        )
+        others = (
+            {"a": tree["a"].reshape(3, 2), "b": tree["b"]},
+            {"a": tree["a"].astype(np.float64), "b": tree["b"]},
+            {"a": tree["a"] + np.float32(1e-7), "b": tree["b"]},
+            {"a": tree["a"], "b": {"d": np.int32(3)}},
+        )
+        assert len({named, *map(directory.fingerprint, others)}) == 5
+
+
+class TestVerify:
+    @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+    def test_notices_any_flipped_byte_of_any_file(self, copy, flip):
+        files = sorted(p for p in copy.rglob("*") if p.is_file())
+        assert len(files) > 8
+        for path in files:
+            whole = path.read_bytes()
+            for position in {0, len(whole) // 3, len(whole) // 2, len(whole) - 1} - {-1}:
+                if not whole:
+                    continue
+                damaged = bytearray(whole)
+                damaged[position] ^= flip
+                path.write_bytes(damaged)
+                with pytest.raises(checkpoints.DamagedCheckpointError, match="damaged checkpoint"):
+                    checkpoints.verify(copy)
+            path.write_bytes(whole)
+        checkpoints.verify(copy)
+
+    def test_notices_a_file_cut_short_missing_or_too_many(self, copy):
+        for path in sorted(p for p in copy.rglob("*") if p.is_file()):
+            whole = path.read_bytes()
+            if whole:
+                path.write_bytes(whole[:-1])
+                with pytest.raises(checkpoints.DamagedCheckpointError):
+                    checkpoints.verify(copy)
+            path.unlink()
+            with pytest.raises(checkpoints.DamagedCheckpointError):
+                checkpoints.verify(copy)
+            path.write_bytes(whole)
+        (copy / "model" / "more").touch()
+        with pytest.raises(checkpoints.DamagedCheckpointError, match="model/more"):
+            checkpoints.verify(copy)
+
+    @pytest.mark.parametrize("text", ["", "null", "1", "[]", '["model"]', "{}"])
+    def test_notices_a_manifest_that_is_none(self, copy, text):
+        (copy / "manifest.json").write_text(text)
+        with pytest.raises(checkpoints.DamagedCheckpointError):
+            checkpoints.verify(copy)
+
+    def test_an_empty_folder_with_a_number_is_no_checkpoint(self, copy):
+        (copy.parent / "9").mkdir()
+        said = []
+        assert checkpoints.newest_whole(copy.parent, said.append) == copy
+        assert len(said) == 1
+        assert said[0].startswith("skipped: ")
+        assert str(copy.parent / "9") in said[0]
+
+
+class TestPlainFiles:
+    def test_json_comes_back(self, tmp_path):
+        write_json(tmp_path / "new" / "a.json", {"auc": 0.9, "none": None})
+        assert read_json(tmp_path / "new" / "a.json") == {"auc": 0.9, "none": None}
+
+    def test_a_write_that_fails_leaves_the_old_file(self, tmp_path, monkeypatch):
+        path = tmp_path / "a.json"
+        write_json(path, 1)
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(path, float("nan"))
+
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_json(path, 2)
+        assert read_json(path) == 1
+
+    @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"NaN]"])
+    def test_what_is_no_json_is_said_in_one_line(self, tmp_path, damage):
+        path = tmp_path / "a.json"
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=re.escape(str(path))) as caught:
+            read_json(path)
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_file_asks_whether_this_is_a_run(self, tmp_path):
+        with pytest.raises(InputError, match=r"is .* a run directory"):
+            read_json(tmp_path / "config.json")
+
+
+class TestLoadRun:
+    def test_gives_the_last_epoch_s_detector_with_its_first_threshold(self):
+        run = tiny.trained()
+        detector = directory.load_run(run.path)
+        with np.load(run.path / "scores.npz") as scores:
+            score = detector.score(tiny.beat_set().x[scores["index"]])
+            np.testing.assert_allclose(score, scores["score"], rtol=1e-6)
+        assert detector.threshold == run.result["label_free"][0]["threshold"]
+
+    def test_refuses_a_run_that_is_missing_unfinished_or_damaged(self, tmp_path):
+        with pytest.raises(InputError, match=r"none: no such run; name a run directory, or one of"):
+            directory.load_run(tmp_path / "none")
+        with pytest.raises(InputError, match="not a finished run; train it first"):
+            directory.load_run(tmp_path)
+        run = shutil.copytree(tiny.trained().path, tmp_path / "run")
+        newest = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
+        progress = newest / "progress.json"
+        progress.write_text(json.dumps(json.loads(progress.read_text()) | {"epoch": 99}))
+        with pytest.raises(checkpoints.DamagedCheckpointError, match=r"progress\.json"):
+            directory.load_run(run)
+        shutil.rmtree(run / checkpoints.LAST)
+        with pytest.raises(InputError, match="no checkpoint"):
+            directory.load_run(run)
+
+    @pytest.mark.parametrize("text", ["{}", "[]", '{"model": 3}', '{"model": {"width": 4}}'])
+    def test_refuses_a_config_that_is_none(self, tmp_path, text):
+        run = shutil.copytree(tiny.trained().path, tmp_path / "run")
+        (run / "config.json").write_text(text)
+        with pytest.raises(InputError, match=r"config\.json"):
+            directory.load_run(run)
+
+    def test_refuses_a_config_of_another_size(self, tmp_path):
+        run = shutil.copytree(tiny.trained().path, tmp_path / "run")
+        config = read_json(run / "config.json")
+        config["model"]["latent_dim"] += 1
+        write_json(run / "config.json", config)
+        with pytest.raises(InputError, match="not the config that"):
+            directory.load_run(run)

@@ -1,0 +1,368 @@
+"""A study: who may teach whom, what a cell is, and that nothing is made twice."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from ml_collections import ConfigDict
+
+from kdjax import cli
+from kdjax.errors import InputError
+from kdjax.files import read_json
+from kdjax.models.distillation import Distillation
+from kdjax.runs import checkpoints, claim, config, directory, evaluation, provenance
+from kdjax.study import cells, grid, scores
+from kdjax.training import assemble, loop, parallel
+from kdjax.training.step import gradient_norms
+
+LOG_RATIO = {"kd": {"log_ratio": 1.0}}
+VARIANTS: list[dict[str, Any]] = [
+    {"name": "teacher", "role": "teacher", "fields": {"model": {"latent_dim": 8}}},
+    {"name": "alone"},
+    {"name": "taught", "teacher": "teacher", "fields": LOG_RATIO},
+    {"name": "memory", "teacher": grid.SCORER, "fields": LOG_RATIO},
+]
+
+
+def make_grid(variants: list[dict[str, Any]] = VARIANTS, **fields: Any) -> ConfigDict:
+    base = tiny.config()
+    base.kd = ConfigDict(dataclasses.asdict(Distillation()))
+    return ConfigDict(
+        {
+            "base": base,
+            "seeds": (0, 1),
+            "splits": (("beatgan", 0, 1),),
+            "variants": variants,
+            "scores": ("mahalanobis",),
+            "scored_fully": ("taught",),
+        }
+        | fields
+    )
+
+
+def of(name: str, seed: int = 0, part: ConfigDict | None = None) -> Any:
+    part = make_grid() if part is None else part
+    variant = next(v for v in grid.variants(part) if v.name == name)
+    return grid.cell_config(part, variant, ("beatgan", 1, 7), seed, Path("there"))
+
+
+def test_a_cell_is_the_base_with_its_variants_fields():
+    taught = of("taught", seed=3)
+    assert (taught.seed, taught.data.fold, taught.epochs) == (3, 1, 7)
+    assert taught.kd.log_ratio == 1.0
+    assert taught.teacher.workdir == "there"
+    assert of("memory").teacher.scorer == grid.SCORER
+    assert of("memory").teacher.workdir is None
+
+
+def test_a_teacher_has_the_bases_size_but_for_its_fields():
+    teacher = of("teacher")
+    assert not config.is_student(teacher)
+    assert (teacher.model.width, teacher.model.latent_dim) == (4, 8)
+    assert teacher.epochs == 7
+
+
+def test_students_of_a_seed_share_initialisation_and_batches_and_no_teacher_does():
+    teacher, alone, taught = of("teacher"), of("alone"), of("taught")
+    assert assemble.run_key(alone) == assemble.run_key(taught)
+    assert assemble.run_key(alone) != assemble.run_key(teacher)
+    np.testing.assert_array_equal(
+        assemble.batch_order(alone, 100, 1), assemble.batch_order(taught, 100, 1)
+    )
+    assert (assemble.batch_order(alone, 100, 1) != assemble.batch_order(teacher, 100, 1)).any()
+    assert assemble.run_key(alone) != assemble.run_key(of("alone", seed=1))
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ([{"name": "a"}, {"name": "a"}], "a stands there twice"),
+        ([{"name": "a", "teacher": "b", "fields": LOG_RATIO}], "a learns from b"),
+        ([{"name": "a", "teacher": "a", "fields": LOG_RATIO}], "a learns from a"),
+        ([{"name": "a", "role": "pupil"}], "'pupil'"),
+        ([{"name": "a", "teachers": "b"}], "teachers"),
+        ([{"role": "teacher"}], "without a name"),
+    ],
+)
+def test_a_grid_that_is_none_is_refused(variants, message):
+    with pytest.raises(InputError, match=message):
+        grid.variants(make_grid(variants))
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"name": "a", "teacher": grid.SCORER}, "a has a teacher but no kd weight"),
+        ({"name": "a", "fields": LOG_RATIO}, "a has kd weights but no teacher"),
+        (
+            {"name": "a", "teacher": grid.SCORER, "fields": {"kd": {"latent": 1.0}}},
+            "kd.latent",
+        ),
+        ({"name": "a", "fields": {"kd": {"temperature": 0.5}}}, "kd.temperature"),
+    ],
+)
+def test_a_variant_that_cannot_be_trained_is_refused(variant, message):
+    with pytest.raises(InputError, match=message):
+        of("a", part=make_grid([variant]))
+
+
+def test_the_shipped_study_is_sound():
+    """Every variant of every part is a config that train.py takes, and teaches no test beat."""
+    from configs import study as shipped
+
+    for name in shipped.PARTS:
+        part = shipped.get_config(name)
+        names = [variant.name for variant in grid.variants(part)]
+        assert "alone" in names
+        assert set(part.scored_fully) <= set(names)
+        for variant in grid.variants(part):
+            for split in part.splits:
+                grid.cell_config(part, variant, tuple(split), 0, Path("there"))
+        grid.check(part)
+    with pytest.raises(ValueError, match="nowhere"):
+        shipped.get_config("nowhere")
+
+
+def test_config_file(tmp_path):
+    """The file may import its neighbours, and what is wrong with it is said in one line."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "helper.py").write_text("SEEDS = (7,)")
+    good = folder / "grid.py"
+    good.write_text(
+        "from own import helper\n"
+        "def get_config(part='x'):\n"
+        "    return dict(base=part, seeds=helper.SEEDS, splits=(), variants=(), scores=(), "
+        "scored_fully=())\n"
+    )
+    assert grid.read_config(str(good))["seeds"] == (7,)
+    assert grid.read_config(f"{good}:part")["base"] == "part"
+    with pytest.raises(InputError, match=r"absent\.py: no such file; name a study"):
+        grid.read_config(str(folder / "absent.py"))
+    (folder / "none.py").write_text("seeds = 1")
+    with pytest.raises(InputError, match="no study config"):
+        grid.read_config(str(folder / "none.py"))
+    good.write_text("def get_config():\n    return dict(base=1)\n")
+    with pytest.raises(InputError, match=r"study\.seeds: missing"):
+        grid.check(grid.read_config(str(good)))
+
+
+def test_command_line_says_what_is_wrong(tmp_path, capsys):
+    assert cli.main(["study", str(tmp_path / "absent.py")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A study of four variants, two seeds, made once."""
+    folder = tmp_path_factory.mktemp("study")
+    scores.load_data.cache_clear()
+    with tiny.small_world():
+        lines: list[str] = []
+        cells.run_study(make_grid(), folder, lines.append)
+        yield folder, grid.gather(make_grid(), folder), lines
+    scores.load_data.cache_clear()
+
+
+@pytest.mark.slow
+class TestMade:
+    def test_every_cell_is_a_run_with_its_figures(self, made):
+        folder, result, lines = made
+        for variant in ("teacher", "alone", "taught", "memory"):
+            for seed in (0, 1):
+                run = folder / "beatgan-0" / variant / f"seed{seed}"
+                model = directory.load_model(run)
+                cell = read_json(run / grid.CELL)
+                assert cell["fingerprints"]["model"] == model.fingerprint
+                assert cell["scores"][0]["score"] == "mse"
+                assert cell["macs"] > 0
+            assert any(variant in line and "AUC" in line for line in lines)
+        taught = result["splits"][0]["variants"]["taught"]
+        assert len(taught["scores"]) > len(result["splits"][0]["variants"]["alone"]["scores"])
+        assert -1 <= taught["agreement"]["mean"] <= 1
+        assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+    def test_a_seed_learns_from_the_teacher_of_its_seed(self, made):
+        folder, *_ = made
+        for seed in (0, 1):
+            teacher = directory.load_model(folder / "beatgan-0" / "teacher" / f"seed{seed}")
+            cell = read_json(folder / "beatgan-0" / "taught" / f"seed{seed}" / grid.CELL)
+            assert cell["fingerprints"]["teacher"] == teacher.fingerprint
+
+    def test_a_cell_s_plain_score_is_that_of_the_run(self, made):
+        """`kdjax evaluate` of a cell gives the figures that the study gave."""
+        folder, *_ = made
+        run = folder / "beatgan-0" / "taught" / "seed1"
+        beats, parts = evaluation.load_data(directory.read_config(run))
+        result = evaluation.evaluate_run(run, beats, parts)
+        plain = read_json(run / grid.CELL)["scores"][0]
+        assert result["auc"] == pytest.approx(plain["auc"], abs=1e-6)
+        assert result["ap"] == pytest.approx(plain["ap"], abs=1e-6)
+
+    def test_what_is_there_is_not_made_again(self, made, monkeypatch):
+        folder, result, _ = made
+        monkeypatch.setattr(cells, "train_group", None)
+        monkeypatch.setattr(scores, "score_cell", None)
+        cells.run_study(make_grid(), folder, lambda line: None)
+        assert grid.gather(make_grid(), folder) == result
+
+    def test_what_is_missing_is_named_and_the_rest_is_said(self, made):
+        folder, result, _ = made
+        more = make_grid([*VARIANTS, {"name": "autoencoder"}])
+        partial = grid.gather(more, folder)
+        assert partial["missing"] == ["beatgan-0/autoencoder"]
+        assert partial["splits"] == result["splits"]
+        assert result["missing"] == []
+
+    def test_only_a_missing_seed_is_made(self, made, monkeypatch):
+        folder, *_ = made
+        asked = []
+        monkeypatch.setattr(cells, "train_group", lambda g, seeds, say: asked.extend(seeds))
+        group = grid.Group(
+            make_grid(seeds=(0, 1, 2)), folder, grid.variants(make_grid())[1], ("beatgan", 0, 1)
+        )
+        monkeypatch.setattr(scores, "score_cell", lambda *_: None)
+        monkeypatch.setattr(cells, "_progress_line", lambda *_: "")
+        cells._make(group, lambda line: None)
+        assert asked == [2]
+
+    def test_a_group_that_was_stopped_goes_on_and_ends_like_one_that_was_not(
+        self, made, tmp_path, monkeypatch
+    ):
+        """To the last bit: networks and the figures of every epoch but its seconds."""
+        folder, *_ = made
+        monkeypatch.setattr(cells, "SAVE_EVERY", 0)
+        variant = next(v for v in grid.variants(make_grid()) if v.name == "taught")
+
+        def group(name: str) -> grid.Group:
+            there = tmp_path / name
+            shutil.copytree(folder / "beatgan-0" / "teacher", there / "beatgan-0" / "teacher")
+            return grid.Group(make_grid(), there, variant, ("beatgan", 0, 3))
+
+        def stop(line: str) -> None:
+            if "epoch 3/3" in line:
+                raise KeyboardInterrupt
+
+        whole, stopped = group("whole"), group("stopped")
+        cells.train_group(whole, (0, 1), lambda line: None)
+        with pytest.raises(KeyboardInterrupt):
+            cells.train_group(stopped, (0, 1), stop)
+        assert checkpoints.steps(stopped.folder / grid.TOGETHER) == [2, 1]
+        assert stopped.missing() == [0, 1]
+        lines: list[str] = []
+        cells.train_group(stopped, (0, 1), lines.append)
+        assert [line for line in lines if "goes on from epoch 2" in line]
+        for seed in (0, 1):
+            a, b = (directory.load_model(g.cell(seed)) for g in (whole, stopped))
+            assert a.fingerprint == b.fingerprint
+            rows = [
+                [{k: v for k, v in row.items() if k != "seconds"} for row in m.progress["rows"]]
+                for m in (a, b)
+            ]
+            assert rows[0] == rows[1]
+            assert len(rows[0]) == 3
+
+    def test_a_group_whose_cells_could_not_all_be_written_trains_none_again(
+        self, made, tmp_path, monkeypatch
+    ):
+        """The disk was full after the first cell, and the folder has been moved since."""
+        folder, *_ = made
+        monkeypatch.setattr(cells, "SAVE_EVERY", 0)
+        variant = next(v for v in grid.variants(make_grid()) if v.name == "taught")
+        shutil.copytree(folder / "beatgan-0" / "teacher", tmp_path / "a/beatgan-0/teacher")
+        group = grid.Group(make_grid(), tmp_path / "a", variant, ("beatgan", 0, 2))
+        save = checkpoints.save_checkpoint
+
+        def full(where: Path, *args: Any, **rest: Any) -> None:
+            if where.parts[-3:-2] == ("seed1",):
+                raise OSError(28, "No space left on device", str(where))
+            save(where, *args, **rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, "save_checkpoint", full)
+            with pytest.raises(OSError, match="No space"):
+                cells.train_group(group, (0, 1), lambda line: None)
+        (tmp_path / "a").rename(tmp_path / "b")
+        moved = dataclasses.replace(group, workdir=tmp_path / "b")
+        assert moved.missing() == [1]
+        lines: list[str] = []
+        assert cells._make(moved, lines.append)
+        assert not [line for line in lines if ": epoch" in line]
+        assert moved.missing() == []
+        assert not (moved.folder / grid.TOGETHER).exists()
+        networks = [directory.load_model(moved.cell(seed)).fingerprint for seed in (0, 1)]
+        assert networks[0] != networks[1]
+
+    def test_a_group_of_other_seeds_or_code_begins_anew(self, made, tmp_path, monkeypatch):
+        monkeypatch.setattr(cells, "SAVE_EVERY", 0)
+        variant = grid.variants(make_grid())[1]
+        group = grid.Group(make_grid(), tmp_path, variant, ("beatgan", 0, 1))
+        cells.train_group(group, (0, 1), lambda line: None)
+        lines: list[str] = []
+        cells.train_group(group, (2,), lines.append)
+        assert "begun anew" in lines[0]
+        made_by = provenance.made_by() | {"code": "of another day"}
+        monkeypatch.setattr(provenance, "made_by", lambda: made_by)
+        cells.train_group(group, (2,), lines.append)
+        assert len([line for line in lines if "begun anew" in line]) == 2
+
+    def test_weights_that_are_not_finite_are_never_saved(self, made, tmp_path, monkeypatch):
+        """One seed's last update of the epoch: its losses were finite still."""
+        monkeypatch.setattr(cells, "SAVE_EVERY", 0)
+        group = grid.Group(make_grid(), tmp_path, grid.variants(make_grid())[1], ("beatgan", 0, 1))
+        compiled = parallel.compile_seeds
+
+        def spoilt(*args: Any) -> Any:
+            steps = compiled(*args)
+
+            def run(*given: Any) -> Any:
+                state, means = steps(*given)
+                head = state.generator["params"]["encoder"]["head"]
+                state.generator["params"]["encoder"]["head"] = head.at[1].set(np.nan)
+                return state, means
+
+            return run
+
+        monkeypatch.setattr(parallel, "compile_seeds", spoilt)
+        with pytest.raises(InputError, match=r"is not finite in epoch 1; lower learning_rate"):
+            cells.train_group(group, (0, 1), lambda line: None)
+        assert not list(group.folder.rglob("*"))
+
+    def test_gradient_norms_are_those_of_one_seed_by_itself(self, made):
+        """Every term's, in the first batch of the epoch, as `train.py` logs them."""
+        folder, *_ = made
+        run = folder / "beatgan-0" / "taught" / "seed1"
+        model = directory.load_model(run)
+        row = model.progress["rows"][-1]
+        assert {"grad_norm/reconstruction", "grad_norm/kd_log_ratio"} <= row.keys()
+        cell = ConfigDict(directory.read_config(run))
+        beats, parts = evaluation.load_data(cell)
+        x = beats.x[parts.train]
+        teacher = directory.load_model(Path(cell.teacher.workdir))
+        trainer = assemble.make_trainer(cell, x.shape[2], teacher)
+        state = loop.init_state(trainer, assemble.run_key(cell), x.mean(axis=(0, 1)))
+        state = state.replace(**model.variables)
+        batch = assemble.batch_order(cell, len(x), 1)[0]
+        lesson = assemble.make_lesson(cell, x, teacher).at(batch)
+        norms = gradient_norms(trainer, state, teacher.variables, x[batch], lesson)
+        for name, norm in norms.items():
+            assert row[f"grad_norm/{name}"] == pytest.approx(float(norm), rel=1e-4), name
+
+    def test_a_group_that_another_process_makes_is_left_alone(self, made):
+        folder, *_ = made
+        group = grid.Group(make_grid(), folder, grid.variants(make_grid())[1], ("beatgan", 0, 1))
+        with claim.locked(group.folder):
+            assert not cells._make(group, lambda line: None)
+        assert cells._make(group, lambda line: None)
+
+    def test_a_cell_of_another_config_is_refused(self, made):
+        folder, *_ = made
+        other = make_grid()
+        other.base.learning_rate = 0.5
+        with pytest.raises(InputError, match=r"learning_rate: 0.001 there, 0.5 now"):
+            cells.run_study(other, folder, lambda line: None)

@@ -1,0 +1,95 @@
+"""What is written is what is read: seals in JSON, SHA256SUMS beside files."""
+
+import json
+import subprocess
+from shutil import which
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdjax.files import changed_files, is_whole, sha256, with_seal, write_sums
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)  # fmt: skip
+objects = st.dictionaries(st.text(max_size=6), values, max_size=5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "a.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "inner" / "b.json").write_text('{"leads": ["MLII"]}')
+    write_sums(tmp_path)
+    return tmp_path
+
+
+class TestSeal:
+    @given(objects)
+    @settings(deadline=None)
+    def test_survives_json_and_keeps_the_rest(self, value):
+        read = json.loads(json.dumps(with_seal(value)))
+        assert is_whole(read)
+        assert {name: read[name] for name in value} == value
+        assert with_seal(read) == read
+
+    @given(objects, st.data())
+    @settings(deadline=None)
+    def test_any_flipped_bit_is_noticed_or_without_effect(self, value, data):
+        whole = with_seal(value)
+        text = bytearray(json.dumps(whole).encode())
+        text[data.draw(st.integers(0, len(text) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        try:
+            read = json.loads(text)
+        except ValueError:
+            return
+        if isinstance(read, dict) and is_whole(read):
+            assert read == whole
+
+    def test_a_number_that_has_become_infinite_is_not_what_was_sealed(self):
+        """As 1e+308 does when a bit of its exponent flips."""
+        assert not is_whole(with_seal({"score": 1.0}) | {"score": float("inf")})
+
+    def test_another_value_has_another_seal(self):
+        sealed = with_seal({"threshold": 0.125})
+        assert not is_whole(sealed | {"threshold": 0.126})
+        assert not is_whole({"threshold": 0.125})
+
+
+class TestSums:
+    def test_are_those_of_sha256sum(self, folder):
+        assert changed_files(folder) is None
+        lines = (folder / "SHA256SUMS").read_text().splitlines()
+        assert [line.split("  ")[1] for line in lines] == ["a.bin", "inner/b.json"]
+        assert lines[0].split()[0] == sha256(folder / "a.bin")
+        if which("sha256sum"):
+            subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+
+    @pytest.mark.parametrize("name", ["a.bin", "inner/b.json", "SHA256SUMS"])
+    def test_notice_every_flipped_bit(self, folder, name):
+        whole = (folder / name).read_bytes()
+        for place in range(len(whole)):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << place % 8
+            (folder / name).write_bytes(flipped)
+            found = changed_files(folder)
+            assert found is not None, place
+            assert name == "SHA256SUMS" or found == name
+        (folder / name).write_bytes(whole)
+        assert changed_files(folder) is None
+
+    def test_notice_a_file_that_is_missing_or_too_many(self, folder):
+        (folder / "more").touch()
+        assert changed_files(folder) == "more"
+        (folder / "more").unlink()
+        (folder / "a.bin").unlink()
+        assert changed_files(folder) == "a.bin"
+
+    def test_a_folder_without_them_is_taken_as_it_is(self, folder):
+        (folder / "SHA256SUMS").unlink()
+        (folder / "a.bin").write_bytes(b"")
+        assert changed_files(folder) is None

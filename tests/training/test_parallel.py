@@ -1,0 +1,295 @@
+"""The same training on one device, on several, and of many seeds together, in float64."""
+
+from dataclasses import fields
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from drawn import drawn
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from kdjax.errors import InputError
+from kdjax.models.distillation import (
+    Distillation,
+    Lesson,
+    Targets,
+    Teacher,
+    all_targets,
+    transfer_beats,
+)
+from kdjax.models.networks import Discriminator, Generator
+from kdjax.training import parallel
+from kdjax.training.step import Trainer, adam, init_state, run_steps
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+BATCH, STEPS, LENGTH, BEATS = 8, 3, 32, 20
+WEIGHTS = [f.name for f in fields(Distillation) if f.default == 0.0]
+OBJECTIVES = {
+    "every term, of beats below a quantile": Distillation(
+        **dict.fromkeys(WEIGHTS, 1.0), select="quantile", select_quantile=0.6
+    ),
+    "min-max scores where the teacher is better": Distillation(
+        response=1.0, response_scores="minmax", select="teacher_better"
+    ),
+}
+SIZES = {"width": 4, "length": LENGTH, "channels": 2, "output_bias": True}
+TEACHER = Teacher(
+    Generator(latent_dim=6, **SIZES, param_dtype=jnp.float64),
+    Discriminator(4, param_dtype=jnp.float64),
+)
+OPTIMIZER = adam(1e-3)
+BOUNDS = np.array([0, STEPS], np.int32)
+
+
+@cache
+def make_trainer(axis_name, kd, teacher=TEACHER):
+    return Trainer(
+        Generator(latent_dim=5, **SIZES, axis_name=axis_name, param_dtype=jnp.float64),
+        Discriminator(4, axis_name, jnp.float64),
+        OPTIMIZER,
+        (("reconstruction", 1.0), ("feature_matching", 1.0)),
+        teacher,
+        kd,
+    )
+
+
+@cache
+def compiled(n, kd, teacher=TEACHER):
+    """`run_steps` on n devices."""
+    trainer = make_trainer(parallel.AXIS, kd, teacher)
+    return parallel.compile_steps(trainer, jax.local_devices()[:n])
+
+
+def some_beats():
+    rng = np.random.default_rng(5)
+    time = np.arange(LENGTH)[None, :, None] / LENGTH
+    rate, phase = rng.uniform(1, 3, (BEATS, 1, 2)), rng.uniform(size=(BEATS, 1, 2))
+    waves = np.sin(2 * np.pi * (rate * time + phase))
+    return waves * rng.uniform(0.2, 0.9, (BEATS, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def beats():
+    return some_beats()
+
+
+def order(seed=0):
+    rng = np.random.default_rng((6, seed))
+    return rng.permuted(np.tile(np.arange(BEATS), (STEPS, 1)), axis=1)[:, :BATCH].astype(np.int32)
+
+
+def key(seed=0):
+    return jax.random.key_data(jax.random.key(seed))
+
+
+def started(kd, beats, seed=0, teacher=TEACHER):
+    """A student's state, its teacher's variables and lesson, with a transfer set; on the host."""
+    trainer = make_trainer(None, kd, teacher)
+    mean = jnp.asarray(beats.mean(axis=(0, 1)))
+    state = init_state(trainer, jax.random.key(seed), mean)
+    # As bad as the teacher below: from the usual start a student is better everywhere.
+    state = state.replace(generator=drawn(trainer.generator, (LENGTH, 2), seed=30 + seed))
+    asked = [jnp.asarray(beats), transfer_beats(jnp.asarray(beats))]
+    if teacher is None:
+        variables, said = None, [Targets(jnp.mean(jnp.square(x), axis=(1, 2))) for x in asked]
+    else:
+        variables = {
+            "generator": drawn(teacher.generator, (LENGTH, 2), seed=10 + seed),
+            "discriminator": drawn(teacher.discriminator, (LENGTH, 2), seed=20 + seed),
+        }
+        said = [all_targets(teacher, variables, x, kd) for x in asked]
+    return jax.device_get((state, variables, Lesson(said[0], asked[1], said[1])))
+
+
+def on_devices(n, kd, beats, seed=0, teacher=TEACHER):
+    """State, with the device axis kept, and metrics after STEPS steps under pmap."""
+    devices = jax.local_devices()[:n]
+    put = partial(parallel.replicate, devices=devices)
+    state, variables, lesson = started(kd, beats, seed, teacher)
+    return compiled(n, kd, teacher)(
+        put(state),
+        put(variables),
+        parallel.share(beats, devices),
+        parallel.shard_order(order(seed), devices),
+        put(BOUNDS),
+        put(key(seed)),
+        parallel.share(lesson, devices),
+    )
+
+
+def assert_same(a, b, tolerance=1e-9):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "every term, of beats below a quantile",
+        pytest.param("min-max scores where the teacher is better", marks=pytest.mark.slow),
+    ],
+)
+def objective(request):
+    return OBJECTIVES[request.param]
+
+
+@pytest.fixture(scope="module")
+def single(objective, beats):
+    return on_devices(1, objective, beats)
+
+
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.slow), 4])
+def test_devices_share_a_batch_without_changing_the_run(n, objective, single, beats):
+    state, metrics = on_devices(n, objective, beats)
+    assert 0 < metrics["selected"][0] < 1
+    for leaf in jax.tree.leaves((state, metrics)):
+        leaf = np.asarray(leaf)
+        for device in range(1, n):
+            np.testing.assert_array_equal(leaf[device], leaf[0])
+    assert_same(parallel.unreplicate(metrics), parallel.unreplicate(single[1]))
+    assert_same(parallel.unreplicate(state), parallel.unreplicate(single[0]))
+
+
+@pytest.mark.slow
+def test_pmap_equals_jit_with_named_sharding(objective, single, beats):
+    mesh = Mesh(np.array(jax.local_devices()), ("batch",))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    split = NamedSharding(mesh, PartitionSpec(None, "batch"))
+    state, teacher, lesson = started(objective, beats)
+    steps = jax.jit(partial(run_steps, make_trainer(None, objective)))
+    put = partial(jax.device_put, device=everywhere)
+    state, metrics = steps(
+        put(state),
+        put(teacher),
+        put(beats),
+        jax.device_put(order(), split),
+        put(BOUNDS),
+        put(key()),
+        put(lesson),
+    )
+    assert_same(metrics, parallel.unreplicate(single[1]))
+    assert_same(state, parallel.unreplicate(single[0]))
+
+
+def test_a_chunk_moves_nothing_between_host_and_device(objective, beats):
+    devices = jax.local_devices()[:4]
+    state, teacher, lesson = started(objective, beats)
+    steps = compiled(4, objective)
+    put = partial(parallel.replicate, devices=devices)
+    share = partial(parallel.share, devices=devices)
+    constant = (put(teacher), share(beats), parallel.shard_order(order(), devices))
+    bounds = [put(np.array(b, np.int32)) for b in ([0, 1], [1, 3])]
+    rest = (put(key()), share(lesson))
+    state, _ = steps(put(state), *constant, bounds[0], *rest)
+    with jax.transfer_guard("disallow"):
+        state, _ = steps(state, *constant, bounds[1], *rest)
+    assert int(parallel.unreplicate(state.step)) == STEPS
+
+
+def test_transfer_beats_teach_the_generator_and_nothing_else(objective, beats):
+    """One step with either of two transfer sets: all else ends the same, to the last bit."""
+    devices = jax.local_devices()[:1]
+    put = partial(parallel.replicate, devices=devices)
+    state, teacher, lesson = started(objective, beats)
+    other = lesson._replace(transfer=-lesson.transfer)
+    batches = parallel.shard_order(order(), devices)
+    bounds = np.array([0, 1], np.int32)
+    (a, of_a), (b, of_b) = (
+        parallel.unreplicate(
+            compiled(1, objective)(
+                *map(put, (state, teacher)),
+                beats,
+                batches,
+                *map(put, (bounds, key())),
+                given,
+            )
+        )
+        for given in (lesson, other)
+    )
+
+    def equal(a, b):
+        leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+        return [np.array_equal(x, y) for x, y in leaves]
+
+    assert all(equal(a.generator["batch_stats"], b.generator["batch_stats"]))
+    assert all(equal(a.discriminator, b.discriminator))
+    assert not any(equal(a.generator["params"], b.generator["params"]))
+    for name in of_a.keys() - {"selected"}:
+        of_these_beats = name.startswith("kd_") or name == "G_loss"
+        assert (of_a[name] != of_b[name]) == of_these_beats, name
+
+
+# --- many seeds together -----------------------------------------------------------------------
+
+
+def stacked(trees):
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def together(kd, beats, seeds, teacher):
+    """State and metrics after STEPS steps, each with an axis of seeds."""
+    states, variables, lessons = zip(*(started(kd, beats, s, teacher) for s in seeds), strict=True)
+    if teacher:
+        own = Lesson(*(stacked([getattr(a, part) for a in lessons]) for part in Lesson._fields))
+        lesson = own._replace(transfer=lessons[0].transfer)
+    else:
+        lesson = lessons[0]
+    run = parallel.compile_seeds(make_trainer(None, kd, teacher), lesson)
+    return run(
+        stacked(states),
+        stacked(variables) if teacher else None,
+        beats,
+        stacked([order(s) for s in seeds]),
+        BOUNDS,
+        stacked([key(s) for s in seeds]),
+        lesson,
+    )
+
+
+SCORES = Distillation(response=1.0, log_ratio=1.0, select="teacher_better")
+
+
+@pytest.mark.parametrize(
+    ("kd", "teacher"),
+    [
+        (OBJECTIVES["every term, of beats below a quantile"], TEACHER),
+        pytest.param(SCORES, None, marks=pytest.mark.slow),
+    ],
+    ids=["each its own teacher", "one scorer for all"],
+)
+def test_seeds_trained_together_end_as_each_alone(kd, teacher, beats):
+    """Other weights, orders, keys and teachers; the same beats."""
+    seeds = (0, 1, 2)
+    state, metrics = together(kd, beats, seeds, teacher)
+    ends = []
+    for i, seed in enumerate(seeds):
+        alone = parallel.unreplicate(on_devices(1, kd, beats, seed, teacher))
+        assert_same(jax.tree.map(lambda a, i=i: a[i], (state, metrics)), alone, 1e-10)
+        ends.append(alone[0].generator["params"]["decoder"]["bias"])
+    assert len(np.unique(np.round(ends, 9), axis=0)) == len(seeds)
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch", "devices"), [(10, 4), (4, 4), (64, 3), (1, 1)])
+def test_a_batch_that_devices_cannot_share_is_refused(batch, devices):
+    with pytest.raises(InputError, match=f"batch_size is {batch}.*multiple of {devices}"):
+        parallel.check_batch(batch, devices)
+
+
+@pytest.mark.parametrize(("batch", "devices"), [(64, 1), (64, 4), (8, 4)])
+def test_a_batch_that_devices_can_share_is_taken(batch, devices):
+    parallel.check_batch(batch, devices)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_every_beat_of_a_batch_goes_to_one_device(n):
+    batches = order()
+    shares = parallel.shares(batches, n)
+    assert shares.shape == (n, STEPS, BATCH // n)
+    for step in range(STEPS):
+        np.testing.assert_array_equal(shares[:, step].ravel(), batches[step])

@@ -1,0 +1,328 @@
+"""One step in float64: who is updated, who is not, and what starts where."""
+
+from dataclasses import fields, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from drawn import drawn
+
+from kdjax.models.distillation import Distillation, Lesson, Targets, Teacher, all_targets
+from kdjax.models.networks import Discriminator, Generator
+from kdjax.training import parallel
+from kdjax.training import step as of_step
+from kdjax.training.step import (
+    Trainer,
+    TrainState,
+    adam,
+    fresh_state,
+    gradient_norms,
+    init_state,
+    run_steps,
+    train_step,
+)
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+WEIGHTS = [f.name for f in fields(Distillation) if f.default == 0.0]
+KD = Distillation(**dict.fromkeys(WEIGHTS, 0.5))
+SIZES = {"width": 4, "length": 32, "channels": 2, "param_dtype": jnp.float64}
+TEACHER = Teacher(Generator(latent_dim=6, **SIZES), Discriminator(4, param_dtype=jnp.float64))
+STUDENT = Trainer(
+    Generator(latent_dim=5, output_bias=True, **SIZES),
+    Discriminator(4, param_dtype=jnp.float64),
+    adam(1e-3),
+    (("reconstruction", 1.0), ("feature_matching", 1.0), ("adversarial", 0.1)),
+    TEACHER,
+    KD,
+)
+MEAN = np.array([-0.4, 0.2])
+KEY = jax.random.key(3)
+
+step = jax.jit(partial(train_step, STUDENT))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (8, 32, 2)))
+
+
+@pytest.fixture(scope="module")
+def state():
+    return init_state(STUDENT, jax.random.key(0), jnp.asarray(MEAN))
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return {
+        "generator": drawn(TEACHER.generator, (32, 2), seed=1),
+        "discriminator": drawn(TEACHER.discriminator, (32, 2), seed=2),
+    }
+
+
+@pytest.fixture(scope="module")
+def stepped(state, teacher, x):
+    return step(state, teacher, x, KEY)
+
+
+@jax.jit
+def seen(state, x):
+    """The first reconstructions, and the discriminator's features of beats and reconstructions."""
+    trained = {"train": True, "mutable": ["batch_stats"]}
+    x_hat = STUDENT.generator.apply(state.generator, x, **trained)[0].x_hat
+    features = [
+        STUDENT.discriminator.apply(state.discriminator, beats, **trained)[0].features
+        for beats in (x, x_hat)
+    ]
+    return x_hat, features
+
+
+def moved(a, b):
+    """For each array by name, whether it changed."""
+    flat = zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True)
+    return {jax.tree_util.keystr(path): not np.array_equal(old, new) for (path, old), new in flat}
+
+
+def test_every_parameter_and_statistic_of_both_networks_moves(state, stepped):
+    new, _ = stepped
+    assert all(moved(state.generator, new.generator).values())
+    assert all(moved(state.discriminator, new.discriminator).values())
+    assert all(moved(state.projection, new.projection).values())
+    assert int(new.step) == 1
+
+
+def test_the_teacher_is_in_no_part_of_the_state(state, teacher):
+    shapes = {leaf.shape for leaf in jax.tree.leaves(teacher)}
+    latent = [shape for shape in shapes if 6 in shape]
+    assert latent, "the teacher's latent size tells its arrays from the student's"
+    held = {leaf.shape for leaf in jax.tree.leaves(state.replace(projection={}, projection_opt=()))}
+    assert not held & set(latent)
+
+
+# --- the teacher's lesson ----------------------------------------------------------------------
+
+
+def test_a_latent_of_another_size_is_projected_and_the_projection_learns(state, stepped):
+    new, _ = stepped
+    assert state.projection["kernel"].shape == (5, 6)
+    before, after = state.projection_opt[0], new.projection_opt[0]
+    assert int(before.count) == 0
+    assert int(after.count) == 1
+    for moment in (after.mu, after.nu):
+        assert (moment["kernel"] != 0).all()
+    # Adam's first step is the rate, against the gradient that its first moment holds half of.
+    rate = -1e-3 * np.sign(after.mu["kernel"])
+    step = new.projection["kernel"] - state.projection["kernel"]
+    np.testing.assert_allclose(step, rate, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generator": STUDENT.generator.clone(latent_dim=6)},
+        {"kd": replace(KD, latent=0.0)},
+        {"kd": None, "teacher": None},
+        {"kd": Distillation(response=1.0), "teacher": None},
+    ],
+    ids=["of one size", "not compared", "alone", "of a scorer"],
+)
+def test_no_other_latent_is_projected(changes):
+    trainer = replace(STUDENT, **changes)
+    start = partial(fresh_state, trainer)
+    assert jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN)).projection == {}
+
+
+def test_a_scorers_answers_are_a_lesson(state, x):
+    """No network is there to be run, nor needed."""
+    scorer = replace(STUDENT, teacher=None, kd=Distillation(response=1.0, log_ratio=1.0))
+    scores = Lesson(Targets(jnp.ones(8)), x, Targets(jnp.ones(8)))
+    state = state.replace(projection={}, projection_opt=scorer.optimizer.init({}))
+
+    def metrics(trainer, *given):
+        return jax.eval_shape(partial(train_step, trainer), state, None, x, KEY, *given)[1]
+
+    assert {"kd_response", "kd_log_ratio", "selected"} < set(metrics(scorer, scores))
+    with pytest.raises(ValueError, match="needs a teacher, or a lesson"):
+        metrics(scorer)
+    with pytest.raises(ValueError, match="needs what this teacher"):
+        metrics(replace(scorer, kd=replace(scorer.kd, relation=1.0)), scores)
+
+
+# --- the objective -----------------------------------------------------------------------------
+
+
+def test_metrics_name_every_term_and_add_up(stepped):
+    _, metrics = stepped
+    weights = STUDENT.term_weights()
+    assert set(metrics) == {*weights, "D_real", "D_fake", "G_loss", "selected"}
+    total = sum(weight * float(metrics[name]) for name, weight in weights.items())
+    assert float(metrics["G_loss"]) == pytest.approx(total, rel=1e-5)
+    assert float(metrics["selected"]) == 1
+
+
+def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, x):
+    plain = Trainer(
+        STUDENT.generator,
+        STUDENT.discriminator,
+        STUDENT.optimizer,
+        (("reconstruction", 1.0), ("feature_matching", 0.0), ("adversarial", 0.0)),
+    )
+    state = state.replace(projection={}, projection_opt=plain.optimizer.init({}))
+    metrics = jax.eval_shape(partial(train_step, plain), state, None, x, KEY)[1]
+    assert set(metrics) == {"reconstruction", "D_real", "D_fake", "G_loss"}
+
+
+def test_a_teacher_without_variables_is_refused(state, x):
+    with pytest.raises(ValueError, match="go together"):
+        jax.eval_shape(partial(train_step, STUDENT), state, None, x, KEY)
+
+
+def test_every_weighted_term_has_a_gradient(state, teacher, x):
+    norms = jax.jit(partial(gradient_norms, STUDENT))(state, teacher, x)
+    assert set(norms) == set(STUDENT.term_weights())
+    assert all(float(norm) > 1e-6 for norm in norms.values())
+
+
+def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(state, stepped, teacher, x):
+    """As the published code does below 5e-6 of both cross-entropies together."""
+    assert float(stepped[1]["D_real"] + stepped[1]["D_fake"]) > 5e-6
+    sure = certain_discriminator(state, x)
+    revived, metrics = step(sure, teacher, x, KEY)
+    assert float(metrics["D_real"] + metrics["D_fake"]) < 5e-6
+    before = sure.discriminator["params"]["encoder"]
+    after = revived.discriminator["params"]["encoder"]
+    for name in ("conv0", "conv4", "head"):
+        fan = after[name].shape[0] * sum(after[name].shape[1:])
+        assert np.std(after[name]) == pytest.approx(np.sqrt(2 / fan), rel=0.5)  # Xavier's
+        assert np.corrcoef(np.ravel(before[name]), np.ravel(after[name]))[0, 1] < 0.5
+    assert int(revived.discriminator_opt[0].count) == 1  # Adam's state stays
+    kept = sure.discriminator["batch_stats"]["encoder"]["norm4"]["mean"]
+    mean = revived.discriminator["batch_stats"]["encoder"]["norm4"]["mean"]
+    assert np.abs(mean).max() > 0  # moved on from its start, not drawn again
+    assert not np.array_equal(kept, mean)
+
+
+def certain_discriminator(state, x):
+    """A discriminator so steep along the difference of real and fake features that BCE is 0."""
+    variables, params = state.discriminator, state.discriminator["params"]
+    _, features = seen(state, x)
+    real, fake = (np.asarray(f).reshape(len(f), -1) for f in features)
+    both = np.concatenate([real, fake])
+    sign = np.repeat([1.0, -1.0], len(real))
+    head = np.linalg.lstsq(both, 40 * sign, rcond=None)[0]  # logits of about +40 and -40
+    shaped = jnp.asarray(head.reshape(params["encoder"]["head"].shape))
+    encoder = params["encoder"] | {"head": shaped}
+    return state.replace(discriminator=variables | {"params": params | {"encoder": encoder}})
+
+
+def test_a_chunk_with_a_lesson_equals_its_steps_with_the_teacher_run_live(state, teacher, x):
+    """Targets known beforehand are those of the batch's very beats, in whatever order."""
+    order = np.random.default_rng(1).integers(0, 8, (3, 8)).astype(np.int32)
+    chunk = jax.jit(partial(run_steps, STUDENT))
+    lesson = Lesson(all_targets(TEACHER, teacher, x, KD))
+    whole, means = chunk(state, teacher, x, order, np.array([1, 3], np.int32), KEY, lesson)
+    one_by_one, logged = state, []
+    for i in (1, 2):
+        one_by_one, metrics = step(one_by_one, teacher, x[order[i]], KEY)
+        logged.append(metrics)
+    assert int(whole.step) == 2
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(one_by_one), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    for name, mean in means.items():
+        expected = (float(logged[0][name]) + float(logged[1][name])) / 2
+        assert float(mean) == pytest.approx(expected, rel=1e-12), name
+
+
+def test_training_starts_at_the_mean_beat(state, x):
+    bias = state.generator["params"]["decoder"]["bias"]
+    np.testing.assert_allclose(np.tanh(bias), MEAN, rtol=1e-6)
+    x_hat, _ = seen(state, x)
+    np.testing.assert_allclose(np.mean(x_hat, axis=(0, 1)), MEAN, atol=0.15)
+
+
+def test_an_output_bias_asks_for_the_mean_beat():
+    with pytest.raises(ValueError, match="mean beat"):
+        init_state(STUDENT, jax.random.key(0))
+
+
+@jax.numpy_dtype_promotion("standard")  # Optax raises b1 to an integer count
+def test_adam_is_beatgans_and_clips_when_asked():
+    params, grads = {"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([30.0, 40.0])}
+    plain = adam(1e-4)
+    updates, _ = plain.update(grads, plain.init(params), params)
+    np.testing.assert_allclose(updates["w"], -1e-4, rtol=1e-5)  # the first step is the rate
+    clipped = adam(1e-4, grad_clip=5.0)
+    _, opt = clipped.update(grads, clipped.init(params), params)
+    (mu,) = (leaf for leaf in jax.tree.leaves(opt) if leaf.shape == (2,) and leaf[0] > 1)
+    np.testing.assert_allclose(mu, [1.5, 2.0], rtol=1e-6)  # (1 - 0.5) of a gradient of norm 5
+    assert optax.tree.norm(grads) == 50
+
+
+class TestAugmentation:
+    """What the networks see of beats that are warped in time; the step itself only notes it."""
+
+    BEATS, BATCH, STEPS, CHANNELS = 12, 8, 4, 2  # steps: a power of two, their mean is exact
+
+    @pytest.fixture
+    def seen(self, monkeypatch):
+        """`run_steps` of some devices, which returns every step's beats [n, steps, B / n, T, C]."""
+
+        def note(trainer, state, teacher, x, key, lesson):
+            steps = jnp.arange(self.STEPS, dtype=jnp.int32) == state.step
+            return state.replace(step=state.step + 1), {
+                "x": jnp.where(steps[:, None, None, None], x[None], 0)
+            }
+
+        monkeypatch.setattr(of_step, "train_step", note)
+        trainer = replace(STUDENT, augment=True)
+
+        def run(beats, order, key, devices=1):
+            devices = jax.local_devices()[:devices]
+            put = partial(parallel.replicate, devices=devices)
+            nothing: dict = {}
+            state = TrainState(np.zeros((), np.int32), *([nothing] * 6))
+            means = parallel.compile_steps(trainer, devices)(
+                put(state),
+                None,
+                parallel.share(beats, devices),
+                parallel.shard_order(order, devices),
+                put(np.array([0, self.STEPS], np.int32)),
+                put(jax.random.key_data(key)),
+                None,
+            )[1]
+            return np.asarray(means["x"]) * self.STEPS
+
+        return run
+
+    @pytest.fixture
+    def beats(self):
+        return np.random.default_rng(1).uniform(-1, 1, (self.BEATS, 320, self.CHANNELS))
+
+    @pytest.fixture
+    def order(self):
+        rng = np.random.default_rng(2)
+        return np.stack(
+            [rng.permutation(self.BEATS)[: self.BATCH] for _ in range(self.STEPS)]
+        ).astype(np.int32)
+
+    def test_every_step_warps_anew_and_no_beat_becomes_another(self, seen, beats, order):
+        beats[order[0, 0]] = beats[order[0, 1]]  # one beat under two numbers: two warpings
+        found = seen(beats, order, KEY)[0]
+        assert np.abs(found[0, 0] - found[0, 1]).max() > 0.1
+        peaks = beats[order][:, :, 140]
+        np.testing.assert_allclose(found[:, :, 140], peaks, rtol=1e-12)
+        for step, batch in zip(found, order, strict=True):
+            for beat, number in zip(step, batch, strict=True):
+                kept = np.isin(beat, beats[number]).mean()
+                assert 1 - 30 / 320 < kept < 1
+        again = seen(beats, np.stack([order[0]] * self.STEPS), KEY)[0]
+        np.testing.assert_allclose(again[0], found[0], rtol=1e-12)
+        assert np.abs(again[1] - again[0]).max() > 0.1
+        assert np.abs(seen(beats, order, jax.random.key(4))[0] - found).max() > 0.1
+
+    def test_the_number_of_devices_changes_nothing(self, seen, beats, order):
+        one, two = seen(beats, order, KEY)[0], seen(beats, order, KEY, devices=2)
+        np.testing.assert_allclose(np.concatenate(list(two), axis=1), one, rtol=1e-12)
