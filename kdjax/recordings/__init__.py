@@ -20,7 +20,13 @@ from kdjax.recordings.source import (
     unit_key,
     words,
 )
-from kdjax.recordings.wfdb import open_wfdb, read_annotations, read_wfdb, segments
+from kdjax.recordings.wfdb import (
+    open_wfdb,
+    read_annotation_file,
+    read_annotations,
+    read_wfdb,
+    segments,
+)
 
 __all__ = [
     "Annotations",
@@ -28,6 +34,7 @@ __all__ = [
     "Source",
     "find_sources",
     "open_source",
+    "read_annotation_file",
     "read_annotations",
     "read_wfdb",
 ]

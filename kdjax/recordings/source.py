@@ -28,17 +28,23 @@ HEADER_BYTES = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """What a file's annotator wrote: `sample` int64 [A] and `symbol` str [A], beats or not."""
+    """What a file's annotator wrote: `sample` int64 [A] and `symbol` str [A], beats or not.
+
+    `subtype` int [A] and `note` str [A] stand beside them where the file has them.
+    """
 
     sample: np.ndarray
     symbol: np.ndarray
+    subtype: np.ndarray | None = None
+    note: np.ndarray | None = None
 
     def __post_init__(self):
-        if self.sample.ndim != 1 or self.sample.shape != self.symbol.shape:
-            raise InputError(
-                f"annotations need as many samples as symbols, got shapes {self.sample.shape} and "
-                f"{self.symbol.shape}"
-            )
+        for column in (self.symbol, self.subtype, self.note):
+            if column is not None and (self.sample.ndim != 1 or column.shape != self.sample.shape):
+                raise InputError(
+                    "annotations need as many samples as symbols, subtypes and notes, got shapes "
+                    f"{self.sample.shape} and {column.shape}"
+                )
 
 
 @dataclass(frozen=True, eq=False)

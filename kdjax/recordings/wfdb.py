@@ -1,8 +1,12 @@
 """WFDB records and their annotations."""
 
+import re
+import shutil
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -56,21 +60,64 @@ def read_wfdb(path: str | Path) -> Recording:
     return Recording(name, signal, float(record.fs), tuple(record.sig_name), annotations)
 
 
-def read_annotations(header: str | Path, fs: float | None = None) -> Annotations | None:
-    """What the .atr file beside a WFDB header says, None without one; InputError when damaged.
+def read_annotations(
+    header: str | Path, fs: float | None = None, annotator: str = "atr"
+) -> Annotations | None:
+    """What an annotator's file beside a WFDB header says, None without one.
 
     Samples are those of signals at `fs` Hz (None: at the rate that the annotator counted in).
+    InputError when the file is damaged.
     """
-    annotator = Path(header).with_suffix(".atr")
-    if not annotator.is_file():
-        return None
+    file = Path(header).with_suffix(f".{annotator}")
+    return read_annotation_file(file, fs) if file.is_file() else None
+
+
+def read_annotation_file(file: Path, fs: float | None = None) -> Annotations:
+    """A WFDB annotation file; see `read_annotations`. Without a rate of its own it counts at fs."""
     wfdb = _wfdb()
-    with reading(annotator.stem, annotator):
-        read = wfdb.rdann(str(annotator.with_suffix("")), "atr")
+    with reading(file.stem, file), _readable(file) as stem:
+        read = wfdb.rdann(stem, file.suffix[1:])
         sample = np.asarray(read.sample, np.int64)
         if fs is not None and read.fs is not None and read.fs != fs:
             sample = np.rint(sample * (fs / read.fs)).astype(np.int64)
-        return Annotations(sample, np.asarray(read.symbol, "<U4"))
+        notes = [note.rstrip("\0") for note in read.aux_note]
+        return Annotations(
+            sample,
+            np.asarray(read.symbol, "<U4"),
+            np.asarray(read.subtype, np.int64),
+            np.asarray(notes, str) if notes else np.zeros(0, "<U1"),
+        )
+
+
+# rdann never returns from a note that begins with ## and is neither the first time resolution nor
+# part of a whole definition of annotation types (wfdb 4.3.1).
+_UNDERSTOOD = re.compile(
+    rb"## time resolution: \d"
+    rb"|\x1e\xfc## annotation type definitions.*?\x15\xfc## end of definitions",
+    re.DOTALL,
+)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[str]:
+    """A path for rdann, without its suffix: the file itself, or a copy without such notes."""
+    data = file.read_bytes()
+    plain, end, known = b"", 0, set()
+    for match in _UNDERSTOOD.finditer(data):
+        if match[0][:8] not in known:
+            known.add(match[0][:8])
+            plain += data[end : match.start()].replace(b"## ", b"#  ") + match[0]
+            end = match.end()
+    plain += data[end:].replace(b"## ", b"#  ")
+    if plain == data and "::" not in str(file):  # which would be an address to fsspec
+        yield str(file.with_suffix(""))
+        return
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / f"record{file.suffix}"
+        copy.write_bytes(plain)
+        if file.with_suffix(".hea").is_file():  # it may state the rate
+            shutil.copyfile(file.with_suffix(".hea"), copy.with_suffix(".hea"))
+        yield str(copy.with_suffix(""))
 
 
 def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarray:
