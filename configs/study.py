@@ -7,6 +7,7 @@ kdjax study configs/study.py:narrow     # widths 4 and 2, from a teacher of widt
 kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
 """
 
+from itertools import product
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -115,14 +116,14 @@ def _confirm() -> list[dict]:
 
 
 def _narrow() -> list[dict]:
-    """Widths 4 and 2: alone, with reconstruction's own weight raised, and distilled."""
-    taught = [_student(name, "teacher-8", name) for name in ("reconstruction", "log-ratio")]
+    """Widths 4 and 2: alone, with reconstruction's own weight raised, distilled; then the rest."""
+    rest = [_student(name, "teacher-8", name) for name in ("reconstruction", "log-ratio")]
     chosen = _of_screen(CHOSEN) | {"teacher": "teacher-8"}
+    compared = [{"name": "alone"}, CONTROL, chosen]
     grid = [_of_screen("teacher-8")]
-    for width in (4, 2):
-        for variant in ({"name": "alone"}, CONTROL, chosen, *taught):
-            fields = variant.get("fields", {}) | {"model": {"width": width}}
-            grid.append(variant | {"name": f"{variant['name']}-{width}", "fields": fields})
+    for variant, width in [*product(compared, (4, 2)), *product(rest, (4, 2))]:
+        fields = variant.get("fields", {}) | {"model": {"width": width}}
+        grid.append(variant | {"name": f"{variant['name']}-{width}", "fields": fields})
     return grid
 
 

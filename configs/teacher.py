@@ -20,6 +20,7 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
             "learning_rate": 1e-4,  # of Adam with b1 0.5, b2 0.999
             "precision": "float32",  # of products on a GPU; or tensorfloat32, bfloat16
             "grad_clip": config_dict.placeholder(float),  # a gradient's global norm; None: no limit
+            "average_decay": 0.0,  # of an average of the generator over steps, e.g. 0.999; 0: none
             "data": {
                 "dataset": dataset,  # synthetic, mitbih or the name of prepared recordings
                 "protocol": "beatgan",  # or interpatient; see docs/protocol.md

@@ -114,7 +114,7 @@ def _shared_trainer(
     config: Any, channels: int, teacher: Any = None, axis_name: str | None = None
 ) -> loop.Trainer:
     plain = config.to_dict()
-    names = ["model", "loss", "learning_rate", "grad_clip", "precision"]
+    names = ["model", "loss", "learning_rate", "grad_clip", "precision", "average_decay"]
     names += ["kd"] if configs.distils(config) else []
     what = {name: plain[name] for name in names} | {"augment": plain["data"]["augment"]}
     key = json.dumps([what, str(teacher and teacher.generator), axis_name], sort_keys=True)

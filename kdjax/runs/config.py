@@ -44,6 +44,7 @@ _POSITIVE = (lambda v: _number(v) and v > 0, "a number above 0")
 _TEMPERATURE = (lambda v: _number(v) and v >= 1, "a number from 1")
 _WEIGHT = (lambda v: _number(v) and v >= 0, "a weight, 0 (off) or above")
 _SHARE = (lambda v: _number(v) and 0 < v <= 1, "a number above 0, at most 1")
+_DECAY = (lambda v: _number(v) and 0 <= v < 1, "0 (off) or a number below 1")
 _FLAG = (lambda v: isinstance(v, bool), "True or False")
 _TEXT = (lambda v: isinstance(v, str) and bool(v), "a name")
 _PATH = (lambda v: v is None or isinstance(v, str), "a folder, or None")
@@ -57,6 +58,7 @@ _FIELDS: dict[str, Any] = {
     "learning_rate": _POSITIVE,
     "precision": _choice(*PRECISIONS),
     "grad_clip": (lambda v: v is None or (_number(v) and v > 0), "a number above 0, or None"),
+    "average_decay": _DECAY,
     "data": {
         "dataset": _TEXT,
         "protocol": _TEXT,
@@ -103,6 +105,7 @@ _STUDENT_FIELDS: dict[str, Any] = {
 
 # Fields that runs made before there were such fields do not name, and what they had instead.
 _ADDED_LATER = {
+    "average_decay": 0.0,
     "data": {"augment": "none"},
     "kd": {
         "log_ratio": 0.0,
@@ -128,9 +131,11 @@ def distils(config: Mapping) -> bool:
 def complete(config: Mapping) -> dict[str, Any]:
     """The config as plain data, with the fields that came after it was written."""
     plain = json.loads(json.dumps(_plain(config)))
-    for block, fields in _ADDED_LATER.items():
-        if isinstance(plain.get(block), dict):
-            plain[block] = fields | plain[block]
+    for name, was in _ADDED_LATER.items():
+        if not isinstance(was, dict):
+            plain.setdefault(name, was)
+        elif isinstance(plain.get(name), dict):
+            plain[name] = was | plain[name]
     return plain
 
 
@@ -182,8 +187,10 @@ def differences(a: Mapping, b: Mapping) -> list[str]:
 
 
 def fingerprint(config: Mapping) -> str:
-    """SHA-256 of the config's identity; runs made before `data.augment` keep theirs."""
+    """SHA-256 of the config's identity; fields added later count once they are used."""
     plain = identity(config)
+    if not plain["average_decay"]:
+        del plain["average_decay"]
     if plain["data"]["augment"] == "none":
         del plain["data"]["augment"]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -208,7 +208,7 @@ def _save_cells(
     for i, (seed, progress) in enumerate(zip(seeds, every, strict=True)):
         model = jax.tree.map(
             lambda leaf, i=i: leaf[i],
-            {"generator": state.generator, "discriminator": state.discriminator},
+            {"generator": state.trained, "discriminator": state.discriminator},
         )
         folder = group.cell(seed)
         (folder / CELL).unlink(missing_ok=True)  # figures of other weights

@@ -56,6 +56,7 @@ def make_trainer(
         Teacher(teacher.generator, teacher.discriminator) if teacher else None,
         Distillation(**config.kd) if configs.distils(config) else None,
         config.data.augment == "time_warp",
+        config.average_decay,
     )
 
 

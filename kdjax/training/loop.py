@@ -330,7 +330,7 @@ def _finish_epoch(
 ) -> None:
     """Validates, logs, and saves; the next epoch begins with clean sums."""
     steps = run.steps_per_epoch
-    variables = parallel.unreplicate(state.generator)
+    variables = parallel.unreplicate(state.trained)
     label = run.beats.label[run.parts.validation]
     detector = Detector(run.trainer.generator.clone(axis_name=None), variables)
     score = detector.score(run.beats.x[run.parts.validation])

@@ -60,21 +60,23 @@ def read_state(checkpoint: Path, like: TrainState) -> TrainState:
     optimizer = checkpoints.read_optimizer(checkpoint, _optimizer(like))
     return TrainState(
         step=optimizer["step"],
-        generator=model["generator"],
+        generator=optimizer.get("unaveraged", model["generator"]),
         discriminator=model["discriminator"],
         projection=optimizer["projection"],
         generator_opt=optimizer["generator"],
         discriminator_opt=optimizer["discriminator"],
         projection_opt=optimizer["projection_opt"],
+        average=model["generator"] if "unaveraged" in optimizer else {},
     )
 
 
 def model_tree(state: TrainState) -> dict[str, Variables]:
-    return {"generator": state.generator, "discriminator": state.discriminator}
+    return {"generator": state.trained, "discriminator": state.discriminator}
 
 
 def _optimizer(state: TrainState) -> dict[str, Any]:
-    return {
+    unaveraged = {"unaveraged": state.generator} if state.average else {}
+    return unaveraged | {
         "step": state.step,
         "generator": state.generator_opt,
         "discriminator": state.discriminator_opt,

@@ -5,6 +5,7 @@ A step updates the discriminator on the batch, then the generator against the up
 do not change in between.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +42,8 @@ class TrainState(flax.struct.PyTreeNode):
 
     step: int32 count of updates. generator, discriminator: {'params', 'batch_stats'}.
     projection: {} or {'kernel': [L_s, L_t]}, from the student's latent to the teacher's.
-    *_opt: Optax.
+    *_opt: Optax. average: the generator averaged over steps, of its structure; {} without
+    averaging.
     """
 
     step: jax.Array
@@ -51,6 +53,12 @@ class TrainState(flax.struct.PyTreeNode):
     generator_opt: optax.OptState
     discriminator_opt: optax.OptState
     projection_opt: optax.OptState
+    average: Variables = flax.struct.field(default_factory=dict)
+
+    @property
+    def trained(self) -> Variables:
+        """The generator that training gives: the average where there is one."""
+        return self.average or self.generator
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Trainer:
     `weights` holds the generator's own terms ('reconstruction', 'feature_matching', 'adversarial'),
     0 is off. A student has `kd`; its `teacher`'s variables are an argument of the step. Without a
     `teacher` all that is known of it is the lesson, another argument. With `augment` every step
-    sees its beats warped in time.
+    sees its beats warped in time. `average_decay` above 0 keeps an average of the generator.
     """
 
     generator: Generator
@@ -70,6 +78,7 @@ class Trainer:
     teacher: Teacher | None = None
     kd: Distillation | None = None
     augment: bool = False
+    average_decay: float = 0.0
 
     @property
     def axis_name(self) -> str | None:
@@ -126,6 +135,7 @@ def fresh_state(trainer: Trainer, key: jax.Array, mean: jax.Array | None = None)
         generator_opt=trainer.optimizer.init(generator["params"]),
         discriminator_opt=trainer.optimizer.init(discriminator["params"]),
         projection_opt=trainer.optimizer.init(projection),
+        average=generator if trainer.average_decay else {},
     )
 
 
@@ -190,6 +200,9 @@ def train_step(
 
     metrics = _average(trainer, {"D_real": d_real, "D_fake": d_fake} | terms)
     discriminator = _revive(discriminator, metrics, jax.random.fold_in(key, state.step))
+    average = state.average
+    if trainer.average_decay:
+        average = averaged(average, generator, state.step + 1, trainer.average_decay)
     new = TrainState(
         step=state.step + 1,
         generator=generator,
@@ -198,8 +211,24 @@ def train_step(
         generator_opt=generator_opt,
         discriminator_opt=discriminator_opt,
         projection_opt=projection_opt,
+        average=average,
     )
     return new, metrics
+
+
+def averaged(average: Variables, new: Variables, step: jax.Array, decay: float) -> Variables:
+    """An exponential moving average of weights and statistics after one more step.
+
+    `step` counts from 1, which forgets what `average` was. The weights of all steps so far sum to
+    1, as in Adam's corrected moments (Kingma & Ba 2015, section 3): a_t = a_{t-1} + r_t (w_t -
+    a_{t-1}) with r_t = (1 - decay) / (1 - decay^t).
+    """
+
+    def leaf(old: jax.Array, now: jax.Array) -> jax.Array:
+        remaining = step.astype(now.dtype) * math.log(decay)
+        return old + (1 - decay) / -jnp.expm1(remaining) * (now - old)
+
+    return jax.tree.map(leaf, average, new)
 
 
 def generator_terms(

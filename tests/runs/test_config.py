@@ -23,6 +23,7 @@ WRONG = {
     "learning_rate": [0.0, -1e-4, *NOT_NUMBERS],
     "precision": ["float64", "", None],
     "grad_clip": [0.0, -1.0, math.nan, math.inf, True, "1"],
+    "average_decay": [-0.1, 1, *NOT_NUMBERS],
     "data.dataset": ["", None, 1],
     "data.protocol": ["", None, 1],
     "data.fold": NOT_COUNTS,
@@ -63,6 +64,7 @@ EDGES = {
     "learning_rate": [1],
     "precision": list(configs.PRECISIONS),
     "grad_clip": [None, 0.5],
+    "average_decay": [0, 0.999],
     "data.dir": [None, "here"],
     "data.augment": ["none", "time_warp"],
     "model.width": [1],
@@ -293,6 +295,7 @@ def test_a_config_read_back_from_json_is_the_same():
 
 
 ADDED = {
+    "average_decay": 0.0,
     "data.augment": "none",
     "kd.log_ratio": 0.0,
     "kd.latent": 0.0,
@@ -307,8 +310,9 @@ def before_the_terms():
     """A student's config as it was recorded when it had none of the fields in ADDED."""
     old = json.loads(json.dumps(plain()))
     for name in ADDED:
-        block, field = name.split(".")
-        assert old[block].pop(field) == ADDED[name]  # what the shipped config says today
+        *blocks, field = name.split(".")
+        block = old[blocks[0]] if blocks else old
+        assert block.pop(field) == ADDED[name]  # what the shipped config says today
     return old
 
 
@@ -322,10 +326,10 @@ def test_a_config_from_before_a_field_is_the_run_it_was():
 
 
 @pytest.mark.parametrize("make", SHIPPED.values(), ids=SHIPPED)
-def test_a_run_made_before_augmentation_is_still_that_config_s(make):
+def test_a_run_made_before_augmentation_and_averaging_is_still_that_config_s(make):
     """Its checkpoints hold the fingerprint of all other fields."""
     old = json.loads(json.dumps(plain(make)))
-    del old["data"]["augment"], old["data"]["dir"]
+    del old["data"]["augment"], old["data"]["dir"], old["average_decay"]
     recorded = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
     assert configs.fingerprint(make.get_config()) == recorded
 

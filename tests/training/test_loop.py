@@ -24,7 +24,7 @@ from kdjax.runs import config as configs
 from kdjax.runs.config import teacher_config
 from kdjax.study import cells
 from kdjax.training import assemble, loop, parallel
-from kdjax.training.progress import Progress, _optimizer, model_tree
+from kdjax.training.progress import Progress, _optimizer, model_tree, read_state, write_state
 from kdjax.training.step import fresh_state
 
 TERMS = (
@@ -705,6 +705,18 @@ class TestPrograms:
             jax.block_until_ready(means)
             with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):  # it is awake
                 jax.jit(jnp.sin)(np.ones(3, np.float32))
+
+
+def test_a_checkpoint_holds_the_average_and_goes_on_from_the_weights_themselves(tmp_path):
+    config = tiny.teacher_config(average_decay=0.9)
+    trainer = assemble.make_trainer(config, 1)
+    state = jax.device_get(fresh_state(trainer, jax.random.key(0), jnp.zeros(1)))
+    moved = state.replace(average=jax.tree.map(lambda leaf: leaf + 1, state.average))
+    write_state(tmp_path, 3, moved, {}, keep=1)
+    saved = checkpoints.read_model(tmp_path / "3", model_tree(state))
+    jax.tree.map(np.testing.assert_array_equal, saved["generator"], moved.average)
+    back = read_state(tmp_path / "3", state)
+    jax.tree.map(np.testing.assert_array_equal, back, moved)
 
 
 def test_an_epochs_time_is_the_median_without_the_first():

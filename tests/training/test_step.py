@@ -236,6 +236,36 @@ def test_a_chunk_with_a_lesson_equals_its_steps_with_the_teacher_run_live(state,
         assert float(mean) == pytest.approx(expected, rel=1e-12), name
 
 
+def test_averaging_weighs_steps_by_their_age_and_trains_the_same(state, teacher, x):
+    decay, n = 0.6, 3
+    trainer = replace(STUDENT, average_decay=decay)
+    averaging = jax.jit(partial(train_step, trainer))
+    plain = state
+    mine = state.replace(average=jax.tree.map(lambda leaf: leaf + 100, state.generator))
+    seen = []
+    for _ in range(n):
+        plain, _ = step(plain, teacher, x, KEY)
+        mine, _ = averaging(mine, teacher, x, KEY)
+        seen.append(plain.generator)
+    age = decay ** np.arange(n)[::-1]
+    expected = jax.tree.map(lambda *leaves: sum(map(jnp.multiply, age, leaves)), *seen)
+    for a, b in zip(jax.tree.leaves(mine.trained), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b / age.sum(), rtol=1e-12, atol=1e-14)
+    for a, b in zip(jax.tree.leaves(mine.generator), jax.tree.leaves(plain.generator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_without_averaging_the_generator_itself_is_what_training_gives(stepped):
+    assert stepped[0].average == {}
+    assert stepped[0].trained is stepped[0].generator
+
+
+def test_an_average_starts_as_the_generator():
+    fresh = fresh_state(replace(STUDENT, average_decay=0.9), jax.random.key(0), jnp.asarray(MEAN))
+    for a, b in zip(jax.tree.leaves(fresh.average), jax.tree.leaves(fresh.generator), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_training_starts_at_the_mean_beat(state, x):
     bias = state.generator["params"]["decoder"]["bias"]
     np.testing.assert_allclose(np.tanh(bias), MEAN, rtol=1e-6)
