@@ -221,13 +221,17 @@ def multiply_accumulates(width: int, latent_dim: int, length: int, channels: int
 
     Convolutions and the two layers at the latent; BatchNorm and activations are left out.
     """
+    return 2 * encoder_multiply_accumulates(width, latent_dim, length, channels)
+
+
+def encoder_multiply_accumulates(width: int, out_dim: int, length: int, channels: int) -> int:
+    """Multiply-accumulates of one beat through an encoder with `out_dim` outputs, likewise."""
     check_length(length)
     widths = [channels, *(width * 2**stage for stage in range(STAGES))]
     convolutions = sum(
         KERNEL * widths[s] * widths[s + 1] * length // 2 ** (s + 1) for s in range(STAGES)
     )
-    latent = length // REDUCTION * widths[-1] * latent_dim
-    return 2 * (convolutions + latent)
+    return convolutions + length // REDUCTION * widths[-1] * out_dim
 
 
 def count_parameters(params: Any) -> int:

@@ -1,0 +1,67 @@
+"""An encoder alone: what it regresses, and that its scores come from the running statistics."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.models import Encoder, encoder_multiply_accumulates, multiply_accumulates
+from kdjax.regression import Regression, predict
+from kdjax.train_step import adam
+
+REGRESSION = Regression(Encoder(2, 1), adam(1e-2))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).uniform(-1, 1, (96, 32, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def learnt(x):
+    """What an encoder makes of beats after regressing their mean, and the loss along the way."""
+    target = jnp.asarray(x.mean(axis=1))
+    rng = np.random.default_rng(1)
+    state = REGRESSION.fresh(jax.random.key(0), jnp.asarray(x))
+    steps, losses = jax.jit(REGRESSION.steps), []
+    for _ in range(12):
+        order = np.stack([rng.permutation(len(x))[:32] for _ in range(40)])
+        state, loss = steps(state, x, target, order)
+        losses.append(float(loss))
+    return state, losses
+
+
+def test_the_loss_falls_and_new_outputs_follow_the_target(x, learnt):
+    state, losses = learnt
+    assert losses[-1] < 0.2 * losses[0]
+    output = predict(REGRESSION.encoder, state.variables, x)
+    assert np.corrcoef(output[:, 0], x.mean(axis=(1, 2)))[0, 1] > 0.9
+
+
+def test_a_beats_output_does_not_depend_on_its_neighbours(x, learnt):
+    variables = learnt[0].variables
+    together = predict(REGRESSION.encoder, variables, x)
+    np.testing.assert_allclose(
+        predict(REGRESSION.encoder, variables, x[5:7]), together[5:7], rtol=1e-4, atol=1e-6
+    )
+
+
+def test_steps_take_the_targets_of_the_batch(x):
+    """One step on a batch equals one on the same beats in another place of the data set."""
+    target = jnp.asarray(x.mean(axis=1))
+    state = REGRESSION.fresh(jax.random.key(0), jnp.asarray(x))
+    batch = np.array([[3, 9, 4, 11]])
+    here, loss = REGRESSION.steps(state, jnp.asarray(x), target, batch)
+    picked, same = REGRESSION.steps(
+        state, jnp.asarray(x[batch[0]]), target[batch[0]], np.arange(4)[None]
+    )
+    assert float(loss) == pytest.approx(float(same))
+    for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(picked), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_an_encoder_is_half_of_its_autoencoder():
+    assert 2 * encoder_multiply_accumulates(8, 50, 320, 1) == multiply_accumulates(8, 50, 320, 1)
+    # Kernels of four: 1 to 2 channels at 16 samples, 2 to 4 at 8, and so on; then one output.
+    by_hand = 4 * (1 * 2 * 16 + 2 * 4 * 8 + 4 * 8 * 4 + 8 * 16 * 2 + 16 * 32 * 1) + 32
+    assert encoder_multiply_accumulates(2, 1, 32, 1) == by_hand
