@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from kdjax.models import Encoder
-from kdjax.train_step import Variables
+from kdjax.models.networks import Encoder
+from kdjax.training.step import Variables
 
 _AT_ONCE = 1024  # beats
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.models import Encoder, encoder_multiply_accumulates, multiply_accumulates
-from kdjax.regression import Regression, predict
-from kdjax.train_step import adam
+from kdjax.models.networks import Encoder, encoder_multiply_accumulates, multiply_accumulates
+from kdjax.training.regression import Regression, predict
+from kdjax.training.step import adam
 
 REGRESSION = Regression(Encoder(2, 1), adam(1e-2))
 
@@ -50,10 +50,10 @@ def test_steps_take_the_targets_of_the_batch(x):
     """One step on a batch equals one on the same beats in another place of the data set."""
     target = jnp.asarray(x.mean(axis=1))
     state = REGRESSION.fresh(jax.random.key(0), jnp.asarray(x))
-    batch = np.array([[3, 9, 4, 11]])
+    batch = jnp.array([[3, 9, 4, 11]])
     here, loss = REGRESSION.steps(state, jnp.asarray(x), target, batch)
     picked, same = REGRESSION.steps(
-        state, jnp.asarray(x[batch[0]]), target[batch[0]], np.arange(4)[None]
+        state, jnp.asarray(x[batch[0]]), target[batch[0]], jnp.arange(4)[None]
     )
     assert float(loss) == pytest.approx(float(same))
     for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(picked), strict=True):
