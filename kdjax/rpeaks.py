@@ -24,6 +24,10 @@ FS = beats.FS
 REFRACTORY = 0.2  # s: two beats lie at least so far apart
 
 _QRS_BAND, _SHARP_BAND = (5.0, 20.0), (6.0, 25.0)  # Hz
+_FILTERS = {
+    band: scipy.signal.butter(2, band, "bandpass", fs=FS, output="sos")
+    for band in (_QRS_BAND, _SHARP_BAND)
+}
 _BURST = 0.1  # s of a moving average over energy
 _APART = 0.12  # s between bursts
 _GRID = 2.0**-14  # mV: below the step of any converter
@@ -101,8 +105,7 @@ def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
 
 def _energy(signal: np.ndarray, band: tuple[float, float]) -> np.ndarray:
     """The root of the mean square over 0.1 s of `signal` [T] in a band, at least the grid's step."""
-    sos = scipy.signal.butter(2, band, "bandpass", fs=FS, output="sos")
-    passed = scipy.signal.sosfiltfilt(sos, np.asarray(signal, np.float64))
+    passed = scipy.signal.sosfiltfilt(_FILTERS[band], np.asarray(signal, np.float64))
     passed = np.round(passed / _GRID) * _GRID
     power = scipy.ndimage.uniform_filter1d(np.square(passed), round(_BURST * FS))
     return np.sqrt(np.maximum(power, _GRID**2))
