@@ -43,10 +43,11 @@ _TALLEST = 1.0  # log height above which a burst gains nothing more
 class Odds(NamedTuple):
     """What makes a burst or an interval plausible, in natural logarithms of odds.
 
-    Of a burst: `height` times the log of its height over `least` of the level around; `sharp` times
-    the log of its sharpness beside that of beats; `lower` times the log by which a burst within
-    0.2 s is higher. Of an interval r times the usual one: `rhythm` - `steady` log(1 + (log r / spread)^2), spread by whether it is
-    shorter or longer; less `close` for each 0.1 s below `close_from` s.
+    A burst gains `height` times the log of its height over `least` of the level around, and `sharp`
+    times the log of its sharpness beside that of beats. It loses `lower` times the log by which
+    another within 0.2 s is higher. An interval r times the usual one gains `rhythm`, and loses
+    `steady` times log(1 + (log r / spread)^2), where the spread is `shorter` or `longer`, and
+    `close` for each 0.1 s below `close_from` seconds.
     """
 
     height: float = 3.0
@@ -104,7 +105,7 @@ def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
 
 
 def _energy(signal: np.ndarray, band: tuple[float, float]) -> np.ndarray:
-    """The root of the mean square over 0.1 s of `signal` [T] in a band, at least the grid's step."""
+    """The root mean square over 0.1 s of `signal` [T] in a band, at least the grid's step."""
     passed = scipy.signal.sosfiltfilt(_FILTERS[band], np.asarray(signal, np.float64))
     passed = np.round(passed / _GRID) * _GRID
     power = scipy.ndimage.uniform_filter1d(np.square(passed), round(_BURST * FS))

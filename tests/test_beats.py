@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax import beats, rpeaks
+from kdjax import beats
 from kdjax.errors import InputError
 
 FS = 360.0
@@ -70,96 +70,6 @@ class TestBandpass:
     def test_a_rate_below_the_band_is_refused(self):
         with pytest.raises(InputError, match="80 Hz"):
             beats.bandpass(np.zeros(1000, np.float32), 80.0)
-
-
-class TestRPeaks:
-    @staticmethod
-    def find(raw, fs=FS):
-        return rpeaks.r_peaks(raw, beats.bandpass(raw, fs), fs)
-
-    def test_finds_every_pulse_at_its_maximum(self):
-        at = regular(20 * 360)
-        found = self.find(pulses(at, 20 * 360))
-        assert found.dtype == np.int64
-        assert len(found) == len(at)
-        assert np.abs(found - at).max() <= 1
-
-    def test_moves_a_detection_to_the_maximum_of_the_filtered_lead_within_50_ms(self):
-        at = regular(20 * 360)
-        raw = pulses(at, 20 * 360)
-        for shift in (-10, 10):  # the detector sees the raw lead; the filtered one decides
-            np.testing.assert_allclose(
-                rpeaks.r_peaks(raw, pulses(at + shift, len(raw), noise=0), FS), at + shift, atol=1
-            )
-        filtered = pulses(at + 60, len(raw), noise=0)
-        assert np.abs(rpeaks.r_peaks(raw, filtered, FS) - at).max() <= 2 + round(0.05 * FS)
-
-    @given(shift=st.integers(1, 150), seed=st.integers(0, 1000))
-    @settings(max_examples=20, deadline=None)
-    def test_a_later_start_shifts_the_peaks(self, shift, seed):
-        # Beats from the start on: the detector's thresholds are learnt in the first two seconds.
-        at = np.cumsum(np.random.default_rng(seed).integers(250, 350, 30))
-        raw = pulses(at, at[-1] + 500, seed)
-        whole, cut = self.find(raw), self.find(raw[shift:])
-        np.testing.assert_array_equal(cut, whole - shift)
-
-    @pytest.mark.parametrize(
-        ("flat", "seconds", "backend"),
-        [(0, 1, "python"), (0, 6, "python"), (0, 60, "c"), (60, 6, "python"), (60, 60, "c")],
-    )
-    def test_only_what_is_long_enough_after_a_flat_start_reaches_the_detectors_c_code(
-        self, monkeypatch, flat, seconds, backend
-    ):
-        # On less it writes beyond its arrays, most often without a visible effect.
-        called = []
-
-        def detect(raw, fs, backend):
-            called.append(backend)
-            return np.array([], np.int64)
-
-        monkeypatch.setattr(rpeaks, "detect_heartbeats", detect)
-        noise = np.random.default_rng(0).normal(size=round(seconds * FS) + 1)
-        self.find(np.concatenate([np.zeros(round(flat * FS)), noise]).astype(np.float32))
-        assert called == [backend]
-
-    def test_short_and_long_signals_give_the_same_peaks(self):
-        # Two codes of the detector find them: a minute, and six seconds of it.
-        at = regular(60 * 360)
-        raw = pulses(at, 60 * 360)
-        short = 6 * 360 + 20
-        np.testing.assert_array_equal(
-            self.find(raw[:short]), [p for p in self.find(raw) if p < short - 60]
-        )
-
-    @given(gain=st.sampled_from([0.25, 0.5, 2.0, 8.0]))
-    @settings(max_examples=4, deadline=None)
-    def test_the_gain_does_not_matter(self, gain):
-        raw = pulses(regular(7200), 7200)
-        np.testing.assert_array_equal(self.find(np.float32(gain) * raw), self.find(raw))
-
-    @given(
-        kind=st.sampled_from(["flat", "noise", "step", "late", "ramp", "blip"]),
-        length=st.integers(1, 1500),
-        fs=st.sampled_from([100.0, 250.0, 360.0]),
-    )
-    @settings(max_examples=100, deadline=None)
-    def test_any_signal_gives_ascending_peaks_inside_it(self, kind, length, fs):
-        # sleepecg's C code corrupts the memory on some of these.
-        time = np.arange(length)
-        noise = np.random.default_rng(length).normal(size=length)
-        raw = {
-            "flat": np.ones(length),
-            "noise": noise,
-            "step": time >= length // 2,
-            "late": np.where(time < length - 500, 0, noise),
-            "ramp": time / 100,
-            "blip": time == length // 2,
-        }[kind].astype(np.float32)
-        peaks = self.find(raw, fs)
-        assert (np.diff(peaks) > 0).all()
-        assert ((peaks >= 0) & (peaks < length)).all()
-        if kind == "flat" or length < fs:
-            assert len(peaks) == 0
 
 
 ascending_peaks = st.lists(st.integers(60, 500), min_size=0, max_size=40).map(np.cumsum)

@@ -107,7 +107,7 @@ def cut(
     out because the recording begins or ends within their window.
     """
     filtered = beats.bandpass(raw, beats.FS)
-    peaks = rpeaks.r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
+    peaks = rpeaks.protocol_r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
     if annotations is None:
         annotations = Annotations(peaks, np.full(len(peaks), "N"))
         labels = {"N": 0}

@@ -1,6 +1,6 @@
 """From samples to beats, core by core, in bounded memory.
 
-A recording is cut into a fixed grid of cores of a minute. Each is read with a minute before and 5 s
+A recording is cut into a fixed grid of cores of a minute. Each is read with 20 s before and 5 s
 after it, processed like every beat (`beats`), and yields the beats that lie in it. Blocks of any
 size give the same grid, so a whole file and a live stream lead to the same decisions to the last
 bit.
@@ -14,7 +14,7 @@ import scipy.signal
 
 from kdjax import beats, rpeaks
 
-CORE, BEFORE, AFTER = 60.0, 60.0, 5.0  # s
+CORE, BEFORE, AFTER = 60.0, 20.0, 5.0  # s
 DELAY = CORE + AFTER  # s at most, from a beat to its decision, once the score is adapted
 QUALITIES = ("good", "gap", "flat", "clipped", "noisy", "edge")
 
@@ -62,7 +62,9 @@ def find_beats(
     signal, quality = _without_gaps(np.asarray(signal, np.float64), fs)
     at_fs = beats.resample(signal, fs)
     filtered = beats.bandpass(at_fs, beats.FS)
-    peak = rpeaks.r_peaks(at_fs[:, 0], filtered[:, 0], beats.FS)
+    place = np.arange(len(filtered)) / float(beats.rate_ratio(fs))
+    unfit = np.isin(quality, _NOTHING)[np.minimum(place.astype(int), len(quality) - 1)]
+    peak = rpeaks.r_peaks(filtered[:, 0], unfit)
     sample = start + np.rint(peak / float(beats.rate_ratio(fs))).astype(np.int64)
     sample = np.minimum(sample, start + len(signal) - 1)
     whole = beats.whole(peak, len(filtered))
@@ -94,6 +96,7 @@ def find_beats(
 
 
 _GAP = QUALITIES.index("gap")
+_NOTHING = _GAP, QUALITIES.index("flat")  # no beat can be there
 
 
 def _apart(sample: np.ndarray, wanted: np.ndarray, least: float) -> np.ndarray:

@@ -234,7 +234,7 @@ class TestLoad:
         recording = read_wfdb(source / "b2")
         raw = recording.lead("MLII")
         filtered = beats.bandpass(raw, recording.fs)
-        peaks = rpeaks.r_peaks(raw, filtered, recording.fs)
+        peaks = rpeaks.protocol_r_peaks(raw, filtered, recording.fs)
         centres = recording.annotations.sample
         np.testing.assert_array_equal(loaded.sample[mine], centres)
         expected = beats.scale(beats.windows(filtered[:, None], centres))

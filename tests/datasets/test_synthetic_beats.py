@@ -133,7 +133,7 @@ def test_r_peaks_are_found(recordings):
     found = []
     for r in recordings:
         raw = r.lead("MLII")
-        peaks = rpeaks.r_peaks(raw, beats.bandpass(raw, r.fs), r.fs)
+        peaks = rpeaks.protocol_r_peaks(raw, beats.bandpass(raw, r.fs), r.fs)
         near = beats.distance_to_peak(r.annotations.sample, peaks) < 0.15 * r.fs
         assert near.mean() > 0.9, r.name
         assert abs(len(peaks) - len(near)) < 0.05 * len(near), r.name

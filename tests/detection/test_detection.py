@@ -78,7 +78,7 @@ def test_peaks_are_those_of_the_whole_signal_at_once(whole):
     """Cutting it into cores may change a few beats in a hundred thousand, not here."""
     signal, _ = ecg()
     filtered = beats.bandpass(signal, FS)
-    peaks = rpeaks.r_peaks(signal, filtered, FS)
+    peaks = rpeaks.r_peaks(filtered, np.zeros(len(signal), bool))
     assert len(np.setxor1d(peaks, whole.beats.sample)) <= 0.01 * len(peaks)
 
 
