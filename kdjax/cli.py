@@ -159,6 +159,42 @@ def calibrate(args: argparse.Namespace) -> None:
         print(f"  {abnormal:4.0%} abnormal: {own_one:.4g}")
 
 
+def ec57(args: argparse.Namespace) -> None:
+    """Compares two annotators by EC57: prints tables, and writes rows where asked."""
+    from kdjax import ec57, files
+    from kdjax.ec57 import records, rows, tables
+
+    found, left_out = records.find(
+        args.records, reference=args.reference, test=args.test, detections=args.detections
+    )
+    start = _seconds(args.start)
+    results = {}
+    for record in found:
+        fs, reference, test = record.read()
+        results[record.name] = ec57.compare(
+            reference, test, fs, start=start, classes=ec57.CLASSES[args.classes]
+        )
+    if not any(result.beats.matrix.any() for result in results.values()):
+        raise InputError(
+            f"--from {args.start}: no beat lies after it; compare from an earlier time"
+        )
+    settings = {
+        "reference": args.reference,
+        "test": args.test,
+        "from_seconds": start,
+        "match_seconds": ec57.MATCH_SECONDS,
+        "classes": args.classes,
+        "left_out": left_out,
+    }
+    table = rows.rows(results)
+    if args.json is not None:
+        files.write_text(args.json, rows.as_json(table, results, settings))
+    if args.csv is not None:
+        files.write_text(args.csv, rows.as_csv(table))
+    print("\n".join(left_out), file=sys.stderr, end="\n" if left_out else "")
+    print(tables.summary(results, reference=args.reference, test=args.test))
+
+
 def benchmark(args: argparse.Namespace) -> None:
     """Times runs by turns, prints a table, and writes it with a picture where asked."""
     from kdjax.files import write_json
@@ -275,6 +311,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_input(command)
     command.set_defaults(run=calibrate)
 
+    command = commands.add_parser("ec57", help="compare two annotators beat by beat and run by run")
+    command.add_argument(
+        "records", type=Path, nargs="+", metavar="RECORDS", help="WFDB records, or folders of them"
+    )
+    command.add_argument("--reference", default="atr", metavar="EXT", help="default: atr")
+    command.add_argument("--test", required=True, metavar="EXT", help="the annotator to judge")
+    command.add_argument(
+        "--detections", type=Path, metavar="DIR", help="where kdjax detect wrote; default: RECORDS"
+    )
+    command.add_argument(
+        "--from", dest="start", default="5:00", metavar="TIME", help="default: 5:00; 0 for all"
+    )
+    command.add_argument(
+        "--classes", choices=["wfdb", "aami"], default="wfdb", help="aami: e and j are N, not S"
+    )
+    command.add_argument("--json", type=Path, metavar="FILE")
+    command.add_argument("--csv", type=Path, metavar="FILE")
+    command.set_defaults(run=ec57)
+
     command = commands.add_parser("benchmark", help="time runs side by side")
     command.add_argument("run_directory", type=Path, nargs="+", metavar="RUN")
     command.add_argument(
@@ -309,6 +364,18 @@ def _add_input(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--fs", type=float, metavar="HZ", help="where the file does not say")
     command.add_argument("--units", metavar="UNIT", help="V, mV or uV, where it does not say")
+
+
+def _seconds(time: str) -> float:
+    """Seconds of a time as 5:00, 1:30:00 or 300."""
+    parts = time.split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= 3 or not all(0 <= value < float("inf") for value in values):
+        raise InputError(f"--from {time}: no time; give minutes and seconds, as in 5:00")
+    return sum(value * 60**k for k, value in enumerate(reversed(values)))
 
 
 def _recordings(given: Path) -> list[Path]:

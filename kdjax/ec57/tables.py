@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from kdjax.ec57.comparison import Comparison
 from kdjax.ec57.labels import BEATS
 from kdjax.ec57.pairing import COLUMNS, ROWS, SHUT_DOWN, BeatByBeat
 from kdjax.ec57.rates import Ratio, S, V, average, of_beats, of_runs
@@ -139,6 +140,37 @@ def average_runs(results: Iterable[RunByRun]) -> list[float]:
     """Means over records of RUN_RATES."""
     columns = [[of_runs(runs)[rate].percent for rate in RUN_RATES] for runs in results]
     return [average(values) for values in zip(*columns, strict=True)]
+
+
+def summary(results: Mapping[str, Comparison], *, reference: str, test: str) -> str:
+    """All tables; a single record's matrix stands before them."""
+    beats = {name: result.beats for name, result in results.items()}
+    parts = [report(*one, reference, test) for one in beats.items()] if len(beats) == 1 else []
+    return "\n\n".join(
+        [
+            *parts,
+            beat_table(beats),
+            shutdown_table(beats),
+            "(VE run detection)\n"
+            + run_table({name: result.ventricular for name, result in results.items()}),
+            f"{SVE_TITLE}\n"
+            + run_table({name: result.supraventricular for name, result in results.items()}),
+        ]
+    )
+
+
+def total(results: Iterable[Comparison]) -> Comparison:
+    """The sum over records, which has no RR error."""
+    results = list(results)
+    return Comparison(
+        beats=BeatByBeat(
+            matrix=total_matrix([result.beats for result in results]),
+            rr_error=float("nan"),
+            shutdown=sum(result.beats.shutdown for result in results),
+        ),
+        ventricular=total_runs([result.ventricular for result in results]),
+        supraventricular=total_runs([result.supraventricular for result in results]),
+    )
 
 
 def total_matrix(results: Iterable[BeatByBeat]) -> np.ndarray:

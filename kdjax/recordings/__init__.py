@@ -21,6 +21,7 @@ from kdjax.recordings.source import (
     words,
 )
 from kdjax.recordings.wfdb import (
+    frame_rate,
     open_wfdb,
     read_annotation_file,
     read_annotations,
@@ -33,6 +34,7 @@ __all__ = [
     "Recording",
     "Source",
     "find_sources",
+    "frame_rate",
     "open_source",
     "read_annotation_file",
     "read_annotations",

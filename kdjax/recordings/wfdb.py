@@ -72,6 +72,11 @@ def read_annotations(
     return read_annotation_file(file, fs) if file.is_file() else None
 
 
+def frame_rate(header: Path) -> float:
+    """The rate in Hz that a WFDB header states, at which annotations count; else InputError."""
+    return float(_wfdb_header(header).fs)
+
+
 def read_annotation_file(file: Path, fs: float | None = None) -> Annotations:
     """A WFDB annotation file; see `read_annotations`. Without a rate of its own it counts at fs."""
     wfdb = _wfdb()

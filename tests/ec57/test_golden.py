@@ -6,15 +6,17 @@ layout; where it has no reference.npz, KDJAX_EC57_RECORDS names a folder of its 
 """
 
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
-from kdjax import ec57
+from kdjax import cli, ec57
 from kdjax.ec57 import tables
-from kdjax.recordings import Annotations, read_annotations
+from kdjax.recordings import Annotations, read_annotation_file
 
 MADE_UP = Path(__file__).parents[1] / "data/ec57"
 GOLDEN, RECORDS = (os.environ.get(f"KDJAX_EC57_{name}") for name in ("GOLDEN", "RECORDS"))
@@ -39,10 +41,14 @@ def golden(folder: Path, start: float = ec57.LEARNING_SECONDS) -> dict[str, ec57
         with np.load(folder / "reference.npz") as stored:
             reference = {name: annotations(stored, name) for name in test}
     else:
-        reference = {name: read_annotations(Path(RECORDS or ".") / f"{name}.hea") for name in test}
+        reference = {name: read_annotation_file(real(f"{name}.atr")) for name in test}
     return {
         name: ec57.compare(reference[name], test[name], 360, start=start) for name in sorted(test)
     }
+
+
+def real(name: str) -> Path:
+    return Path(RECORDS or ".") / name
 
 
 def records(stored) -> list[str]:
@@ -97,3 +103,35 @@ class TestGoldenAnswers:
             for name, result in golden(folder).items()
         ]
         assert "\n".join(reports) + "\n" == said(folder, "bxb-matrix.txt")
+
+    def test_the_command(self, folder, tmp_path, capsys):
+        written(folder, tmp_path)
+        assert cli.main(["ec57", str(tmp_path), "--reference", "atr", "--test", "tst"]) == 0
+        printed = capsys.readouterr().out
+        for stem in ("bxb", "bxb-shutdown", "rxr-ve", "rxr-sve"):
+            assert said(folder, f"{stem}-sumstats.txt") in printed
+
+
+def written(folder: Path, to: Path) -> None:
+    """The records as files: headers, annotators atr and tst."""
+    with np.load(folder / "annotations.npz") as test:
+        for name in records(test):
+            save(to, name, "tst", annotations(test, name))
+            if (folder / "reference.npz").exists():
+                with np.load(folder / "reference.npz") as reference:
+                    save(to, name, "atr", annotations(reference, name))
+                (to / f"{name}.hea").write_text(f"{name} 0 360 648000\n")
+            else:
+                for suffix in (".hea", ".atr"):
+                    shutil.copyfile(real(name + suffix), to / (name + suffix))
+
+
+def save(folder: Path, name: str, annotator: str, given: Annotations) -> None:
+    wfdb.wrann(
+        name,
+        annotator,
+        given.sample.astype(np.int64),
+        symbol=given.symbol.tolist(),
+        subtype=None if given.subtype is None else given.subtype.astype(np.int64),
+        write_dir=str(folder),
+    )

@@ -1,0 +1,94 @@
+"""WFDB records with the files of two annotators."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdjax.errors import InputError
+from kdjax.recordings import Annotations, find_sources, frame_rate, read_annotation_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A record's header and the annotation files to compare."""
+
+    header: Path
+    reference: Path
+    test: Path
+
+    @property
+    def name(self) -> str:
+        """The header's name without its suffix."""
+        return self.header.stem
+
+    def read(self) -> tuple[float, Annotations, Annotations]:
+        """Sampling rate in Hz, the reference and the test annotations; InputError if damaged."""
+        fs = frame_rate(self.header)
+        return fs, read_annotation_file(self.reference, fs), read_annotation_file(self.test, fs)
+
+
+def find(
+    paths: Sequence[Path], *, reference: str, test: str, detections: Path | None
+) -> tuple[list[Record], list[str]]:
+    """The records with both annotators, and a line on each record of a folder that lacks one.
+
+    A path is a record, with or without the suffix .hea, or a folder of records. The test file lies
+    beside the header or, where `detections` names a folder, there as NAME.EXT or NAME/NAME.EXT.
+    InputError when a named record lacks a file or no record is left.
+    """
+    reference, test = _extension("--reference", reference), _extension("--test", test)
+    records: list[Record] = []
+    left_out: list[str] = []
+    for path in paths:
+        for header in _headers(path):
+            record = Record(
+                header=header,
+                reference=header.with_suffix(f".{reference}"),
+                test=_test_file(header, test, detections),
+            )
+            missing = [file for file in (record.reference, record.test) if not file.is_file()]
+            if not missing:
+                records.append(record)
+            elif path.is_dir():
+                left_out.append(f"{record.name}: left out, {missing[0]} is missing")
+            else:
+                raise InputError(f"{missing[0]}: no such file; {_remedy(detections)}")
+    if not records:
+        files = f"annotations .{reference} and .{test}"
+        raise InputError(f"{paths[0]}: no record with {files}; {_remedy(detections)}")
+    names = [record.name for record in records]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{twice}: two records have this name; compare them one at a time")
+    return records, left_out
+
+
+def _headers(path: Path) -> list[Path]:
+    """The headers in a folder, or the one that a path names with any of a record's suffixes."""
+    if path.is_dir():
+        return [file for file in find_sources(path) if file.suffix == ".hea"]
+    for header in (path, path.with_name(f"{path.name}.hea"), path.with_suffix(".hea")):
+        if header.suffix == ".hea" and header.is_file():
+            return [header]
+    raise InputError(f"{path}: no such record; name a WFDB header (.hea) or a folder of them")
+
+
+def _extension(option: str, annotator: str) -> str:
+    if not re.fullmatch(r"\.?[\w-]+", annotator):
+        raise InputError(f"{option} {annotator!r}: no annotator's name; give a suffix, as in atr")
+    return annotator.removeprefix(".")
+
+
+def _test_file(header: Path, test: str, detections: Path | None) -> Path:
+    name = f"{header.stem}.{test}"
+    if detections is None:
+        return header.with_name(name)
+    own_folder = detections / header.stem / name
+    return own_folder if own_folder.is_file() else detections / name
+
+
+def _remedy(detections: Path | None) -> str:
+    if detections is None:
+        return "if kdjax detect wrote it, name its folder by --detections"
+    return "check --detections and the annotators' names"
