@@ -143,7 +143,7 @@ class FittedScore:
             return self._index.kneighbors(place)[0][:, 0].astype(np.float64)
         if self.kind == "fusion":
             opinions = zip(self._opinions(evidence), self.arrays["tails"], strict=True)
-            return np.sum([_surprise(values, tail) for values, tail in opinions], axis=0)
+            return np.sum([surprise(values, one) for values, one in opinions], axis=0)
         return self._distance(self.kind, evidence)
 
     def adapted_to(self, person: Evidence) -> "FittedScore":
@@ -296,18 +296,18 @@ def _fit_tails(normal: Evidence, fitted: FittedScore) -> np.ndarray:
         beats = np.flatnonzero(normal.record == name)
         person = normal.of(beats)
         opinions[:, beats] = fitted.adapted_to(person)._opinions(person)
-    return np.stack([_tail(values) for values in opinions])
+    return np.stack([tail(values) for values in opinions])
 
 
-def _tail(values: np.ndarray) -> np.ndarray:
+def tail(values: np.ndarray) -> np.ndarray:
     """Median and scale of the logistic distribution with the quartiles of [N]."""
     low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     return np.array([median, max((high - low) / (2 * np.log(3)), _SMALLEST)])
 
 
-def _surprise(values: np.ndarray, tail: np.ndarray) -> np.ndarray:
-    """-log of the logistic distribution's survival function, of [B]."""
-    median, scale = tail
+def surprise(values: np.ndarray, of_normal: np.ndarray) -> np.ndarray:
+    """-log of the survival function of the logistic distribution `tail` gives, of [B]."""
+    median, scale = of_normal
     return np.logaddexp(0, (values - median) / scale)
 
 

@@ -1,0 +1,79 @@
+"""The benchmarks of quality: fused forms, regressed targets, both class maps."""
+
+import numpy as np
+import pytest
+
+from benchmarks import encoder_only, headline
+from kdjax.scores import fitted
+from kdjax.scores.fitted import Evidence
+
+LABELS = {"beatgan": np.repeat([0, 1, 2, 3], 30), "aami": np.repeat([0, 0, 2, 3], 30)}
+
+
+def form(seed, n=240, records=3):
+    """Beats of three people over twelve minutes, the later ones odder."""
+    rng = np.random.default_rng(seed)
+    record = np.repeat([f"p{i}" for i in range(records)], n // records)
+    sample = np.tile(np.linspace(0, 12 * 60 * 360, n // records), records).astype(int)
+    shift = rng.normal(size=(records, 1, 1)).repeat(n // records, axis=0)
+    residual = rng.normal(size=(n, 8, 1)) + shift
+    z = rng.normal(size=(n, 3)) + shift[:, :, 0]
+    rhythm = rng.normal(0, 0.3, (n, 2))
+    return Evidence(residual, z, np.full(n, np.nan), rhythm, record, sample, 360.0)
+
+
+@pytest.mark.parametrize("adaptation", fitted.ADAPTATIONS)
+def test_one_form_fused_is_the_fusion_that_detects(adaptation):
+    beats = headline.Beats(form(0), form(1))
+    mine = headline.fused([(beats, kind) for kind in headline.SHAPES], adaptation)
+    np.testing.assert_allclose(mine, beats.score("fusion", adaptation), rtol=1e-9)
+
+
+def test_a_second_form_is_heard():
+    first, second = (headline.Beats(form(i), form(i + 1)) for i in (0, 5))
+    both = [(beats, kind) for beats in (first, second) for kind in headline.SHAPES]
+    assert not np.allclose(headline.fused(both, "none"), headline.fused(both[:2], "none"))
+
+
+def test_the_network_is_compared_with_no_network_under_each_map():
+    rng = np.random.default_rng(2)
+    score = rng.normal(size=120) + 2 * (LABELS["beatgan"] > 1)
+    better = [headline.qualities(score + LABELS["beatgan"] * s, LABELS) for s in (1.0, 1.5)]
+    without = headline.qualities(score, LABELS)
+    found = headline.summary([{"network": figures} for figures in better], without)
+    less = found["network less no network"]["beatgan"]
+    gains = [figures["beatgan"]["auc"] - without["beatgan"]["auc"] for figures in better]
+    assert less["mean"] == pytest.approx(np.mean(gains))
+    assert less["mean"] > 0
+    # No supraventricular beat is left in this map: it has no AUC and no claim.
+    assert without["aami"]["S"] is None
+    assert "S" not in found["network"]["aami"]
+
+
+def test_escape_beats_are_normal_in_aamis_map():
+    class Beats:
+        symbol = np.array(list("NAejVFN"))
+        label = np.array([0, 1, 1, 1, 2, 3, 0])
+
+    index = np.arange(1, 7)
+    assert headline.labelled(Beats, index, ()).tolist() == [1, 1, 1, 2, 3, 0]
+    assert headline.labelled(Beats, index, headline.MAPS["aami"]).tolist() == [1, 0, 0, 2, 3, 0]
+
+
+def test_targets_are_of_unit_variance_and_a_copy_is_far_where_it_was_moved():
+    rng = np.random.default_rng(0)
+    beats = rng.normal(size=(80, 40, 1)).astype(np.float32)
+    x = np.concatenate([beats, beats + rng.normal(size=beats.shape)]).astype(np.float32)
+    target = encoder_only.targets("memory score", x, len(beats), [None, None])
+    assert target.shape == (2, 160, 1)
+    np.testing.assert_array_equal(target[0], target[1])
+    np.testing.assert_allclose(target.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(np.square(target).mean(axis=(1, 2)), 1, rtol=1e-5)
+    assert target[0, 80:].mean() > target[0, :80].mean()
+
+
+def test_an_epoch_shows_every_beat_at_most_once_and_seeds_in_another_order():
+    first, second = (encoder_only.batches(1000, seed, 0) for seed in (0, 1))
+    assert first.shape == (1000 // encoder_only.BATCH, encoder_only.BATCH)
+    assert len(np.unique(first)) == first.size
+    assert not np.array_equal(first, second)
