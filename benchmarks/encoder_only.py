@@ -147,19 +147,27 @@ def targets(
 ) -> np.ndarray:
     """What each seed's student regresses of beats x [N, T, C]: float32 [seeds, N, out].
 
-    Scores are logarithms; every output has zero mean and all together unit variance. The first
-    `remembered` beats are the training beats, the rest their copies in the same order.
+    The first `remembered` beats are the training beats, the rest their copies in the same order.
     """
     if name == "memory score":
-        memory = baselines.NearestNeighbour.fit(x[:remembered])
-        distance = np.concatenate([memory.leave_one_out(), memory.score_copies(x[remembered:])])
-        found = np.broadcast_to(_log(np.square(distance)), (len(teachers), len(x), 1))
-    else:
-        of = {"teacher score": _teacher_score, "teacher latent": _teacher_latent}[name]
-        found = np.stack([of(Detector(t.generator, t.variables["generator"]), x) for t in teachers])
+        scores = memory_score(x[:remembered], x[remembered:])
+        return normalised(np.broadcast_to(scores, (len(teachers), *scores.shape)))
+    of = {"teacher score": _teacher_score, "teacher latent": _teacher_latent}[name]
+    detectors = [Detector(t.generator, t.variables["generator"]) for t in teachers]
+    return normalised(np.stack([of(detector, x) for detector in detectors]))
+
+
+def memory_score(x: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """Log squared distance [2 N, 1] of beats and of their copies to the nearest other beat."""
+    memory = baselines.NearestNeighbour.fit(x)
+    distance = np.concatenate([memory.leave_one_out(), memory.score_copies(copies)])
+    return _log(np.square(distance))
+
+
+def normalised(found: np.ndarray) -> np.ndarray:
+    """Targets [seeds, N, out] of zero mean in every output, and of unit variance in all."""
     centred = found - found.mean(axis=1, keepdims=True)
-    scale = np.sqrt(np.square(centred).mean(axis=(1, 2), keepdims=True))
-    return (centred / scale).astype(np.float32)
+    return (centred / np.sqrt(np.square(centred).mean(axis=(1, 2), keepdims=True))).astype("f4")
 
 
 def _teacher_score(teacher: Detector, x: np.ndarray) -> np.ndarray:

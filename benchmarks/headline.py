@@ -63,7 +63,8 @@ def main() -> None:
     config["data"]["dir"] = args.data_dir
     beats, parts = evaluation.load_data(config)
     rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
-    labels = {name: labelled(beats, parts.test, normal) for name, normal in MAPS.items()}
+    symbol, label = beats.symbol[parts.test], beats.label[parts.test]
+    labels = {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
     raw = raw_beats(beats, parts, rhythm)
     alone = {key: qualities(raw.score(*key), labels) for key in SCORES if key[0] != "mse"}
     rows: dict[tuple[str, str], list[dict]] = {key: [] for key in SCORES}
@@ -96,9 +97,9 @@ def main() -> None:
     write_json(args.out, out)
 
 
-def labelled(beats: BeatSet, index: np.ndarray, normal: Sequence[str]) -> np.ndarray:
-    """The classes [B] of the beats numbered [B], with these symbols as normal ones."""
-    return np.where(np.isin(beats.symbol[index], normal), 0, beats.label[index])
+def labelled(symbol: np.ndarray, label: np.ndarray, normal: Sequence[str]) -> np.ndarray:
+    """The classes [B] of beats, with these symbols as normal ones."""
+    return np.where(np.isin(symbol, normal), 0, label)
 
 
 def counts(label: np.ndarray) -> dict[str, int]:

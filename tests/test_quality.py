@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import encoder_only, headline
+from benchmarks import averaging, encoder_only, headline
 from kdjax.scores import fitted
 from kdjax.scores.fitted import Evidence
 
@@ -51,25 +51,23 @@ def test_the_network_is_compared_with_no_network_under_each_map():
 
 
 def test_escape_beats_are_normal_in_aamis_map():
-    class Beats:
-        symbol = np.array(list("NAejVFN"))
-        label = np.array([0, 1, 1, 1, 2, 3, 0])
-
-    index = np.arange(1, 7)
-    assert headline.labelled(Beats, index, ()).tolist() == [1, 1, 1, 2, 3, 0]
-    assert headline.labelled(Beats, index, headline.MAPS["aami"]).tolist() == [1, 0, 0, 2, 3, 0]
+    symbol, label = np.array(list("AejVFN")), np.array([1, 1, 1, 2, 3, 0])
+    assert headline.labelled(symbol, label, ()).tolist() == [1, 1, 1, 2, 3, 0]
+    assert headline.labelled(symbol, label, headline.MAPS["aami"]).tolist() == [1, 0, 0, 2, 3, 0]
 
 
-def test_targets_are_of_unit_variance_and_a_copy_is_far_where_it_was_moved():
-    rng = np.random.default_rng(0)
-    beats = rng.normal(size=(80, 40, 1)).astype(np.float32)
-    x = np.concatenate([beats, beats + rng.normal(size=beats.shape)]).astype(np.float32)
-    target = encoder_only.targets("memory score", x, len(beats), [None, None])
-    assert target.shape == (2, 160, 1)
-    np.testing.assert_array_equal(target[0], target[1])
-    np.testing.assert_allclose(target.mean(axis=1), 0, atol=1e-5)
+def test_targets_are_of_unit_variance():
+    target = encoder_only.normalised(np.random.default_rng(0).normal(3, 7, (2, 160, 4)))
+    np.testing.assert_allclose(target.mean(axis=1), 0, atol=1e-6)
     np.testing.assert_allclose(np.square(target).mean(axis=(1, 2)), 1, rtol=1e-5)
-    assert target[0, 80:].mean() > target[0, :80].mean()
+
+
+def test_a_copy_is_far_from_memory_by_how_far_it_was_moved():
+    rng = np.random.default_rng(0)
+    beats = rng.normal(size=(80, 40, 1))
+    moved = np.repeat([0.1, 3.0], 40)[:, None, None] * rng.normal(size=beats.shape)
+    score = encoder_only.memory_score(beats, beats + moved)[80:, 0]
+    assert score[40:].mean() > score[:40].mean() + 0.5
 
 
 def test_an_epoch_shows_every_beat_at_most_once_and_seeds_in_another_order():
@@ -77,3 +75,28 @@ def test_an_epoch_shows_every_beat_at_most_once_and_seeds_in_another_order():
     assert first.shape == (1000 // encoder_only.BATCH, encoder_only.BATCH)
     assert len(np.unique(first)) == first.size
     assert not np.array_equal(first, second)
+
+
+def test_averages_are_judged_by_their_late_epochs_and_chosen_by_the_error_of_normal_beats():
+    rows = [
+        {
+            "weights": kind,
+            "epoch": epoch,
+            "seed": seed,
+            "normal_error": 0.2 - (kind == "0.99") / 10,
+            "validation_auc": 0.5,
+            "auc": 0.9 + 0.01 * seed + (kind == "last weights") * 0.02 * (epoch % 2),
+        }
+        for epoch in range(1, 9)
+        for kind in ("last weights", "0.99")
+        for seed in (0, 1)
+    ]
+    found = averaging.summary(rows)
+    assert found["chosen"] == "0.99"
+    assert found["from_epoch"] == 5
+    last, average = found["weights"]["last weights"], found["weights"]["0.99"]
+    assert last["spread"]["mean"] == pytest.approx(0.02)
+    assert last["jump"]["mean"] == pytest.approx(0.02)
+    assert average["spread"]["mean"] == pytest.approx(0)
+    assert average["auc"]["mean"] == pytest.approx(0.905)
+    assert last["auc_of_last_epoch"]["mean"] == pytest.approx(0.905)
