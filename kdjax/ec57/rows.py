@@ -48,12 +48,14 @@ def as_json(
     results: Mapping[str, Comparison],
     settings: Mapping[str, Any],
 ) -> str:
-    """JSON, a row a line: the settings, then the rows with the matrix of each record."""
-    lines = []
-    for row in table:
-        result = results.get(row["record"])
-        matrix = {} if result is None else {"matrix": result.beats.matrix.tolist()}
-        lines.append(json.dumps(dict(row) | matrix, allow_nan=False))
+    """JSON, a row a line: the settings, then the rows, with matrices but in the average."""
+    matrices = [result.beats.matrix.tolist() for result in results.values()]
+    matrices.append(tables.total_matrix([r.beats for r in results.values()]).tolist())
+    added = [*({"matrix": matrix} for matrix in matrices), {}]
+    lines = [
+        json.dumps(dict(row) | more, allow_nan=False)
+        for row, more in zip(table, added, strict=True)
+    ]
     head = "".join(
         f"{json.dumps(name)}: {json.dumps(value)},\n" for name, value in settings.items()
     )

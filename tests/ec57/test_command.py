@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +119,16 @@ def test_no_heavy_import(tmp_path):
         "assert not {'jax', 'matplotlib', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+
+
+def test_the_guide_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs/guides/ec57.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    sample = 360 * np.arange(1, 401)
+    folder = tmp_path / "mitdb"
+    folder.mkdir()
+    (folder / "100.hea").write_text("100 0 360 650000\n")
+    wfdb.wrann("100", "atr", sample, symbol=["N"] * 400, write_dir=str(folder))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"r_peaks": sample, "symbols": np.array(["N"] * 400)})
+    assert "QRS sensitivity: 100.00% (101/101)" in capsys.readouterr().out
