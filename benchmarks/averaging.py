@@ -30,7 +30,7 @@ from kdjax.training.step import Trainer, TrainState, Variables, averaged, init_s
 DECAYS = (0.99, 0.998, 0.9995)  # over about 100, 500 and 2,000 steps
 LAST = "last weights"
 
-Averages = dict[float, Variables]
+Averages = Mapping[float, Variables]
 
 
 def main() -> None:

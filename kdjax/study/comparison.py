@@ -10,6 +10,7 @@ from typing import Any
 from kdjax.scores import metrics
 
 ALONE = "alone"  # the variant that all students are compared with
+CONTROL = "alone-reconstruction"  # without a teacher, with reconstruction's own weight raised
 PLAIN = "mse"
 FEWEST_FOR_A_CLAIM = 50  # test beats of a class
 
@@ -117,12 +118,13 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> dict[str, Any]:
     """Every student against the one of its size that learnt alone, paired by seed.
 
-    Students with a network for a teacher are compared with that as well. p values of the plain
-    AUC are corrected for their number (Holm); the others are not.
+    Students with a teacher are compared with it, where it is a network, and with the control of
+    their size, where there is one. p values of the plain AUC are corrected for their number (Holm);
+    the others are not.
     """
     found: dict[str, Any] = {}
     for name, mine in cells.items():
-        other = _alone(cells, mine)
+        other = _of_size(cells, ALONE, mine)
         if mine[0]["role"] != "student" or other in (None, name):
             continue
         alone = cells[other]
@@ -137,7 +139,11 @@ def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> 
             found[name]["spread"] = metrics.pitman_morgan(
                 figures(mine, "auc"), figures(alone, "auc")
             )
-        teacher = mine[0]["teacher"]
+        teacher, control = mine[0]["teacher"], _of_size(cells, CONTROL, mine)
+        if teacher and control:
+            found[name]["to control"] = metrics.paired_difference(
+                figures(mine, "auc"), figures(cells[control], "auc")
+            )
         if teacher in cells:
             found[name]["to teacher"] = metrics.paired_difference(
                 figures(mine, "auc"), figures(cells[teacher], "auc")
@@ -148,8 +154,8 @@ def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> 
     return found
 
 
-def _alone(cells: Mapping[str, Sequence[Cell]], mine: Sequence[Cell]) -> str | None:
-    """The variant of this size that learnt alone: ALONE, or ALONE-<width>."""
-    sized = [name for name in cells if name == ALONE or re.fullmatch(rf"{ALONE}-\d+", name)]
-    same = [name for name in sized if cells[name][0]["params"] == mine[0]["params"]]
+def _of_size(cells: Mapping[str, Sequence[Cell]], name: str, mine: Sequence[Cell]) -> str | None:
+    """The variant of this size and name: `name` itself, or `name`-<width>."""
+    sized = [other for other in cells if re.fullmatch(rf"{name}(-\d+)?", other)]
+    same = [other for other in sized if cells[other][0]["params"] == mine[0]["params"]]
     return same[0] if same else None

@@ -98,6 +98,15 @@ def test_only_a_network_is_a_teacher_to_be_compared_with(cells, split):
     assert split["differences"]["taught"]["to teacher"]["mean"] == pytest.approx(auc.mean() - 0.83)
 
 
+def test_a_taught_student_is_compared_with_the_control_of_its_size(cells):
+    control = [cell("alone-reconstruction-4", k, 0.7, params=3) for k in range(6)]
+    found = comparison.together(cells | {"alone-reconstruction-4": control}, ["fusion"])
+    (named,) = [name for name, row in found["differences"].items() if "to control" in row]
+    assert named == "narrow"
+    auc = [c["scores"][0]["auc"] for c in cells["narrow"]]
+    assert found["differences"]["narrow"]["to control"]["mean"] == pytest.approx(np.mean(auc) - 0.7)
+
+
 def test_p_values_are_corrected_for_their_number(split):
     rows = [row["auc (mse)"] for row in split["differences"].values()]
     assert [row["p_holm"] for row in rows] == metrics.holm([row["p"] for row in rows])
