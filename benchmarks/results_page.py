@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdjax.files import read_json, write_text
+from benchmarks import evidence_page
+from benchmarks.page_parts import FOLDER, bracket, mean, read, signed, table
+from kdjax.files import write_text
 from kdjax.pages import plots
 from kdjax.study.comparison import PLAIN
 
-FOLDER = Path(__file__).parents[1] / "docs/results"
 PAGE = Path(__file__).parents[1] / "docs/results.md"
 
 # BeatGAN with a distilled copy of itself, as its authors reported it: one run each, best epoch and
@@ -27,10 +28,15 @@ def main() -> None:
     """Writes the page; every figure on it is read from a file."""
     sections = [
         "# Results",
+        *evidence_page.verdict(),
         "Made by `python -m benchmarks.results_page` from the JSON in [results/](results/), each "
         "of which names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
         "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
         "their command. [protocol.md](protocol.md) says who trains and who tests.",
+        *evidence_page.headline(),
+        *evidence_page.narrow(),
+        *evidence_page.encoder_only(),
+        *evidence_page.averaging(),
         *studies(),
         *recordings(),
         *mitbih(),
@@ -392,17 +398,6 @@ def made(study: Any) -> str:
     return f"seeds {seeds[0]} to {seeds[-1]}, {devices}, {max(c['date'] for c in cells)}"
 
 
-def mean(found: Any) -> str:
-    """A mean over seeds with its interval."""
-    return f"{found['mean']:.4f} {bracket(found['ci95'])}"
-
-
-def signed(found: Any) -> str:
-    """A difference with its interval."""
-    low, high = found["ci95"]
-    return f"{found['mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
-
-
 def against(found: Any) -> tuple[str, str]:
     """A variant's difference to the student alone and its corrected p."""
     if found is None:
@@ -641,25 +636,9 @@ def epochs(name: str) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def read(name: str) -> Any:
-    """A committed JSON."""
-    return read_json(FOLDER / name)
-
-
 def claim(row: dict) -> str:
     """A class's AUC when it has the beats for it."""
     return f"{row['auc']:.4f}" if row["n"] >= 50 else "no claim"
-
-
-def bracket(interval: Sequence[float]) -> str:
-    """[low, high]."""
-    return f"[{interval[0]:.4f}, {interval[1]:.4f}]"
-
-
-def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

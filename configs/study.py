@@ -4,6 +4,7 @@ kdjax study configs/study.py            # width 8, few epochs, 5 seeds, both pro
 kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds
 kdjax study configs/study.py:folds      # and on other folds
 kdjax study configs/study.py:narrow     # widths 4 and 2, from a teacher of width 8
+kdjax study configs/study.py:long       # width 16, 40 epochs, 3 seeds: does length change it?
 kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
 """
 
@@ -47,6 +48,10 @@ def get_config(part: str = "screen") -> ConfigDict:
         study.seeds = tuple(range(30, 40))
         study.splits = (("interpatient", 0, 3),)
         study.variants = _narrow()
+    if part == "long":
+        study.seeds = (50, 51, 52)
+        study.splits = (("beatgan", 0, 40),)
+        study.variants = _long()
     if part == "full":
         base.model.width = 32
         study.splits = (("interpatient", 0, 100), ("beatgan", 0, 100))
@@ -54,7 +59,7 @@ def get_config(part: str = "screen") -> ConfigDict:
     return study
 
 
-PARTS = ("screen", "confirm", "folds", "narrow", "full")
+PARTS = ("screen", "confirm", "folds", "narrow", "long", "full")
 
 # Set so that each term's gradient was about as strong as feature matching's in one student that
 # learnt alone; in others it is several times stronger or weaker (docs/results/term_weights.json).
@@ -125,6 +130,17 @@ def _narrow() -> list[dict]:
         fields = variant.get("fields", {}) | {"model": {"width": width}}
         grid.append(variant | {"name": f"{variant['name']}-{width}", "fields": fields})
     return grid
+
+
+def _long() -> list[dict]:
+    """The reference's table at width 16: a teacher, its copy with the published term, the same
+    copy without it."""
+    wide = {"model": {"width": 16}}
+    return [
+        _of_screen("teacher-16"),
+        {"name": "alone", "fields": wide},
+        {"name": "response", "teacher": "teacher-16", "fields": wide | {"kd": {"response": 0.1}}},
+    ]
 
 
 def _full() -> list[dict]:
