@@ -1,28 +1,57 @@
-"""kdjax: BeatGAN and its distilled students in JAX.
+"""kdjax: BeatGAN and its distilled students in JAX, for abnormal heartbeats in ECG.
 
-`load_run(path)` gives a Detector, `open_source(path)` a recording, `detect(detector, source)` what
-is found in it; `StreamingDetector` decides on a live signal.
+    detector = kdjax.load_run("mitbih-w8")            # or a run directory of your own
+    detection = kdjax.detect(detector, "a.hea")       # or detect(detector, signal, fs=360)
+    detection.to_frame()                              # a row per beat
+    detection.save("detections/a")                    # the files of `kdjax detect`
+
+`StreamingDetector` decides on a live signal, `open_source` reads a recording block by block,
+`ec57` compares annotations by the field's rule, `interop` reads BeatGAN's PyTorch weights.
+Importing kdjax loads no JAX; the names below do when they are first used.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdjax import ec57
+    from kdjax.detection.detector import Detector
+    from kdjax.detection.recording import Detection, detect
+    from kdjax.detection.stream import StreamingDetector
+    from kdjax.recordings import open_source
+    from kdjax.runs import interop
+    from kdjax.runs.directory import load_run
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "StreamingDetector", "detect", "interop", "load_run", "open_source"]
+__all__ = [
+    "Detection",
+    "Detector",
+    "StreamingDetector",
+    "detect",
+    "ec57",
+    "interop",
+    "load_run",
+    "open_source",
+]
 
 _ROOMS = {
+    "Detection": "detection.recording",
     "Detector": "detection.detector",
     "StreamingDetector": "detection.stream",
     "detect": "detection.recording",
     "load_run": "runs.directory",
     "open_source": "recordings",
 }
+_MODULES = {"ec57": "ec57", "interop": "runs.interop"}
 
 
 def __getattr__(name: str) -> Any:
-    """Loads JAX only when something of it is asked for."""
+    if name in _MODULES:
+        return importlib.import_module(f"kdjax.{_MODULES[name]}")
     if name in _ROOMS:
         return getattr(importlib.import_module(f"kdjax.{_ROOMS[name]}"), name)
-    if name == "interop":
-        return importlib.import_module("kdjax.runs.interop")
     raise AttributeError(f"module 'kdjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "importlib"})

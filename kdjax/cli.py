@@ -2,29 +2,97 @@
 
 import argparse
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import shtab
+
+import kdjax
 from kdjax.errors import InputError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a subcommand; the exit status: 0 done, 2 the input is wrong, said in one line."""
+def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
+    """Runs a subcommand.
+
+    Args:
+        argv: the arguments; those of the process unless given.
+        program: the name that messages begin with.
+
+    Returns:
+        The exit status: 0 done, 2 the input is wrong, said in one line, 128 and the signal's number
+        when one stopped a training.
+    """
     args = _parser().parse_args(argv)
+    name = program if program != "kdjax" else f"kdjax {args.command}"
     try:
-        args.run(args)
+        return args.run(args) or 0
     except InputError as error:
-        print(f"kdjax {args.command}: {_line(error)}", file=sys.stderr)
+        print(f"{name}: {_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}; make room or choose another folder"
-        print(f"kdjax {args.command}: {problem}", file=sys.stderr)
+        print(f"{name}: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if args.command in ("train", "study"):
+            print("stopped; type the same command to go on", file=sys.stderr)
         return 130
-    return 0
+
+
+def of_flags(argv: Sequence[str]) -> list[str]:
+    """The arguments of `kdjax train` for `--config FILE --config.a.b=value …`."""
+    given, rest = list(argv), []
+    while given:
+        flag, equals, value = given.pop(0).partition("=")
+        if flag == "--config" or flag.startswith("--config."):
+            if not equals:
+                value = given.pop(0) if given else ""
+            field = flag.removeprefix("--config").removeprefix(".")
+            rest += ["--set", f"{field}={value}"] if field else ["--config", value]
+        else:
+            rest.append(f"{flag}={value}" if equals else flag)
+    return rest
+
+
+def train(args: argparse.Namespace) -> int:
+    """Trains what a config asks for; a run that was stopped goes on."""
+    from kdjax.runs import config_file
+
+    given = args.config or args.config_flag
+    if not given:
+        raise InputError("the config is missing; for example configs/student.py")
+    config = config_file.load(given)
+    config_file.override(config, args.set)
+    if "data" not in config:
+        raise InputError(f"{given}: no config of a training; kdjax study takes those of studies")
+    name = Path(given.partition(":")[0]).stem
+    workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
+
+    from kdjax.runs import config as configs
+    from kdjax.training import loop, processes
+
+    joining = args.coordinator, args.processes, args.process, args.cluster
+    processes.check(*joining)
+    configs.check(config)
+    status = 1
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        processes.join(*joining)
+        loop.train(config, workdir, args.overwrite)
+        status = 0
+    except InputError as error:
+        status = 2
+        raise error
+    except loop.Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        status = 128 + stopped.signum
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        processes.leave(status)
+    return status
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -228,12 +296,13 @@ def export(args: argparse.Namespace) -> None:
 def study(args: argparse.Namespace) -> None:
     """Trains and scores what a study still lacks, and writes what it says, also when stopped."""
     from kdjax.files import write_json
+    from kdjax.runs import config_file
     from kdjax.study import cells as studies
     from kdjax.study import comparison, grid
     from kdjax.training import compilation
 
     compilation.keep_programs()
-    config = grid.read_config(args.config)
+    config = config_file.load(args.config)
     if args.data_dir is not None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
@@ -261,9 +330,38 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     description = "BeatGAN in JAX: recordings to decisions, data, evaluation, studies, exports."
     parser = _Parser(prog="kdjax", description=description)
+    parser.add_argument("--version", action="version", version=f"kdjax {kdjax.__version__}")
+    shtab.add_argument_to(parser, ["--print-completion"], help="of bash, zsh or tcsh")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    command = commands.add_parser("prepare", help="make a data set of beats")
+    command = commands.add_parser(
+        "train",
+        help="train a teacher or a student",
+        epilog="example: kdjax train student:mitbih --set epochs=20 --workdir runs/mine",
+    )
+    command.add_argument(
+        "config", nargs="?", metavar="CONFIG[:DATA]", help="a file, or teacher, student, …"
+    )
+    command.add_argument("--config", dest="config_flag", help=argparse.SUPPRESS)
+    command.add_argument(
+        "--workdir", type=Path, metavar="DIR", help="default: runs/<config>-<data>"
+    )
+    command.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="for example epochs=20"
+    )
+    command.add_argument("--overwrite", action="store_true", help="delete the run there first")
+    group = command.add_argument_group("several processes")
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
+    group.add_argument("--processes", type=int, metavar="N", help="how many train together")
+    group.add_argument("--process", type=int, metavar="K", help="which of them this is, from 0")
+    group.add_argument("--cluster", action="store_true", help="SLURM or Open MPI says it all")
+    command.set_defaults(run=train)
+
+    command = commands.add_parser(
+        "prepare",
+        help="make a data set of beats",
+        epilog="example: kdjax prepare mitbih --download",
+    )
     command.add_argument(
         "what", metavar="mitbih|FOLDER", help="MIT-BIH, or a folder with your own recordings"
     )
@@ -283,12 +381,20 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--units", metavar="UNIT", help="V, mV or uV, where they do not say")
     command.set_defaults(run=prepare)
 
-    command = commands.add_parser("evaluate", help="score a run's test beats")
+    command = commands.add_parser(
+        "evaluate",
+        help="score a run's test beats",
+        epilog="example: kdjax evaluate runs/student-mitbih",
+    )
     command.add_argument("run_directory", type=Path, metavar="RUN")
     command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
     command.set_defaults(run=evaluate)
 
-    command = commands.add_parser("detect", help="find abnormal beats in recordings")
+    command = commands.add_parser(
+        "detect",
+        help="find abnormal beats in recordings",
+        epilog="example: kdjax detect mitbih-w8 my_record.hea",
+    )
     command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
     command.add_argument(
         "recording", type=Path, metavar="RECORDING", help="WFDB, EDF, CSV or NPY, or a folder"
@@ -304,14 +410,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_input(command)
     command.set_defaults(run=detect)
 
-    command = commands.add_parser("calibrate", help="move a detector to one person, without labels")
+    command = commands.add_parser(
+        "calibrate",
+        help="move a detector to one person, without labels",
+        epilog="example: kdjax calibrate mitbih-w8 my_record.hea --out me.npz",
+    )
     command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
     command.add_argument("recording", type=Path, nargs="+", metavar="RECORDING")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
     _add_input(command)
     command.set_defaults(run=calibrate)
 
-    command = commands.add_parser("ec57", help="compare two annotators beat by beat and run by run")
+    command = commands.add_parser(
+        "ec57",
+        help="compare two annotators beat by beat and run by run",
+        epilog="example: kdjax ec57 records/ --reference atr --test kdjax",
+    )
     command.add_argument(
         "records", type=Path, nargs="+", metavar="RECORDS", help="WFDB records, or folders of them"
     )
@@ -330,27 +444,43 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--csv", type=Path, metavar="FILE")
     command.set_defaults(run=ec57)
 
-    command = commands.add_parser("benchmark", help="time runs side by side")
+    command = commands.add_parser(
+        "benchmark",
+        help="time runs side by side",
+        epilog="example: kdjax benchmark runs/student-mitbih mitbih-w8",
+    )
     command.add_argument("run_directory", type=Path, nargs="+", metavar="RUN")
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="the table in full; a picture of it beside it"
     )
     command.set_defaults(run=benchmark)
 
-    command = commands.add_parser("study", help="train and compare a grid of variants over seeds")
-    command.add_argument("config", metavar="FILE[:PART]", help="for example configs/study.py")
+    command = commands.add_parser(
+        "study",
+        help="train and compare a grid of variants over seeds",
+        epilog="example: kdjax study study:confirm",
+    )
+    command.add_argument("config", metavar="FILE[:PART]", help="a file, or study")
     command.add_argument("--workdir", type=Path, metavar="DIR", help="default: runs/<config>")
     command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
     command.add_argument("--json", type=Path, metavar="FILE", help="default: DIR/study.json")
     command.set_defaults(run=study)
 
-    command = commands.add_parser("export", help="write a run for other software to use")
+    command = commands.add_parser(
+        "export",
+        help="write a run for other software to use",
+        epilog="example: kdjax export mitbih-w8 --format onnx --out detector.onnx",
+    )
     command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
     command.add_argument("--format", choices=["onnx", "stablehlo"], required=True)
     command.add_argument("--out", type=Path, required=True, metavar="FILE")
     command.set_defaults(run=export)
 
-    command = commands.add_parser("import-beatgan", help="make a run of BeatGAN's PyTorch weights")
+    command = commands.add_parser(
+        "import-beatgan",
+        help="make a run of BeatGAN's PyTorch weights",
+        epilog="example: kdjax import-beatgan --generator G.pkl --discriminator D.pkl --out RUN",
+    )
     command.add_argument("--generator", type=Path, required=True, metavar="G.pkl")
     command.add_argument("--discriminator", type=Path, required=True, metavar="D.pkl")
     command.add_argument("--out", type=Path, required=True, metavar="RUN")

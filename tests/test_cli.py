@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from absl import flags
 
-import train
 from kdjax import cli, datasets
 from kdjax.files import read_json
 from kdjax.runs import checkpoints, evaluation, interop
@@ -74,51 +72,59 @@ class TestImport:
         assert (done.returncode, done.stderr) == (0, "")
 
 
-class TestTrainFlags:
+class TestTrainArguments:
     """What is wrong before JAX is even imported."""
 
     @pytest.mark.parametrize(
         ("args", "wanted"),
         [
-            pytest.param([CONFIG, "--config.epoch=3"], ["epoch"], id="unknown field"),
+            pytest.param([CONFIG, "--config.epoch=3"], ["'epoch'", "epochs"], id="unknown field"),
             pytest.param([CONFIG, "--config.kd.weight=3"], ["weight"], id="unknown inner field"),
             pytest.param([CONFIG, "--config.epochs=abc"], ["epochs", "abc"], id="wrong type"),
             pytest.param(["--config=configs/none.py"], ["configs/none.py"], id="no such file"),
-            pytest.param([], ["--config"], id="no config"),
-            pytest.param([CONFIG, "stray"], ["stray"], id="stray argument"),
+            pytest.param(["--config"], ["config is missing"], id="a flag without its value"),
+            pytest.param([], ["config is missing"], id="no config"),
+            pytest.param([CONFIG, "stray", "s"], ["unrecognized", "s"], id="stray argument"),
             pytest.param([CONFIG, "--wrkdir=x"], ["wrkdir"], id="unknown flag"),
+            pytest.param(["--config=configs/study.py"], ["kdjax study"], id="a study"),
         ],
     )
-    def test_wrong_input_is_said_in_one_line(self, args, wanted):
-        done = python("train.py", *args)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert_one_line(done.stderr, "train.py: ", *wanted)
+    def test_wrong_input_is_said_in_one_line(self, capsys, args, wanted):
+        try:
+            status = cli.main(["train", *cli.of_flags(args)], program="train.py")
+        except SystemExit as left:  # argparse's own
+            status = left.code
+        out, err = capsys.readouterr()
+        assert (status, out) == (2, "")
+        assert_one_line(err, *wanted)
+
+    def test_train_py_and_kdjax_train_are_one(self):
+        told = [
+            python("train.py", "--config=configs/student.py", "--config.epochs=x"),
+            python("-m", "kdjax", "train", "student", "--set", "epochs=x"),
+        ]
+        assert [done.returncode for done in told] == [2, 2]
+        assert told[0].stderr == "train.py: epochs: 'x' is not a whole number\n"
+        assert told[1].stderr == "kdjax train: epochs: 'x' is not a whole number\n"
 
 
-# ml_collections 1.1 loads a config file so on Python 3.11.
-@pytest.mark.filterwarnings(r"ignore:the load_module\(\) method:DeprecationWarning")
 class TestTrain:
-    def test_data_that_are_not_prepared(self, tmp_path):
-        done = python(
-            "train.py",
-            CONFIG + ":mitbih",
-            f"--workdir={tmp_path / 'run'}",
-            TFDS_DATA_DIR=str(tmp_path / "tfds"),
-        )
-        assert (done.returncode, done.stdout) == (2, "")
+    def typed(self, *args):
+        given = [f"--config={ROOT / 'configs/student.py'}", *args]
+        return cli.main(["train", *cli.of_flags(given)], program="train.py")
+
+    def test_data_that_are_not_prepared(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+        given = f"{CONFIG}:mitbih", f"--workdir={tmp_path / 'run'}"
+        assert cli.main(["train", *cli.of_flags(given)], program="train.py") == 2
+        out, err = capsys.readouterr()
+        assert out == ""
         assert_one_line(
-            done.stderr, "train.py: mitbih is not prepared in", "kdjax prepare mitbih --from DIR"
+            err, "train.py: mitbih is not prepared in", "kdjax prepare mitbih --from DIR"
         )
         assert not (tmp_path / "run").exists()
 
-    def typed(self, monkeypatch, *args):
-        argv = ["train.py", f"--config={ROOT / 'configs/student.py'}", *args]
-        monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overrides
-        for name in [name for name in flags.FLAGS if name.startswith("config.")]:
-            delattr(flags.FLAGS, name)  # those of the call before
-        return train.main(argv)
-
-    def test_a_finished_run_prints_its_results(self, run, monkeypatch, capsys, small_world):
+    def test_a_finished_run_prints_its_results(self, run, capsys, small_world):
         overrides = [
             f"--config.{name}={value}"
             for name, value in {
@@ -135,12 +141,12 @@ class TestTrain:
                 "kd.latent": 0.5,
             }.items()
         ]
-        assert self.typed(monkeypatch, *overrides, f"--workdir={run}") == 0
+        assert self.typed(*overrides, f"--workdir={run}") == 0
         out, err = capsys.readouterr()
         assert out.endswith(evaluation.result_block(tiny.trained().result) + "\n")
         assert err == ""
 
-        assert self.typed(monkeypatch, *overrides, f"--workdir={run}", "--config.seed=1") == 2
+        assert self.typed(*overrides, f"--workdir={run}", "--config.seed=1") == 2
         out, err = capsys.readouterr()
         assert out == ""
         assert_one_line(err, "train.py: ", str(run), "seed: 0 there, 1 now", "--overwrite")
@@ -159,7 +165,7 @@ class TestTrain:
     def test_a_config_that_cannot_be_trained(self, monkeypatch, capsys, tmp_path, override, wanted):
         monkeypatch.setattr(datasets, "load", lambda *_: tiny.beat_set())
         run = tmp_path / "run"
-        assert self.typed(monkeypatch, f"--workdir={run}", f"--config.{override}") == 2
+        assert self.typed(f"--workdir={run}", f"--config.{override}") == 2
         out, err = capsys.readouterr()
         assert out == ""
         assert_one_line(err, "train.py: ", wanted)
@@ -168,7 +174,7 @@ class TestTrain:
     def test_without_workdir_the_run_is_named_by_config_and_data(self, monkeypatch):
         asked = []
         monkeypatch.setattr(loop, "train", lambda *args: asked.append(args))
-        assert self.typed(monkeypatch, "--workdir=") == 0
+        assert self.typed() == 0
         assert [(str(a[1]), a[2]) for a in asked] == [("runs/student-synthetic", False)]
 
     def test_a_stopped_run_ends_as_its_signal_does(self, monkeypatch, capsys):
@@ -176,7 +182,7 @@ class TestTrain:
             raise loop.Stopped(15, 300)
 
         monkeypatch.setattr(loop, "train", stopped)
-        assert self.typed(monkeypatch) == 128 + 15
+        assert self.typed() == 128 + 15
         assert_one_line(capsys.readouterr().err, "stopped at step 300, saved")
 
 

@@ -1,14 +1,10 @@
 """The grid of a study: variants, groups of seeds, the cells that are there."""
 
 import re
-import runpy
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ml_collections import ConfigDict
 
 from kdjax.errors import InputError
 from kdjax.files import read_sealed
@@ -38,26 +34,6 @@ class Variant:
     role: str
     teacher: str | None
     fields: Mapping[str, Any]
-
-
-def read_config(name: str) -> configs.Config:
-    """The study of a config file, 'FILE' or 'FILE:part', whose get_config(part) is run.
-
-    The file may import its neighbours as `configs.x`: the folder above it is on the path while it
-    runs. Raises InputError when there is no such file or it fails.
-    """
-    path, _, part = name.partition(":")
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; name a study, for example configs/study.py")
-    root = str(Path(path).resolve().parent.parent)
-    sys.path.insert(0, root)
-    try:
-        get_config = runpy.run_path(path)["get_config"]
-        return ConfigDict(get_config(part) if part else get_config())
-    except Exception as error:  # a config file is Python and may raise anything
-        raise InputError(f"{name}: no study config ({type(error).__name__}: {error})") from error
-    finally:
-        sys.path.remove(root)
 
 
 def check(study: configs.Config) -> None:

@@ -128,28 +128,9 @@ def test_the_shipped_study_is_sound():
         shipped.get_config("nowhere")
 
 
-def test_config_file(tmp_path):
-    """The file may import its neighbours, and what is wrong with it is said in one line."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    (folder / "helper.py").write_text("SEEDS = (7,)")
-    good = folder / "grid.py"
-    good.write_text(
-        "from own import helper\n"
-        "def get_config(part='x'):\n"
-        "    return dict(base=part, seeds=helper.SEEDS, splits=(), variants=(), scores=(), "
-        "scored_fully=())\n"
-    )
-    assert grid.read_config(str(good))["seeds"] == (7,)
-    assert grid.read_config(f"{good}:part")["base"] == "part"
-    with pytest.raises(InputError, match=r"absent\.py: no such file; name a study"):
-        grid.read_config(str(folder / "absent.py"))
-    (folder / "none.py").write_text("seeds = 1")
-    with pytest.raises(InputError, match="no study config"):
-        grid.read_config(str(folder / "none.py"))
-    good.write_text("def get_config():\n    return dict(base=1)\n")
+def test_a_study_that_lacks_a_field_is_refused():
     with pytest.raises(InputError, match=r"study\.seeds: missing"):
-        grid.check(grid.read_config(str(good)))
+        grid.check(ConfigDict({"base": 1}))
 
 
 def test_command_line_says_what_is_wrong(tmp_path, capsys):
