@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,20 +83,16 @@ def read(annotations: Annotations, classes: Mapping[str, str], window: int) -> L
 
 def within(sample: np.ndarray, stretches: np.ndarray) -> np.ndarray:
     """bool [B]: which samples lie in one of the stretches [S, 2], their ends included."""
-    inside = np.zeros(len(sample), bool)
-    for first, last in stretches:
-        inside |= (sample >= first) & (sample <= last)
-    return inside
+    begun = np.searchsorted(np.sort(stretches[:, 0]), sample, "right")
+    over = np.searchsorted(np.sort(stretches[:, 1]), sample, "left")
+    return begun > over
 
 
 def _between(sample: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """int64 [S, 2]: from each start to the next end (or start), or to the last annotation."""
-    stretches = []
-    for first in np.flatnonzero(starts):
-        later = np.flatnonzero(ends[first + 1 :])
-        last = first + 1 + later[0] if len(later) else len(sample) - 1
-        stretches.append((sample[first], sample[last]))
-    return np.array(stretches, np.int64).reshape(-1, 2)
+    """int64 [S, 2]: from each start to the next end, or to the last annotation."""
+    first, end = np.flatnonzero(starts), np.flatnonzero(ends)
+    stops = np.append(end, len(sample) - 1)[np.searchsorted(end, first, "right")]
+    return np.stack([sample[first], sample[stops]], axis=1)
 
 
 def _shutdown(
@@ -108,17 +105,19 @@ def _shutdown(
     """
     noise = symbol == NOISE
     off = noise & ((subtype & _UNREADABLE) == _UNREADABLE)
-    stretches: list[tuple[int, int]] = []
-    for mark in np.flatnonzero(off):
+    marks, never = np.flatnonzero(off), len(sample)
+    resumed, next_beat = (
+        np.append(places, never)[np.searchsorted(places, marks)]
+        for places in (np.flatnonzero(noise & ~off), np.flatnonzero(beat))
+    )
+    stretches: list[tuple[Any, Any]] = []
+    for mark, end, after in zip(marks, resumed, next_beat, strict=True):
         if stretches and sample[mark] <= stretches[-1][1]:
             continue  # a second mark in the same stretch
-        resumed = np.flatnonzero(noise[mark:] & ~off[mark:])
-        next_beat = np.flatnonzero(beat[mark:])
-        end = mark + resumed[0] if len(resumed) else len(sample)
-        if len(next_beat) and mark + next_beat[0] < end:
+        if after < end:
             first = sample[mark - 1] + window if mark else 0
-            last = sample[mark + next_beat[0]] - window
+            last = sample[after] - window
             stretches.append((min(first, sample[mark]), max(last, sample[mark])))
         else:
-            stretches.append((sample[mark], sample[min(end, len(sample) - 1)]))
+            stretches.append((sample[mark], sample[min(end, never - 1)]))
     return np.array(stretches, np.int64).reshape(-1, 2)

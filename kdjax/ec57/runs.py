@@ -83,20 +83,41 @@ def _timeline(labels: Labels, origin: Origin, start: int) -> _Timeline:
 
 def _counts(ours: _Timeline, theirs: _Timeline, window: int) -> tuple[np.ndarray, np.ndarray]:
     """int64 [3], int64 [3]: our runs by length, those that they have as long, and those not."""
-    matched, unmatched = np.zeros((2, len(LENGTHS)), np.int64)
     shortest = np.array(list(LENGTHS.values()))
-    for first, last in _runs(ours.ectopic):
-        length = int(ours.length[first:last].sum())
-        if length < shortest[0]:
-            continue
-        class_ = np.searchsorted(shortest, length, "right") - 1
-        near = slice(
-            np.searchsorted(theirs.sample, ours.sample[first] - window, "left"),
-            np.searchsorted(theirs.sample, ours.sample[last - 1] + window, "right"),
-        )
-        lengths = [theirs.length[near][a:b].sum() for a, b in _runs(theirs.ectopic[near])]
-        (matched if max(lengths, default=0) >= shortest[class_] else unmatched)[class_] += 1
-    return matched, unmatched
+    runs = _runs(ours.ectopic)
+    lengths = np.diff(_beats_before(ours)[runs], axis=1)[:, 0]
+    runs, lengths = runs[lengths >= shortest[0]], lengths[lengths >= shortest[0]]
+    classes = np.searchsorted(shortest, lengths, "right") - 1
+    near = np.stack(
+        [
+            np.searchsorted(theirs.sample, ours.sample[runs[:, 0]] - window, "left"),
+            np.searchsorted(theirs.sample, ours.sample[runs[:, 1] - 1] + window, "right"),
+        ],
+        axis=1,
+    )
+    matched = _longest(theirs, near) >= shortest[classes]
+    return (
+        np.bincount(classes[matched], minlength=len(LENGTHS)),
+        np.bincount(classes[~matched], minlength=len(LENGTHS)),
+    )
+
+
+def _longest(timeline: _Timeline, stretches: np.ndarray) -> np.ndarray:
+    """int64 [S]: beats in the longest run within each stretch [S, 2] of items."""
+    runs = _runs(timeline.ectopic)
+    begin = np.searchsorted(runs[:, 1], stretches[:, 0], "right")
+    end = np.searchsorted(runs[:, 0], stretches[:, 1], "left")
+    beats = _beats_before(timeline)
+    longest = np.zeros(len(stretches), np.int64)
+    for k, (first, last) in enumerate(stretches):
+        parts = beats[np.clip(runs[begin[k] : end[k]], first, last)]
+        longest[k] = np.diff(parts, axis=1).max(initial=0)
+    return longest
+
+
+def _beats_before(timeline: _Timeline) -> np.ndarray:
+    """int64 [I + 1]: the beats of all items before each."""
+    return np.concatenate([[0], np.cumsum(timeline.length)])
 
 
 def _runs(ectopic: np.ndarray) -> np.ndarray:

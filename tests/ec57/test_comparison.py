@@ -1,5 +1,7 @@
 """Rules of the comparison, one by one, and what holds for any two annotators."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,6 +64,16 @@ class TestBeats:
             "Vs": 1,
         }
 
+    def test_of_two_beats_equally_near_the_earlier_is_the_partner(self):
+        assert cells(compare(annotator("NS", every=40), annotator("V", first=1020))) == {
+            "Nv": 1,
+            "So": 1,
+        }
+        assert cells(compare(annotator("V", first=1020), annotator("NS", every=40))) == {
+            "Vn": 1,
+            "Os": 1,
+        }
+
     def test_the_first_five_minutes_are_left_out(self):
         reference = annotator("NV", every=1, first=300 * FS - 1)
         assert cells(ec57.compare(reference, reference, FS)) == {"Vv": 1}
@@ -101,6 +113,12 @@ class TestBeats:
     def test_an_impossible_setting_is_refused(self, option):
         with pytest.raises(InputError, match="must"):
             ec57.compare(annotator("N"), annotator("N"), **({"fs": FS} | option))
+
+    def test_many_beats_and_shutdowns_take_little_time(self):
+        text = annotator("NNX~NVVN" * 5_000)
+        began = time.process_time()
+        assert compare(text, text).beats.matrix.sum() == 6 * 5_000
+        assert time.process_time() - began < 5
 
 
 class TestRates:
