@@ -74,14 +74,13 @@ def prepare(
         variables = {"generator": state.generator, "discriminator": state.discriminator}
         teacher = directory.Model(of_teacher.generator, of_teacher.discriminator, variables, {}, "")
     started = time.perf_counter()
-    lesson = assemble.make_lesson(config, x, teacher)
-    if lesson is not None:
+    frozen = assemble.make_teacher(config, x, teacher)
+    if frozen is not None and frozen.lesson is not None:
         told = {"asking_once_seconds": time.perf_counter() - started}
-    trainer = assemble.make_trainer(config, 1, teacher, parallel.AXIS)
+    trainer = assemble.make_trainer(config, 1, parallel.AXIS)
     order = chunks.batches(beats, steps, 64)
-    variables = None if teacher is None else teacher.variables
-    state = chunks.drawn_state(trainer)
-    chunk = chunks.turns(trainer, state, x, order, variables, lesson)
+    state = chunks.drawn_state(trainer, teacher=frozen)
+    chunk = chunks.turns(trainer, state, x, order, frozen)
     return chunk, {"first_call_seconds": chunk(0, 1)[0]} | told
 
 

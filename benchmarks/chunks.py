@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kdjax.models.distillation import Lesson
+from kdjax.models.distillation import Teacher
 from kdjax.training import parallel
 from kdjax.training.step import Trainer, TrainState, fresh_state
 
@@ -26,11 +26,11 @@ def batches(beats: int, steps: int, batch: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, beats, (steps, batch), np.int32)
 
 
-def drawn_state(trainer: Trainer, seed: int = 0) -> TrainState:
+def drawn_state(trainer: Trainer, seed: int = 0, teacher: Teacher | None = None) -> TrainState:
     """A state with weights drawn by NumPy, which saves compiling their initialisation."""
     rng = np.random.default_rng(seed)
     mean = np.zeros(trainer.generator.channels, np.float32)
-    shapes = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean)
+    shapes = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, teacher)
 
     def draw(leaf: Any) -> np.ndarray:
         if leaf.ndim < 2:
@@ -49,14 +49,13 @@ def turns(
     state: TrainState,
     x: np.ndarray,
     order: np.ndarray,
-    teacher: Any = None,
-    lesson: Lesson | None = None,
+    teacher: Teacher | None = None,
 ) -> Callable[[int, int], tuple[float, dict[str, float]]]:
     """A turn trains from one step to another on all devices: (its seconds, the mean metrics)."""
     devices = jax.local_devices()
     put = partial(parallel.replicate, devices=devices)
-    state, taught = put((state, teacher))
-    beats, told = parallel.share((x, lesson), devices)
+    state = put(state)
+    beats, teacher = parallel.share((x, teacher), devices)
     orders = parallel.shard_order(order, devices)
     key = put(jax.random.key_data(jax.random.key(0)))
     compiled = parallel.compile_steps(trainer, devices)
@@ -66,7 +65,7 @@ def turns(
         started = time.perf_counter()
         bounds = put(np.array([start, stop], np.int32))
         with jax.default_matmul_precision("float32"):  # the configs' precision
-            state, means = compiled(state, taught, beats, orders, bounds, key, told)
+            state, means = compiled(state, teacher, beats, orders, bounds, key)
         means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
         return time.perf_counter() - started, means
 
@@ -87,7 +86,7 @@ def seed_turns(trainer: Trainer, seeds: int, x: np.ndarray, order: np.ndarray) -
         started = time.perf_counter()
         bounds = np.array([start, stop], np.int32)
         with jax.default_matmul_precision("float32"):
-            state, means = compiled(state, None, beats, orders, bounds, keys, None)
+            state, means = compiled(state, None, beats, orders, bounds, keys)
         means = jax.device_get(means)
         return time.perf_counter() - started, means
 

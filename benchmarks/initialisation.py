@@ -42,11 +42,11 @@ def main() -> None:
     rows = []
     for arm, output_bias in ARMS.items():
         config.model.output_bias = output_bias
-        trainer = assemble.make_trainer(config, beats.x.shape[2], None, parallel.AXIS)
+        trainer = assemble.make_trainer(config, beats.x.shape[2], parallel.AXIS)
         compiled = parallel.compile_steps(trainer, jax.local_devices())
         for seed in range(args.seeds):
             config.seed = seed
-            run = loop.Run(config, Path(), trainer, None, None, beats, parts, jax.local_devices())
+            run = loop.Run(config, Path(), trainer, None, beats, parts, jax.local_devices())
             with assemble.products(config):
                 row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
             print(row, flush=True)
@@ -66,7 +66,7 @@ def short_run(run: loop.Run, compiled: Any, steps: int) -> dict[str, Any]:
     marks = [*MARKS, steps]
     for start, stop in itertools.pairwise(marks):
         bounds = put(np.array([start, stop], np.int32))
-        state, means = compiled(state, None, train, order, bounds, key, None)
+        state, means = compiled(state, None, train, order, bounds, key)
         means = parallel.unreplicate(means)
         losses[f"{start}-{stop}"] = {
             "reconstruction": float(means["reconstruction"]),

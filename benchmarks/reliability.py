@@ -27,6 +27,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -192,6 +193,7 @@ def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
     import numpy as np
     from ml_collections import ConfigDict
 
+    from kdjax.models.distillation import Teacher
     from kdjax.runs import directory
     from kdjax.runs.config import distils
     from kdjax.training import assemble
@@ -200,11 +202,10 @@ def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
 
     config: Any = ConfigDict(directory.read_config(run))
     teacher = directory.load_model(run / "teacher") if distils(config) else None
-    trainer = assemble.make_trainer(config, model.generator.channels, teacher)
-    start = jax.eval_shape(
-        lambda key: fresh_state(trainer, key, np.zeros(model.generator.channels, np.float32)),
-        jax.random.key(0),
-    )
+    trainer = assemble.make_trainer(config, model.generator.channels)
+    frozen = Teacher(teacher.generator) if teacher else None
+    mean = np.zeros(model.generator.channels, np.float32)
+    start = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, frozen)
     return directory.fingerprint(read_state(checkpoint, start))
 
 

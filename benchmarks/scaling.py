@@ -75,7 +75,7 @@ def prepare(case: Case) -> tuple[Any, dict[str, Any]]:
     config: Any = teacher.get_config("mitbih")
     config.model.width = case.width
     axis = None if case.seeds else parallel.AXIS
-    trainer = assemble.make_trainer(config, case.leads, None, axis)
+    trainer = assemble.make_trainer(config, case.leads, axis)
     trainer = replace(trainer, generator=trainer.generator.clone(length=case.length))
     x = chunks.noise(case.beats, case.length, case.leads)
     order = chunks.batches(case.beats, 100, case.batch)

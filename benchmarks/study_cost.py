@@ -62,13 +62,11 @@ def compare(config: Any, seeds: int) -> dict[str, float]:
 
     def all_together() -> Any:
         state = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *states)
-        return together(state, None, x, order, bounds, keys, None)
+        return together(state, None, x, order, bounds, keys)
 
     def in_turn() -> Any:
         copies = jax.tree.map(jax.numpy.array, states)
-        return [
-            alone(state, None, x, order[i], bounds, keys[i], None) for i, state in enumerate(copies)
-        ]
+        return [alone(state, None, x, order[i], bounds, keys[i]) for i, state in enumerate(copies)]
 
     times: dict[str, list[float]] = {"together": [], "in_turn": []}
     with assemble.products(config):

@@ -17,6 +17,7 @@ import numpy as np
 
 from configs import study as configs_study
 from kdjax.files import write_json
+from kdjax.models.distillation import Teacher
 from kdjax.runs import directory, evaluation, provenance
 from kdjax.training import assemble
 from kdjax.training.step import gradient_norms, init_state
@@ -72,10 +73,11 @@ def medians(
     config: Any, x: np.ndarray, student: directory.Model, teacher: directory.Model
 ) -> dict[str, float]:
     """The median over batches of each term's gradient norm in the student's parameters."""
-    trainer = assemble.make_trainer(config, x.shape[2], teacher)
-    state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]))
+    trainer = assemble.make_trainer(config, x.shape[2])
+    frozen = Teacher(teacher.generator, teacher.discriminator, teacher.variables)
+    state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]), frozen)
     state = state.replace(**student.variables)
-    of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, teacher.variables, batch))
+    of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, frozen, batch))
     order = assemble.batch_order(config, len(x), 1)[:BATCHES]
     with assemble.products(config):
         rows = [of_batch(x[batch]) for batch in order]

@@ -155,7 +155,7 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
             "discriminator": found.discriminator_variables,
         }
         teachers = directory.Model(found.generator, found.discriminator, variables, {}, "")
-    trainer = assemble.make_trainer(config, case.channels, teachers, parallel.AXIS)
+    trainer = assemble.make_trainer(config, case.channels, parallel.AXIS)
     found = networks("")
     start = trainer.optimizer.init
     state = TrainState(
@@ -167,9 +167,8 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
         start(found.discriminator_variables["params"]),
         start({}),
     )
-    lesson = assemble.make_lesson(config, x, teachers)
-    variables = None if teachers is None else teachers.variables
-    chunk = chunks.turns(trainer, state, x, case.order(steps), variables, lesson)
+    frozen = assemble.make_teacher(config, x, teachers)
+    chunk = chunks.turns(trainer, state, x, case.order(steps), frozen)
 
     def turn(start: int, stop: int) -> tuple[float, dict[str, float]]:
         taken, means = chunk(start, stop)

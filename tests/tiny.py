@@ -110,15 +110,13 @@ _make_trainer = assemble.make_trainer
 _makings: dict[str, tuple] = {}
 
 
-def _shared_trainer(
-    config: Any, channels: int, teacher: Any = None, axis_name: str | None = None
-) -> loop.Trainer:
+def _shared_trainer(config: Any, channels: int, axis_name: str | None = None) -> loop.Trainer:
     plain = config.to_dict()
     names = ["model", "loss", "learning_rate", "grad_clip", "precision", "average_decay"]
     names += ["kd"] if configs.distils(config) else []
     what = {name: plain[name] for name in names} | {"augment": plain["data"]["augment"]}
-    key = json.dumps([what, str(teacher and teacher.generator), axis_name], sort_keys=True)
-    _makings[key] = (config, channels, teacher, axis_name)
+    key = json.dumps([what, axis_name], sort_keys=True)
+    _makings[key] = (config, channels, axis_name)
     return _trainer(key, channels)
 
 

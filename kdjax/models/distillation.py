@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -68,19 +69,6 @@ class Distillation:
         return self.weights().keys() <= {"kd_response", "kd_log_ratio"}
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """The frozen teacher's networks; its variables are an argument wherever they are used."""
-
-    generator: Generator
-    discriminator: Discriminator
-
-    def features(self, variables: Any, x: jax.Array) -> jax.Array:
-        """Its discriminator's features of [B, T, C]; a gradient flows to x alone."""
-        frozen = jax.lax.stop_gradient(variables["discriminator"])
-        return self.discriminator.apply(frozen, x, train=False).features  # type: ignore[union-attr]
-
-
 class Targets(NamedTuple):
     """What a teacher says of beats, without gradient; None where no term asks.
 
@@ -111,23 +99,60 @@ class Lesson(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[index], self)
 
 
-def teacher_targets(teacher: Teacher, variables: Any, x: jax.Array, kd: Distillation) -> Targets:
-    """Runs the frozen teacher in inference mode on beats [B, T, C], for the terms that are on.
+class Teacher(flax.struct.PyTreeNode):
+    """The frozen teacher, one argument of every function that asks it.
 
-    Each beat's targets are its own: computed beforehand for a whole data set they are the same.
+    generator, discriminator: its networks, static; None for a scorer of beats that is no network.
+    variables: theirs, {'generator', 'discriminator'}. lesson: what the teacher says of all training
+    beats; None when it answers at every step, which only a network can do.
     """
-    output = teacher.generator.apply(jax.lax.stop_gradient(variables["generator"]), x, train=False)
-    assert isinstance(output, GeneratorOutput)
-    on = kd.weights()
-    return Targets(
-        score=anomaly_score(output.x_hat, x),
-        x_hat=output.x_hat if "kd_reconstruction" in on else None,
-        attention=attention_maps(output) if "kd_feature" in on else None,
-        z=output.z if on.keys() & {"kd_latent", "kd_relation"} else None,
-        features=(
-            teacher.features(variables, output.x_hat) if "kd_discriminator_features" in on else None
-        ),
-    )
+
+    generator: Generator | None = flax.struct.field(pytree_node=False, default=None)
+    discriminator: Discriminator | None = flax.struct.field(pytree_node=False, default=None)
+    variables: Any = None
+    lesson: Lesson | None = None
+
+    def at(self, index: jax.Array) -> "Teacher":
+        """The same teacher with the lesson of the training beats numbered [B]."""
+        return self if self.lesson is None else self.replace(lesson=self.lesson.at(index))
+
+    def teach(self, x: jax.Array, kd: Distillation) -> Lesson:
+        """The lesson it holds of beats x [B, T, C], or its answers to them.
+
+        Raises ValueError when it holds none and cannot answer.
+        """
+        if self.lesson is not None:
+            return self.lesson
+        if kd.transfer != "none":
+            raise ValueError("the teacher of a transfer set needs a lesson, which holds its beats")
+        return Lesson(self.targets(x, kd))
+
+    def targets(self, x: jax.Array, kd: Distillation) -> Targets:
+        """Answers to beats [B, T, C] in inference mode, for the terms that are on.
+
+        Each beat's targets are its own: computed beforehand for a whole data set they are the same.
+        Raises ValueError when the teacher has no networks.
+        """
+        if self.generator is None:
+            raise ValueError("a teacher without networks needs a lesson")
+        frozen = jax.lax.stop_gradient(self.variables["generator"])
+        output = self.generator.apply(frozen, x, train=False)
+        assert isinstance(output, GeneratorOutput)
+        on = kd.weights()
+        return Targets(
+            score=anomaly_score(output.x_hat, x),
+            x_hat=output.x_hat if "kd_reconstruction" in on else None,
+            attention=attention_maps(output) if "kd_feature" in on else None,
+            z=output.z if on.keys() & {"kd_latent", "kd_relation"} else None,
+            features=self.features(output.x_hat) if "kd_discriminator_features" in on else None,
+        )
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """Its discriminator's features of beats [B, T, C]; a gradient flows to x alone."""
+        if self.discriminator is None:
+            raise ValueError("a teacher without networks has no features")
+        frozen = jax.lax.stop_gradient(self.variables["discriminator"])
+        return self.discriminator.apply(frozen, x, train=False).features  # type: ignore[union-attr]
 
 
 def attention_maps(output: GeneratorOutput) -> tuple[jax.Array, ...]:
@@ -135,13 +160,11 @@ def attention_maps(output: GeneratorOutput) -> tuple[jax.Array, ...]:
     return tuple(losses.attention(f) for f in output.encoder + output.decoder)
 
 
-@partial(jax.jit, static_argnums=(0, 3))
-def all_targets(teacher: Teacher, variables: Any, x: jax.Array, kd: Distillation) -> Targets:
-    """`teacher_targets` of a whole data set [N, T, C], a part at a time."""
+@partial(jax.jit, static_argnames="kd")
+def all_targets(teacher: Teacher, x: jax.Array, kd: Distillation) -> Targets:
+    """`teacher.targets` of a whole data set [N, T, C], a part at a time."""
     return jax.lax.map(
-        lambda beat: jax.tree.map(
-            lambda leaf: leaf[0], teacher_targets(teacher, variables, beat[None], kd)
-        ),
+        lambda beat: jax.tree.map(lambda leaf: leaf[0], teacher.targets(beat[None], kd)),
         x,
         batch_size=_TARGETS_AT_ONCE,
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
 from kdjax.errors import InputError
 from kdjax.files import write_json
-from kdjax.models.distillation import Lesson
+from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, claim, directory, provenance
 from kdjax.runs import config as configs
 from kdjax.runs.evaluation import check_fingerprints
@@ -115,10 +115,10 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         if taught_by_network
         else []
     )
-    trainer = assemble.make_trainer(config, x.shape[2], teachers[0] if teachers else None)
-    lesson = _lessons(cells, x, teachers)
+    trainer = assemble.make_trainer(config, x.shape[2])
+    teacher = _make_teacher(cells, x, teachers)
     mean = x.mean(axis=(0, 1))
-    fresh = _stack([init_state(trainer, assemble.run_key(c), mean) for c in cells])
+    fresh = parallel.stack([init_state(trainer, assemble.run_key(c), mean, teacher) for c in cells])
     every = [
         Progress(
             x.shape[2],
@@ -130,7 +130,7 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     ]
     who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
     state, every = _go_on(group, fresh, every, who, say)
-    train_epoch = _compile_epoch(group, cells, x, trainer, teachers, lesson)
+    train_epoch = _compile_epoch(group, cells, x, trainer, teacher)
     saved = time.monotonic()
     for epoch in range(every[0].epoch + 1, config.epochs + 1):
         state, figures, seconds = train_epoch(state, epoch)
@@ -163,20 +163,18 @@ def _compile_epoch(
     cells: Sequence[configs.Config],
     x: np.ndarray,
     trainer: loop.Trainer,
-    teachers: Sequence[directory.Model],
-    lesson: Lesson | None,
+    teacher: Teacher | None,
 ) -> Callable[[TrainState, int], tuple[TrainState, dict[str, np.ndarray], float]]:
     """What trains all seeds for one epoch of beats x [B, T, C].
 
     It gives the state, the figures of every seed [seeds] and the seconds a seed took; it raises
     InputError when a figure is not finite.
     """
-    teacher = _stack([t.variables for t in teachers]) if teachers else None
-    keys = _stack([assemble.run_key(c) for c in cells])
+    keys = parallel.stack([assemble.run_key(c) for c in cells])
     on_device = jax.numpy.asarray(x)
-    lesson = jax.tree.map(jax.numpy.asarray, lesson)
-    steps = parallel.compile_seeds(trainer, lesson)
-    norms = parallel.compile_seed_norms(trainer, lesson)
+    teacher = jax.tree.map(jax.numpy.asarray, teacher)
+    steps = parallel.compile_seeds(trainer, teacher)
+    norms = parallel.compile_seed_norms(trainer, teacher)
     n = len(x) // cells[0].batch_size
 
     def train_epoch(
@@ -187,13 +185,13 @@ def _compile_epoch(
         started = time.perf_counter()
         for first in range(0, n, loop.CHUNK):
             bounds = np.array([first, min(first + loop.CHUNK, n)], np.int32)
-            state, means = steps(state, teacher, on_device, order, bounds, keys, lesson)
+            state, means = steps(state, teacher, on_device, order, bounds, keys)
             for name, value in means.items():
                 share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
                 sums[name] = sums.get(name, 0) + share
             _check_finite(group, epoch, sums)
         seconds = (time.perf_counter() - started) / len(cells)
-        after = jax.device_get(norms(state, teacher, on_device, order[:, 0], lesson))
+        after = jax.device_get(norms(state, teacher, on_device, order[:, 0]))
         figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
         _check_finite(group, epoch, figures)
         return state, figures, seconds
@@ -283,25 +281,14 @@ def _teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
     return model
 
 
-def _lessons(
-    cells: Sequence[configs.Config], x: np.ndarray, teachers: Sequence[directory.Model]
-) -> Lesson | None:
-    """The lessons of all seeds: targets with a first axis of seeds where teachers differ."""
-    if not teachers:
-        return assemble.make_lesson(cells[0], x, None)
-    lessons = [assemble.make_lesson(c, x, t) for c, t in zip(cells, teachers, strict=True)]
-    if lessons[0] is None:
-        return None
-    of_all = cast("list[Lesson]", lessons)
-    return Lesson(
-        _stack([lesson.targets for lesson in of_all]),
-        of_all[0].transfer,
-        _stack([lesson.transfer_targets for lesson in of_all]),
-    )
-
-
-def _stack(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)
+def _make_teacher(
+    cells: Sequence[configs.Config], x: np.ndarray, models: Sequence[directory.Model]
+) -> Teacher | None:
+    """The teachers of all seeds as one; a scorer teaches all seeds alike."""
+    if not models:
+        return assemble.make_teacher(cells[0], x, None)
+    made = [assemble.make_teacher(c, x, m) for c, m in zip(cells, models, strict=True)]
+    return parallel.stack_teachers([teacher for teacher in made if teacher is not None])
 
 
 def _progress_line(group: Group) -> str:

@@ -40,12 +40,7 @@ def products(config: configs.Config) -> AbstractContextManager[None]:
     return jax.default_matmul_precision(configs.PRECISIONS[config.precision])
 
 
-def make_trainer(
-    config: configs.Config,
-    channels: int,
-    teacher: directory.Model | None = None,
-    axis_name: str | None = None,
-) -> Trainer:
+def make_trainer(config: configs.Config, channels: int, axis_name: str | None = None) -> Trainer:
     """The training step's constant parts for a config, on devices that share `axis_name`."""
     generator, discriminator = directory.networks(config.model, channels)
     return Trainer(
@@ -53,38 +48,49 @@ def make_trainer(
         discriminator.clone(axis_name=axis_name),
         adam(config.learning_rate, config.grad_clip),
         tuple(config.loss.items()),
-        Teacher(teacher.generator, teacher.discriminator) if teacher else None,
         Distillation(**config.kd) if configs.distils(config) else None,
         config.data.augment == "time_warp",
         config.average_decay,
     )
 
 
-def make_lesson(
-    config: configs.Config, x: np.ndarray, teacher: directory.Model | None
-) -> Lesson | None:
-    """What the teacher says of all training beats x [N, T, C], once, where they never change.
+def make_teacher(
+    config: configs.Config, x: np.ndarray, model: directory.Model | None
+) -> Teacher | None:
+    """The frozen teacher that a config asks for, on the host; None for a network without one.
 
-    Augmented beats are new at every step, which then asks the teacher itself: None.
+    `model` holds its networks; None for the nearest neighbour among the training beats x [N, T, C].
+    The teacher is asked about all of them here, once. Augmented beats are new at every step: then
+    it holds no lesson.
     """
-    if not configs.distils(config) or config.data.augment != "none":
+    if not configs.distils(config):
         return None
     kd = Distillation(**config.kd)
+    teacher = Teacher()
+    if model is not None:
+        teacher = Teacher(model.generator, model.discriminator, model.variables)
+    if config.data.augment != "none":
+        return teacher
     transfer = transfer_beats(jnp.asarray(x)) if kd.transfer == "perturbed" else None
-    if teacher is None:
-        memory = baselines.NearestNeighbour.fit(x)
-        distances = [memory.leave_one_out()]
-        distances += [] if transfer is None else [memory.score_copies(np.asarray(transfer))]
-        # As a mean squared error of the beat, the scale on which students score.
-        size = math.prod(x.shape[1:])
-        targets = [Targets(jnp.asarray(np.square(d) / size, x.dtype)) for d in distances]
+    if model is None:
+        targets = _neighbour_targets(x, transfer)
     else:
-        network = Teacher(teacher.generator, teacher.discriminator)
         asked = [jnp.asarray(x)] + ([] if transfer is None else [transfer])
-        targets = [all_targets(network, teacher.variables, beats, kd) for beats in asked]
-    return jax.device_get(
-        Lesson(targets[0], transfer, targets[1] if transfer is not None else None)
-    )
+        targets = [all_targets(teacher, beats, kd) for beats in asked]
+    lesson = Lesson(targets[0], transfer, None if transfer is None else targets[1])
+    return teacher.replace(lesson=jax.device_get(lesson))
+
+
+def _neighbour_targets(x: np.ndarray, transfer: jax.Array | None) -> list[Targets]:
+    """Scores of the training beats x [N, T, C], and of their copies, by the nearest neighbour.
+
+    As a mean squared error of the beat, the scale on which students score.
+    """
+    memory = baselines.NearestNeighbour.fit(x)
+    distances = [memory.leave_one_out()]
+    distances += [] if transfer is None else [memory.score_copies(np.asarray(transfer))]
+    size = math.prod(x.shape[1:])
+    return [Targets(jnp.asarray(np.square(d) / size, x.dtype)) for d in distances]
 
 
 def fingerprints(config: configs.Config, beats: BeatSet, parts: Split) -> dict[str, str]:

@@ -25,7 +25,7 @@ from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import write_json, write_text
-from kdjax.models.distillation import Lesson
+from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, directory, provenance
 from kdjax.runs import config as configs
 from kdjax.runs.claim import check_directory, disk_errors, locked, make_directory
@@ -41,13 +41,13 @@ from kdjax.training import compilation, parallel, processes
 from kdjax.training.assemble import (
     batch_order,
     fingerprints,
-    make_lesson,
+    make_teacher,
     make_trainer,
     products,
     run_key,
 )
 from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, model_tree, read_state, write_state
-from kdjax.training.step import Trainer, TrainState, Variables, init_state
+from kdjax.training.step import Trainer, TrainState, init_state
 
 CHUNK = 100  # steps between two looks at the metrics, the signals and the clock
 
@@ -67,8 +67,7 @@ class Run:
     config: configs.Config
     workdir: Path
     trainer: Trainer
-    teacher: Variables | None
-    lesson: Lesson | None
+    teacher: Teacher | None
     beats: BeatSet
     parts: Split
     devices: parallel.Devices
@@ -224,9 +223,8 @@ def _train_network(
     run = Run(
         config,
         workdir,
-        make_trainer(config, beats.x.shape[2], teacher, parallel.AXIS),
-        None if teacher is None else teacher.variables,
-        make_lesson(config, beats.x[parts.train], teacher),
+        make_trainer(config, beats.x.shape[2], parallel.AXIS),
+        make_teacher(config, beats.x[parts.train], teacher),
         beats,
         parts,
         devices,
@@ -247,7 +245,8 @@ def _train_network(
 def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     """The state and progress to go on from: the newest whole checkpoint's, or fresh ones."""
     train = run.beats.x[run.parts.train]
-    state = jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1))))
+    mean = train.mean(axis=(0, 1))
+    state = jax.device_get(init_state(run.trainer, run.key, mean, run.teacher))
     recorded = fingerprints(run.config, run.beats, run.parts)
     fresh = Progress(train.shape[2], recorded, teacher, provenance.made_by())
     checkpoint = processes.told(lambda: _newest_whole(run.workdir / checkpoints.LAST))
@@ -281,8 +280,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
     compiled = parallel.compile_steps(run.trainer, devices)
     norms = parallel.compile_gradient_norms(run.trainer, devices)
     state = parallel.replicate(state, devices)
-    teacher = None if run.teacher is None else parallel.replicate(run.teacher, devices)
-    lesson = None if run.lesson is None else parallel.share(run.lesson, devices)
+    teacher = parallel.share(run.teacher, devices)
     train = parallel.share(run.beats.x[run.parts.train], devices)
     key = parallel.replicate(jax.random.key_data(run.key), devices)
     steps = run.steps_per_epoch
@@ -301,7 +299,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                     started = time.perf_counter()
                     stop = min(progress.done + CHUNK, steps)
                     bounds = parallel.replicate(np.array([progress.done, stop], np.int32), devices)
-                    state, means = compiled(state, teacher, train, order, bounds, key, lesson)
+                    state, means = compiled(state, teacher, train, order, bounds, key)
                     means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
                     _check_finite(run, means, stop + progress.epoch * steps)
                     for name, value in means.items():
@@ -316,7 +314,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
                         host = _host(run, state)
                         processes.told(partial(_save, run, host, progress))
                         raise Stopped(signum, (epoch - 1) * steps + stop)
-            first = parallel.unreplicate(norms(state, teacher, train, order[:, 0], lesson))
+            first = parallel.unreplicate(norms(state, teacher, train, order[:, 0]))
             finish = partial(_finish_epoch, run, state, progress, first, writer)  # type: ignore[arg-type]
             processes.told(finish)
             # As process 0 has done before it saved.

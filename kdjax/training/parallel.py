@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kdjax.errors import InputError
-from kdjax.models.distillation import Lesson
-from kdjax.training.step import Metrics, Trainer, TrainState, Variables, gradient_norms, run_steps
+from kdjax.models.distillation import Lesson, Teacher
+from kdjax.training.step import Metrics, Trainer, TrainState, gradient_norms, run_steps
 
 AXIS = "batch"
 
@@ -79,14 +80,14 @@ def shares(order: np.ndarray, n: int) -> np.ndarray:
 
 
 def compile_steps(trainer: Trainer, devices: Devices) -> Callable:
-    """`run_steps` on all devices: beats and lesson are shared, all else is replicated or sharded.
+    """`run_steps` on all devices: beats and teacher are shared, all else is replicated or sharded.
 
     The state is donated: use the one returned.
     """
     return jax.pmap(
         partial(run_steps, trainer),
         axis_name=AXIS,
-        in_axes=(0, 0, None, 0, 0, 0, None),
+        in_axes=(0, None, None, 0, 0, 0),
         devices=everywhere(devices),
         donate_argnums=(0,),
     )
@@ -97,44 +98,62 @@ def compile_gradient_norms(trainer: Trainer, devices: Devices) -> Callable:
     return jax.pmap(
         partial(_norms, trainer),
         axis_name=AXIS,
-        in_axes=(0, 0, None, 0, None),
+        in_axes=(0, None, None, 0),
         devices=everywhere(devices),
     )
 
 
-def compile_seeds(trainer: Trainer, lesson: Lesson | None) -> Callable:
+def compile_seeds(trainer: Trainer, teacher: Teacher | None) -> Callable:
     """`run_steps` for many seeds together on one device: vmap over a first axis of seeds.
 
-    state, teacher, order and key have that axis; beats and bounds are shared. So is a lesson's
-    part that no seed changes: its transfer beats, and a scorer's answers. The state is donated.
+    state, order and key have that axis, and the teacher as `stack_teachers` gives it; beats and
+    bounds are shared. The state is donated.
     """
-    own, of_lesson = _seed_axes(trainer, lesson)
-    axes = (0, own, None, 0, None, 0, of_lesson)
+    axes = (0, _seed_axes(teacher), None, 0, None, 0)
     return jax.jit(jax.vmap(partial(run_steps, trainer), in_axes=axes), donate_argnums=(0,))
 
 
-def compile_seed_norms(trainer: Trainer, lesson: Lesson | None) -> Callable:
+def compile_seed_norms(trainer: Trainer, teacher: Teacher | None) -> Callable:
     """`gradient_norms` for many seeds together, of beats [seeds, B] by number, not augmented."""
-    own, of_lesson = _seed_axes(trainer, lesson)
-    return jax.jit(jax.vmap(partial(_norms, trainer), in_axes=(0, own, None, 0, of_lesson)))
+    axes = (0, _seed_axes(teacher), None, 0)
+    return jax.jit(jax.vmap(partial(_norms, trainer), in_axes=axes))
 
 
-def _seed_axes(trainer: Trainer, lesson: Lesson | None) -> tuple[Any, Any]:
-    """The axes of seeds of the teachers' variables, and those of the lesson, part by part."""
-    own = 0 if trainer.teacher else None
-    return own, None if lesson is None else Lesson._make([own, None, own])
+def stack(trees: Sequence[Any]) -> Any:
+    """Trees of equal structure as one, with a first axis of seeds."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def stack_teachers(teachers: Sequence[Teacher]) -> Teacher:
+    """The teachers of all seeds as one, with a first axis of seeds in what differs.
+
+    Transfer beats are the same for all, and so is everything that a scorer says.
+    """
+    first = teachers[0]
+    if first.generator is None:
+        return first
+    lesson = first.lesson
+    if lesson is not None:
+        lesson = stack([teacher.lesson for teacher in teachers])._replace(transfer=lesson.transfer)
+    return first.replace(variables=stack([t.variables for t in teachers]), lesson=lesson)
+
+
+def _seed_axes(teacher: Teacher | None) -> Teacher | None:
+    """Where a teacher made by `stack_teachers` has its axis of seeds, part by part."""
+    if teacher is None or teacher.generator is None:
+        return None
+    return teacher.replace(variables=0, lesson=teacher.lesson and Lesson(0, None, 0))  # type: ignore[arg-type]
 
 
 def _norms(
     trainer: Trainer,
     state: TrainState,
-    teacher: Variables | None,
+    teacher: Teacher | None,
     beats: jax.Array,
     index: jax.Array,
-    lesson: Lesson | None,
 ) -> Metrics:
-    part = None if lesson is None else lesson.at(index)
-    return gradient_norms(trainer, state, teacher, beats[index], part)
+    part = None if teacher is None else teacher.at(index)
+    return gradient_norms(trainer, state, part, beats[index])
 
 
 def _sharding(devices: Devices) -> NamedSharding:

@@ -18,13 +18,7 @@ import optax
 
 from kdjax.models import losses
 from kdjax.models.augmentation import time_warp
-from kdjax.models.distillation import (
-    Distillation,
-    Lesson,
-    Teacher,
-    distillation_terms,
-    teacher_targets,
-)
+from kdjax.models.distillation import Distillation, Lesson, Teacher, distillation_terms
 from kdjax.models.networks import Discriminator, Generator, GeneratorOutput, redraw
 
 # The published code re-initialises a discriminator whose loss falls below this.
@@ -66,16 +60,15 @@ class Trainer:
     """The parts of a training step that never change: networks, weights of the terms, optimiser.
 
     `weights` holds the generator's own terms ('reconstruction', 'feature_matching', 'adversarial'),
-    0 is off. A student has `kd`; its `teacher`'s variables are an argument of the step. Without a
-    `teacher` all that is known of it is the lesson, another argument. With `augment` every step
-    sees its beats warped in time. `average_decay` above 0 keeps an average of the generator.
+    0 is off. A student that distils has `kd`; its teacher is an argument of the step. With
+    `augment` every step sees its beats warped in time. `average_decay` above 0 keeps an average of
+    the generator.
     """
 
     generator: Generator
     discriminator: Discriminator
     optimizer: optax.GradientTransformation
     weights: tuple[tuple[str, float], ...]
-    teacher: Teacher | None = None
     kd: Distillation | None = None
     augment: bool = False
     average_decay: float = 0.0
@@ -89,14 +82,12 @@ class Trainer:
         own = {name: weight for name, weight in self.weights if weight}
         return own | (self.kd.weights() if self.kd else {})
 
-    @property
-    def projects(self) -> bool:
-        """Whether the student's latent is brought to the size of the teacher's."""
-        return (
-            "kd_latent" in self.term_weights()
-            and self.teacher is not None
-            and self.teacher.generator.latent_dim != self.generator.latent_dim
-        )
+    def projects_to(self, teacher: Teacher | None) -> int | None:
+        """The size that the student's latent is projected to; None where it is not."""
+        if "kd_latent" not in self.term_weights() or teacher is None or teacher.generator is None:
+            return None
+        size = teacher.generator.latent_dim
+        return None if size == self.generator.latent_dim else size
 
 
 def adam(learning_rate: float, grad_clip: float | None = None) -> optax.GradientTransformation:
@@ -105,11 +96,17 @@ def adam(learning_rate: float, grad_clip: float | None = None) -> optax.Gradient
     return optax.chain(optax.clip_by_global_norm(grad_clip), update) if grad_clip else update
 
 
-def fresh_state(trainer: Trainer, key: jax.Array, mean: jax.Array | None = None) -> TrainState:
+def fresh_state(
+    trainer: Trainer,
+    key: jax.Array,
+    mean: jax.Array | None = None,
+    teacher: Teacher | None = None,
+) -> TrainState:
     """A fresh state; a pure function of `key`.
 
     `mean` [C], the average of the training beats by lead, starts the generator's output bias, so
-    that the first reconstructions stand at the mean beat whatever the weights drawn.
+    that the first reconstructions stand at the mean beat whatever the weights drawn. Of the
+    `teacher` only the size of its latent matters.
     """
     key_g, key_d = jax.random.split(key)
     g = trainer.generator
@@ -122,11 +119,10 @@ def fresh_state(trainer: Trainer, key: jax.Array, mean: jax.Array | None = None)
             raise ValueError("a generator with an output bias is started at the mean beat: give it")
         generator["params"]["decoder"]["bias"] = jnp.arctanh(mean.astype(g.param_dtype))
     projection = {}
-    if trainer.projects:
-        assert trainer.teacher is not None
-        shape = (g.latent_dim, trainer.teacher.generator.latent_dim)
+    if size := trainer.projects_to(teacher):
         draw = jax.nn.initializers.lecun_normal()
-        projection["kernel"] = draw(jax.random.fold_in(key, 2), shape, g.param_dtype)
+        kernel = draw(jax.random.fold_in(key, 2), (g.latent_dim, size), g.param_dtype)
+        projection["kernel"] = kernel
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
@@ -148,19 +144,17 @@ init_state = jax.jit(
 def train_step(
     trainer: Trainer,
     state: TrainState,
-    teacher: Variables | None,
+    teacher: Teacher | None,
     x: jax.Array,
     key: jax.Array,
-    lesson: Lesson | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update of both networks on this device's beats x [B / n, T, C].
 
-    `teacher`: the frozen teacher's variables, {'generator', 'discriminator'}, or None. `key`: the
-    run's key, the same for all steps and devices. `lesson`: what the teacher says of these beats
-    where that is known already; without it the teacher is run here. Returns the new state and
-    scalar metrics over the global batch. Pure.
+    `teacher`: with its lesson of these very beats, or without one, when it is run here. `key`: the
+    run's key, the same for all steps and devices. Returns the new state and scalar metrics over
+    the global batch. Pure.
     """
-    lesson = _lesson(trainer, teacher, x, lesson)
+    lesson = _lesson(trainer, teacher, x)
     outputs, pull_back, generator_stats = _generate(trainer, state.generator, x, lesson)
 
     def discriminator_loss(params):
@@ -237,7 +231,7 @@ def generator_terms(
     projection: Variables,
     x: jax.Array,
     discriminator: Variables,
-    teacher: Variables | None,
+    teacher: Teacher | None,
     lesson: Lesson | None,
 ) -> tuple[Metrics, Metrics]:
     """The unweighted terms of the generator's objective that are on, and the share selected."""
@@ -263,9 +257,7 @@ def generator_terms(
             (output, x, targets),
             (on_transfer, lesson.transfer, lesson.transfer_targets),
         )
-    features = None
-    if trainer.teacher is not None and teacher is not None:
-        features = partial(trainer.teacher.features, teacher)
+    features = None if teacher is None else teacher.features
     distilled, share = distillation_terms(
         output, x, targets, trainer.kd, trainer.axis_name, projection.get("kernel"), features
     )
@@ -275,15 +267,14 @@ def generator_terms(
 def gradient_norms(
     trainer: Trainer,
     state: TrainState,
-    teacher: Variables | None,
+    teacher: Teacher | None,
     x: jax.Array,
-    lesson: Lesson | None = None,
 ) -> Metrics:
     """The norm of each weighted term's gradient in the generator's parameters, at this state.
 
     Costs one backward pass a term: for the log, once an epoch.
     """
-    lesson = _lesson(trainer, teacher, x, lesson)
+    lesson = _lesson(trainer, teacher, x)
     outputs, pull_back, _ = _generate(trainer, state.generator, x, lesson)
     norms = {}
     for name, weight in trainer.term_weights().items():
@@ -302,20 +293,19 @@ def gradient_norms(
 def run_steps(
     trainer: Trainer,
     state: TrainState,
-    teacher: Variables | None,
+    teacher: Teacher | None,
     beats: jax.Array,
     order: jax.Array,
     bounds: jax.Array,
     key: jax.Array,
-    lesson: Lesson | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Steps bounds[0] to bounds[1] of an epoch, as one program: no host in between.
 
-    beats [N, T, C] stand on the device, the lesson beside them beat by beat; order [steps, B / n]
-    says which of them make each batch. Where they are augmented, the key, the step and the beat's
-    number say how: the same on any number of devices.
-    The bounds are traced, so that chunks of any length share a program. Returns the new state and
-    the mean of each metric over the chunk.
+    beats [N, T, C] stand on the device, the teacher's lesson beside them beat by beat; order
+    [steps, B / n] says which of them make each batch. Where they are augmented, the key, the step
+    and the beat's number say how: the same on any number of devices. The bounds are traced, so that
+    chunks of any length share a program. Returns the new state and the mean of each metric over the
+    chunk.
     """
 
     def step(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
@@ -324,8 +314,7 @@ def run_steps(
         if trainer.augment:
             of_step = jax.random.fold_in(jax.random.fold_in(key, _AUGMENTS), state.step)
             x = time_warp(jax.vmap(partial(jax.random.fold_in, of_step))(batch), x)
-        part = None if lesson is None else lesson.at(batch)
-        return train_step(trainer, state, teacher, x, key, part)
+        return train_step(trainer, state, None if teacher is None else teacher.at(batch), x, key)
 
     start, stop = bounds
     shapes = jax.eval_shape(step, state, start)[1]
@@ -364,21 +353,13 @@ def _apply(module: Any, variables: Variables, x: jax.Array) -> tuple[Any, Variab
     return module.apply(variables, x, train=True, mutable=["batch_stats"])
 
 
-def _lesson(
-    trainer: Trainer, teacher: Variables | None, x: jax.Array, lesson: Lesson | None
-) -> Lesson | None:
-    """The lesson given, or the teacher's answers on this very batch."""
+def _lesson(trainer: Trainer, teacher: Teacher | None, x: jax.Array) -> Lesson | None:
+    """What the teacher says of this batch, for a student that distils."""
     if trainer.kd is None or not trainer.kd.weights():
         return None
-    if (trainer.teacher is None) != (teacher is None):
-        raise ValueError("a teacher's module and its variables go together")
-    if lesson is None and trainer.kd.transfer != "none":
-        raise ValueError("transfer beats come with the lesson: give one")
-    if lesson is None and trainer.teacher is not None:
-        return Lesson(teacher_targets(trainer.teacher, teacher, x, trainer.kd))
-    if lesson is None:
-        raise ValueError("distillation needs a teacher, or a lesson of what it says")
-    return lesson
+    if teacher is None:
+        raise ValueError("distillation needs a teacher")
+    return teacher.teach(x, trainer.kd)
 
 
 def _updated(

@@ -24,7 +24,6 @@ from kdjax.models.distillation import (
     attention_maps,
     distillation_terms,
     selection,
-    teacher_targets,
     transfer_beats,
     transform_scores,
 )
@@ -316,7 +315,7 @@ CODES = {"kd_latent", "kd_relation"}  # terms of the latent: the decoder has no 
 
 @partial(jax.jit, static_argnums=2)
 def targets_from(teacher, x, kd=EVERY_TERM):
-    return teacher_targets(TEACHER, teacher, x, kd)
+    return teacher.targets(x, kd)
 
 
 @jax.jit
@@ -328,8 +327,8 @@ def reconstruct(student, x):
 @partial(jax.jit, static_argnums=4)
 def taught(output, teacher, x, targets, kd):
     """The terms of a student's output, with the teacher's own discriminator."""
-    features = partial(TEACHER.features, teacher)
-    return distillation_terms(output, x, targets, kd, None, PROJECTION.astype(x.dtype), features)[0]
+    projection = PROJECTION.astype(x.dtype)
+    return distillation_terms(output, x, targets, kd, None, projection, teacher.features)[0]
 
 
 @jax.jit
@@ -354,11 +353,11 @@ def gradients(student, teacher, x, targets):
 def networks():
     """Variables of student and teacher, of different sizes, and beats."""
     x = jnp.asarray(np.random.default_rng(3).uniform(-1, 1, (BEATS, 32, 2)))
-    teacher = {
+    variables = {
         "generator": drawn(TEACHER.generator, (32, 2), seed=2),
         "discriminator": drawn(TEACHER.discriminator, (32, 2), seed=3),
     }
-    return drawn(STUDENT, (32, 2), seed=1), teacher, x
+    return drawn(STUDENT, (32, 2), seed=1), TEACHER.replace(variables=variables), x
 
 
 def test_gradient_of_every_term_is_not_zero_and_is_that_of_finite_differences(networks):
@@ -393,11 +392,11 @@ def test_the_teacher_gets_no_gradient(networks):
     """Neither through its targets nor through its discriminator's look at the student's beats."""
     _, teacher, x = networks
 
-    def total(v):
-        return sum(leaf.sum() for leaf in jax.tree.leaves(targets_from(v, x)))
+    def total(teacher):
+        return sum(leaf.sum() for leaf in jax.tree.leaves(targets_from(teacher, x)))
 
-    def look(v, x):
-        return TEACHER.features(v, x).sum()
+    def look(teacher, x):
+        return teacher.features(x).sum()
 
     by_targets = jax.jit(jax.grad(total))(teacher)
     by_look, of_beats = jax.jit(jax.grad(look, argnums=(0, 1)))(teacher, x)
@@ -410,7 +409,7 @@ def test_the_teacher_gets_no_gradient(networks):
 def test_targets_are_those_that_the_terms_ask_for(networks, term):
     _, teacher, x = networks
     kd = Distillation(**{term: 1.0}) if term else Distillation()
-    targets = jax.eval_shape(partial(teacher_targets, TEACHER, kd=kd), teacher, x)
+    targets = jax.eval_shape(partial(type(teacher).targets, kd=kd), teacher, x)
     there = {name for name, target in targets._asdict().items() if target is not None}
     asked = {
         "reconstruction": {"x_hat"},
@@ -444,7 +443,7 @@ def test_targets_of_a_whole_data_set_are_those_of_its_beats(networks, monkeypatc
     """Three at a time, and the two that are left."""
     _, teacher, x = networks
     monkeypatch.setattr(distillation, "_TARGETS_AT_ONCE", 3)
-    whole = all_targets(TEACHER, teacher, x, Distillation(reconstruction=1.0, latent=1.0))
+    whole = all_targets(teacher, x, Distillation(reconstruction=1.0, latent=1.0))
     some = targets_from(teacher, x)
     assert_same(whole, Targets(some.score, some.x_hat, z=some.z))
 

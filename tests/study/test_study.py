@@ -324,13 +324,13 @@ class TestMade:
         cell = ConfigDict(directory.read_config(run))
         beats, parts = evaluation.load_data(cell)
         x = beats.x[parts.train]
-        teacher = directory.load_model(Path(cell.teacher.workdir))
-        trainer = assemble.make_trainer(cell, x.shape[2], teacher)
+        of_teacher = directory.load_model(Path(cell.teacher.workdir))
+        trainer = assemble.make_trainer(cell, x.shape[2])
         state = loop.init_state(trainer, assemble.run_key(cell), x.mean(axis=(0, 1)))
         state = state.replace(**model.variables)
         batch = assemble.batch_order(cell, len(x), 1)[0]
-        lesson = assemble.make_lesson(cell, x, teacher).at(batch)
-        norms = gradient_norms(trainer, state, teacher.variables, x[batch], lesson)
+        teacher = assemble.make_teacher(cell, x, of_teacher).at(batch)
+        norms = gradient_norms(trainer, state, teacher, x[batch])
         for name, norm in norms.items():
             assert row[f"grad_norm/{name}"] == pytest.approx(float(norm), rel=1e-4), name
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from kdjax import datasets
 from kdjax.errors import InputError
 from kdjax.files import read_json, write_json, write_sealed
+from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, claim, directory, evaluation
 from kdjax.runs import config as configs
 from kdjax.runs.config import teacher_config
@@ -76,11 +77,12 @@ def newest(run, folder=checkpoints.LAST):
     return run / folder / str(checkpoints.steps(run / folder)[0])
 
 
-def restored(config, checkpoint, teacher=None):
-    """Every array of a checkpoint, by its path in the tree."""
-    trainer = assemble.make_trainer(config, 1, teacher)
+def restored(config, checkpoint, model=None):
+    """Every array of a checkpoint, by its path in the tree; `model` is the teacher's."""
+    trainer = assemble.make_trainer(config, 1)
+    teacher = Teacher(model.generator) if model else None
     make = partial(fresh_state, trainer)
-    state = jax.eval_shape(make, jax.random.key(0), jnp.zeros(1))
+    state = jax.eval_shape(make, jax.random.key(0), jnp.zeros(1), teacher)
     trees = (
         checkpoints.read_model(checkpoint, model_tree(state)),
         checkpoints.read_optimizer(checkpoint, _optimizer(state)),
@@ -454,7 +456,7 @@ class TestTeacher:
             compiled = compile_steps(trainer, devices)
 
             def step(state, teacher, *rest):
-                held.append(teacher)
+                held.append(teacher.variables)
                 return compiled(state, teacher, *rest)
 
             return step
@@ -469,7 +471,7 @@ class TestTeacher:
         for teacher in held:
             assert jax.tree.structure(teacher) == jax.tree.structure(on_disk)
             for a, b in zip(jax.tree.leaves(teacher), jax.tree.leaves(on_disk), strict=True):
-                assert np.asarray(a[0]).tobytes() == np.asarray(b).tobytes()
+                assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
         assert len(held) == 3
 
     def test_a_student_s_checkpoint_holds_nothing_of_its_teacher(self):
@@ -562,7 +564,7 @@ class TestWithoutANetworkToAsk:
         assert result["fingerprints"]["teacher"] is None
         (row,) = rows(tmp_path / "run")
         assert not [name for name in row if "kd_" in name or name == "selected"]
-        assert assemble.make_lesson(config, tiny.beat_set().x, None) is None
+        assert assemble.make_teacher(config, tiny.beat_set().x, None) is None
 
     def test_a_nearest_neighbour_teaches_scores(self, tmp_path):
         """Of training beats, each without itself, and of perturbed ones; it leaves no files."""
@@ -581,7 +583,7 @@ class TestWithoutANetworkToAsk:
         config = nearest_neighbours_student()
         beats, parts = evaluation.load_data(config)
         x = beats.x[parts.train]
-        lesson = assemble.make_lesson(config, x, None)
+        lesson = assemble.make_teacher(config, x, None).lesson
         flat = x.reshape(len(x), -1).astype(float)
         mean = flat.mean(axis=0)
         directions = np.linalg.svd(flat - mean, full_matrices=False)[2][:32]
@@ -610,7 +612,6 @@ class TestAugmented:
         named = tmp_path / "teacher"
         shutil.copytree(tiny.trained().path / "teacher", named)
         config = tiny.config(epochs=1, teacher__workdir=str(named), data__augment="time_warp")
-        assert assemble.make_lesson(config, tiny.beat_set().x, None) is None
         result = loop.train(config, tmp_path / "run")
         assert result["fingerprints"]["teacher"] == directory.load_model(named).fingerprint
         (row,) = rows(tmp_path / "run")
@@ -622,7 +623,9 @@ class TestAugmented:
     def test_a_study_of_networks_that_are_asked_at_every_step_has_no_lessons(self):
         config = tiny.config(data__augment="time_warp")
         teacher = directory.load_model(tiny.trained().path / "teacher")
-        assert cells._lessons([config, config], tiny.beat_set().x, [teacher, teacher]) is None
+        made = cells._make_teacher([config, config], tiny.beat_set().x, [teacher, teacher])
+        assert made.lesson is None
+        assert {leaf.shape[0] for leaf in jax.tree.leaves(made)} == {2}
 
 
 def nearest_neighbours_student(**changes):
@@ -636,7 +639,7 @@ def nearest_neighbours_student(**changes):
 def run_of(config):
     """A Run for what depends on config and data alone."""
     beats, parts = evaluation.load_data(config)
-    return loop.Run(config, Path(), None, None, None, beats, parts, ())
+    return loop.Run(config, Path(), None, None, beats, parts, ())
 
 
 class TestOrder:
@@ -690,7 +693,7 @@ class TestPrograms:
         config = tiny.teacher_config()
         devices = jax.local_devices()
         run = run_of(config)
-        trainer = assemble.make_trainer(config, 1, None, parallel.AXIS)
+        trainer = assemble.make_trainer(config, 1, parallel.AXIS)
         precision = assemble.products(config)  # as in `train`
         with precision:
             state = loop.init_state(trainer, run.key, np.zeros(1, np.float32))
@@ -701,7 +704,7 @@ class TestPrograms:
         key = parallel.replicate(jax.random.key_data(run.key), devices)
         placed = parallel.replicate(jax.device_get(state), devices)
         with precision, jax.transfer_guard("disallow"):
-            placed, means = compiled(placed, None, beats, order, bounds, key, None)
+            placed, means = compiled(placed, None, beats, order, bounds, key)
             jax.block_until_ready(means)
             with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):  # it is awake
                 jax.jit(jnp.sin)(np.ones(3, np.float32))

@@ -45,21 +45,20 @@ BOUNDS = np.array([0, STEPS], np.int32)
 
 
 @cache
-def make_trainer(axis_name, kd, teacher=TEACHER):
+def make_trainer(axis_name, kd):
     return Trainer(
         Generator(latent_dim=5, **SIZES, axis_name=axis_name, param_dtype=jnp.float64),
         Discriminator(4, axis_name, jnp.float64),
         OPTIMIZER,
         (("reconstruction", 1.0), ("feature_matching", 1.0)),
-        teacher,
         kd,
     )
 
 
 @cache
-def compiled(n, kd, teacher=TEACHER):
+def compiled(n, kd):
     """`run_steps` on n devices."""
-    trainer = make_trainer(parallel.AXIS, kd, teacher)
+    trainer = make_trainer(parallel.AXIS, kd)
     return parallel.compile_steps(trainer, jax.local_devices()[:n])
 
 
@@ -86,37 +85,37 @@ def key(seed=0):
 
 
 def started(kd, beats, seed=0, teacher=TEACHER):
-    """A student's state, its teacher's variables and lesson, with a transfer set; on the host."""
-    trainer = make_trainer(None, kd, teacher)
+    """A student's state and its teacher, with a lesson of a transfer set; on the host."""
+    trainer = make_trainer(None, kd)
     mean = jnp.asarray(beats.mean(axis=(0, 1)))
-    state = init_state(trainer, jax.random.key(seed), mean)
+    state = init_state(trainer, jax.random.key(seed), mean, teacher)
     # As bad as the teacher below: from the usual start a student is better everywhere.
     state = state.replace(generator=drawn(trainer.generator, (LENGTH, 2), seed=30 + seed))
     asked = [jnp.asarray(beats), transfer_beats(jnp.asarray(beats))]
-    if teacher is None:
-        variables, said = None, [Targets(jnp.mean(jnp.square(x), axis=(1, 2))) for x in asked]
+    if teacher.generator is None:
+        said = [Targets(jnp.mean(jnp.square(x), axis=(1, 2))) for x in asked]
     else:
         variables = {
             "generator": drawn(teacher.generator, (LENGTH, 2), seed=10 + seed),
             "discriminator": drawn(teacher.discriminator, (LENGTH, 2), seed=20 + seed),
         }
-        said = [all_targets(teacher, variables, x, kd) for x in asked]
-    return jax.device_get((state, variables, Lesson(said[0], asked[1], said[1])))
+        teacher = teacher.replace(variables=variables)
+        said = [all_targets(teacher, x, kd) for x in asked]
+    return jax.device_get((state, teacher.replace(lesson=Lesson(said[0], asked[1], said[1]))))
 
 
 def on_devices(n, kd, beats, seed=0, teacher=TEACHER):
     """State, with the device axis kept, and metrics after STEPS steps under pmap."""
     devices = jax.local_devices()[:n]
     put = partial(parallel.replicate, devices=devices)
-    state, variables, lesson = started(kd, beats, seed, teacher)
-    return compiled(n, kd, teacher)(
+    state, teacher = started(kd, beats, seed, teacher)
+    return compiled(n, kd)(
         put(state),
-        put(variables),
+        parallel.share(teacher, devices),
         parallel.share(beats, devices),
         parallel.shard_order(order(seed), devices),
         put(BOUNDS),
         put(key(seed)),
-        parallel.share(lesson, devices),
     )
 
 
@@ -158,7 +157,7 @@ def test_pmap_equals_jit_with_named_sharding(objective, single, beats):
     mesh = Mesh(np.array(jax.local_devices()), ("batch",))
     everywhere = NamedSharding(mesh, PartitionSpec())
     split = NamedSharding(mesh, PartitionSpec(None, "batch"))
-    state, teacher, lesson = started(objective, beats)
+    state, teacher = started(objective, beats)
     steps = jax.jit(partial(run_steps, make_trainer(None, objective)))
     put = partial(jax.device_put, device=everywhere)
     state, metrics = steps(
@@ -168,7 +167,6 @@ def test_pmap_equals_jit_with_named_sharding(objective, single, beats):
         jax.device_put(order(), split),
         put(BOUNDS),
         put(key()),
-        put(lesson),
     )
     assert_same(metrics, parallel.unreplicate(single[1]))
     assert_same(state, parallel.unreplicate(single[0]))
@@ -176,16 +174,16 @@ def test_pmap_equals_jit_with_named_sharding(objective, single, beats):
 
 def test_a_chunk_moves_nothing_between_host_and_device(objective, beats):
     devices = jax.local_devices()[:4]
-    state, teacher, lesson = started(objective, beats)
+    state, teacher = started(objective, beats)
     steps = compiled(4, objective)
     put = partial(parallel.replicate, devices=devices)
     share = partial(parallel.share, devices=devices)
-    constant = (put(teacher), share(beats), parallel.shard_order(order(), devices))
+    constant = (share(teacher), share(beats), parallel.shard_order(order(), devices))
     bounds = [put(np.array(b, np.int32)) for b in ([0, 1], [1, 3])]
-    rest = (put(key()), share(lesson))
-    state, _ = steps(put(state), *constant, bounds[0], *rest)
+    of_run = put(key())
+    state, _ = steps(put(state), *constant, bounds[0], of_run)
     with jax.transfer_guard("disallow"):
-        state, _ = steps(state, *constant, bounds[1], *rest)
+        state, _ = steps(state, *constant, bounds[1], of_run)
     assert int(parallel.unreplicate(state.step)) == STEPS
 
 
@@ -193,21 +191,16 @@ def test_transfer_beats_teach_the_generator_and_nothing_else(objective, beats):
     """One step with either of two transfer sets: all else ends the same, to the last bit."""
     devices = jax.local_devices()[:1]
     put = partial(parallel.replicate, devices=devices)
-    state, teacher, lesson = started(objective, beats)
-    other = lesson._replace(transfer=-lesson.transfer)
+    state, teacher = started(objective, beats)
+    lesson = teacher.lesson
+    other = teacher.replace(lesson=lesson._replace(transfer=-lesson.transfer))
     batches = parallel.shard_order(order(), devices)
     bounds = np.array([0, 1], np.int32)
     (a, of_a), (b, of_b) = (
         parallel.unreplicate(
-            compiled(1, objective)(
-                *map(put, (state, teacher)),
-                beats,
-                batches,
-                *map(put, (bounds, key())),
-                given,
-            )
+            compiled(1, objective)(put(state), given, beats, batches, *map(put, (bounds, key())))
         )
-        for given in (lesson, other)
+        for given in (teacher, other)
     )
 
     def equal(a, b):
@@ -231,21 +224,16 @@ def stacked(trees):
 
 def together(kd, beats, seeds, teacher):
     """State and metrics after STEPS steps, each with an axis of seeds."""
-    states, variables, lessons = zip(*(started(kd, beats, s, teacher) for s in seeds), strict=True)
-    if teacher:
-        own = Lesson(*(stacked([getattr(a, part) for a in lessons]) for part in Lesson._fields))
-        lesson = own._replace(transfer=lessons[0].transfer)
-    else:
-        lesson = lessons[0]
-    run = parallel.compile_seeds(make_trainer(None, kd, teacher), lesson)
+    states, teachers = zip(*(started(kd, beats, s, teacher) for s in seeds), strict=True)
+    together = parallel.stack_teachers(teachers)
+    run = parallel.compile_seeds(make_trainer(None, kd), together)
     return run(
         stacked(states),
-        stacked(variables) if teacher else None,
+        together,
         beats,
         stacked([order(s) for s in seeds]),
         BOUNDS,
         stacked([key(s) for s in seeds]),
-        lesson,
     )
 
 
@@ -256,7 +244,7 @@ SCORES = Distillation(response=1.0, log_ratio=1.0, select="teacher_better")
     ("kd", "teacher"),
     [
         (OBJECTIVES["every term, of beats below a quantile"], TEACHER),
-        pytest.param(SCORES, None, marks=pytest.mark.slow),
+        pytest.param(SCORES, Teacher(), marks=pytest.mark.slow),
     ],
     ids=["each its own teacher", "one scorer for all"],
 )

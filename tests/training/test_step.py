@@ -36,7 +36,6 @@ STUDENT = Trainer(
     Discriminator(4, param_dtype=jnp.float64),
     adam(1e-3),
     (("reconstruction", 1.0), ("feature_matching", 1.0), ("adversarial", 0.1)),
-    TEACHER,
     KD,
 )
 MEAN = np.array([-0.4, 0.2])
@@ -52,15 +51,17 @@ def x():
 
 @pytest.fixture(scope="module")
 def state():
-    return init_state(STUDENT, jax.random.key(0), jnp.asarray(MEAN))
+    return init_state(STUDENT, jax.random.key(0), jnp.asarray(MEAN), TEACHER)
 
 
 @pytest.fixture(scope="module")
 def teacher():
-    return {
-        "generator": drawn(TEACHER.generator, (32, 2), seed=1),
-        "discriminator": drawn(TEACHER.discriminator, (32, 2), seed=2),
-    }
+    return TEACHER.replace(
+        variables={
+            "generator": drawn(TEACHER.generator, (32, 2), seed=1),
+            "discriminator": drawn(TEACHER.discriminator, (32, 2), seed=2),
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -120,33 +121,34 @@ def test_a_latent_of_another_size_is_projected_and_the_projection_learns(state, 
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "teacher"),
     [
-        {"generator": STUDENT.generator.clone(latent_dim=6)},
-        {"kd": replace(KD, latent=0.0)},
-        {"kd": None, "teacher": None},
-        {"kd": Distillation(response=1.0), "teacher": None},
+        ({"generator": STUDENT.generator.clone(latent_dim=6)}, TEACHER),
+        ({"kd": replace(KD, latent=0.0)}, TEACHER),
+        ({"kd": None}, None),
+        ({"kd": Distillation(response=1.0)}, Teacher(lesson=Lesson(Targets(jnp.ones(8))))),
     ],
     ids=["of one size", "not compared", "alone", "of a scorer"],
 )
-def test_no_other_latent_is_projected(changes):
+def test_no_other_latent_is_projected(changes, teacher):
     trainer = replace(STUDENT, **changes)
     start = partial(fresh_state, trainer)
-    assert jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN)).projection == {}
+    state = jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN), teacher)
+    assert state.projection == {}
 
 
 def test_a_scorers_answers_are_a_lesson(state, x):
     """No network is there to be run, nor needed."""
-    scorer = replace(STUDENT, teacher=None, kd=Distillation(response=1.0, log_ratio=1.0))
-    scores = Lesson(Targets(jnp.ones(8)), x, Targets(jnp.ones(8)))
+    scorer = replace(STUDENT, kd=Distillation(response=1.0, log_ratio=1.0))
+    scores = Teacher(lesson=Lesson(Targets(jnp.ones(8)), x, Targets(jnp.ones(8))))
     state = state.replace(projection={}, projection_opt=scorer.optimizer.init({}))
 
-    def metrics(trainer, *given):
-        return jax.eval_shape(partial(train_step, trainer), state, None, x, KEY, *given)[1]
+    def metrics(trainer, teacher):
+        return jax.eval_shape(partial(train_step, trainer), state, teacher, x, KEY)[1]
 
     assert {"kd_response", "kd_log_ratio", "selected"} < set(metrics(scorer, scores))
-    with pytest.raises(ValueError, match="needs a teacher, or a lesson"):
-        metrics(scorer)
+    with pytest.raises(ValueError, match="without networks needs a lesson"):
+        metrics(scorer, Teacher())
     with pytest.raises(ValueError, match="needs what this teacher"):
         metrics(replace(scorer, kd=replace(scorer.kd, relation=1.0)), scores)
 
@@ -175,9 +177,14 @@ def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, x):
     assert set(metrics) == {"reconstruction", "D_real", "D_fake", "G_loss"}
 
 
-def test_a_teacher_without_variables_is_refused(state, x):
-    with pytest.raises(ValueError, match="go together"):
+def test_a_student_that_distils_needs_a_teacher_and_for_transfer_beats_its_lesson(
+    state, teacher, x
+):
+    with pytest.raises(ValueError, match="needs a teacher"):
         jax.eval_shape(partial(train_step, STUDENT), state, None, x, KEY)
+    transfer = replace(STUDENT, kd=replace(KD, transfer="perturbed"))
+    with pytest.raises(ValueError, match="transfer set needs a lesson"):
+        jax.eval_shape(partial(train_step, transfer), state, teacher, x, KEY)
 
 
 def test_every_weighted_term_has_a_gradient(state, teacher, x):
@@ -222,8 +229,8 @@ def test_a_chunk_with_a_lesson_equals_its_steps_with_the_teacher_run_live(state,
     """Targets known beforehand are those of the batch's very beats, in whatever order."""
     order = np.random.default_rng(1).integers(0, 8, (3, 8)).astype(np.int32)
     chunk = jax.jit(partial(run_steps, STUDENT))
-    lesson = Lesson(all_targets(TEACHER, teacher, x, KD))
-    whole, means = chunk(state, teacher, x, order, np.array([1, 3], np.int32), KEY, lesson)
+    prepared = teacher.replace(lesson=Lesson(all_targets(teacher, x, KD)))
+    whole, means = chunk(state, prepared, x, order, np.array([1, 3], np.int32), KEY)
     one_by_one, logged = state, []
     for i in (1, 2):
         one_by_one, metrics = step(one_by_one, teacher, x[order[i]], KEY)
@@ -261,7 +268,8 @@ def test_without_averaging_the_generator_itself_is_what_training_gives(stepped):
 
 
 def test_an_average_starts_as_the_generator():
-    fresh = fresh_state(replace(STUDENT, average_decay=0.9), jax.random.key(0), jnp.asarray(MEAN))
+    trainer = replace(STUDENT, average_decay=0.9)
+    fresh = fresh_state(trainer, jax.random.key(0), jnp.asarray(MEAN))
     for a, b in zip(jax.tree.leaves(fresh.average), jax.tree.leaves(fresh.generator), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -300,7 +308,7 @@ class TestAugmentation:
     def seen(self, monkeypatch):
         """`run_steps` of some devices, which returns every step's beats [n, steps, B / n, T, C]."""
 
-        def note(trainer, state, teacher, x, key, lesson):
+        def note(trainer, state, teacher, x, key):
             steps = jnp.arange(self.STEPS, dtype=jnp.int32) == state.step
             return state.replace(step=state.step + 1), {
                 "x": jnp.where(steps[:, None, None, None], x[None], 0)
@@ -321,7 +329,6 @@ class TestAugmentation:
                 parallel.shard_order(order, devices),
                 put(np.array([0, self.STEPS], np.int32)),
                 put(jax.random.key_data(key)),
-                None,
             )[1]
             return np.asarray(means["x"]) * self.STEPS
 
