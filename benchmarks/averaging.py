@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.page_parts import write_rows
 from configs import teacher
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
-from kdjax.files import write_json
 from kdjax.runs import evaluation, provenance
 from kdjax.scores import metrics
 from kdjax.training import assemble
@@ -75,7 +75,7 @@ def main() -> None:
             **provenance.made_by(),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
-        write_json(args.out, out)
+        write_rows(args.out, out)
 
 
 def config_of(seed: int, args: argparse.Namespace) -> Any:

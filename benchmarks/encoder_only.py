@@ -10,6 +10,7 @@ Their widths, epochs and learning rate were set beforehand.
 
 import argparse
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.headline import Beats, fused
+from benchmarks.headline import COMPONENTS, Beats, fused, raw_beats
+from benchmarks.page_parts import write_rows
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.detection.detector import Detector
-from kdjax.files import write_json
 from kdjax.models.distillation import transfer_beats
 from kdjax.models.networks import Encoder, encoder_multiply_accumulates
 from kdjax.runs import directory, evaluation, provenance
@@ -83,6 +84,7 @@ def main() -> None:
     for cell, teacher in zip(cells, teachers, strict=True):
         evaluation.check_fingerprints(cell, teacher.progress["fingerprints"], beats, parts)
     reference, found = of_teachers(teachers, data), {}
+    without = _of_latent(raw_beats(beats, parts, data.rhythm), data)
     train = beats.x[parts.train]
     x = np.concatenate([train, np.asarray(transfer_beats(jnp.asarray(train)))])
     for name in ("memory score", "teacher score", "teacher latent"):
@@ -106,12 +108,16 @@ def main() -> None:
                 "macs": evaluation.cost(teachers[0])["macs"],
                 "scores": over_seeds(reference),
             },
+            "no network": {
+                "macs": COMPONENTS * math.prod(beats.x.shape[1:]),
+                "scores": without,
+            },
             "students": found,
             "fingerprints": {"data": beats.fingerprint, "split": parts.fingerprint},
             **provenance.made_by(),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         }
-        write_json(args.out, out)
+        write_rows(args.out, out)
 
 
 def of_teachers(

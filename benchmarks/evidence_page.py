@@ -124,6 +124,16 @@ def encoder_only() -> Iterable[str]:
         (f"teacher, {name}", f"{_share(name, teacher):.2f} M", mean(row["auc"]), "")
         for name, row in teacher["scores"].items()
     ]
+    simple = found["no network"]
+    rows += [
+        (
+            f"no network, components, {name}",
+            f"{simple['macs'] / 1e6:.2f} M",
+            f"{row['auc']:.4f}",
+            "",
+        )
+        for name, row in simple["scores"].items()
+    ]
     rows += [
         (
             f"regresses {target}" + (f", {name}" if name != "plain" else ""),
@@ -163,6 +173,33 @@ def averaging() -> Iterable[str]:
                 mean(row["jump"]),
             )
             for name, row in kinds.items()
+        ],
+    )
+
+
+def opinions() -> Iterable[str]:
+    """Other opinions beside shape and prematurity."""
+    found = _read("opinions.json")
+    if found is None:
+        return
+    first, *others = found["rows"]
+    better = [row["opinions"] for row in others if row["auc"] > first["auc"] + 0.002]
+    yield "## What limits the score?"
+    yield (
+        f"{', '.join(better).capitalize() if better else 'No other opinion'} raises the AUC of "
+        f"{first['opinions']}, {first['auc']:.4f}, by more than 0.002 on DS1, the people on whom "
+        f"choices may be made. `{found['command']}`, {found['n_test']:,} beats, no network, "
+        f"adapted to the person, {found['date']}."
+    )
+    yield table(
+        ("opinions fused", "AUC", "AP", "S", "V", "F"),
+        [
+            (
+                row["opinions"],
+                *(f"{row[name]:.4f}" for name in ("auc", "ap")),
+                *(f"{row[kind]:.3f}" for kind in "SVF"),
+            )
+            for row in found["rows"]
         ],
     )
 

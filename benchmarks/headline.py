@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page_parts import write_rows
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
-from kdjax.files import write_json
 from kdjax.runs import directory, evaluation, provenance
 from kdjax.scores import baselines, fitted, metrics
 from kdjax.scores.fitted import Evidence
@@ -94,7 +94,7 @@ def main() -> None:
         **provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    write_json(args.out, out)
+    write_rows(args.out, out)
 
 
 def labelled(symbol: np.ndarray, label: np.ndarray, normal: Sequence[str]) -> np.ndarray:

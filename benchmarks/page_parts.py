@@ -1,12 +1,28 @@
 """What the pages of figures share: committed JSON, intervals and tables as text."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdjax.files import read_json
+from kdjax.files import read_json, write_text
 
 FOLDER = Path(__file__).parents[1] / "docs/results"
+
+
+def write_rows(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes figures as JSON with a line for every row: each member of the lists and objects."""
+    blocks = [f"{json.dumps(name)}: {_rows(part)}" for name, part in value.items()]
+    write_text(path, "{\n" + ",\n".join(blocks) + "\n}\n")
+
+
+def _rows(part: Any) -> str:
+    if isinstance(part, Mapping) and part:
+        lines = [f"{json.dumps(name)}: {json.dumps(row)}" for name, row in part.items()]
+        return "{\n" + ",\n".join(lines) + "\n}"
+    if isinstance(part, list) and part and isinstance(part[0], Mapping):
+        return "[\n" + ",\n".join(json.dumps(row) for row in part) + "\n]"
+    return json.dumps(part, allow_nan=False)
 
 
 def mean(found: Any) -> str:

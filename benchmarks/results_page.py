@@ -37,6 +37,7 @@ def main() -> None:
         *evidence_page.narrow(),
         *evidence_page.encoder_only(),
         *evidence_page.averaging(),
+        *evidence_page.opinions(),
         *studies(),
         *recordings(),
         *mitbih(),

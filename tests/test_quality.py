@@ -1,9 +1,12 @@
 """The benchmarks of quality: fused forms, regressed targets, both class maps."""
 
+import json
+
 import numpy as np
 import pytest
 
-from benchmarks import averaging, encoder_only, headline
+from benchmarks import averaging, encoder_only, headline, opinions
+from benchmarks.page_parts import write_rows
 from kdjax.scores import fitted
 from kdjax.scores.fitted import Evidence
 
@@ -100,3 +103,20 @@ def test_averages_are_judged_by_their_late_epochs_and_chosen_by_the_error_of_nor
     assert average["spread"]["mean"] == pytest.approx(0)
     assert average["auc"]["mean"] == pytest.approx(0.905)
     assert last["auc_of_last_epoch"]["mean"] == pytest.approx(0.905)
+
+
+def test_rows_take_a_line_each_and_read_back(tmp_path):
+    value = {"command": "x", "rows": [{"a": 1}, {"a": [2]}], "by": {"k": {"m": 1}}, "none": []}
+    write_rows(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == value
+    assert '\n{"a": 1},\n' in text
+
+
+def test_opinions_add_up_as_surprises():
+    rng = np.random.default_rng(0)
+    heard = [(rng.normal(size=50), rng.normal(size=20) + shift) for shift in (0.0, 2.0)]
+    both = opinions.together(heard)
+    np.testing.assert_allclose(both, sum(opinions.together([one]) for one in heard))
+    mean = opinions.found_of({"a": heard[0], "b": heard[1]}, ("a", "b"))
+    np.testing.assert_allclose(mean[1], (heard[0][1] + heard[1][1]) / 2)
