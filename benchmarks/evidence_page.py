@@ -184,11 +184,13 @@ def opinions() -> Iterable[str]:
         return
     first, *others = found["rows"]
     better = [row["opinions"] for row in others if row["auc"] > first["auc"] + 0.002]
+    precise = max(found["rows"], key=lambda row: row["ap"])
     yield "## What limits the score?"
     yield (
         f"{', '.join(better).capitalize() if better else 'No other opinion'} raises the AUC of "
         f"{first['opinions']}, {first['auc']:.4f}, by more than 0.002 on DS1, the people on whom "
-        f"choices may be made. `{found['command']}`, {found['n_test']:,} beats, no network, "
+        f"choices may be made; {precise['opinions']} reaches the highest AP, {precise['ap']:.4f} "
+        f"against {first['ap']:.4f}. `{found['command']}`, {found['n_test']:,} beats, no network, "
         f"adapted to the person, {found['date']}."
     )
     yield table(
