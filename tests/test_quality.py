@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import averaging, encoder_only, headline, opinions
+from benchmarks import averaging, encoder_only, evidence_page, headline, opinions
 from benchmarks.page_parts import write_rows
 from kdjax.scores import fitted
 from kdjax.scores.fitted import Evidence
@@ -120,3 +120,24 @@ def test_opinions_add_up_as_surprises():
     np.testing.assert_allclose(both, sum(opinions.together([one]) for one in heard))
     mean = opinions.found_of({"a": heard[0], "b": heard[1]}, ("a", "b"))
     np.testing.assert_allclose(mean[1], (heard[0][1] + heard[1][1]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((0.001, 0.002), "adds"),
+        ((-0.002, -0.001), "takes away"),
+        ((-0.001, 0.001), "adds nothing that is shown"),
+    ],
+)
+def test_the_page_claims_what_the_interval_holds(interval, words):
+    assert evidence_page._adds({"ci95": list(interval)}) == words
+
+
+@pytest.mark.parametrize(
+    ("alone", "control", "words"),
+    [(-0.1, 0.1, "none over the student alone"), (0.1, -0.1, "none over the control")],
+)
+def test_a_teacher_helps_only_above_both(alone, control, words):
+    row = {"auc (mse)": {"ci95": [alone, 1]}, "to control": {"ci95": [control, 1]}}
+    assert words in evidence_page._some(evidence_page._gains(row))
