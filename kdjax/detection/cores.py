@@ -30,18 +30,22 @@ _ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
 
 
 class Found(NamedTuple):
-    """The beats of one core: the R-peak in samples of the recording, the scaled beat, quality, RR.
+    """The beats of one core: the R-peak in samples of the recording, the beat, quality, RR.
 
-    sample: int64 [B]; x: float32 [B, T, C], zeros where there is no whole window; height: float32
-    [B] in mV, of the first lead; quality: int8 [B], index into QUALITIES; rr: float32 [B] in s.
-    first: where the core begins; samples: int8 [n], the quality of each of its samples.
+    sample: int64 [B]; window: float32 [B, T, C] in mV and x, the same scaled, zeros where there is
+    no whole window; height: float32 [B] in mV, of the first lead; quality: int8 [B], index into
+    QUALITIES; rr, after: float32 [B] in s to the beat before and to the next one, NaN where bad
+    signal lies between. first: where the core begins; samples: int8 [n], the quality of each of
+    its samples.
     """
 
     sample: np.ndarray
+    window: np.ndarray
     x: np.ndarray
     height: np.ndarray
     quality: np.ndarray
     rr: np.ndarray
+    after: np.ndarray
     first: int
     samples: np.ndarray
 
@@ -75,21 +79,25 @@ def find_beats(
     earliest = core[0] - _REFRACTORY * fs
     if last is not None:
         earliest = max(earliest, last + _REFRACTORY * fs)
-    own = (sample >= earliest) & (sample < core[1]) & (quality[sample - start] != _GAP)
-    own &= _apart(sample, own, _REFRACTORY * fs)
-    x = np.zeros((len(peak), beats.WINDOW, signal.shape[1]), np.float32)
-    x[whole] = beats.scale(windows)
+    kept = (sample >= earliest) & (quality[sample - start] != _GAP)
+    kept &= _apart(sample, kept, _REFRACTORY * fs)
+    window = np.zeros((len(peak), beats.WINDOW, signal.shape[1]), np.float32)
+    window[whole] = windows
     height = np.zeros(len(peak), np.float32)
     height[whole] = heights[:, 0]
     worst = _worst(quality, sample - start, fs)
     worst[~whole] = QUALITIES.index("edge")
-    own = np.flatnonzero(own)
+    own = np.flatnonzero(kept & (sample < core[1]))
+    following = sample[kept & (sample >= core[1])][:1]
+    rr = _intervals(np.append(sample[own], following), last, quality, start, fs)
     return Found(
         sample[own],
-        x[own],
+        window[own],
+        beats.scale(window[own]),
         height[own],
         worst[own],
-        _intervals(sample[own], last, quality, start, fs),
+        rr[: len(own)],
+        np.append(rr, np.float32(np.nan))[1 : len(own) + 1],
         core[0],
         quality[core[0] - start : core[1] - start],
     )

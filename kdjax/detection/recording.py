@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from kdjax.detection import kinds
 from kdjax.detection.cores import QUALITIES, Found, all_cores
 from kdjax.detection.detector import Detector
+from kdjax.detection.events import Event, find_events
+from kdjax.detection.families import Family, gather
 from kdjax.detection.leads import choose_leads
 from kdjax.detection.notes import Likeness, doubts
+from kdjax.detection.shapes import Shapes
+from kdjax.detection.signs import SIGNS
 from kdjax.detection.stream import (
     ADAPTED_IN,
     FPR,
@@ -18,12 +23,12 @@ from kdjax.detection.stream import (
     Decided,
     StreamingDetector,
     calibration_of,
+    decided_on,
     join_beats,
 )
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.scores import fitted
-from kdjax.scores.calibration import Calibration
 
 SHOWN = 12  # beats
 
@@ -32,11 +37,12 @@ SHOWN = 12  # beats
 class Detection:
     """What was found in a recording.
 
-    seconds: its length. unscorable: (start, stop, reason) in seconds. shown: int64 [K], the most
+    seconds: its length. families: the largest first; Beats.family is an index into them. events:
+    in the order of time. unscorable: (start, stop, reason) in seconds. shown: int64 [K], the most
     abnormal beats as indices, the worst first; x, x_hat: float32 [K, T, C], those beats scaled to
     [-1, 1] and their reconstructions. threshold: a score above it is abnormal. fpr: what it was
     made for, None for a number of the user's. normal: float64 [N], ascending, scores of normal
-    beats. score, detector, calibration, notes: in words. file: the recording's.
+    beats of others. score, detector, calibration, notes: in words. file: the recording's.
 
     With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
     is bad in any lead is not scored.
@@ -47,6 +53,8 @@ class Detection:
     leads: tuple[str, ...]
     seconds: float
     beats: Beats = field(repr=False)
+    families: tuple[Family, ...] = field(repr=False)
+    events: tuple[Event, ...] = field(repr=False)
     unscorable: tuple[tuple[float, float, str], ...] = field(repr=False)
     shown: np.ndarray = field(repr=False)
     x: np.ndarray = field(repr=False)
@@ -98,25 +106,25 @@ def detect(
         raise ValueError("give one of fpr, alarms_per_hour and threshold")
     if alarms_per_hour is None and threshold is None:
         fpr = FPR if fpr is None else fpr
-        threshold = calibration.threshold(fpr)
+        threshold = kinds.threshold(fpr)
     if threshold is not None and not np.isfinite(threshold):
         raise InputError(f"the threshold is {threshold}; give a number")
     if alarms_per_hour is not None and not 0 < alarms_per_hour < np.inf:
         raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
     stream = StreamingDetector(detector, source.fs, np.inf)
-    parts: list[Beats] = []
+    parts: list[Decided] = []
     stretches, worst, likeness = _Stretches(source.fs), _Worst(), Likeness(calibration.beat)
     cores = stretches.passing(all_cores(stream.stream, source.blocks(columns), progress))
     for decided in chain(stream.decide(cores), stream.decide_waiting()):
-        parts.append(decided.beats)
+        parts.append(decided._replace(x=decided.x[:0], x_hat=decided.x_hat[:0]))
         worst.add(decided)
         likeness.add(decided)
-    found = join_beats(parts)
     seconds = source.length / source.fs
     if alarms_per_hour is not None:
-        fpr = _rate_of_alarms(alarms_per_hour, found, seconds, calibration)
-        threshold = calibration.threshold(fpr)
+        fpr = _rate_of_alarms(alarms_per_hour, join_beats([part.beats for part in parts]), seconds)
+        threshold = kinds.threshold(fpr)
     assert threshold is not None
+    found, families, events = revised(parts, stream.person.shapes, source.fs, threshold)
     adapted = stream.adapted_to is None or stream.adapted_to >= fitted.FEWEST
     words = _WORDS[calibration.score.adaptation if adapted else "not"]
     return Detection(
@@ -124,14 +132,16 @@ def detect(
         fs=source.fs,
         leads=tuple(source.leads[column] for column in columns),
         seconds=seconds,
-        beats=found._replace(abnormal=found.score > threshold),
+        beats=found,
+        families=families,
+        events=events,
         unscorable=tuple(stretches.bad),
         shown=worst.index,
         x=worst.x,
         x_hat=worst.x_hat,
         threshold=threshold,
         fpr=fpr,
-        normal=calibration.normal,
+        normal=kinds.normal_scores(),
         score=words.format(calibration.score.kind, _first_of(seconds)),
         detector=name,
         calibration=calibration.source,
@@ -142,6 +152,30 @@ def detect(
         ),
         made_by=made_by or {},
     )
+
+
+def revised(
+    parts: Sequence[Decided], shapes: Shapes, fs: float, threshold: float
+) -> tuple[Beats, tuple[Family, ...], tuple[Event, ...]]:
+    """What a stream decided, decided again with all beats of each shape; families and events.
+
+    Args:
+        parts: all that `StreamingDetector.decide` and `decide_waiting` gave, in order.
+        shapes: of the stream's person, after the last beat.
+        fs: in Hz.
+        threshold: of the score.
+    """
+    beats = join_beats([part.beats for part in parts])
+    signs = np.concatenate([np.empty((0, len(SIGNS)), np.float32), *(p.signs for p in parts)])
+    shape = np.concatenate([np.empty(0, np.int64), *(part.shape for part in parts)])
+    early = np.concatenate([np.empty(0, bool), *(part.early for part in parts)])
+    held = np.where(shape == kinds.UNSCORED, shape, shapes.held(shape))
+    beats = decided_on(beats, signs, held, kinds.grouped(signs, held), threshold)
+    families, family = gather(shapes, beats, signs, held, early)
+    beats = beats._replace(family=family)
+    changing = np.exp(signs[:, SIGNS.index("irregularity")]) - 0.01
+    changing = np.where(held == kinds.UNSCORED, np.nan, changing)
+    return beats, families, find_events(beats, fs, changing)
 
 
 _WORDS = {
@@ -158,13 +192,11 @@ def _first_of(seconds: float) -> str:
     return f"first {ADAPTED_IN[0] / 60:g} minutes"
 
 
-def _rate_of_alarms(
-    per_hour: float, found: Beats, seconds: float, calibration: Calibration
-) -> float:
+def _rate_of_alarms(per_hour: float, found: Beats, seconds: float) -> float:
     """The false-positive rate at which this many beats give so many alarms an hour."""
     scored = max(int(np.isfinite(found.score).sum()), 1)
     an_hour = scored / seconds * 3600
-    least = an_hour / (len(calibration.normal) + 1)
+    least = an_hour / len(kinds.normal_scores())
     if not least <= per_hour <= an_hour / 2:
         raise InputError(
             f"{per_hour:g} alarms per hour of {an_hour:.0f} beats cannot be promised; ask for "

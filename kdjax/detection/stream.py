@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdjax.detection import kinds
 from kdjax.detection.cores import QUALITIES, BeatStream, Found
 from kdjax.detection.detector import Detector
+from kdjax.detection.signs import SIGNS, Person, Timing
 from kdjax.errors import InputError
 from kdjax.scores.calibration import Calibration, adapting_to_all
 from kdjax.scores.fitted import RR_MEMORY, Evidence, FittedScore, rhythm_after
@@ -18,11 +20,14 @@ FPR = 0.01  # the false-positive rate that thresholds are made for unless anothe
 class Beats(NamedTuple):
     """Beats of a recording and what was decided, arrays [B] in the order of time.
 
-    sample: int64, the R-peak, in samples of the recording. score: float64, higher is more
-    abnormal; NaN where it was not scored. normalised: the share of normal beats that score no
-    higher. abnormal: bool, False where it was not scored. quality: of QUALITIES, only good beats
-    are scored; an edge beat has no whole window. rr: float32 s to the beat before, NaN where none
-    is known.
+    sample: int64, the R-peak, in samples of the recording. score: float64, the log odds of being
+    abnormal; NaN where it was not scored. normalised: the share of normal beats of others that
+    score no higher. abnormal: bool, False where it was not scored. quality: of QUALITIES, only
+    good beats are scored; an edge beat has no whole window. rr: float32 s to the beat before, NaN
+    where none is known. kind: N, S, V or Q, abnormal beats are not N; empty where it was not
+    scored. family: int32, -1 where it was not scored: the index into Detection.families, or a
+    stream's number of the family. confidence: float32, how likely the kind is, NaN where there is
+    none. height: float32 in mV, of the first lead.
     """
 
     sample: np.ndarray
@@ -31,6 +36,10 @@ class Beats(NamedTuple):
     abnormal: np.ndarray
     quality: np.ndarray
     rr: np.ndarray
+    kind: np.ndarray
+    family: np.ndarray
+    confidence: np.ndarray
+    height: np.ndarray
 
 
 class Witness:
@@ -52,12 +61,28 @@ class Witness:
 
 
 class Decided(NamedTuple):
-    """Beats with their decisions; beat and reconstruction [B, T, C], zeros where not scored."""
+    """Beats with their decisions, and what they were decided on.
+
+    x, x_hat: float32 [B, T, C], scaled beats and their reconstructions, zeros where not scored.
+    signs: float32 [B, K], of `signs.SIGNS`. shape: int64 [B], UNSCORED where not scored. early:
+    bool [B].
+    """
 
     beats: Beats
-    height: np.ndarray
     x: np.ndarray
     x_hat: np.ndarray
+    signs: np.ndarray
+    shape: np.ndarray
+    early: np.ndarray
+
+
+class _Waiting(NamedTuple):
+    """A core before its decision: its beats, and what is known of them; shape of the good ones."""
+
+    found: Found
+    evidence: Evidence
+    shape: np.ndarray
+    timing: Timing
 
 
 class StreamingDetector:
@@ -66,6 +91,10 @@ class StreamingDetector:
     The first decisions come when the score is adapted: five to six minutes after the first good
     beat, or later where there are not 60 good ones by then. From there on a decision comes at most
     65 s after its beat. Memory does not grow.
+
+    A decision rests on the families as they are when it comes. `revised` decides again on beats
+    that a stream gave, with what all of them say of their families: a file's decisions are those
+    of a stream, revised at its end.
     """
 
     def __init__(self, detector: Detector, fs: float, threshold: float | None = None):
@@ -74,11 +103,13 @@ class StreamingDetector:
         InputError for a detector without calibration, or 90 Hz or less.
         """
         self.calibration = calibration_of(detector)
-        self.threshold = self.calibration.threshold(FPR) if threshold is None else threshold
+        self.threshold = kinds.threshold(FPR) if threshold is None else threshold
         self.stream = BeatStream(detector.generator.channels, fs)
         self.adapted_to: int | None = None  # beats; None before, or where there is no need
+        self.person = Person()
+        self._memory = kinds.Memory()
         self._witness = Witness(detector, fs)
-        self._waiting: list[tuple[Found, Evidence]] = []
+        self._waiting: list[_Waiting] = []
         self._score: FittedScore | None = None
         if self.calibration.score.adaptation == "none":
             self._score = self.calibration.score
@@ -95,7 +126,9 @@ class StreamingDetector:
     def decide(self, cores: Iterator[Found]) -> Iterator[Decided]:
         """The decisions that the next cores allow."""
         for found in cores:
-            self._waiting.append((found, self._witness.evidence(found)))
+            shape, timing = self.person.meet(found.window, found.quality == 0, found.rr)
+            evidence = self._witness.evidence(found)
+            self._waiting.append(_Waiting(found, evidence, shape, timing))
             if self._score is not None or self._ready(found.first + len(found.samples)):
                 yield from self.decide_waiting()
 
@@ -103,46 +136,95 @@ class StreamingDetector:
         """Decides on what waits; the score is adapted to it, if it was not yet."""
         if self._score is None:
             self._score = self._adapted()
-        for found, evidence in self._waiting:
-            yield self._decide(self._score, found, evidence)
+        weighed = [(core, self._signs(self._score, core)) for core in self._waiting]
         self._waiting = []
+        for core, signs in weighed:
+            self._memory.add(signs, core.shape, self.person.shapes.number)
+        groups = self._memory.groups()
+        for core, signs in weighed:
+            yield self._decide(core, signs, groups)
 
     def _ready(self, end: int) -> bool:
         """Whether what waits, up to the sample `end`, is enough to adapt to."""
         seconds, least = ADAPTED_IN
-        good = [found.first for found, evidence in self._waiting for _ in evidence.sample]
+        good = [core.found.first for core in self._waiting for _ in core.evidence.sample]
         return len(good) >= least and end >= good[0] + seconds * self.stream.fs
 
     def _adapted(self) -> FittedScore:
         """The score adapted to five minutes from the first good beat's core on, or to 60 beats."""
         fitted = self.calibration.score
-        some = [(found, evidence) for found, evidence in self._waiting if len(evidence.sample)]
+        some = [core for core in self._waiting if len(core.evidence.sample)]
         self.adapted_to = 0
         if not some:
             return fitted
-        together = joined_evidence(evidence for _, evidence in some)
+        together = joined_evidence(core.evidence for core in some)
         seconds, least = ADAPTED_IN
-        early = together.sample < some[0][0].first + seconds * self.stream.fs
+        early = together.sample < some[0].found.first + seconds * self.stream.fs
         early[:least] = True
         self.adapted_to = int(early.sum())
         return adapting_to_all(fitted).adapted_to(together.of(early))
 
-    def _decide(self, fitted: FittedScore, found: Found, evidence: Evidence) -> Decided:
-        good = found.quality == 0
-        score = np.full(len(good), np.nan)
-        x_hat = np.zeros_like(found.x)
-        if good.any():
-            score[good] = fitted.score(evidence)
-            x_hat[good] = found.x[good] + evidence.residual
-        decided = Beats(
-            found.sample,
-            score,
-            self.calibration.normalised(score),
-            score > self.threshold,
-            np.array(QUALITIES)[found.quality],
-            found.rr,
+    def _signs(self, fitted: FittedScore, core: _Waiting) -> np.ndarray:
+        """The signs float32 [G, K] of a core's good beats."""
+        good = core.found.quality == 0
+        if not good.any():
+            return np.empty((0, len(SIGNS)), np.float32)
+        return self.person.signs(
+            core.found.window[good],
+            Timing(*(values[good] for values in core.timing)),
+            core.found.after[good],
+            core.evidence.rhythm[:, 1],
+            fitted.score(core.evidence),
         )
-        return Decided(decided, found.height, found.x, x_hat)
+
+    def _decide(self, core: _Waiting, signs: np.ndarray, groups: kinds.Groups) -> Decided:
+        found, good = core.found, core.found.quality == 0
+        shape = np.full(len(good), kinds.UNSCORED)
+        shape[good] = core.shape
+        x_hat = np.zeros_like(found.x)
+        x_hat[good] = found.x[good] + core.evidence.residual
+        all_signs = np.zeros((len(good), len(SIGNS)), np.float32)
+        all_signs[good] = signs
+        family = np.where(good, 2 * shape + core.timing.early, -1).astype(np.int32)
+        beats = _undecided(found)._replace(family=family)
+        beats = decided_on(beats, all_signs, shape, groups, self.threshold)
+        return Decided(beats, found.x, x_hat, all_signs, shape, core.timing.early)
+
+
+def _undecided(found: Found) -> Beats:
+    unknown = np.full(len(found.sample), np.nan)
+    return Beats(
+        sample=found.sample,
+        score=unknown,
+        normalised=unknown,
+        abnormal=unknown > 0,
+        quality=np.array(QUALITIES)[found.quality],
+        rr=found.rr,
+        kind=np.full(len(unknown), "", "<U1"),
+        family=np.full(len(unknown), -1, np.int32),
+        confidence=unknown.astype(np.float32),
+        height=found.height,
+    )
+
+
+def decided_on(
+    beats: Beats, signs: np.ndarray, shape: np.ndarray, groups: kinds.Groups, threshold: float
+) -> Beats:
+    """The beats with the scores and kinds that their signs [B, K] and groups give them."""
+    scored = shape != kinds.UNSCORED
+    opinion = kinds.opinion(signs[scored], shape[scored], groups)
+    kind = opinion.kind(threshold)
+    score, confidence = np.full(len(shape), np.nan), np.full(len(shape), np.nan, np.float32)
+    score[scored], confidence[scored] = opinion.score, opinion.confidence(kind)
+    named = np.full(len(shape), "", "<U1")
+    named[scored] = kind
+    return beats._replace(
+        score=score,
+        normalised=kinds.normalised(score),
+        abnormal=score > threshold,
+        kind=named,
+        confidence=confidence,
+    )
 
 
 def calibration_of(detector: Detector) -> Calibration:
@@ -158,12 +240,16 @@ def join_beats(parts: Sequence[Beats]) -> Beats:
 
 
 _NO_BEATS = Beats(
-    np.empty(0, np.int64),
-    np.empty(0),
-    np.empty(0),
-    np.empty(0, bool),
-    np.empty(0, "<U7"),
-    np.empty(0, np.float32),
+    sample=np.empty(0, np.int64),
+    score=np.empty(0),
+    normalised=np.empty(0),
+    abnormal=np.empty(0, bool),
+    quality=np.empty(0, "<U7"),
+    rr=np.empty(0, np.float32),
+    kind=np.empty(0, "<U1"),
+    family=np.empty(0, np.int32),
+    confidence=np.empty(0, np.float32),
+    height=np.empty(0, np.float32),
 )
 
 

@@ -1,0 +1,120 @@
+"""Families: the beats of a recording of like shape and timing.
+
+A shape's early beats and its other beats are two families. Beats whose shapes were dropped because
+they were rare are pooled, likewise in two families.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kdjax.detection.kinds import KINDS, UNSCORED
+from kdjax.detection.shapes import POOLED, Shapes
+from kdjax.detection.signs import SIGNS, qrs_width
+from kdjax.detection.stream import Beats
+
+_EXAMPLES = 3
+_LOW = -1.4  # log of a height over the normal one: lower families look like artefacts
+_NO_QRS = (25.0, 280.0)  # ms: so do narrower and wider ones
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Family:
+    """Beats of like shape and timing.
+
+    mean, spread: float32 [T, C], mean beat and standard deviation in mV, over the window of
+    `kdjax.beats` at 360 Hz. count: beats. early: whether they are the early beats of their shape.
+    pooled: whether they are beats of several rare shapes. qrs_ms: QRS width of the mean beat in ms.
+    prematurity: median of the RR interval over the person's usual one. score: median. first, last:
+    samples of the recording. kind: N, S, V, F or Q, that of most beats. confidence: their mean
+    confidence. examples: int64 [K], indices of up to three typical beats. artefact: whether the
+    beats look like no heartbeats.
+    """
+
+    mean: np.ndarray = field(repr=False)
+    spread: np.ndarray = field(repr=False)
+    count: int
+    early: bool
+    pooled: bool
+    qrs_ms: float
+    prematurity: float
+    score: float
+    first: int
+    last: int
+    kind: str
+    confidence: float
+    examples: np.ndarray = field(repr=False)
+    artefact: bool
+
+
+def gather(
+    shapes: Shapes, beats: Beats, signs: np.ndarray, shape: np.ndarray, early: np.ndarray
+) -> tuple[tuple[Family, ...], np.ndarray]:
+    """The families of a recording, the largest first, and the family int32 [B] of each beat.
+
+    Args:
+        shapes: after the last beat.
+        beats: all beats, with their kinds.
+        signs: float32 [B, K], of `signs.SIGNS`.
+        shape: int64 [B], UNSCORED where a beat is not scored.
+        early: bool [B].
+    """
+    key = np.where(shape == UNSCORED, -1, 2 * (shapes.held(shape) - POOLED) + early)
+    numbers, count = np.unique(key[key >= 0], return_counts=True)
+    largest = np.argsort(-count, kind="stable")
+    family = np.full(len(key), -1, np.int32)
+    families = []
+    for index, number in enumerate(numbers[largest].tolist()):
+        own = np.flatnonzero(key == number)
+        family[own] = index
+        mean, spread = _mean_and_spread(shapes, number // 2 + POOLED, number % 2)
+        families.append(_family(own, beats, signs, mean=mean, spread=spread, number=number))
+    return tuple(families), family
+
+
+def _family(
+    own: np.ndarray,
+    beats: Beats,
+    signs: np.ndarray,
+    *,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    number: int,
+) -> Family:
+    """The family of the beats of indices `own`, numbered as in `gather`."""
+    kind = max(KINDS, key=lambda name: np.count_nonzero(beats.kind[own] == name))
+    median = np.median(signs[own], axis=0)
+    qrs_ms = float(qrs_width(mean[None])[0])
+    away = np.square(signs[own] - median).sum(axis=1)
+    return Family(
+        mean=mean,
+        spread=spread,
+        count=len(own),
+        early=bool(number % 2),
+        pooled=number // 2 + POOLED == POOLED,
+        qrs_ms=qrs_ms,
+        prematurity=float(np.exp(median[SIGNS.index("interval")])),
+        score=float(np.median(beats.score[own])),
+        first=int(beats.sample[own[0]]),
+        last=int(beats.sample[own[-1]]),
+        kind=kind,
+        confidence=float(beats.confidence[own][beats.kind[own] == kind].mean()),
+        examples=np.sort(own[np.argsort(away, kind="stable")[:_EXAMPLES]]),
+        artefact=bool(
+            median[SIGNS.index("height")] < _LOW or not _NO_QRS[0] <= qrs_ms <= _NO_QRS[1]
+        ),
+    )
+
+
+def _mean_and_spread(shapes: Shapes, shape: int, early: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation float32 [T, C] of a shape's beats."""
+    if shape == POOLED:
+        count, total, square = (part[early] for part in shapes.pooled)
+    else:
+        row = int(np.flatnonzero(shapes.number == shape)[0])
+        count, total, square = (
+            part[row, early] for part in (shapes.early, shapes.total, shapes.square)
+        )
+    mean = total / count
+    spread = np.sqrt(np.maximum(square / count - np.square(mean), 0))
+    return mean.astype(np.float32), spread.astype(np.float32)

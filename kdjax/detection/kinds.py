@@ -1,0 +1,229 @@
+"""Kinds of beats: opinions about single beats and the families they belong to.
+
+A beat is ventricular where its shape and its family's tell it from the person's normal beat,
+supraventricular where its shape is normal and it comes too early for the rhythm around it. Two
+logistic scores of the beat's signs (`signs`) and of their medians over its shape say how likely
+each is. Their weights were fitted with the labelled beats of MIT-BIH's DS1 (without record 201,
+whose person DS2 holds, too): they are constants here, no label of a new person is ever needed.
+Fusion beats (F) look like both and are not told apart; Q is a beat that is abnormal, undecided.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kdjax.detection.shapes import POOLED
+from kdjax.detection.signs import SIGNS
+from kdjax.errors import InputError
+
+KINDS = ("N", "S", "V", "F", "Q")
+UNSCORED = -2  # the shape of a beat that is not scored
+
+_REMEMBERED = 64  # beats of a shape, whose medians a stream decides with
+_UNDECIDED = 0.65  # of the probability of being abnormal: what the likelier kind must have
+_SIGN = {name: column for column, name in enumerate(SIGNS)}
+
+
+class Opinion(NamedTuple):
+    """About beats, arrays [B]. score: float64, log odds of being abnormal. ventricular: float64,
+    the probability. supraventricular: likewise."""
+
+    score: np.ndarray
+    ventricular: np.ndarray
+    supraventricular: np.ndarray
+
+    def kind(self, threshold: float) -> np.ndarray:
+        """N up to the threshold of the score, else V or S, or Q where neither is likelier."""
+        abnormal = np.maximum(1 - _survival(self), 1e-12)
+        likelier = np.where(self.ventricular >= self.supraventricular, "V", "S")
+        sure = np.maximum(self.ventricular, self.supraventricular) >= _UNDECIDED * abnormal
+        return np.where(self.score > threshold, np.where(sure, likelier, "Q"), "N")
+
+    def confidence(self, kind: np.ndarray) -> np.ndarray:
+        """How likely each beat [B] is of the kind it was given, float32 in [0, 1]."""
+        normal = _survival(self)
+        by_kind = {"N": normal, "V": self.ventricular, "S": self.supraventricular, "Q": 1 - normal}
+        return np.select([kind == name for name in by_kind], by_kind.values()).astype(np.float32)
+
+
+def _survival(opinion: Opinion) -> np.ndarray:
+    """The probability [B] of being neither."""
+    return 1 - opinion.ventricular - opinion.supraventricular
+
+
+class Groups(NamedTuple):
+    """Medians over shapes. number: int64 [F], ascending; median: float32 [F, K] of SIGNS; share:
+    float64 [F], of all beats."""
+
+    number: np.ndarray
+    median: np.ndarray
+    share: np.ndarray
+
+
+def grouped(signs: np.ndarray, shape: np.ndarray) -> Groups:
+    """Medians of signs [B, K] over shapes int64 [B]; beats without one are left out."""
+    number, count = np.unique(shape[shape >= 0], return_counts=True)
+    order = np.argsort(shape, kind="stable")
+    first = np.searchsorted(shape[order], number)
+    parts = [order[a : a + n] for a, n in zip(first, count, strict=True)]
+    median = [np.median(signs[part], axis=0) for part in parts]
+    return Groups(
+        number,
+        np.array(median, np.float32).reshape(len(number), signs.shape[1]),
+        count / max(count.sum() + (shape == POOLED).sum(), 1),
+    )
+
+
+class Memory:
+    """The signs of the latest 64 beats of each shape."""
+
+    def __init__(self) -> None:
+        self._signs: dict[int, np.ndarray] = {}
+        self._count: dict[int, int] = {}
+        self._beats = 0
+
+    def add(self, signs: np.ndarray, shape: np.ndarray, held: np.ndarray) -> None:
+        """Beats' signs [B, K] and shapes [B]; held: the numbers of the shapes that are kept."""
+        for number in np.unique(shape[np.isin(shape, held)]).tolist():
+            own = signs[shape == number]
+            old = self._signs.get(number, own[:0])
+            self._signs[number] = np.concatenate([old, own])[-_REMEMBERED:]
+            self._count[number] = self._count.get(number, 0) + len(own)
+        for number in set(self._signs) - set(held.tolist()):
+            del self._signs[number], self._count[number]
+        self._beats += len(shape)
+
+    def groups(self) -> Groups:
+        """The medians over the shapes that are kept."""
+        number = sorted(self._signs)
+        return Groups(
+            np.array(number, np.int64),
+            np.array([np.median(self._signs[n], axis=0) for n in number], np.float32).reshape(
+                len(number), len(SIGNS)
+            ),
+            np.array([self._count[n] for n in number]) / max(self._beats, 1),
+        )
+
+
+def opinion(signs: np.ndarray, shape: np.ndarray, groups: Groups) -> Opinion:
+    """The opinion about beats of signs [B, K] and shapes [B].
+
+    A beat whose shape has no medians speaks for itself.
+    """
+    model = read_model()
+    ventricular = _logistic(model["V"], ventricular_terms(signs, shape, groups))
+    early = _logistic(model["S"], supraventricular_terms(signs))
+    supraventricular = (1 - ventricular) * early
+    normal = (1 - ventricular) * (1 - early)
+    score = np.log(np.maximum(1 - normal, 1e-9)) - np.log(np.maximum(normal, 1e-9))
+    return Opinion(score, ventricular, supraventricular)
+
+
+def ventricular_terms(
+    signs: np.ndarray, shape: np.ndarray, groups: Groups
+) -> dict[str, np.ndarray]:
+    """What speaks for and against a ventricular beat, by name, each float64 [B]."""
+    of_shape, share = _of_shape(signs, shape, groups)
+    own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
+    median = {name: of_shape[:, column].astype(np.float64) for name, column in _SIGN.items()}
+    width = np.clip(median["width"], -1, 1)
+    height = np.clip(median["height"], -2, 2)
+    return {
+        "shape's qrs": median["qrs"],
+        "shape's t": median["t"],
+        "shape's p": median["p"],
+        "shape is wide": np.maximum(width, 0),
+        "shape is narrow": np.maximum(-width, 0),
+        "shape is low": np.maximum(-height, 0),
+        "shape is early": _below(median["interval"]),
+        "shape's pause": _above(median["pause"]),
+        "shape's anomaly": np.clip(median["anomaly"], -1, 4),
+        "shape's share": np.log(share + 1e-3),
+        "qrs": own["qrs"],
+        "early": _below(own["interval"]),
+        "pause": _above(own["pause"]),
+    }
+
+
+def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
+    """What speaks for and against a supraventricular beat, if it is not ventricular."""
+    own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
+    steady = 0.08 / np.hypot(0.08, np.exp(own["irregularity"]) - 0.01)
+    return {
+        "early": _below(own["interval"]),
+        "early, steady": np.minimum(10 * _below(own["interval"]) * steady, 4),
+        "step, steady": np.minimum(10 * _below(own["step"]) * steady, 4),
+        "premature, steady": np.clip(own["prematurity"], -1, 4) * steady,
+        "pause": _above(own["pause"]),
+        "steady": steady,
+        "p": own["p"],
+        "qrs": own["qrs"],
+    }
+
+
+def _of_shape(
+    signs: np.ndarray, shape: np.ndarray, groups: Groups
+) -> tuple[np.ndarray, np.ndarray]:
+    """The medians [B, K] and the share [B] of each beat's shape, its own signs where it has none."""
+    if not len(groups.number):
+        return signs, np.zeros(len(shape))
+    row = np.minimum(np.searchsorted(groups.number, shape), len(groups.number) - 1)
+    known = groups.number[row] == shape
+    return (
+        np.where(known[:, None], groups.median[row], signs),
+        np.where(known, groups.share[row], 0.0),
+    )
+
+
+def _below(log_ratio: np.ndarray) -> np.ndarray:
+    return np.clip(-log_ratio, 0, 1)
+
+
+def _above(log_ratio: np.ndarray) -> np.ndarray:
+    return np.clip(log_ratio, 0, 0.7)
+
+
+def _logistic(weights: dict[str, float], terms: dict[str, np.ndarray]) -> np.ndarray:
+    odds = weights["constant"] + sum(weights[name] * values for name, values in terms.items())
+    return 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+
+
+# --- thresholds --------------------------------------------------------------------------------
+
+
+def threshold(fpr: float) -> float:
+    """The score that a share `fpr` of the normal beats of others exceeds.
+
+    Those beats are DS1's; each record was scored with weights fitted on the other records.
+    InputError for a rate that is not between 0 and 1, or too small for so many beats.
+    """
+    if not 0 < fpr < 1:
+        raise InputError(f"fpr is {fpr}; it must lie between 0 and 1")
+    normal = normal_scores()
+    if fpr * len(normal) < 1:
+        raise InputError(
+            f"{len(normal)} normal scores cannot promise a false-positive rate of {fpr:g}; ask for "
+            f"{1 / len(normal):.2g} or more, or give the threshold"
+        )
+    return float(np.quantile(normal, 1 - fpr))
+
+
+def normalised(score: np.ndarray) -> np.ndarray:
+    """The share of normal beats that score no higher, [B] in [0, 1]; NaN stays NaN."""
+    normal = normal_scores()
+    share = np.searchsorted(normal, score, side="right") / len(normal)
+    return np.where(np.isnan(score), np.nan, share)
+
+
+def normal_scores() -> np.ndarray:
+    """Scores of normal beats of others, float64, ascending."""
+    return np.array(read_model()["normal"])
+
+
+@cache
+def read_model() -> dict:
+    """The weights of both scores by the names of their terms, and what normal beats score."""
+    return json.loads(Path(__file__).with_suffix(".json").read_text())

@@ -1,0 +1,197 @@
+"""Signs of a beat: how its shape and its timing differ from the person's normal ones.
+
+A person's normal beat is the running mean of the shape that most often comes in time; of shapes
+that do so about as often it is the narrowest, since ventricular beats may alternate with normal
+ones. The usual RR interval is the median of the 16 intervals before, which in bigeminy lies between
+the short and the long ones.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import maximum_filter1d, minimum_filter1d, uniform_filter1d
+
+from kdjax.beats import BEFORE, FS
+from kdjax.detection.shapes import Shapes
+
+# Each is 0 where it is unknown.
+SIGNS = (
+    "qrs",  # log of 1 - correlation with the normal QRS complex, as much as 0.02 added
+    "t",  # the same of the T wave, 0.1 added
+    "p",  # of the P wave, 0.1 added
+    "height",  # log of the standard deviation over the normal one, QRS to T
+    "width",  # log of the QRS width over the normal one
+    "interval",  # log of the RR interval over the usual one
+    "step",  # log of the RR interval over the one before
+    "pause",  # log of the RR interval that follows over the usual one
+    "irregularity",  # log of the median change between intervals, 0.01 added
+    "prematurity",  # of `scores.fitted.rhythm`
+    "anomaly",  # log of the score of the detector
+)
+
+_QRS = (-0.10, 0.14)  # s about the R-peak
+_T = (0.14, 0.36)
+_P = (-0.31, -0.08)
+_SHIFTS = range(-9, 10, 3)  # samples
+_USUAL = 16  # intervals
+_STEADY = 32
+_LAGS = (1, 2, 3)  # beats: bigeminy and trigeminy are regular
+_EARLY = -0.12, 2.0  # log of an interval over the usual one, and irregularities, that are early
+_FADE = 0.8  # of a shape's count, each core
+_AS_OFTEN = 0.5
+
+
+class Timing(NamedTuple):
+    """The timing of beats, float64 [B]; early: bool."""
+
+    interval: np.ndarray
+    step: np.ndarray
+    usual: np.ndarray
+    irregularity: np.ndarray
+    early: np.ndarray
+
+
+class Person:
+    """What is known of a person: shapes, recent intervals, which shape is normal."""
+
+    def __init__(self) -> None:
+        self.shapes = Shapes()
+        self._rr = np.empty(0)
+        self._often: dict[int, float] = {}  # in-time beats of each shape, of late
+        self._widths: dict[int, float] = {}
+
+    def meet(
+        self, windows: np.ndarray, good: np.ndarray, rr: np.ndarray
+    ) -> tuple[np.ndarray, Timing]:
+        """The shapes int64 [G] of the good beats of the next core, and every beat's timing.
+
+        windows: float32 [B, T, C] in mV; good: bool [B]; rr: [B] in s, NaN where unknown.
+        """
+        timing = timing_after(self._rr, rr.astype(np.float64))
+        self._rr = np.concatenate([self._rr, rr])[-_STEADY - max(_LAGS) :]
+        shape = self.shapes.update(windows[good], timing.early[good])
+        width = qrs_width(windows[good])
+        self._often = {
+            number: count * _FADE
+            for number, count in self._often.items()
+            if number in self.shapes.number
+        }
+        for number in np.intersect1d(shape, self.shapes.number).tolist():
+            own = shape == number
+            in_time = int((own & ~timing.early[good]).sum())
+            self._often[number] = self._often.get(number, 0.0) + in_time
+            change = float(np.median(width[own])) - self._widths.get(number, 0.0)
+            weight = 0.3 if number in self._widths else 1.0
+            self._widths[number] = self._widths.get(number, 0.0) + weight * change
+        return shape, timing
+
+    def normal(self) -> tuple[np.ndarray, float]:
+        """The person's normal beat float32 [T, C] in mV, and its QRS width in ms."""
+        most = max(self._often.values())
+        often = [number for number, count in self._often.items() if count >= _AS_OFTEN * most]
+        number = min(often, key=lambda shape: (self._widths[shape], shape))
+        row = int(np.flatnonzero(self.shapes.number == number)[0])
+        return self.shapes.recent[row], self._widths[number]
+
+    def signs(
+        self,
+        windows: np.ndarray,
+        timing: Timing,
+        after: np.ndarray,
+        prematurity: np.ndarray,
+        score: np.ndarray,
+    ) -> np.ndarray:
+        """SIGNS of beats, float32 [B, K]: windows [B, T, C] in mV, the rest [B]."""
+        normal, width = self.normal()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            signs = [
+                np.log(1.02 - likeness(windows, normal, _QRS)),
+                np.log(1.1 - likeness(windows, normal, _T)),
+                np.log(1.1 - likeness(windows, normal, _P)),
+                np.log(_deviation(windows) / _deviation(normal[None])),
+                np.log((qrs_width(windows) + 10) / (width + 10)),
+                timing.interval,
+                timing.step,
+                np.log(after / timing.usual),
+                np.log(timing.irregularity + 0.01),
+                prematurity,
+                np.log(np.maximum(score, 0.01)),
+            ]
+        return np.nan_to_num(np.stack(signs, axis=1), posinf=0, neginf=0).astype(np.float32)
+
+
+def timing_after(history: np.ndarray, rr: np.ndarray) -> Timing:
+    """The timing of consecutive beats with intervals rr [B] in s, after those of `history`."""
+    longest = _STEADY + max(_LAGS)
+    if not len(rr):
+        return Timing(*[np.empty(0)] * 4, np.empty(0, bool))
+    rr = np.concatenate([np.full(longest, np.nan), history, rr])[len(history) :]
+    log_rr = np.log(np.where(rr > 0, rr, np.nan))
+    own = log_rr[longest:]
+    usual = _medians(log_rr[longest - _USUAL : -1], _USUAL)
+    usual = np.where(np.isnan(usual), own, usual)
+    changes = [
+        _medians(np.abs(log_rr[lag:] - log_rr[:-lag])[longest - lag - _STEADY + 1 :], _STEADY)
+        for lag in _LAGS
+    ]
+    irregularity = np.nan_to_num(
+        np.nanmin([*changes, np.full(len(own), np.inf)], axis=0), posinf=0.0
+    )
+    interval = own - usual
+    least, times = _EARLY
+    early = interval < -np.maximum(-least, times * irregularity)
+    return Timing(interval, own - log_rr[longest - 1 : -1], np.exp(usual), irregularity, early)
+
+
+def _medians(values: np.ndarray, length: int) -> np.ndarray:
+    """Medians of each stretch of so many values without their NaN; NaN where there are no more."""
+    stretches = np.sort(sliding_window_view(values, length), axis=1)
+    known = np.isfinite(stretches).sum(axis=1)
+    rows = np.arange(len(stretches))
+    low, high = (np.maximum(known - 1, 0) // 2, np.minimum(known // 2, length - 1))
+    return (stretches[rows, low] + stretches[rows, high]) / 2
+
+
+def likeness(windows: np.ndarray, normal: np.ndarray, span: tuple[float, float]) -> np.ndarray:
+    """The highest correlation [B] of beats [B, T, C] with one [T, C] over shifts of up to 25 ms.
+
+    span: the part of the normal beat, in s about the R-peak.
+    """
+    first, end = (BEFORE + round(second * FS) for second in span)
+    model = normal[first:end] - normal[first:end].mean(axis=0)
+    best = np.full(len(windows), -1.0, np.float32)
+    for shift in _SHIFTS:
+        part = windows[:, first + shift : end + shift]
+        part = part - part.mean(axis=1, keepdims=True)
+        norm = np.sqrt(np.square(part).sum(axis=(1, 2)) * np.square(model).sum())
+        best = np.maximum(best, (part * model).sum(axis=(1, 2)) / np.maximum(norm, 1e-9))
+    return np.minimum(best, 1.0)
+
+
+def _deviation(windows: np.ndarray) -> np.ndarray:
+    part = windows[:, BEFORE - round(0.1 * FS) : BEFORE + round(0.17 * FS)]
+    return np.maximum(part.std(axis=1).max(axis=1), 1e-6)
+
+
+def qrs_width(windows: np.ndarray) -> np.ndarray:
+    """QRS widths [B] in ms of beats [B, T, C] in mV.
+
+    How long the slope, smoothed over 20 ms, stays above a fifth of its highest value about the
+    R-peak, breaks of up to 25 ms left out of account. The band-pass widens and narrows it: compare
+    it among beats, not with a ruler's.
+    """
+    part = windows[:, BEFORE - round(0.17 * FS) : BEFORE + round(0.2 * FS)]
+    slope = np.abs(np.diff(part, axis=1)).sum(axis=2)
+    slope = uniform_filter1d(slope, round(0.02 * FS), axis=1)
+    middle = slice(round(0.08 * FS), round(0.25 * FS))
+    peak = slope[:, middle].argmax(axis=1) + middle.start
+    steep = slope > 0.2 * slope[:, middle].max(axis=1, keepdims=True)
+    breaks = round(0.025 * FS)
+    steep = minimum_filter1d(maximum_filter1d(steep, breaks, axis=1), breaks, axis=1)
+    place = np.arange(slope.shape[1])
+    before = np.where(~steep & (place < peak[:, None]), place, -1).max(axis=1, initial=-1)
+    after = np.where(~steep & (place > peak[:, None]), place, len(place)).min(
+        axis=1, initial=len(place)
+    )
+    return (after - before - 1) / FS * 1000
