@@ -197,7 +197,7 @@ def detect(args: argparse.Namespace) -> None:
 
 def calibrate(args: argparse.Namespace) -> None:
     """Moves a detector to one person by recordings that nobody labelled."""
-    from kdjax.detection import personal, saved
+    from kdjax.detection import kinds, personal, saved
     from kdjax.detection.stream import FPR
     from kdjax.files import write_bytes
     from kdjax.runs import directory
@@ -214,7 +214,7 @@ def calibrate(args: argparse.Namespace) -> None:
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
         moved, own = personal.calibrate(detector, sources, args.lead, progress)
     write_bytes(args.out, saved.calibration_bytes(moved))
-    threshold = moved.threshold(FPR)
+    threshold = kinds.threshold(FPR)
     print(
         f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
         f"Its threshold, {threshold:.4g}, is what {FPR:.0%} of other people's normal "

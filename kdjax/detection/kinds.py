@@ -167,7 +167,7 @@ def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
 def _of_shape(
     signs: np.ndarray, shape: np.ndarray, groups: Groups
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The medians [B, K] and the share [B] of each beat's shape, its own signs where it has none."""
+    """Medians [B, K] and share [B] of each beat's shape, or its own signs where it has none."""
     if not len(groups.number):
         return signs, np.zeros(len(shape))
     row = np.minimum(np.searchsorted(groups.number, shape), len(groups.number) - 1)

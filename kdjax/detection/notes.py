@@ -28,7 +28,7 @@ class Likeness:
         if len(self._beats) < _ALIKE:
             good = decided.beats.quality == "good"
             self._beats.extend(decided.x[good, :, 0])
-            self._heights.extend(decided.height[good])
+            self._heights.extend(decided.beats.height[good])
 
     def doubts(self) -> Iterator[str]:
         """What should make the user look again."""

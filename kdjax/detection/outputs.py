@@ -64,7 +64,7 @@ def check_free(out: Path, recording: Path) -> None:
 
 def csv(beats: Beats, fs: float) -> str:
     """A line a beat; what is not known stays empty, as does abnormal where there is no score."""
-    columns = zip(*(values.tolist() for values in beats), strict=True)
+    columns = zip(*(values.tolist() for values in beats[:6]), strict=True)
     lines = [
         f"{sample / fs:.6f},{sample},{score:.9g},{normalised:.6f},{abnormal:d},{quality},{rr:.6f}"
         if score == score and rr == rr

@@ -1,6 +1,7 @@
 """Calibrates a detector to one person, from recordings without labels."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from kdjax.detection.cores import BeatStream, all_cores
 from kdjax.detection.detector import Detector
 from kdjax.detection.leads import choose_leads
+from kdjax.detection.recording import detect
 from kdjax.detection.stream import Witness, calibration_of, joined_evidence
 from kdjax.errors import InputError
 from kdjax.recordings import Source
@@ -52,7 +54,9 @@ def calibrate(
             "longer or a better recording"
         )
     moved = personal(base, together, used.pop(), f"moved to the beats of {names}")
-    return moved, np.sort(moved.score.score(together))
+    there = replace(detector, calibration=moved)
+    score = np.concatenate([detect(there, source, leads).beats.score for source in sources])
+    return moved, np.sort(score[np.isfinite(score)])
 
 
 def _every(stride: int, evidence: Evidence) -> Evidence:

@@ -39,10 +39,11 @@ class Detection:
 
     seconds: its length. families: the largest first; Beats.family is an index into them. events:
     in the order of time. unscorable: (start, stop, reason) in seconds. shown: int64 [K], the most
-    abnormal beats as indices, the worst first; x, x_hat: float32 [K, T, C], those beats scaled to
-    [-1, 1] and their reconstructions. threshold: a score above it is abnormal. fpr: what it was
-    made for, None for a number of the user's. normal: float64 [N], ascending, scores of normal
-    beats of others. score, detector, calibration, notes: in words. file: the recording's.
+    abnormal beats as they were first decided on, as indices, the worst first; x, x_hat: float32
+    [K, T, C], those beats scaled to [-1, 1] and their reconstructions. threshold: a score above it
+    is abnormal. fpr: what it was made for, None for a number of the user's. normal: float64 [N],
+    ascending, scores of normal beats of others. score, detector, calibration, notes: in words.
+    file: the recording's.
 
     With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
     is bad in any lead is not scored.
@@ -125,6 +126,7 @@ def detect(
         threshold = kinds.threshold(fpr)
     assert threshold is not None
     found, families, events = revised(parts, stream.person.shapes, source.fs, threshold)
+    order = np.lexsort([worst.index, -found.score[worst.index]])
     adapted = stream.adapted_to is None or stream.adapted_to >= fitted.FEWEST
     words = _WORDS[calibration.score.adaptation if adapted else "not"]
     return Detection(
@@ -136,9 +138,9 @@ def detect(
         families=families,
         events=events,
         unscorable=tuple(stretches.bad),
-        shown=worst.index,
-        x=worst.x,
-        x_hat=worst.x_hat,
+        shown=worst.index[order],
+        x=worst.x[order],
+        x_hat=worst.x_hat[order],
         threshold=threshold,
         fpr=fpr,
         normal=kinds.normal_scores(),
@@ -231,7 +233,7 @@ class _Stretches:
 
 
 class _Worst:
-    """The beats of the highest scores so far, the worst first."""
+    """The beats of the highest scores so far."""
 
     def __init__(self):
         self.index = np.empty(0, np.int64)

@@ -124,7 +124,7 @@ def _forms(windows: np.ndarray) -> np.ndarray:
     """What is compared of beats [B, T, C], at each shift, without its mean: [B, S, D]."""
     forms = windows[:, _PLACES]
     forms = forms - forms.mean(axis=2, keepdims=True)
-    return forms.reshape(*forms.shape[:2], -1)
+    return forms.reshape(*forms.shape[:2], forms.shape[2] * forms.shape[3])
 
 
 _PLACES = np.arange(_SPAN.start, _SPAN.stop, _STEP) + _SHIFTS[:, None]  # [S, D]

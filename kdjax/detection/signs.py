@@ -87,7 +87,10 @@ class Person:
         return shape, timing
 
     def normal(self) -> tuple[np.ndarray, float]:
-        """The person's normal beat float32 [T, C] in mV, and its QRS width in ms."""
+        """The person's normal beat float32 [T, C] in mV, and its QRS width in ms.
+
+        ValueError before the first good beat.
+        """
         most = max(self._often.values())
         often = [number for number, count in self._often.items() if count >= _AS_OFTEN * most]
         number = min(often, key=lambda shape: (self._widths[shape], shape))

@@ -25,11 +25,19 @@ MADE_BY = {"code": "c" * 64, "versions": {"python": "3.11", "kdjax": "0.1"}, "de
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\n&amp;"
 
 
+def named(*columns):
+    """Beats of the first six columns, abnormal ones ventricular, all of one family."""
+    score, abnormal = columns[1], columns[3]
+    kind = np.where(np.isnan(score), "", np.where(abnormal, "V", "N"))
+    family = np.where(np.isnan(score), -1, 0).astype(np.int32)
+    return Beats(*columns, kind, family, np.full(len(kind), 0.9, np.float32), np.ones(len(kind)))
+
+
 def beats_of(*rows):
     """Rows (sample, score, normalised, abnormal, quality, rr)."""
     columns = zip(*rows, strict=True) if rows else ((),) * 6
     types = (np.int64, np.float64, np.float64, bool, "<U8", np.float32)
-    return Beats(*(np.array(c, t) for c, t in zip(columns, types, strict=True)))
+    return named(*(np.array(c, t) for c, t in zip(columns, types, strict=True)))
 
 
 FIVE = beats_of(
@@ -51,6 +59,8 @@ def detection_of(beats=FIVE, **fields):
         "leads": ("MLII",),
         "seconds": 10.0,
         "beats": beats,
+        "families": (),
+        "events": (),
         "unscorable": ((3.0, 6.0, "noisy"),),
         "shown": shown,
         "x": x,
@@ -72,7 +82,7 @@ def many_beats(count, seed=0):
     quality = rng.choice(QUALITIES, count, p=(0.9, *[0.02] * 5)).astype("<U8")
     score = np.where(quality == "good", rng.gamma(1, 2, count), NAN)
     rr = rng.uniform(0.4, 1.4, count)
-    return Beats(
+    return named(
         np.cumsum(np.round(rr * FS)).astype(np.int64),
         score,
         np.where(np.isfinite(score), rng.random(count), NAN),
@@ -179,7 +189,7 @@ class TestAnnotations:
         kind = np.array(kinds[: len(steps)], "<U1")
         unscored = np.where(kind == "?", NAN, 1.0)
         quality = np.where(kind == "?", "flat", "good").astype("<U8")
-        beats = Beats(sample, unscored, unscored, kind == "Q", quality, unscored)
+        beats = named(sample, unscored, unscored, kind == "Q", quality, unscored)
         file = tmp_path_factory.mktemp("ann") / "r.kdjax"
         file.write_bytes(outputs.annotations(beats, FS))
         read = read_annotations(file)
@@ -191,7 +201,7 @@ class TestAnnotations:
         ones = np.ones(4)
         abnormal = np.array([False, True, False, True])
         ours = outputs.annotations(
-            Beats(sample, ones, ones, abnormal, np.full(4, "good"), ones), 360.0
+            named(sample, ones, ones, abnormal, np.full(4, "good"), ones), 360.0
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -263,7 +273,7 @@ class TestSummary:
         assert sum(b - a for a, b in stretches) == len(seconds)
         stop, rr = np.array(intervals).T
         ones = np.ones(len(stop))
-        beats = Beats(stop, ones, ones, ones > 1, np.full(len(stop), "good"), rr)
+        beats = named(stop, ones, ones, ones > 1, np.full(len(stop), "good"), rr)
         rate = outputs.heart_rate(detection_of(beats, fs=1.0), stretches)
         for i, (s, r) in enumerate(intervals):
             assert np.isnan(rate[i]) == bool(seconds & set(range(s - r, s)))
