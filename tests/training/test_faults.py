@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny
 from tensorboardX.event_file_writer import EventsWriter
-from test_training import AtStep, assert_bitwise_the_uninterrupted, crash
+from test_loop import AtStep, assert_bitwise_the_uninterrupted, crash
 
 from benchmarks import reliability
 from kdjax import datasets, files
