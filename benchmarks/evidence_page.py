@@ -1,4 +1,4 @@
-"""Sections of docs/results.md on the network's worth, narrow students, encoders, averages."""
+"""Sections of docs/evidence/results.md on the network's worth, narrow students, encoders, averages."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""docs/performance.md from the committed JSON in docs/results/.
+"""docs/evidence/performance.md from the committed JSON in docs/results/.
 
 python -m benchmarks.performance_page
 """
@@ -12,7 +12,7 @@ from benchmarks.results_page import table
 from kdjax.files import read_json, write_text
 
 FOLDER = Path(__file__).parents[1] / "docs/results"
-PAGE = Path(__file__).parents[1] / "docs/performance.md"
+PAGE = Path(__file__).parents[1] / "docs/evidence/performance.md"
 
 # Aims, set before they were measured.
 FASTER_THAN_EAGER = 2.0
@@ -24,7 +24,7 @@ def main() -> None:
     """Writes the page; a comparison whose file is not there is named as not run."""
     sections = [
         "# Performance",
-        "Made by `python -m benchmarks.performance_page` from the JSON in [results/](results/), "
+        "Made by `python -m benchmarks.performance_page` from the JSON in [results/](../results/), "
         "which `python -m benchmarks.all` writes. Every ratio is of two measurements on one device "
         "in one run: contestants are processes of their own with all cores, they take turns, and "
         "the median over rounds stands with the lowest and the highest in brackets. Compiling is "
@@ -356,7 +356,7 @@ ANOTHER = (
     "# On another machine",
     """The same commands on another, faster pair of cores, with older code: without three products
 in place of four, and one beat was waited for asleep. Each section says its code and date. From
-[results/another-machine/](results/another-machine/).""",
+[results/another-machine/](../results/another-machine/).""",
 )
 
 TRIED = (

@@ -1,4 +1,4 @@
-"""docs/reliability.md from docs/results/reliability.json.
+"""docs/evidence/reliability.md from docs/results/reliability.json.
 
 python -m benchmarks.reliability_page
 """
@@ -11,12 +11,12 @@ from typing import Any
 from benchmarks.reliability import FILE
 from benchmarks.results_page import table
 
-PAGE = FILE.parent.parent / "reliability.md"
+PAGE = FILE.parent.parent / "evidence/reliability.md"
 
 HEAD = """# Reliability
 
 What kdjax does when a process dies, a disk fills or a file rots, and what was tried. The figures
-come from [results/reliability.json](results/reliability.json), which the commands under each
+come from [results/reliability.json](../results/reliability.json), which the commands under each
 heading make; `python -m benchmarks.reliability_page` makes this page."""
 
 PROMISES = {

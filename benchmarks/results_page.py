@@ -1,4 +1,4 @@
-"""docs/results.md from the committed JSON in docs/results/.
+"""docs/evidence/results.md from the committed JSON in docs/results/.
 
 python -m benchmarks.results_page
 """
@@ -14,7 +14,7 @@ from kdjax.files import write_text
 from kdjax.pages import plots
 from kdjax.study.comparison import PLAIN
 
-PAGE = Path(__file__).parents[1] / "docs/results.md"
+PAGE = Path(__file__).parents[1] / "docs/evidence/results.md"
 
 # BeatGAN with a distilled copy of itself, as its authors reported it: one run each, best epoch and
 # best threshold by test labels, and a distillation term that was a constant.
@@ -29,7 +29,7 @@ def main() -> None:
     sections = [
         "# Results",
         *evidence_page.verdict(),
-        "Made by `python -m benchmarks.results_page` from the JSON in [results/](results/), each "
+        "Made by `python -m benchmarks.results_page` from the JSON in [results/](../results/), each "
         "of which names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
         "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
         "their command. [protocol.md](protocol.md) says who trains and who tests.",
@@ -409,7 +409,7 @@ def against(found: Any) -> tuple[str, str]:
 def picture(figure: Any, name: str, caption: str) -> str:
     """Writes a figure beside the JSON and shows it."""
     plots.save(figure, FOLDER / name)
-    return f"![{caption}](results/{name})"
+    return f"![{caption}](../results/{name})"
 
 
 def recordings() -> Iterable[str]:

@@ -23,7 +23,7 @@ def get_config(dataset: str = "synthetic") -> ConfigDict:
             "average_decay": 0.0,  # of an average of the generator over steps, e.g. 0.999; 0: none
             "data": {
                 "dataset": dataset,  # synthetic, mitbih or the name of prepared recordings
-                "protocol": "beatgan",  # or interpatient; see docs/protocol.md
+                "protocol": "beatgan",  # or interpatient; see docs/evidence/protocol.md
                 "fold": 0,  # 0 to 4 under beatgan
                 "split_seed": 0,  # who trains, validates, calibrates and tests
                 "augment": "none",  # or time_warp: a few ticks doubled, as many dropped

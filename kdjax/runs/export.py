@@ -1,7 +1,7 @@
 """A run as one file that needs no kdjax: ONNX, or StableHLO as `jax.export` writes it.
 
 The graph takes band-passed windows in mV and scales, reconstructs, scores and decides; see
-docs/export.md for its inputs, outputs and metadata.
+docs/guides/export.md for its inputs, outputs and metadata.
 """
 
 import contextlib

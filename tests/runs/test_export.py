@@ -24,7 +24,7 @@ from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import checkpoints, directory, export
 from kdjax.runs.export import FORMATS, ParityError
 
-DOCS = Path(kdjax.__file__).parents[1] / "docs/export.md"
+DOCS = Path(kdjax.__file__).parents[1] / "docs/guides/export.md"
 FINGERPRINTS = {"data": "d" * 64, "split": "s" * 64, "config": "c" * 64, "model": "m" * 64}
 READ = {"onnx": export.read_onnx, "stablehlo": export.read_stablehlo}
 OUTPUTS = {"score", "abnormal", "x", "x_hat"}

@@ -21,7 +21,7 @@ from kdjax.runs import checkpoints, directory
 from kdjax.training import processes
 
 JOINED = Path(__file__).parents[1] / "joined.py"
-ENDED = 60  # s; docs/clusters.md says half a minute, and this machine may be busy
+ENDED = 60  # s; docs/guides/clusters.md says half a minute, and this machine may be busy
 
 # --- one process ---------------------------------------------------------------------------------
 
