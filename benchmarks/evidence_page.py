@@ -1,4 +1,4 @@
-"""Sections of docs/evidence/results.md on the network's worth, narrow students, encoders, averages."""
+"""Sections of the results page: the network's worth, narrow students, encoders, averages."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -6,7 +6,7 @@ python -m benchmarks.reliability flips        # single bits of every kind of fil
 python -m benchmarks.reliability fuzz         # damaged recordings
 python -m benchmarks.reliability soak         # 400 short epochs: memory, files, threads
 python -m benchmarks.mutation                 # and whether the tests notice a wrong line
-python -m benchmarks.reliability_page         # docs/evidence/reliability.md of what these have found
+python -m benchmarks.reliability_page         # docs/evidence/reliability.md
 
 Each part takes --quick, a rehearsal. The commands run train.py as a user does.
 """

@@ -29,8 +29,8 @@ def main() -> None:
     sections = [
         "# Results",
         *evidence_page.verdict(),
-        "Made by `python -m benchmarks.results_page` from the JSON in [results/](../results/), each "
-        "of which names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
+        "Made by `python -m benchmarks.results_page` from the JSON in [results/](../results/). "
+        "Each file names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
         "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
         "their command. [protocol.md](protocol.md) says who trains and who tests.",
         *evidence_page.headline(),
