@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).with_name("training")))
 
 from kdjax.training import processes
 

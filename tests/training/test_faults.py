@@ -1,7 +1,7 @@
 """Full disks, vanished folders, flipped bits, numbers that are none: nothing lost, nothing wrong.
 
 What happens to checkpoints by themselves is in test_runs.py, signals and kills between two chunks
-in test_training.py; the slow tests here kill real processes.
+in test_loop.py; the slow tests here kill real processes.
 """
 
 import ast
