@@ -139,7 +139,9 @@ def source(name: str, rate: float, signal: np.ndarray) -> recordings.Source:
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         yield from np.array_split(signal[:, columns].astype(np.float32), 7)
 
-    return recordings.Source(name, float(rate), ("MLII",), len(signal), read)
+    return recordings.Source(
+        name=name, fs=float(rate), leads=("MLII",), length=len(signal), read=read
+    )
 
 
 def nearest(at: np.ndarray, found: np.ndarray) -> np.ndarray:

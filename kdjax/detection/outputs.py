@@ -126,6 +126,7 @@ def summary(
         "file": detection.file,
         "fs": detection.fs,
         "leads": list(detection.leads),
+        "start": None if detection.start is None else detection.start.isoformat(),
         "seconds": seconds,
         "beats": len(beats.sample),
         "scored": int(scored.sum()),

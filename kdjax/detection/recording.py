@@ -1,5 +1,6 @@
 """A whole recording: its beats, decisions, bad stretches and notes."""
 
+import datetime
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
@@ -43,7 +44,8 @@ class Detection:
     [K, T, C], those beats scaled to [-1, 1] and their reconstructions. threshold: a score above it
     is abnormal. fpr: what it was made for, None for a number of the user's. normal: float64 [N],
     ascending, scores of normal beats of others. score, detector, calibration, notes: in words.
-    file: the recording's.
+    file: the recording's. start: the time of its first sample by the recorder's clock, None where
+    the file does not say.
 
     With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
     is bad in any lead is not scored.
@@ -69,6 +71,7 @@ class Detection:
     notes: tuple[str, ...]
     made_by: dict[str, Any]
     file: str = ""
+    start: datetime.datetime | None = None
 
 
 def detect(
@@ -148,11 +151,13 @@ def detect(
         detector=name,
         calibration=calibration.source,
         notes=(
+            *source.notes,
             *notes,
             *doubts(found, source.fs, stretches.bad, stream.adapted_to),
             *likeness.doubts(),
         ),
         made_by=made_by or {},
+        start=source.start,
     )
 
 

@@ -1,90 +1,299 @@
-"""EDF and BDF."""
+"""EDF, EDF+ and BDF.
 
+https://www.edfplus.info/specs/edf.html, https://www.edfplus.info/specs/edfplus.html,
+https://www.biosemi.com/faq/file_format.htm
+"""
+
+import datetime
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from kdjax.recordings.source import (
     BLOCK_VALUES,
+    Given,
     Source,
     block_length,
+    check_missing,
+    gap_note,
     reading,
     refusal,
     spans,
     voltages,
+    with_gaps,
 )
 
-# EDF and BDF: https://www.edfplus.info/specs/edf.html, https://www.biosemi.com/faq/file_format.htm
+_MOST_SIGNALS = 4096
+_FIELDS = {  # of each signal, and how many bytes they take
+    "label": 16, "transducer": 80, "unit": 8, "low": 8, "high": 8, "digital low": 8,
+    "digital high": 8, "filter": 80, "samples": 8, "reserved": 32,
+}  # fmt: skip
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_STAMP = re.compile(rb"[+-]\d+(?:\.\d*)?\x14\x14\x00")  # the start of a data record
 
 
-def open_edf(file: Path, fs: float | None, units: str | None) -> Source:
+class _Signal(NamedTuple):
+    """A signal of the header. `first` to `first + samples` are its places in a data record."""
+
+    label: str
+    unit: str
+    low: float
+    high: float
+    digital_low: float
+    digital_high: float
+    samples: int
+    first: int
+
+    @property
+    def is_annotation(self) -> bool:
+        return self.label in ("EDF Annotations", "BDF Annotations")
+
+    @property
+    def has_range(self) -> bool:
+        ends = (self.low, self.high, self.digital_low, self.digital_high)
+        return bool(np.isfinite(ends).all()) and self.low != self.high and ends[2] != ends[3]
+
+    @property
+    def steps(self) -> float:
+        """Of the converter, to one of its unit."""
+        return (self.digital_high - self.digital_low) / (self.high - self.low)
+
+
+class _Header(NamedTuple):
+    """records: how many the header promises, -1 where it does not; width: bytes of a sample."""
+
+    signals: tuple[_Signal, ...]
+    size: int
+    records: int
+    seconds: float
+    width: int
+    interrupted: bool
+    start: datetime.datetime | None
+
+    @property
+    def per_record(self) -> int:
+        return sum(signal.samples for signal in self.signals)
+
+    @property
+    def record_size(self) -> int:
+        return self.per_record * self.width
+
+
+def open_edf(file: Path, given: Given) -> Source:
     """An EDF or BDF file, which its first byte tells apart.
 
-    edfio reads whole files: it is given the header with a few records at a time.
+    Records that the header promises and the file lacks, or has beyond it, are told in the notes;
+    so are signals without a range of values, which are left out. The gaps of EDF+D are missing.
     """
-    try:
-        import edfio
-    except ImportError as error:
-        raise refusal(file, "EDF needs one more package: pip install 'kdjax[edf]'") from error
     with reading(file.stem, file):
-        with file.open("rb") as opened:
-            header = opened.read(256)
-            if header[:8] not in (b"0       ", b"\xffBIOSEMI"):
-                raise refusal(file, "is neither EDF nor BDF; check what it is")
-            n = int(header[252:256])
-            header += opened.read(256 * max(0, n))
-        if n < 1 or len(header) != 256 * (n + 1) or int(header[184:192]) != len(header):
-            raise refusal(file, "its header is truncated or damaged; copy it again")
-        if not 0 < float(header[244:252]) < np.inf:
-            raise refusal(file, "its data records last no time; choose a file with signals")
-        if header[192:197] in (b"EDF+D", b"BDF+D"):
-            raise refusal(file, "is an interrupted recording (EDF+D); convert it to EDF+C")
-        at = 256 + 216 * n
-        per_record = [int(header[at + 8 * i : at + 8 * i + 8]) for i in range(n)]
-        if min(per_record) < 1 or sum(per_record) > 10 * BLOCK_VALUES:
-            raise refusal(file, f"{sum(per_record)} samples a data record cannot be read")
-        bdf = header[0] == 0xFF
-        parse: Any = edfio.read_bdf if bdf else edfio.read_edf
-        edf = parse(header, header_encoding="latin-1")
-        signals = edf.signals  # without annotations
+        header = _read_header(file)
+        usable = [s for s in header.signals if s.samples and not s.is_annotation]
+        leads = [s for s in usable if s.has_range]
+        if usable and not leads:
+            raise refusal(file, f"{usable[0].label} has no range of values; repair the header")
         found = voltages(
             file,
-            [signal.label for signal in signals],
-            [signal.physical_dimension or units or "" for signal in signals],
-            [float(signal.sampling_frequency) for signal in signals],
-            fs,
-            units,
+            [signal.label for signal in leads],
+            units=[signal.unit for signal in leads],
+            rates=[signal.samples / header.seconds for signal in leads],
+            steps=[signal.steps for signal in leads],
+            given=given,
         )
-        for signal in (signals[i] for i in found.places):
-            physical, digital = signal.physical_range, signal.digital_range
-            if not np.ptp(physical) > 0 or not np.isfinite(physical).all() or not np.ptp(digital):
-                raise refusal(file, f"{signal.label} has no range of values; repair the header")
-        size = sum(per_record) * (3 if bdf else 2)
-        stated = int(header[236:244])
-        held = (file.stat().st_size - len(header)) // size
-        if stated > held or stated < -1:
-            raise refusal(
-                file,
-                f"its header says {stated} data records, it holds {held}; it is truncated or "
-                "damaged: copy it again",
-            )
-        records = held if stated == -1 else stated  # -1: the recorder was not stopped
-        step = block_length(1 / edf.data_record_duration, sum(per_record))
+        notes = list(found.notes)
+        if dummies := [s.label or "a signal without a name" for s in usable if not s.has_range]:
+            notes.append(f"left out, without a range of values: {', '.join(dummies)[:80]}")
+        starts, remarks = _records(file, header)
+        notes += remarks
+        chosen = [leads[place] for place in found.places]
+        gaps = _gaps(file, header, starts, found.fs) if header.interrupted else ()
+        missing = sum(samples for _, samples in gaps)
+        length = len(starts) * chosen[0].samples + missing
+        check_missing(file, missing, length, found.fs)
+        if gaps:
+            notes.append(f"the recording was interrupted: {gap_note(gaps, found.fs)}")
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
-        places = [found.places[column] for column in columns]
-        for start, stop in spans(records, step):
-            with reading(file.stem, file):
-                with file.open("rb") as opened:
-                    opened.seek(len(header) + start * size)
-                    data = opened.read((stop - start) * size)
-                part = header[:236] + b"%-8d" % (stop - start) + header[244:] + data
-                signals = parse(part, header_encoding="latin-1").signals
-                signal = np.stack([signals[i].data for i in places], axis=1)
-                signal *= found.per_unit[columns]
-            yield signal
+        signals = [chosen[column] for column in columns]
+        blocks = _blocks(file, header, starts, signals)
+        return with_gaps((block * found.per_unit[columns] for block in blocks), gaps, found.fs)
 
-    length = records * signals[found.places[0]].samples_per_data_record
-    return Source(file.stem, found.fs, found.leads, length, read)
+    return Source(
+        name=file.stem,
+        fs=found.fs,
+        leads=found.leads,
+        length=length,
+        read=read,
+        start=header.start,
+        notes=tuple(notes),
+    )
+
+
+def _read_header(file: Path) -> _Header:
+    with file.open("rb") as opened:
+        main = opened.read(256)
+        n = _whole(main[252:256])
+        if not 1 <= n <= _MOST_SIGNALS:
+            raise refusal(file, f"its header says {n} signals; it is damaged: copy it again")
+        rest = opened.read(256 * n)
+    if len(rest) != 256 * n or _whole(main[184:192]) != 256 * (n + 1):
+        raise refusal(file, "its header is truncated or damaged; copy it again")
+    seconds = _number(main[244:252])
+    if not 0 < seconds < np.inf:
+        raise refusal(file, "its data records last no time; choose a file with signals")
+    columns, at = {}, 0
+    for name, width in _FIELDS.items():
+        columns[name] = [rest[at + width * i : at + width * (i + 1)] for i in range(n)]
+        at += width * n
+    samples = [_whole(text) for text in columns["samples"]]
+    if min(samples) < 0 or not 0 < sum(samples) <= 10 * BLOCK_VALUES:
+        raise refusal(file, f"{sum(samples)} samples a data record cannot be read")
+    first = np.cumsum([0, *samples]).tolist()
+    signals = tuple(
+        _Signal(
+            _text(columns["label"][i]),
+            _text(columns["unit"][i]),
+            *(_number(columns[name][i]) for name in ("low", "high", "digital low", "digital high")),
+            samples=samples[i],
+            first=first[i],
+        )
+        for i in range(n)
+    )
+    return _Header(
+        signals=signals,
+        size=256 * (n + 1),
+        records=_whole(main[236:244]),
+        seconds=seconds,
+        width=3 if main[0] == 0xFF else 2,
+        interrupted=main[192:197] in (b"EDF+D", b"BDF+D"),
+        start=_start(main),
+    )
+
+
+def _text(field: bytes) -> str:
+    return field.decode("latin-1").strip(" \0")
+
+
+def _number(field: bytes) -> float:
+    """A number, with a decimal point or comma; NaN where there is none."""
+    try:
+        return float(_text(field).replace(",", "."))
+    except ValueError:
+        return np.nan
+
+
+def _whole(field: bytes) -> int:
+    """A whole number; ValueError where there is none."""
+    return int(_text(field))
+
+
+def _start(main: bytes) -> datetime.datetime | None:
+    """The start as the header says it: years from 1985 on, or as EDF+ writes them in full."""
+    try:
+        day, month, year = (int(part) for part in re.split(r"\D", _text(main[168:176])))
+        year += 1900 if year >= 85 else 2000
+        if plus := re.match(r"Startdate (\d\d)-([A-Z]{3})-(\d{4})", _text(main[88:168])):
+            day, month, year = int(plus[1]), _MONTHS.index(plus[2]) + 1, int(plus[3])
+        elif _text(main[88:168]).startswith("Startdate X"):
+            return None
+        hour, minute, second = (int(part) for part in re.split(r"\D", _text(main[176:184])))
+        return datetime.datetime(year, month, day, hour, minute, second)
+    except (ValueError, TypeError):
+        return None
+
+
+def _records(file: Path, header: _Header) -> tuple[np.ndarray, list[str]]:
+    """Where each whole data record begins, int64 bytes [n], and what to say of their number."""
+    size, bytes_ = header.record_size, file.stat().st_size - header.size
+    held, over = divmod(bytes_, size)
+    if held < 1:
+        raise refusal(file, "holds no whole data record; it is truncated: copy it again")
+    if header.records < -1:
+        raise refusal(file, f"its header says {header.records} data records; repair it")
+    if over and any(s.is_annotation and not s.samples for s in header.signals):
+        return _stamped_records(file, header), []
+    starts = header.size + size * np.arange(held)
+    notes = []
+    if header.records not in (-1, held):  # -1: the recorder was not stopped
+        notes.append(f"its header says {header.records} data records; the file has {held}")
+    if over:
+        notes.append(f"left out: {over} bytes at its end that are no whole data record")
+    return starts, notes
+
+
+def _stamped_records(file: Path, header: _Header) -> np.ndarray:
+    """Where records begin that are followed by time stamps for which the header has no samples."""
+    data = file.read_bytes()
+    starts, at = [], header.size
+    while at < len(data):
+        stamp = _STAMP.match(data, at + header.record_size)
+        if stamp is None:
+            raise refusal(
+                file, "its annotation signal has no samples, its data more; repair the header"
+            )
+        starts.append(at)
+        at = stamp.end()
+    return np.array(starts)
+
+
+def _blocks(
+    file: Path, header: _Header, starts: np.ndarray, signals: list[_Signal]
+) -> Iterator[np.ndarray]:
+    """Physical values, blocks float64 [n, signals], of the records that begin at `starts`."""
+    per_record = header.per_record
+    scale = np.array([1 / signal.steps for signal in signals])
+    shift = np.array([signal.low - signal.digital_low / signal.steps for signal in signals])
+    for first, stop in spans(len(starts), block_length(1 / header.seconds, per_record)):
+        with reading(file.stem, file):
+            digital = _digital(file, header, starts[first:stop])
+            parts = [digital[:, s.first : s.first + s.samples].reshape(-1) for s in signals]
+            signal = np.stack(parts, axis=1) * scale + shift
+        yield signal
+
+
+def _digital(file: Path, header: _Header, starts: np.ndarray) -> np.ndarray:
+    """The numbers of the data records that begin at `starts`, int16 or int32 [records, n]."""
+    size = header.record_size
+    with file.open("rb") as opened:
+        opened.seek(int(starts[0]))
+        data = opened.read(int(starts[-1] - starts[0]) + size)
+    if len(data) != len(starts) * size:
+        begins = (starts - starts[0]).tolist()
+        data = b"".join(data[begin : begin + size] for begin in begins)
+    if header.width == 2:
+        return np.frombuffer(data, "<i2").reshape(len(starts), -1)
+    wide = np.zeros((len(data) // 3, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return (wide.view("<i4")[:, 0] >> 8).reshape(len(starts), -1)
+
+
+def _gaps(
+    file: Path, header: _Header, starts: np.ndarray, fs: float
+) -> tuple[tuple[int, int], ...]:
+    """Where an interrupted recording lacks samples: (row, samples missing before it).
+
+    The first annotation signal says at the beginning of each record when it starts.
+    """
+    clock = next((s for s in header.signals if s.is_annotation and s.samples), None)
+    if clock is None:
+        raise refusal(file, "is interrupted (EDF+D) but does not say where; convert it to EDF+C")
+    shape = len(starts), header.record_size
+    data = np.memmap(file, np.uint8, "r", header.size, shape)
+    first, stop = clock.first * header.width, (clock.first + clock.samples) * header.width
+    onsets = np.array([_onset(row.tobytes()) for row in data[:, first:stop]])
+    if not np.isfinite(onsets).all() or (np.diff(onsets) < 0.5 * header.seconds).any():
+        raise refusal(
+            file, "is interrupted (EDF+D), and its records do not follow each other; repair it"
+        )
+    late = onsets - onsets[0] - header.seconds * np.arange(len(starts))
+    steps = np.diff(np.rint(late * fs).astype(np.int64))
+    places = np.flatnonzero(steps > 0)
+    samples = round(fs * header.seconds)
+    return tuple((int(place + 1) * samples, int(steps[place])) for place in places)
+
+
+def _onset(stamp: bytes) -> float:
+    found = re.match(rb"([+-]\d+(?:\.\d*)?)(?:\x15[^\x14]*)?\x14", stamp)
+    return float(found[1]) if found else np.nan

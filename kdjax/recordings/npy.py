@@ -5,12 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from kdjax.recordings.source import Source, block_length, lead_names, reading, refusal, spans
+from kdjax.recordings.source import (
+    Given,
+    Source,
+    block_length,
+    check_stated,
+    lead_names,
+    reading,
+    refusal,
+    spans,
+)
 
-# NumPy
 
+def open_npy(file: Path, given: Given) -> Source:
+    """[T], or [T, leads] of at most 64 leads; wide arrays of few rows are [leads, T]."""
 
-def open_npy(file: Path, fs: float, per_unit: float) -> Source:
     def load() -> np.ndarray:
         """[T, leads], mapped anew for each block so that what was read does not stay in memory."""
         array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -20,9 +29,6 @@ def open_npy(file: Path, fs: float, per_unit: float) -> Source:
         return array.T if across else array
 
     with reading(file.stem, file):
-        with file.open("rb") as opened:
-            if opened.read(6) != b"\x93NUMPY":
-                raise refusal(file, "is no NumPy array; write it by numpy.save")
         array = load()
         if array.dtype.kind not in "iuf":
             raise refusal(file, f"holds {array.dtype}, not real numbers; write it as float32")
@@ -32,11 +38,12 @@ def open_npy(file: Path, fs: float, per_unit: float) -> Source:
             )
         length, n = array.shape
         del array
+    fs, factor = check_stated(file, given.fs, given.factor())
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         for start, stop in spans(length, block_length(fs, n)):
             with reading(file.stem, file), np.errstate(all="ignore"):
-                signal = load()[start:stop, columns] * np.float64(per_unit)
+                signal = load()[start:stop, columns] * np.float64(factor)
             yield signal
 
-    return Source(file.stem, fs, lead_names([None] * n), length, read)
+    return Source(name=file.stem, fs=fs, leads=lead_names([None] * n), length=length, read=read)

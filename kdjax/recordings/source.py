@@ -4,20 +4,21 @@
 any format and length, read block by block. Signals are in mV.
 """
 
+import datetime
 import re
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kdjax.errors import InputError
+from kdjax.recordings.units import in_millivolts, is_raw, spelled
 
-MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz
 MOST_LEADS = 256
 MOST_SAMPLES = 2**32  # 138 days at 360 Hz
@@ -78,11 +79,36 @@ class Recording:
         return self.signal[:, self.leads.index(name)]
 
 
-@dataclass(frozen=True, eq=False)
+class Given(NamedTuple):
+    """What a user says of a file: its rate in Hz, its unit, or the steps of its converter a mV.
+
+    units and gain count more than what the file states; fs must agree with it.
+    """
+
+    fs: float | None = None
+    units: str | None = None
+    gain: float | None = None
+
+    def factor(self) -> float | None:
+        """How many mV a number is, None where neither units nor gain is given."""
+        if self.gain is not None:
+            return 1 / self.gain
+        return None if self.units is None else in_millivolts(self.units)
+
+    def check_rate(self, file: Path, fs: float) -> None:
+        """InputError where another rate is given than the file states."""
+        if self.fs is not None and abs(self.fs - fs) > 1e-3 * fs:
+            raise refusal(file, f"it says {fs:g} Hz, not {self.fs:g}; leave fs out")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Source:
     """A recording that is read block by block: `length` samples of each lead at `fs` Hz.
 
-    `read` is its format's part: blocks [n, columns] in mV. `blocks` is for everybody else.
+    `read` is its format's part: blocks [n, columns] in mV. `blocks` is for everybody else. `start`
+    is the time of the first sample by the recorder's clock, without a time zone where the file
+    names none; None where the file does not say. `notes` says in words what was not read as the
+    file states it: overridden, left out, missing, or taken from its clock.
     """
 
     name: str
@@ -90,6 +116,8 @@ class Source:
     leads: tuple[str, ...]
     length: int
     read: Callable[[list[int]], Iterator[np.ndarray]]
+    start: datetime.datetime | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         name = words(self.name)
@@ -149,6 +177,34 @@ def reading(record: str, file: Path):
         ) from error
 
 
+def beside(file: Path, name: str) -> Path | None:
+    """The file of that name in the folder of `file`, else one that differs only in case."""
+    exact = file.with_name(name)
+    if exact.is_file() or not file.parent.is_dir():
+        return exact if exact.is_file() else None
+    alike = (other for other in file.parent.iterdir() if other.name.lower() == name.lower())
+    return next((other for other in sorted(alike) if other.is_file()), None)
+
+
+def decoded(content: bytes) -> str:
+    """Text in UTF-8, with a byte order mark or without, else in Latin-1."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def check_stated(file: Path, fs: float | None, factor: Any) -> tuple[float, Any]:
+    """Both as they are; InputError where neither file nor user says the rate, or the unit."""
+    missing = [name for name, value in (("fs", fs), ("units", factor)) if value is None]
+    if fs is None or factor is None:
+        options = " ".join({"fs": "--fs 360", "units": "--units mV"}[name] for name in missing)
+        raise refusal(
+            file, f"the file does not state {' and '.join(missing)}; give them, as in {options}"
+        )
+    return fs, factor
+
+
 def refusal(file: Path, reason: str) -> InputError:
     return InputError(f"{words(file)}: {words(reason)}")
 
@@ -156,37 +212,6 @@ def refusal(file: Path, reason: str) -> InputError:
 def words(text: object) -> str:
     """`text` on one line that a terminal may show."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-
-
-def unit_key(text: str) -> str:
-    """A unit's spelling in MILLIVOLTS: lower case, u for both signs of micro."""
-    return re.sub("[\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]", "u", text.strip()).lower()
-
-
-def in_millivolts(unit: str) -> float | None:
-    """How many mV the unit is; None where it is no voltage."""
-    return MILLIVOLTS.get(unit_key(unit))
-
-
-def find(path: Path) -> Path:
-    """The regular file that `path` names, its suffix .hea put in where it was left out."""
-    known = {".hea", ".edf", ".bdf", ".csv", ".txt", ".npy"}
-    with reading(path.name, path):
-        if path.name and path.suffix.lower() not in known:
-            header = path.with_name(path.name + ".hea")
-            if header.is_file():
-                return header
-        if path.is_dir():
-            raise refusal(path, "is a folder; name a recording in it")
-        if not path.is_file():
-            raise refusal(path, "is missing or no regular file; check the name")
-        if path.suffix.lower() not in known:
-            raise refusal(
-                path,
-                f"no recording has the suffix {path.suffix!r}; name a WFDB header (.hea), "
-                "an EDF (.edf, .bdf), CSV (.csv, .txt) or NumPy file (.npy)",
-            )
-    return path
 
 
 def lead_names(labels: Sequence[str | None]) -> tuple[str, ...]:
@@ -205,6 +230,51 @@ def spans(length: int, step: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, length)
 
 
+def check_missing(file: Path, missing: int, length: int, fs: float) -> None:
+    """InputError where hardly any of `length` samples are there, which takes hours to say."""
+    if missing > 3600 * fs and missing > 0.99 * length:
+        raise refusal(
+            file,
+            f"all but {(length - missing) / fs:.3g} s of its {length / fs / 3600:.3g} hours are "
+            "missing; its clock or its header is wrong: repair it, or cut the recording",
+        )
+
+
+def missing_blocks(length: int, width: int, fs: float) -> Iterator[np.ndarray]:
+    """Blocks of NaN, `length` samples of `width` leads."""
+    for start, stop in spans(length, block_length(fs, width)):
+        yield np.full((stop - start, width), np.nan, np.float32)
+
+
+def with_gaps(
+    blocks: Iterator[np.ndarray], gaps: Sequence[tuple[int, int]], fs: float
+) -> Iterator[np.ndarray]:
+    """The blocks [n, C] with NaN put in: each of `gaps` is (row, samples missing before it)."""
+    waiting, row = deque(gaps), 0
+    for block in blocks:
+        done = 0
+        while waiting and waiting[0][0] < row + len(block):
+            place, missing = waiting.popleft()
+            yield block[done : place - row]
+            yield from missing_blocks(missing, block.shape[1], fs)
+            done = place - row
+        yield block[done:]
+        row += len(block)
+
+
+def gap_note(gaps: Sequence[tuple[int, int]], fs: float) -> str:
+    """In words where a recording is missing; `gaps` as in `with_gaps`, at least one."""
+    before = np.cumsum([0, *(missing for _, missing in gaps)])
+    longest = max(range(len(gaps)), key=lambda i: gaps[i][1])
+    row, missing = gaps[longest]
+    clock = datetime.timedelta(seconds=int((row + before[longest]) / fs))
+    places = f"{len(gaps)} places" if len(gaps) > 1 else "one place"
+    return (
+        f"{before[-1] / fs:.4g} s are missing in {places}, the longest {missing / fs:.4g} s at "
+        f"{clock}"
+    )
+
+
 class _Voltages(NamedTuple):
     """The signals of a file to offer: their places in it, names, mV per unit, common rate."""
 
@@ -212,6 +282,7 @@ class _Voltages(NamedTuple):
     leads: tuple[str, ...]
     per_unit: np.ndarray
     fs: float
+    notes: tuple[str, ...]
 
 
 _ECG_NAME = re.compile(r"\b(ECG|EKG|M?C?L?I{1,3}|AV[RLF]|V[1-9])\b", re.IGNORECASE)
@@ -220,31 +291,60 @@ _ECG_NAME = re.compile(r"\b(ECG|EKG|M?C?L?I{1,3}|AV[RLF]|V[1-9])\b", re.IGNORECA
 def voltages(
     file: Path,
     labels: Sequence[str | None],
+    *,
     units: Sequence[str],
     rates: Sequence[float],
-    fs: float | None,
-    unit: str | None,
+    steps: Sequence[float],
+    given: Given,
 ) -> _Voltages:
-    """Which of a file's signals are leads; InputError where `fs` or `unit` contradicts them."""
-    per_unit = [in_millivolts(text) for text in units]
-    volts = [i for i, factor in enumerate(per_unit) if factor is not None]
+    """Which of a file's signals are leads; InputError where none is, or another fs is given.
+
+    Args:
+        file: for messages.
+        labels: names of the signals.
+        units: what the file states of each.
+        rates: in Hz.
+        steps: of the converter, to one of its unit.
+        given: units or gain count more than what is stated, and make leads of signals without
+            a unit where no signal is a voltage.
+    """
+    volts = [i for i, unit in enumerate(units) if in_millivolts(unit) is not None]
+    if not volts and given.factor() is not None:
+        volts = [i for i, unit in enumerate(units) if is_raw(unit)]
     if not volts:
-        said = ", ".join(sorted(set(units)))[:80] or "none"
+        said = ", ".join(sorted(set(filter(None, units))))[:80] or "none"
         raise refusal(
-            file, f"no signal is a voltage (units: {said}); choose a recording with an ECG"
+            file,
+            f"no signal is a voltage (units: {said}); choose a recording with an ECG, or give "
+            "--units or --gain where they are left out",
         )
     named = [i for i in volts if _ECG_NAME.search(labels[i] or "")]
     votes = Counter(rates[i] for i in named or volts)
     rate = max(votes, key=lambda rate: (votes[rate], rate))
     places = [i for i in volts if rates[i] == rate]
-    if fs is not None and abs(fs - rate) > 1e-3 * rate:
-        raise refusal(file, f"it says {rate:g} Hz, not {fs:g}; leave fs out")
-    other = [units[i] for i in places if unit is not None and unit_key(units[i]) != unit_key(unit)]
-    if other:
-        raise refusal(file, f"it says {other[0]}, not {unit}; leave units out")
+    given.check_rate(file, rate)
+    names = lead_names(labels)
+    notes = []
+    if others := [names[i] for i in volts if rates[i] != rate]:
+        notes.append(f"left out, sampled at another rate: {', '.join(others)[:80]}")
+    if given.gain is not None:
+        per_unit = [steps[i] / given.gain for i in places]
+        stated = sorted({f"{steps[i] / (in_millivolts(units[i]) or 1):.6g}" for i in places})
+        notes.append(
+            f"{given.gain:g} steps a mV are taken, not the file's {', '.join(stated)[:80]}"
+        )
+    else:
+        factor = given.factor()
+        per_unit = [in_millivolts(units[i]) if factor is None else factor for i in places]
+        notes += unit_notes([units[i] for i in places], given)
     return _Voltages(
-        places,
-        tuple(np.array(lead_names(labels), object)[places]),
-        np.array([per_unit[i] for i in places], np.float64),
-        rate,
+        places, tuple(names[i] for i in places), np.array(per_unit), rate, tuple(notes)
     )
+
+
+def unit_notes(stated: Sequence[str | None], given: Given) -> list[str]:
+    """That given units count more than other ones which the file states."""
+    other = sorted({unit for unit in stated if unit and not is_raw(unit)})
+    if given.units is None or all(spelled(unit) == spelled(given.units) for unit in other):
+        return []
+    return [f"{words(given.units)} are taken, not the file's {words(', '.join(other))}"]

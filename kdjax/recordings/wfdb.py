@@ -1,35 +1,37 @@
-"""WFDB records and their annotations."""
+"""WFDB records, of one segment or of several."""
 
-import re
-import shutil
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from kdjax.errors import InputError
+from kdjax.recordings.annotations import read_annotations
+from kdjax.recordings.kinds import find
 from kdjax.recordings.source import (
     BLOCK_VALUES,
     HEADER_BYTES,
     MOST_LEADS,
-    Annotations,
+    Given,
     Recording,
     Source,
     block_length,
-    find,
-    in_millivolts,
+    check_missing,
+    missing_blocks,
     reading,
     refusal,
     spans,
     voltages,
 )
+from kdjax.recordings.units import in_millivolts
+from kdjax.recordings.wfdbheader import Header, read_header, wfdb
 
-WFDB_HEADER_LINES = 20_000  # wfdb takes 0.2 ms a line
+_PACKING = {  # samples in so many bytes, by format
+    "16": (1, 2), "24": (1, 3), "32": (1, 4), "61": (1, 2), "80": (1, 1), "160": (1, 2),
+    "212": (2, 3), "310": (3, 4), "311": (3, 4),
+}  # fmt: skip
+_FLAC = {"508", "516", "524"}
 
 
 def read_wfdb(path: str | Path) -> Recording:
@@ -39,7 +41,6 @@ def read_wfdb(path: str | Path) -> Recording:
     missing, damaged or shorter than the header says, when a signal is no voltage, or when a lead
     holds invalid samples.
     """
-    wfdb = _wfdb()
     header = Path(path)
     if header.suffix != ".hea":
         header = header.with_name(header.name + ".hea")
@@ -47,7 +48,7 @@ def read_wfdb(path: str | Path) -> Recording:
     if not header.is_file():
         raise InputError(f"record {name}: {header} is missing; name a WFDB header (.hea)")
     with reading(name, header):
-        record: Any = wfdb.rdrecord(stem)
+        record: Any = wfdb().rdrecord(stem)
     annotations = read_annotations(header)
     signal = _millivolts(record.p_signal, record.units, header)
     for lead, column in zip(record.sig_name, signal.T, strict=True):
@@ -60,69 +61,9 @@ def read_wfdb(path: str | Path) -> Recording:
     return Recording(name, signal, float(record.fs), tuple(record.sig_name), annotations)
 
 
-def read_annotations(
-    header: str | Path, fs: float | None = None, annotator: str = "atr"
-) -> Annotations | None:
-    """What an annotator's file beside a WFDB header says, None without one.
-
-    Samples are those of signals at `fs` Hz (None: at the rate that the annotator counted in).
-    InputError when the file is damaged.
-    """
-    file = Path(header).with_suffix(f".{annotator}")
-    return read_annotation_file(file, fs) if file.is_file() else None
-
-
 def frame_rate(header: Path) -> float:
     """The rate in Hz that a WFDB header states, at which annotations count; else InputError."""
-    return float(_wfdb_header(header).fs)
-
-
-def read_annotation_file(file: Path, fs: float | None = None) -> Annotations:
-    """A WFDB annotation file; see `read_annotations`. Without a rate of its own it counts at fs."""
-    wfdb = _wfdb()
-    with reading(file.stem, file), _readable(file) as stem:
-        read = wfdb.rdann(stem, file.suffix[1:])
-        sample = np.asarray(read.sample, np.int64)
-        if fs is not None and read.fs is not None and read.fs != fs:
-            sample = np.rint(sample * (fs / read.fs)).astype(np.int64)
-        notes = [note.rstrip("\0") for note in read.aux_note]
-        return Annotations(
-            sample,
-            np.asarray(read.symbol, "<U4"),
-            np.asarray(read.subtype, np.int64),
-            np.asarray(notes, str) if notes else np.zeros(0, "<U1"),
-        )
-
-
-# rdann never returns from a note that begins with ## and is neither the first time resolution nor
-# part of a whole definition of annotation types (wfdb 4.3.1).
-_UNDERSTOOD = re.compile(
-    rb"## time resolution: \d"
-    rb"|\x1e\xfc## annotation type definitions.*?\x15\xfc## end of definitions",
-    re.DOTALL,
-)
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[str]:
-    """A path for rdann, without its suffix: the file itself, or a copy without such notes."""
-    data = file.read_bytes()
-    plain, end, known = b"", 0, set()
-    for match in _UNDERSTOOD.finditer(data):
-        if match[0][:8] not in known:
-            known.add(match[0][:8])
-            plain += data[end : match.start()].replace(b"## ", b"#  ") + match[0]
-            end = match.end()
-    plain += data[end:].replace(b"## ", b"#  ")
-    if plain == data and "::" not in str(file):  # which would be an address to fsspec
-        yield str(file.with_suffix(""))
-        return
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / f"record{file.suffix}"
-        copy.write_bytes(plain)
-        if file.with_suffix(".hea").is_file():  # it may state the rate
-            shutil.copyfile(file.with_suffix(".hea"), copy.with_suffix(".hea"))
-        yield str(copy.with_suffix(""))
+    return float(read_header(header).record.fs)
 
 
 def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarray:
@@ -136,159 +77,184 @@ def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarra
     return (signal * np.array(per_unit, np.float64)).astype(np.float32)
 
 
-# WFDB
-
-_WFDB_PACKING = {  # samples in so many bytes, by format
-    "16": (1, 2), "24": (1, 3), "32": (1, 4), "61": (1, 2), "80": (1, 1), "160": (1, 2),
-    "212": (2, 3), "310": (3, 4), "311": (3, 4),
-}  # fmt: skip
-_WFDB_FLAC = {"508", "516", "524"}
-
-
-def _wfdb() -> ModuleType:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # wfdb 4.3 uses what pandas 3 has deprecated
-        import wfdb  # here, because with pandas it takes a second that other formats need not wait
-    return wfdb
+def open_wfdb(file: Path, given: Given) -> Source:
+    """A WFDB record by its header."""
+    header = read_header(file)
+    if isinstance(header.record, wfdb().MultiRecord):
+        return _open_segments(file, header, given)
+    return _open_record(file, header, given)
 
 
-def _wfdb_header(file: Path) -> Any:
-    """What the header says: wfdb's Record or, for several segments, its MultiRecord."""
-    with reading(file.stem, file):
-        if "::" in str(file.resolve()):
-            # wfdb opens files by fsspec, to which this parts protocols, the network's too
-            raise refusal(file, "wfdb cannot open a path with '::'; rename it")
-        if file.stat().st_size > HEADER_BYTES or file.read_bytes().count(b"\n") > WFDB_HEADER_LINES:
-            raise refusal(file, "too long for a WFDB header; check what it is")
-        return _wfdb().rdheader(str(file.with_suffix("")))
-
-
-def open_wfdb(header: Path, fs: float | None, units: str | None) -> Source:
-    record = _wfdb_header(header)
-    if isinstance(record, _wfdb().MultiRecord):
-        return _open_segments(header, record, fs, units)
-    return _open_record(header, record, fs, units)
-
-
-def _open_record(header: Path, record: Any, fs: float | None, units: str | None) -> Source:
+def _open_record(file: Path, header: Header, given: Given) -> Source:
     """A WFDB record of one segment. Its frames hold several samples of a signal that is faster."""
-    wfdb, stem = _wfdb(), str(header.with_suffix(""))
-    with reading(header.stem, header):
+    with reading(file.stem, file):
+        record = header.record
         lines = len(record.file_name or ())
         if not 1 <= lines == record.n_sig <= MOST_LEADS:
             raise refusal(
-                header,
+                file,
                 f"it says {record.n_sig} signals and describes {lines}; "
                 f"1 to {MOST_LEADS} can be read",
             )
         per_frame = record.samps_per_frame
-        rates = [float(record.fs * samples) for samples in per_frame]
-        found = voltages(header, record.sig_name, record.units, rates, fs, units)
-        _check_signal_files(header, record, found.places)
-        frames, step = record.sig_len, block_length(record.fs, sum(per_frame))
+        found = voltages(
+            file,
+            record.sig_name,
+            units=record.units,
+            rates=[float(record.fs * samples) for samples in per_frame],
+            steps=record.adc_gain,
+            given=given,
+        )
+        header, frames, remarks = _frames(file, header, found.places)
+        step = _frame_blocks(record, per_frame)
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         channels = [found.places[column] for column in columns]
         for start, stop in spans(frames, step):
-            with reading(header.stem, header):
-                block: Any = wfdb.rdrecord(stem, start, stop, channels, smooth_frames=False)
+            with reading(file.stem, file):
+                block: Any = wfdb().rdrecord(
+                    header.stem, start, stop, channels, smooth_frames=False
+                )
                 signal = np.stack(block.e_p_signal, axis=1) * found.per_unit[columns]
             yield signal
 
-    length = frames * per_frame[found.places[0]]
-    return Source(header.stem, found.fs, found.leads, length, read)
+    return Source(
+        name=file.stem,
+        fs=found.fs,
+        leads=found.leads,
+        length=frames * per_frame[found.places[0]],
+        read=read,
+        start=header.start,
+        notes=(*header.notes, *found.notes, *remarks),
+    )
 
 
-def _check_signal_files(header: Path, record: Any, places: list[int]) -> None:
-    """Refuses what would fail half-way or take the memory of a header's false figures."""
-    if record.sig_len is None:
-        raise refusal(header, "it does not say how many samples there are; add their number")
+def _frame_blocks(record: Any, per_frame: list[int]) -> int:
+    return block_length(record.fs, sum(per_frame))
+
+
+def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int, list[str]]:
+    """How many frames can be read, a header that states it, and what to say.
+
+    Refuses what would fail half-way or take the memory of a header's false figures.
+    """
+    record = header.record
     if any(not 1 <= samples <= BLOCK_VALUES for samples in record.samps_per_frame):
-        raise refusal(header, "a signal needs at least one sample a frame; repair the header")
+        raise refusal(file, "a signal needs at least one sample a frame; repair the header")
     if max(skew or 0 for skew in record.skew) > 10 * record.fs:
-        raise refusal(header, "a signal is skewed by more than 10 seconds; repair the header")
+        raise refusal(file, "a signal is skewed by more than 10 seconds; repair the header")
+    held = {}
     for name in {record.file_name[i] for i in places}:
-        file = header.parent / name
-        if not file.is_file():
-            raise refusal(header, f"its signal file {name} is missing; copy the record again")
-        rows = [i for i, other in enumerate(record.file_name) if other == name]
+        path = header.files.get(name) or file.with_name(name)
+        if not path.is_file():
+            raise refusal(file, f"its signal file {path.name} is missing; copy the record again")
+        rows = [i for i, other in enumerate(record.file_name) if header.files.get(other) == path]
         format_, offset = record.fmt[rows[0]], record.byte_offset[rows[0]] or 0
-        if format_ in _WFDB_FLAC:
+        if format_ in _FLAC:
             continue  # what it holds is known when it is read
-        if format_ not in _WFDB_PACKING:
+        if format_ not in _PACKING:
             # 8 holds differences: no block can be read without those before it
-            raise refusal(header, f"format {format_} cannot be read; convert it to 16 by xform")
-        samples, size = _WFDB_PACKING[format_]
+            raise refusal(file, f"format {format_} cannot be read; convert it to 16 by xform")
+        samples, size = _PACKING[format_]
         frame = sum(record.samps_per_frame[i] for i in rows)
-        stored = (file.stat().st_size - offset) * samples // size // frame
-        if stored < record.sig_len:
-            raise refusal(
-                header,
-                f"it says {record.sig_len} samples, but {name} holds {max(0, stored)}; it "
-                "is truncated or damaged: copy the record again",
-            )
+        held[path.name] = max(0, (path.stat().st_size - offset) * samples // size // frame)
+    stated = record.sig_len
+    if not held:
+        if stated is None:
+            raise refusal(file, "it does not say how many samples there are; add their number")
+        return header, stated, []
+    name = min(held, key=lambda name: held[name])
+    if not held[name]:
+        raise refusal(file, f"its signal file {name} holds no samples; copy the record again")
+    if stated is None:
+        note = f"its header does not say how many samples there are; {name} holds {held[name]}"
+        return header.with_length(held[name]), held[name], [note]
+    if held[name] < stated:
+        note = f"its header says {stated} samples, but {name} holds {held[name]}; these are read"
+        return header, held[name], [note]
+    return header, stated, []
 
 
-def _open_segments(header: Path, record: Any, fs: float | None, units: str | None) -> Source:
+def _open_segments(file: Path, header: Header, given: Given) -> Source:
     """A WFDB record of several segments: one after the other, NaN where a lead has none."""
+    record = header.record
     parts: list[tuple[Source | None, int]] = []
-    with reading(header.stem, header):
+    with reading(file.stem, file):
         if record.n_seg != len(record.seg_name):
             raise refusal(
-                header,
+                file,
                 f"it says {record.n_seg} segments and names {len(record.seg_name)}; repair it",
             )
         for name, frames in zip(record.seg_name, record.seg_len, strict=True):
             if frames == 0:
                 continue  # the layout of a record whose segments differ
-            source = None
-            if name != "~":
-                file = find(header.with_name(f"{name}.hea"))
-                segment = _wfdb_header(file)
-                if isinstance(segment, _wfdb().MultiRecord):
-                    raise refusal(header, f"its segment {name} has segments; repair the header")
-                if any(in_millivolts(unit) for unit in segment.units or ()):
-                    source = _open_record(file, segment, fs, units)
-            parts.append((source, frames))
+            parts.append((None if name == "~" else _segment(file, name, given), frames))
         sources = [source for source, _ in parts if source is not None]
         if not sources:
-            raise refusal(header, "no segment holds a voltage; choose a recording with an ECG")
+            raise refusal(file, "no segment holds a voltage; choose a recording with an ECG")
         rate = sources[0].fs
         per_frame = round(rate / record.fs)
         total = sum(frames for _, frames in parts)
         if (
             any(source.fs != rate for source in sources)
             or abs(rate - per_frame * record.fs) > 1e-3 * rate
-            or any(source and source.length != frames * per_frame for source, frames in parts)
+            or any(source and source.length > frames * per_frame for source, frames in parts)
             or record.sig_len not in (None, total)
         ):
             raise refusal(
-                header, "rate or length of its segments is not what it says; repair the header"
+                file, "rate or length of its segments is not what it says; repair the header"
             )
+        there = sum(source.length for source in sources)
+        check_missing(file, total * per_frame - there, total * per_frame, rate)
     leads = tuple(dict.fromkeys(lead for source in sources for lead in source.leads))
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
-        step = block_length(rate, len(columns))
         for source, frames in parts:
             there = source.leads if source else ()
             held = [i for i, column in enumerate(columns) if leads[column] in there]
+            missing = frames * per_frame
             if source and held:
+                missing -= source.length
                 for block in source.blocks([there.index(leads[columns[i]]) for i in held]):
                     signal = np.full((len(block), len(columns)), np.nan, np.float32)
                     signal[:, held] = block
                     yield signal
-            else:
-                for start, stop in spans(frames * per_frame, step):
-                    yield np.full((stop - start, len(columns)), np.nan, np.float32)
+            yield from missing_blocks(missing, len(columns), rate)
 
-    return Source(header.stem, rate, leads, total * per_frame, read)
+    return Source(
+        name=file.stem,
+        fs=rate,
+        leads=leads,
+        length=total * per_frame,
+        read=read,
+        start=header.start,
+        notes=(*header.notes, *_segment_notes(sources)),
+    )
+
+
+def _segment(file: Path, name: str, given: Given) -> Source | None:
+    """A segment of the record, None where none of its signals is a voltage."""
+    part = find(file.with_name(f"{name}.hea"))
+    header = read_header(part)
+    if isinstance(header.record, wfdb().MultiRecord):
+        raise refusal(file, f"its segment {name} has segments; repair the header")
+    if not any(in_millivolts(unit) for unit in header.record.units or ()):
+        return None
+    return _open_record(part, header, given)
+
+
+def _segment_notes(sources: list[Source]) -> list[str]:
+    """The notes of the segments, of the first few by their names."""
+    notes = [f"segment {source.name}: {note}" for source in sources for note in source.notes]
+    more = [f"{len(notes) - 3} more notes of this kind on segments"] if len(notes) > 3 else []
+    return notes[:3] + more
 
 
 def segments(header: Path) -> list[str]:
-    """The segments that a WFDB header names, none where it is a record of its own."""
+    """The segments that a WFDB header names, in lower case; none where it is a record itself."""
     with header.open("rb") as opened:
         text = opened.read(HEADER_BYTES).decode("ascii", "ignore")
     lines = [line.split() for line in text.splitlines() if line.strip() and line[:1] != "#"]
     if not lines or "/" not in lines[0][0]:
         return []
-    return [line[0] for line in lines[1:]]
+    return [line[0].lower() for line in lines[1:]]

@@ -271,7 +271,9 @@ class TestLeads:
     @given(st.lists(st.lists(st.sampled_from("ABC"), min_size=1, unique=True), min_size=1))
     def test_what_is_chosen_is_in_all(self, leads):
         sources = [
-            own_source.Source(f"r{i}", 360, tuple(names), 1, lambda _: iter(()))
+            own_source.Source(
+                name=f"r{i}", fs=360, leads=tuple(names), length=1, read=lambda _: iter(())
+            )
             for i, names in enumerate(leads)
         ]
         try:

@@ -48,7 +48,7 @@ def source(signal, fs=FS, leads=("MLII",), block=50_000):
         for start in range(0, len(signal), block):
             yield signal[start : start + block, columns]
 
-    return Source("made up", float(fs), leads, len(signal), read)
+    return Source(name="made up", fs=float(fs), leads=leads, length=len(signal), read=read)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,123 @@
+"""WFDB annotation files in the MIT format: https://physionet.org/physiotools/wag/annot-5.htm
+
+`wfdb.rdann` (4.3.1) never ends on a note that begins with '## ' and is neither a time resolution
+nor a definition, so they are read here.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kdjax.errors import InputError
+from kdjax.recordings.source import Annotations, beside, reading, words
+
+_SYMBOLS = dict(enumerate(' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r')) | {0: ""}
+_NOTE, _SKIP, _NUM, _SUB, _CHN, _AUX = 22, 59, 60, 61, 62, 63
+_RESOLUTION = re.compile(r"## time resolution: (\d+\.?\d*)")
+_DEFINITIONS = "## annotation type definitions"
+_DEFINITION = re.compile(r"(\d+) (\S+) .+")
+
+
+class _Annotation(NamedTuple):
+    sample: int
+    code: int
+    subtype: int = 0
+    note: str = ""
+
+
+def read_annotations(
+    header: str | Path, fs: float | None = None, annotator: str = "atr"
+) -> Annotations | None:
+    """What an annotator's file beside a WFDB header says, None without one.
+
+    Samples are those of signals at `fs` Hz (None: at the rate that the annotator counted in).
+    InputError when the file is damaged.
+    """
+    header = Path(header)
+    file = beside(header, f"{header.stem}.{annotator}")
+    return None if file is None else read_annotation_file(file, fs)
+
+
+def read_annotation_file(file: Path, fs: float | None = None) -> Annotations:
+    """A WFDB annotation file; see `read_annotations`.
+
+    Without a rate of its own it counts at that of the header beside it or, without one, at fs.
+    """
+    with reading(file.stem, file):
+        about, own = _apart(list(_annotations(file)))
+        symbols = _SYMBOLS | {int(m[1]): m[2] for note in about if (m := _DEFINITION.match(note))}
+        sample = np.array([a.sample for a in own], np.int64)
+        counted = next((float(m[1]) for note in about if (m := _RESOLUTION.match(note))), None)
+        counted = counted or _header_rate(file)
+        if fs is not None and counted and counted != fs:
+            sample = np.rint(sample * (fs / counted)).astype(np.int64)
+        return Annotations(
+            sample,
+            np.array([symbols.get(a.code, str(a.code)) for a in own], "<U4"),
+            np.array([a.subtype for a in own], np.int64),
+            np.array([a.note for a in own], str) if own else np.zeros(0, "<U1"),
+        )
+
+
+def _header_rate(file: Path) -> float | None:
+    """The rate in Hz that the WFDB header beside a file states, None where it does not."""
+    header = beside(file, f"{file.stem}.hea")
+    if header is None:
+        return None
+    with header.open("rb") as opened:
+        lines = opened.read(1 << 16).decode("ascii", "ignore").splitlines()
+    first = next((line.split() for line in lines if line.strip() and line[:1] != "#"), [])
+    rate = re.match(r"\d+\.?\d*", first[2]) if len(first) > 2 else None
+    return float(rate[0]) if rate else None
+
+
+def _annotations(file: Path) -> Iterator[_Annotation]:
+    """What stands in the file; marks that are no annotations are left out."""
+    data = file.read_bytes()
+    pairs = np.frombuffer(data[: len(data) // 2 * 2], "<u2").tolist()
+    sample, place, waiting = 0, 0, None
+    while place < len(pairs):
+        code, value = pairs[place] >> 10, pairs[place] & 0x3FF
+        place += 1
+        if code == 0 and value == 0:
+            if waiting is not None:
+                yield waiting
+            return
+        if code == _SKIP and place + 1 < len(pairs):
+            step = pairs[place] << 16 | pairs[place + 1]
+            sample += step - (1 << 32 if step >= 1 << 31 else 0)
+            place += 2
+        elif code == _AUX:
+            note = data[2 * place : 2 * place + value].decode("latin-1").rstrip("\0")
+            place += (value + 1) // 2
+            if waiting is not None:
+                waiting = waiting._replace(note=note)
+        elif code == _SUB:
+            if waiting is not None:
+                signed = (value & 0xFF) - (256 if value & 0x80 else 0)
+                waiting = waiting._replace(subtype=signed)
+        elif code not in (_SKIP, _NUM, _CHN):
+            if waiting is not None:
+                yield waiting
+            sample += value
+            waiting = _Annotation(sample, code) if code else None
+    raise InputError(
+        f"record {words(file.stem)}: {words(file)}: has no end mark; the annotations are "
+        "truncated: copy the record again"
+    )
+
+
+def _apart(found: list[_Annotation]) -> tuple[list[str], list[_Annotation]]:
+    """What notes say of the file itself, its rate and symbols of its own, and the annotations."""
+    about, own, defining = [], [], False
+    for annotation in found:
+        note = annotation.note
+        if annotation.code == _NOTE and (defining or note.startswith("## ")):
+            defining = note != "## end of definitions" if defining else note == _DEFINITIONS
+            about.append(note)
+        else:
+            own.append(annotation)
+    return about, own

@@ -1,0 +1,344 @@
+"""How a text table is laid out: where its rows begin, what its columns are, what precedes them."""
+
+import csv
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kdjax.recordings import clock
+from kdjax.recordings.preamble import Preamble, preamble
+from kdjax.recordings.source import MOST_LEADS, decoded, refusal
+from kdjax.recordings.units import SECONDS, is_known, spelled
+
+_LINES = 2000  # of the file's beginning that are looked at
+_SAMPLE = 200  # rows by which columns are told apart
+
+MISSING = ("", "-", "nan", "NaN", "NAN", "NA", "N/A", "null")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+
+_TIME_WORDS = {
+    "time", "timestamp", "timestamps", "t", "clock", "date", "datetime", "elapsed", "zeit",
+    "uhrzeit", "zeitstempel", "temps", "tiempo", "tempo", "hora", "heure", "datum",
+}  # fmt: skip
+_COUNTERS = {
+    "sample", "samples", "sample number", "sample index", "index", "idx", "frame", "no", "nr",
+    "number", "unnamed: 0", "nseq", "seq", "sequence", "counter", "row", "line",
+}  # fmt: skip
+
+
+class Column(NamedTuple):
+    """A column of the table.
+
+    name: without its unit, None where it has none. unit: as it is stated, None where it is not.
+    kind: 'number', 'clock' (text of times), 'text' or 'empty'. time: whether it says when, or
+    counts rows. order: of day and month, as in `clock.instant`.
+    """
+
+    name: str | None
+    unit: str | None
+    kind: str
+    time: bool
+    order: str = ""
+
+
+class Layout(NamedTuple):
+    """The first row begins at byte `start`, in line `line` (from 1); `feed` ends each line."""
+
+    start: int
+    line: int
+    feed: bytes
+    delimiter: str
+    decimal: str
+    columns: tuple[Column, ...]
+    preamble: Preamble
+
+
+def layout(file: Path, head: bytes, whole: bool) -> Layout:
+    """The layout that the file's first bytes show; InputError where they are no table.
+
+    Args:
+        file: for messages.
+        head: the file's beginning.
+        whole: whether that is all of it.
+    """
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head:
+        raise refusal(file, "is no text in UTF-8; save it as CSV in UTF-8")
+    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    feed = b"\r" if b"\r" in head and b"\n" not in head else b"\n"
+    lines = decoded(head[mark:]).split(feed.decode())
+    if not whole:
+        lines = lines[:-1]  # it may be cut
+    if not lines or (len(lines) <= MOST_LEADS and max(map(_fields_at_most, lines)) > MOST_LEADS):
+        raise _transposed(file, lines or [decoded(head)])
+    lines = [line.strip("\r") for line in lines[:_LINES]]
+    delimiter = _delimiter(lines)
+    rows = [cells(line, delimiter) for line in lines]
+    fields, decimal, delimiter = _shape(rows, delimiter)
+    if delimiter == "":  # a column of decimal commas
+        delimiter, rows = ";", [[line.strip().strip('"')] for line in lines]
+    if fields > MOST_LEADS:
+        raise refusal(file, f"has {fields} columns; {MOST_LEADS} can be read")
+    sample = [row for row in rows if len(row) == fields and _holds_number(row, decimal)][-_SAMPLE:]
+    kinds = [_kind([row[i] for row in sample], decimal) for i in range(fields)]
+    first = next((i for i, row in enumerate(rows) if _is_row(row, kinds, decimal)), None)
+    if first is None or "number" not in kinds:
+        raise refusal(
+            file, "holds no table of numbers; a line for each sample, a column for each lead"
+        )
+    first = _with_missing_rows(rows, first, fields)
+    names, units = _header(file, rows, lines, first, kinds, delimiter)
+    above = preamble(lines[:first])
+    if above.columns and not any(names):
+        names = [*above.columns, *[None] * fields][:fields]
+    table = [row for row in rows[first:] if len(row) == fields]
+    columns = _columns(names, units, kinds, table, decimal)
+    skipped = feed.join(head[mark:].split(feed, first)[:first]) + feed if first else b""
+    return Layout(mark + len(skipped), first + 1, feed, delimiter, decimal, tuple(columns), above)
+
+
+def _fields_at_most(line: str) -> int:
+    return max(line.count(sign) for sign in ";\t, ") + 1
+
+
+def _transposed(file: Path, lines: Sequence[str]) -> Exception:
+    wide = max(map(_fields_at_most, lines))
+    if wide > MOST_LEADS:
+        return refusal(
+            file,
+            f"has {wide} numbers in a line: a lead a line, it seems, where a line for each sample "
+            "and a column for each lead are needed; turn the table (transpose it)",
+        )
+    return refusal(file, "line 1 is too long; check what the file is")
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What parts the fields of most of the last lines."""
+    last = [line for line in lines if line.strip()][-_SAMPLE:]
+    last = last[len(last) // 2 :]
+    for sign in ";\t,":
+        if 2 * sum(sign in line for line in last) > len(last):
+            return sign
+    return " " if 2 * sum(" " in line.strip() for line in last) > len(last) else ","
+
+
+def cells(line: str, delimiter: str) -> list[str]:
+    if delimiter == " ":
+        return line.split() or [""]
+    if '"' not in line:
+        return [cell.strip().strip("'") for cell in line.split(delimiter)]
+    row = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    return [cell.strip().strip("'") for cell in row] or [""]
+
+
+def _shape(rows: Sequence[list[str]], delimiter: str) -> tuple[int, str, str]:
+    """How many fields rows have, the decimal sign, and the delimiter: '' where there is none.
+
+    Those of most of the last lines that are not blank.
+    """
+    last = [row for row in rows if any(row)][-_SAMPLE:]
+    last = last[len(last) // 2 :] or [[""]]
+    fields = Counter(map(len, last)).most_common(1)[0][0]
+    cells = [cell for row in last if len(row) == fields for cell in row]
+    commas = sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells)
+    if delimiter == ",":
+        if _splits_numbers(last):
+            return 1, ",", ""
+        plain = sum(bool(cell) and bool(_NUMBER.fullmatch(cell)) for cell in cells)
+        return fields, "," if commas > 9 * plain else ".", delimiter  # they are quoted
+    points = sum("." in cell and bool(_NUMBER.fullmatch(cell)) for cell in cells)
+    return fields, "," if delimiter in ";\t" and commas > points else ".", delimiter
+
+
+def _splits_numbers(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether commas part whole numbers from decimals: in -145,098 no number begins with 0."""
+    pairs = [(row[0], row[1]) for row in rows if len(row) == 2]
+    return (
+        2 * len(pairs) > len(rows)
+        and all(re.fullmatch(r"[-+]?\d*", a) and re.fullmatch(r"\d+", b) for a, b in pairs)
+        and any(re.fullmatch(r"0\d+", b) for _, b in pairs)
+    )
+
+
+def is_number(cell: str, decimal: str) -> bool:
+    """Whether a cell is a number or says that there is none."""
+    cell = cell.strip()
+    point = cell.translate({ord(decimal): ".", ord("."): ","} if decimal == "," else {})
+    return cell in MISSING or bool(_NUMBER.fullmatch(point))
+
+
+def _holds_number(row: Sequence[str], decimal: str) -> bool:
+    return any(cell not in MISSING and is_number(cell, decimal) for cell in row)
+
+
+def _kind(cells: Sequence[str], decimal: str) -> str:
+    """What most cells of a column are."""
+    if all(cell == "" for cell in cells):
+        return "empty"
+    cells = cells[len(cells) // 2 :]  # lines above the table may look like rows
+    most = 0.8 * len(cells)
+    if sum(is_number(cell, decimal) for cell in cells) >= most:
+        return "number"
+    if sum(cell in MISSING or clock.instant(cell) is not None for cell in cells) >= most:
+        return "clock"
+    return "text"
+
+
+def _is_row(row: Sequence[str], kinds: Sequence[str], decimal: str) -> bool:
+    """Whether a line is a row of the table that is not wholly empty."""
+    if len(row) != len(kinds) or not any(row):
+        return False
+    for cell, kind in zip(row, kinds, strict=True):
+        if kind == "number" and not is_number(cell, decimal):
+            return False
+        if kind == "clock" and not (cell in MISSING or clock.instant(cell)):
+            return False
+    return any(cell for cell, kind in zip(row, kinds, strict=True) if kind in ("number", "clock"))
+
+
+def _with_missing_rows(rows: Sequence[list[str]], first: int, fields: int) -> int:
+    """The first row, empty ones before it counted where they follow a line of names."""
+    start = first
+    while start and fields > 1 and len(rows[start - 1]) == fields and not any(rows[start - 1]):
+        start -= 1
+    above = rows[start - 1] if start else []
+    return start if start == 0 or (len(above) == fields and all(above)) else first
+
+
+def _header(
+    file: Path,
+    rows: Sequence[list[str]],
+    lines: Sequence[str],
+    first: int,
+    kinds: Sequence[str],
+    delimiter: str,
+) -> tuple[list[str | None], list[str | None]]:
+    """Names and units [fields] as the lines directly above the table give them."""
+    fields = len(kinds)
+    above: list[list[str]] = []
+    for i in range(first - 1, -1, -1):
+        row = cells(lines[i].lstrip("#% \t"), delimiter) if lines[i][:1] in "#%" else rows[i]
+        if len(row) == fields + 1 and row[-1] == "":
+            row = row[:-1]
+        if len(row) == fields - 1 and kinds[-1] == "empty":
+            row = [*row, ""]
+        if len(row) == fields - 1 and fields > 1 and kinds[0] != "empty" and not above:
+            row = ["", *row]  # as R writes it: the rows' own names have none
+            if not _counts([r[0] for r in rows[first : first + 3]]):
+                row = row[1:]
+        if len(row) != fields or not any(row) or re.match(r"sep=", row[0]):
+            break
+        if any(cell and _NUMBER.fullmatch(cell) for cell in row):
+            break
+        above.append(row)
+    direct = rows[first - 1] if first else [""]
+    if first and not above and len(direct) > 2 and not _is_key(lines[first - 1]):
+        raise refusal(
+            file,
+            f"line {first} has {len(direct)} fields and line {first + 1} has {fields}; a line of "
+            "names and rows of as many numbers are needed",
+        )
+    units: list[str | None] = [None] * fields
+    for row in above:
+        if _are_units(row) and (len(above) > 1 or _holds_unit(row)):
+            units = [_bare(cell) for cell in row]
+            above = [other for other in above if other is not row]
+            break
+    if not above:
+        return [None] * fields, units
+    names = max(above, key=lambda row: len(set(row)))  # others repeat a device or 'CAL'
+    return [name or None for name in names], units
+
+
+def _is_key(line: str) -> bool:
+    return line.lstrip()[:1] in "#%" or bool(re.match(r'\W*[\w .()/-]+["\']?\s*[:=]', line))
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether these are consecutive whole numbers."""
+    try:
+        numbers = [int(cell.strip('"')) for cell in cells]
+    except ValueError:
+        return False
+    return all(b - a == 1 for a, b in itertools.pairwise(numbers))
+
+
+def _are_units(row: Sequence[str]) -> bool:
+    return all(is_known(_bare(cell)) for cell in row)
+
+
+def _bare(unit: str) -> str:
+    """A unit without the brackets around it."""
+    found = re.fullmatch(r"[\[(]\s*(.*?)\s*[\])]", unit.strip())
+    return found[1] if found else unit
+
+
+def _holds_unit(row: Sequence[str]) -> bool:
+    """Whether a lone line is surely one of units: V alone is a lead's name as well."""
+    return any(spelled(_bare(cell)) in ("mv", "uv", "nv") for cell in row)
+
+
+_BRACKETED = re.compile(r"^(.*?)[\s_]*[\[({]\s*([^\])}]*)\s*[\])}]\s*$")
+_TRAILING = re.compile(r"^(.*[^\W_])[\s_/]+(mv|uv|µv|μv|nv|ms|us|ns|sec|secs|seconds)$", re.I)
+
+
+def _named(name: str | None) -> tuple[str | None, str | None]:
+    """A column's name and the unit that stands in it, as in 'ECG [uV]', 'time_ms', 't/s'."""
+    if name is None:
+        return None, None
+    if (found := _BRACKETED.match(name)) and found[2] and is_known(found[2]):
+        return found[1].strip() or name, spelled(found[2])
+    if found := _TRAILING.match(name):
+        return found[1].strip(), spelled(found[2])
+    return name, spelled(name) if spelled(name) in SECONDS else None
+
+
+def plain(name: str) -> str:
+    """A column's name in lower case, with blanks for what parts its words."""
+    return " ".join(re.sub(r"[\s_#()\[\]]+", " ", name.lower()).split())
+
+
+def _columns(
+    names: Sequence[str | None],
+    units: Sequence[str | None],
+    kinds: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    decimal: str,
+) -> list[Column]:
+    columns = []
+    headed = any(names)
+    for i, kind in enumerate(kinds):
+        name, own = _named(names[i])
+        stated = units[i]
+        unit = own if own is not None or stated is None else spelled(stated)
+        word = plain(name or "")
+        time = kind == "clock" or (
+            kind == "number"
+            and (
+                bool(_TIME_WORDS & set(word.split()))
+                or word in _COUNTERS
+                or unit in SECONDS
+                or (i == 0 and headed and name is None and len(kinds) > 1)
+                or (i == 0 and len(kinds) > 1 and _rises([r[0] for r in sample], decimal))
+            )
+        )
+        if kind == "empty" and name is not None:
+            kind = "number"  # a lead that was never on
+        order = clock.order_of([row[i] for row in sample]) if kind == "clock" else ""
+        columns.append(Column(name, unit, kind, time, order))
+    return columns
+
+
+def _rises(cells: Sequence[str], decimal: str) -> bool:
+    """Whether numbers never fall over many rows and often rise, as no ECG does."""
+    if len(cells) < 50 or any(cell in MISSING for cell in cells):
+        return False
+    try:
+        numbers = [float(cell.replace(decimal, ".")) for cell in cells]
+    except ValueError:
+        return False
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    return min(steps) >= 0 and sum(step > 0 for step in steps) >= 3

@@ -1,0 +1,129 @@
+"""What stands above a table: rate, unit, lead and start, in any language."""
+
+import datetime
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kdjax.recordings import clock
+from kdjax.recordings.source import HIGHEST_FS, LOWEST_FS
+from kdjax.recordings.units import SECONDS, spelled
+
+
+class Preamble(NamedTuple):
+    """What the lines above the table say; None where they do not."""
+
+    fs: float | None = None
+    unit: str | None = None
+    lead: str | None = None
+    start: datetime.datetime | None = None
+    columns: tuple[str, ...] = ()
+    ecg: tuple[str, ...] = ()  # which of these columns hold an ECG
+    gain: float | None = None  # steps a mV
+    notes: tuple[str, ...] = ()
+
+
+_RATE = re.compile(
+    r"(?:sampl\w*[\s_-]*(?:rate|freq\w*)?|abtastrate|messrate|fréquence|frequency|\bfs\b|\bsr\b)"
+    r"(?:\s*[\[(]\s*k?hz\s*[\])])?[^\w\d]{1,6}(\d+(?:[.,]\d+)?)\s*(k)?(?:hz|hertz|s/s|sps)?\b",
+    re.IGNORECASE,
+)
+_PERIOD = re.compile(
+    r"(?:interval|period|\bdt\b|sampling[\s_-]*time)\W{1,6}(\d*[.,]?\d+(?:e-?\d+)?)\s*(s|sec|ms|us)\b",
+    re.IGNORECASE,
+)
+_HERTZ = re.compile(r"(\d+(?:[.,]\d+)?)\s*(k)?(?:hz|hertz)\b", re.IGNORECASE)
+_NO_RATE = re.compile(r"filt|notch|pass|cut|mains|line|heart|band|puls", re.IGNORECASE)
+_UNIT_LINE = re.compile(
+    r"^\W*(?:[^\d\W][^,;:=\t]*)[\s,;:=\t]+[\"']?([mun\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]V|"
+    r"(?:milli|micro|nano)volts?)\W*$",
+    re.IGNORECASE,
+)
+_LEAD_LINE = re.compile(
+    r"^\W*(?:lead|ableitung|dérivation|derivación)\W+(\S.*?)\W*$", re.IGNORECASE
+)
+_NOT_START = re.compile(r"birth|geb|naiss|nacim|export|creat|print|end", re.IGNORECASE)
+
+
+def preamble(lines: Sequence[str]) -> Preamble:
+    """What stands above the rows, in any language: numbers with Hz, lone units, dates with time."""
+    headers = (_opensignals(line) for line in lines if "{" in line and '"sampling rate"' in line)
+    if found := next(filter(None, headers), None):
+        return found
+    rates, hertz, units, leads, starts = [], [], [], [], []
+    for line in lines:
+        if not _NO_RATE.search(line):
+            if found := _RATE.search(line):
+                rates.append(_value(found[1]) * (1e3 if found[2] else 1.0))
+            elif found := _PERIOD.search(line):
+                period = _value(found[1]) * SECONDS[spelled(found[2])]
+                rates += [1 / period] if period > 0 else []
+            elif found := _HERTZ.search(line):
+                hertz.append(_value(found[1]) * (1e3 if found[2] else 1.0))
+        if found := _UNIT_LINE.match(line):
+            units.append(spelled(found[1]))
+        if found := _LEAD_LINE.match(line):
+            leads.append(found[1])
+        if not _NOT_START.search(line):
+            starts += _starts(line)
+    said = {r for r in rates or hertz if LOWEST_FS <= r <= HIGHEST_FS}
+    return Preamble(
+        fs=said.pop() if len(said) == 1 else None,
+        unit=units[0] if len(set(units)) == 1 else None,
+        lead=leads[0] if len(leads) == 1 else None,
+        start=starts[0] if starts else None,
+    )
+
+
+def _value(text: str) -> float:
+    return float(text.replace(",", "."))
+
+
+def _starts(line: str) -> list[datetime.datetime]:
+    """The date with time that a line of the kind 'key, value' ends with."""
+    value = re.split(r"[,;\t=]|:\s", line.strip().strip('"'), maxsplit=1)[-1].strip(" \"'")
+    found = clock.instant(value)
+    if found is None or not found.dated:
+        return []
+    start = clock.moment(found.seconds, found.zone)
+    return [] if start is None else [start]
+
+
+def _opensignals(line: str) -> Preamble | None:
+    """The header of OpenSignals (PLUX, BITalino), JSON in one line.
+
+    Its raw numbers n of b bits are (n / 2^b - 0.5) * 3 mV for the maker's ECG sensors (both
+    biosignalsplux, 3 V and a gain of 1000, and BITalino, 3.3 V and 1100; from their data sheets).
+    """
+    try:
+        (device, *_) = json.loads(line[line.index("{") :]).values()
+        columns = tuple(str(name) for name in device["column"])
+        sensors = [str(sensor) for sensor in device["sensor"]]
+        rate = float(device["sampling rate"])
+        bits = [int(bit) for bit in device.get("resolution", [])][-len(sensors) :]
+        date = f"{device.get('date', '')} {device.get('time', '')}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    found = clock.instant(date)
+    measured = columns[len(columns) - len(sensors) :]
+    ecg = [i for i, sensor in enumerate(sensors) if sensor.upper().startswith("ECG")]
+    raw = not device.get("convertedValues")
+    gain, notes = None, ()
+    if raw and ecg and len(bits) == len(sensors) and len({bits[i] for i in ecg}) == 1:
+        gain = 2 ** bits[ecg[0]] / 3
+        notes = (
+            f"raw numbers of {bits[ecg[0]]} bits are scaled as the data sheet of the PLUX ECG "
+            "sensor says: 3 mV over their whole range",
+        )
+    if not ecg:
+        ecg = range(len(sensors))  # they may be called RAW
+    return Preamble(
+        fs=rate if LOWEST_FS <= rate <= HIGHEST_FS else None,
+        unit=None if raw else "mv",
+        start=clock.moment(found.seconds, found.zone) if found and found.dated else None,
+        columns=columns,
+        ecg=tuple(measured[i] for i in ecg),
+        gain=gain,
+        notes=notes,
+    )

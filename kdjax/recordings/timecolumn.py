@@ -1,0 +1,226 @@
+"""What the time columns of a text table say: its rate, its gaps and its start."""
+
+import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from kdjax.recordings import clock
+from kdjax.recordings.layout import Column, cells
+from kdjax.recordings.lines import Lines, numbers, words_of
+from kdjax.recordings.source import Given, gap_note, refusal
+from kdjax.recordings.units import SECONDS
+
+_FEW_CHUNKS = 3  # of which the times of all rows are read; further on, where they may jump
+_AGREEMENT = 0.05  # of the rate: a clock further off than this is no clock that runs a little fast
+_PEEK = 1 << 16  # bytes from a chunk's beginning in which the time stamp must change
+
+
+class When(NamedTuple):
+    """fs in Hz, None where nothing says it; gaps: (row, samples missing before it)."""
+
+    fs: float | None
+    gaps: tuple[tuple[int, int], ...]
+    start: datetime.datetime | None
+    notes: tuple[str, ...]
+
+
+class _Account(NamedTuple):
+    """What one column says, in seconds; `stamps` times were seen. dated: since 1970."""
+
+    name: str
+    timing: clock.Timing
+    stamps: int
+    dated: bool
+    zone: float | None
+
+
+def when(lines: Lines, given: Given) -> When:
+    """The rate, gaps and start of a table, by its clock, the user and what stands above it.
+
+    InputError where the user's rate is not what the table states or what its clock shows.
+    """
+    stated = lines.layout.preamble.fs
+    if stated is not None:
+        given.check_rate(lines.file, stated)
+    nominal = stated or given.fs
+    accounts = [
+        account
+        for place, column in enumerate(lines.layout.columns)
+        if column.time and (account := _account(lines, place, column)) is not None
+    ]
+    if not accounts:
+        return _counted(lines, nominal)
+    best = max(accounts, key=lambda account: (account.stamps, account.dated))
+    timing = best.timing
+    own, span = 1 / timing.step, lines.rows * timing.step
+    notes = []
+    if given.fs is not None and abs(own / given.fs - 1) > _AGREEMENT:
+        raise refusal(
+            lines.file,
+            f"its column {best.name!r} advances by {timing.step:.4g} s a row, which is {own:.5g} "
+            f"Hz, not {given.fs:g}; leave fs out",
+        )
+    fs = clock.rate(timing.step, span, timing.noise, (nominal,))
+    if nominal is not None and fs != nominal:
+        notes.append(f"sampled at {fs:.6g} Hz by its clock, not at {nominal:g} Hz")
+    gaps = tuple((row, round(size * fs)) for row, size in timing.jumps if round(size * fs) > 0)
+    if gaps:
+        notes.append(f"by its clock {gap_note(gaps, fs)}")
+    back = [-size for _, size in timing.jumps if size < 0]
+    if back:
+        notes.append(
+            f"its clock is set back {len(back)} times, by {max(back):.4g} s at most; rows are "
+            "taken one after the other there"
+        )
+    return When(fs, gaps, _start(lines, accounts, best), tuple(notes))
+
+
+def _start(lines: Lines, accounts: list[_Account], best: _Account) -> datetime.datetime | None:
+    """The time of row 0: the best account's, another's, or that of a column of dates."""
+    for account in (best, *(account for account in accounts if account.dated)):
+        if account.dated:
+            return clock.moment(round(account.timing.first, 3), account.zone)
+    return lines.layout.preamble.start
+
+
+def _account(lines: Lines, place: int, column: Column) -> _Account | None:
+    """What a column says of time, None where it says too little."""
+    found = _timing(lines, place, column)
+    if found is None:
+        return None
+    timing, stamps = found
+    name = column.name or f"column {place + 1}"
+    if column.kind == "clock":
+        first = clock.instant(_first_cell(lines, place), column.order)
+        dated = first is not None and first.dated
+        return _Account(name, timing, stamps, dated, first.zone if first else None)
+    unit = clock.unit_of(timing.step, column.unit)
+    if unit is None or (column.unit is None and _is_counter(timing)):
+        return None
+    epoch = clock.epoch_of(timing.first, unit)
+    scale = SECONDS[unit]
+    in_seconds = clock.Timing(
+        step=timing.step * scale,
+        first=epoch[0] if epoch else timing.first * scale,
+        jumps=tuple((row, size * scale) for row, size in timing.jumps),
+        noise=timing.noise * scale,
+    )
+    return _Account(name, in_seconds, stamps, epoch is not None, epoch[1] if epoch else None)
+
+
+def _is_counter(timing: clock.Timing) -> bool:
+    """Whether a column of no stated unit counts rows."""
+    return abs(timing.step - 1) < 1e-9
+
+
+def _counted(lines: Lines, nominal: float | None) -> When:
+    """The gaps that a column shows which counts samples, where no column says the time."""
+    if nominal is not None:
+        for place, column in enumerate(lines.layout.columns):
+            if not column.time or column.kind != "number":
+                continue
+            found = _timing(lines, place, column)
+            if found is None or not _is_counter(found[0]):
+                continue
+            jumps = found[0].jumps
+            gaps = tuple((row, round(size)) for row, size in jumps if size >= 1)
+            if gaps and all(size > 0 for _, size in jumps):
+                note = f"by its column {column.name or place + 1!r} {gap_note(gaps, nominal)}"
+                return When(nominal, gaps, lines.layout.preamble.start, (note,))
+    return When(nominal, (), lines.layout.preamble.start, ())
+
+
+def _first_cell(lines: Lines, place: int) -> str:
+    start = lines.layout.start
+    text = lines.between(start, min(start + _PEEK, lines.end)).split(lines.layout.feed, 1)[0]
+    return cells(text.decode("latin-1").strip("\r"), lines.layout.delimiter)[place]
+
+
+def _times(lines: Lines, text: bytes, line: int, place: int, column: Column) -> np.ndarray:
+    """The times [n] that whole lines state, NaN where they do not."""
+    if column.kind == "number":
+        return numbers(lines.file, lines.layout, text, line, [place])[:, 0]
+    found = [clock.instant(cell, column.order) for cell in words_of(lines.layout, text, place)]
+    times = np.array([np.nan if instant is None else instant.seconds for instant in found])
+    return times if any(i and i.dated for i in found) else clock.unwrapped(times)
+
+
+def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int] | None:
+    """The timing by a column, in what it counts, and how many stamps were seen at the beginning.
+
+    A short table is read as a whole. Of a long one the first stamps of all chunks are, and those
+    chunks as a whole between whose first stamps the clock has jumped.
+    """
+
+    def stamps(first: int, last: int) -> clock.Stamps:
+        """Of the chunks [first, last)."""
+        begin, row = lines.chunks[first]
+        stop = lines.chunks[last][0] if last < len(lines.chunks) else lines.end
+        line = lines.layout.line + row
+        times = _times(lines, lines.between(begin, stop), line, place, column)
+        return clock.stamps(times, row)
+
+    if len(lines.chunks) <= _FEW_CHUNKS:
+        seen = stamps(0, len(lines.chunks))
+        _check_forward(lines, column, seen)
+        timing = clock.timing(seen)
+        return None if timing is None else (timing, len(seen.row))
+    seen = stamps(0, _FEW_CHUNKS)
+    _check_forward(lines, column, seen)
+    beginning = clock.timing(seen)
+    if beginning is None:
+        return None
+    last = stamps(len(lines.chunks) - 1, len(lines.chunks))
+    peeks = [_first_change(lines, chunk, place, column) for chunk in range(len(lines.chunks))]
+    anchors = [peek for peek in peeks if peek is not None]
+    if len(last.row):
+        anchors.append((int(last.row[-1]), float(last.time[-1])))
+    rows, times = np.array([row for row, _ in anchors]), np.array([time for _, time in anchors])
+    if column.kind == "clock":
+        times = clock.unwrapped(times)
+    step = float(np.median(np.diff(times) / np.maximum(np.diff(rows), 1)))
+    if not step > 0:
+        return None
+    least = clock.tolerance(step, beginning.noise)
+    jumps: list[tuple[int, float]] = []
+    for first in np.flatnonzero(np.abs(np.diff(times) - step * np.diff(rows)) > least):
+        chunk = _chunk_of(lines, int(rows[first]))
+        part = stamps(max(0, chunk - 1), min(chunk + 3, len(lines.chunks)))
+        places, sizes = clock.jumps(part, step, least)
+        pairs = zip(part.row[places].tolist(), sizes.tolist(), strict=True)
+        jumps += [pair for pair in pairs if rows[first] < pair[0] <= rows[first + 1]]
+    for row, size in jumps:
+        times[rows >= row] -= size
+    step, first_time = clock.line(rows, times)
+    return clock.Timing(step, first_time, tuple(jumps), beginning.noise), len(seen.row)
+
+
+def _chunk_of(lines: Lines, row: int) -> int:
+    starts = [start for _, start in lines.chunks]
+    return int(np.searchsorted(starts, row, side="right")) - 1
+
+
+def _first_change(lines: Lines, chunk: int, place: int, column: Column) -> tuple[int, float] | None:
+    """The first row of a chunk at which the time stamp changes, and the time there."""
+    begin, row = lines.chunks[chunk]
+    text = lines.between(begin, min(begin + _PEEK, lines.end))
+    feed = lines.layout.feed
+    text = text[: text.rfind(feed) + 1] or text
+    head = text[: 1 << 11]
+    for part in (head[: head.rfind(feed) + 1], text):
+        if part:
+            times = _times(lines, part, lines.layout.line + row, place, column)
+            known = np.flatnonzero(np.isfinite(times))
+            changes = np.flatnonzero(np.diff(times[known]) != 0)
+            if len(changes):
+                at = known[changes[0] + 1]
+                return row + int(at), float(times[at])
+    return None
+
+
+def _check_forward(lines: Lines, column: Column, seen: clock.Stamps) -> None:
+    if len(seen.time) > 3 and np.median(np.diff(seen.time)) < 0:
+        raise refusal(
+            lines.file, f"its column {column.name!r} runs backwards; sort the rows by time"
+        )

@@ -1,0 +1,521 @@
+"""Text tables."""
+
+import datetime
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from malformed import ecg
+from written import GIVEN, whole, write_text
+
+from kdjax.errors import InputError
+from kdjax.recordings import csv, lines, open_source
+
+ROWS = [[0.5, 1.0], [np.nan, -2.0], [0.25, np.nan]]
+AS_TEXT = {
+    "carriage returns": "I,II\r0.5,1\r,-2\r0.25,nan\r",
+    "two carriage returns": "I,II\r\r\n0.5,1\r\r\n,-2\r\r\n0.25,nan\r\r\n",
+    "sep": "sep=;\nI;II\n0,5;1\n;-2\n0,25;\n",
+    "quoted sep": '"sep=,"\nI,II\n0.5,1\n,-2\n0.25,\n',
+    "comments": "# a logger\n% of ours\nI,II\n0.5,1\n,-2\n0.25,\n",
+    "units": "I,II\nmV,mV\n0.5,1\n,-2\n0.25,\n",
+    "units of a logger": "A,A\nI,II\nCAL,CAL\n(mV),[mV]\n0.5,1\n,-2\n0.25,\n",
+    "units in names": "I [mV],II (mV)\n0.5,1\n,-2\n0.25,\n",
+    "metadata": "Name,A\nAge,30\n\nI,II\n0.5,1\n,-2\n0.25,\n",
+    "padded metadata": "Name,A\n,\nI,II\n0.5,1\n,-2\n0.25,\n",
+    "trailing signs": "I,II,\n0.5,1,\n,-2,\n0.25,,\n",
+    "text beside": "I,II,remark\n0.5,1,good\n,-2,bad\n0.25,,good\n",
+    "a unit that is none": "I [mV],II [mV],rate [bpm]\n0.5,1,60\n,-2,60\n0.25,,61\n",
+    "as R writes": "I II\n1 0.5 1\n2 NA -2\n3 0.25 NA\n",
+    "a header": "I,II\n0.5,1\n,-2\n0.25,nan\n",
+    "no header": "0.5,1\n,-2\n0.25,nan",
+    "CRLF": "I,II\r\n0.5,1\r\n-,-2\r\n0.25,NaN\r\n\r\n",
+    "byte order mark": "\N{BYTE ORDER MARK}I,II\n0.5,1\n,-2\n0.25,-\n",
+    "quotes": '"I",\'II\'\n0.5,1\n,-2\n"0.25",NA\n',
+    "semicolons": "I;II\n0.5;1\n;-2\n0.25;\n",
+    "decimal commas": "I;II\n0,5;1\n;-2\n,25;\n",
+    "tabs": "I\tII\n0.5\t1\n\t-2\n0.25\t\n",
+    "spaces": "  I  II\n 0.5  1.0\nnan  -2\n0.25   -  \n",
+    "comma and space": "I, II\n0.5, 1\n, -2\n0.25, \n",
+    "time": "time (s),I,II\n0,0.5,1\n0.003,,-2\n0.006,0.25,\n",
+    "sample number at the end": "I,II,Sample #\n0.5,1,7\n,-2,8\n0.25,,9\n",
+    "clock": "date time,I,II\n1.1. 10:00,0.5,1\n1.1. 10:00,,-2\n1.1. 10:00,0.25,\n",
+    "an index without a name": ",I,II\n0,0.5,1\n1,,-2\n2,0.25,\n",
+    "a comment sign": "# I II\n0.5 1\n- -2\n0.25 -\n",
+    "exponents": "I,II\n5e-1,1E0\n,-2.\n+.25,\n",
+}
+
+
+@pytest.mark.parametrize("text", AS_TEXT.values(), ids=AS_TEXT)
+def test_a_table_is_read_however_it_is_written(tmp_path, text):
+    source = open_source(write_text(tmp_path, text), **GIVEN)
+    named = not text.startswith("0.5")
+    assert source.leads == (("I", "II") if named else ("lead 1", "lead 2"))
+    assert (source.length, source.fs, source.notes) == (3, 360, ())
+    np.testing.assert_array_equal(whole(source), ROWS)
+
+
+def test_one_column_needs_no_delimiter_and_may_have_blank_lines(tmp_path):
+    source = open_source(write_text(tmp_path, "II\n1\n\n-3\n", "r1.TXT"), **GIVEN)
+    assert source.leads == ("II",)
+    np.testing.assert_array_equal(whole(source)[:, 0], [1, np.nan, -3])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("1", "line 402 has 1 fields, not 2"),
+        ("1,2,3", "line 402 has 3 fields, not 2"),
+        ("", "line 402 has 1 fields, not 2"),
+        ("1,2,3\n1", "line 402 has 3 fields, not 2"),
+        ("1,oops", "line 402: 'oops' is no number"),
+        ("0x1,2", "line 402: '0x1' is no number"),
+        ("1 2,3", "line 402: '1 2' is no number"),
+        ("1;2", "line 402 has 1 fields, not 2"),
+    ],
+)
+@pytest.mark.parametrize("line_bytes", [100, 1 << 20])
+def test_a_bad_line_is_named(tmp_path, monkeypatch, line, words, line_bytes):
+    path = write_text(tmp_path, "I,II\n" + "0.1,0.2\n" * 400 + line + "\n" + "0.1,0.2\n" * 400)
+    monkeypatch.setattr(lines, "CHUNK_BYTES", line_bytes)
+    source = open_source(path, **GIVEN)
+    with pytest.raises(InputError, match=f"r1.csv: {words}; repair it$"):
+        whole(source)
+
+
+def test_a_zero_byte_ends_no_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv, "HEAD_BYTES", 100)
+    source = open_source(write_text(tmp_path, "0.1,0.2\n" * 400 + "0.1\0009,1\n"), **GIVEN)
+    with pytest.raises(InputError, match=r"line 401: '0\.1 9' is no number"):
+        whole(source)
+
+
+@pytest.mark.parametrize("header", ["seconds", "time [s]", "time", "Time (ms)", "t", "sample"])
+def test_a_time_column_that_agrees_with_fs_is_left_out(tmp_path, header):
+    per_row = {"Time (ms)": 1e3 / 360, "t": 1.0, "sample": 1.0}.get(header, 1 / 360)
+    rows = "".join(f"{i * per_row:.3f},0.1\n" for i in range(200))
+    assert open_source(write_text(tmp_path, f"{header},I\n{rows}"), **GIVEN).leads == ("I",)
+
+
+@pytest.mark.parametrize("header", ["seconds", "time [s]", "time"])
+def test_a_time_column_that_contradicts_fs_is_an_error(tmp_path, header):
+    rows = "".join(f"{i / 250:.3f},0.1\n" for i in range(200))
+    with pytest.raises(InputError, match=r"advances by 0\.004 s a row, which is 250 Hz, not 360"):
+        open_source(write_text(tmp_path, f"{header},I\n{rows}"), **GIVEN)
+
+
+# What the table says of itself
+
+BEATS = ecg(20, np.random.default_rng(0), fs=250)[:, 0].round(4)
+START = datetime.datetime(2024, 2, 29, 23, 59, 50)
+UNIX = START.replace(tzinfo=datetime.UTC).timestamp()
+
+
+def rows(times, signal=BEATS, sign=","):
+    return "".join(f"{t}{sign}{v:.4f}\n" for t, v in zip(times, signal, strict=True))
+
+
+def stamp(form, start=START, fs=250):
+    """Times of n rows in a form of strftime, %f with three digits."""
+    moments = (start + datetime.timedelta(seconds=i / fs) for i in range(len(BEATS)))
+    return [
+        moment.strftime(form.replace("%f", f"{round(moment.microsecond / 1000) % 1000:03d}"))
+        for moment in moments
+    ]
+
+
+SECONDS = np.arange(len(BEATS)) / 250
+TIMES = {
+    "seconds": ("time", [f"{t:.3f}" for t in SECONDS], None),
+    "seconds by name": ("seconds", [f"{t:.6f}" for t in SECONDS], None),
+    "milliseconds": ("Time (ms)", [f"{1e3 * t:.0f}" for t in SECONDS], None),
+    "milliseconds of no name": ("t", [f"{1e3 * t:.1f}" for t in SECONDS], None),
+    "microseconds": ("time", [f"{1e6 * t:.0f}" for t in SECONDS], None),
+    "nanoseconds": ("elapsed [ns]", [f"{1e9 * t:.0f}" for t in SECONDS], None),
+    "minutes": ("time (min)", [f"{t / 60:.8f}" for t in SECONDS], None),
+    "Zeit": ("Zeit", [f"{t:.3f}" for t in SECONDS], None),
+    "another alphabet": ("\u65f6\u95f4", [f"{t:.3f}" for t in SECONDS], None),
+    "Unix seconds": ("timestamp", [f"{UNIX + t:.3f}" for t in SECONDS], "UTC"),
+    "Unix milliseconds": ("timestamp", [f"{1e3 * (UNIX + t):.0f}" for t in SECONDS], "UTC"),
+    "Unix nanoseconds": ("ts", [f"{round(1e3 * (UNIX + t))}000000" for t in SECONDS], "UTC"),
+    "Polar": ("sensor timestamp [ns]", [
+        f"{round(1e3 * (UNIX + t - 946684800))}000000" for t in SECONDS], "naive"),
+    "Excel": ("Time", [f"{(UNIX + t) / 86400 + 25569:.11f}" for t in SECONDS], "naive"),
+    "ISO": ("time", stamp("%Y-%m-%dT%H:%M:%S.%f"), "naive"),
+    "ISO in UTC": ("time", stamp("%Y-%m-%dT%H:%M:%S.%fZ"), "UTC"),
+    "ISO in a zone": ("x", stamp("%Y-%m-%d %H:%M:%S.%f+05:30"), "zone"),
+    "ISO with a comma": ("time", [f'"{t}"' for t in stamp("%Y-%m-%d %H:%M:%S,%f")], "naive"),
+    "German": ("Datum", stamp("%d.%m.%Y %H:%M:%S.%f"), "naive"),
+    "American": ("Date", stamp("%m/%d/%Y %I:%M:%S.%f %p"), "naive"),
+    "MATLAB": ("date", stamp("%d-%b-%Y %H:%M:%S.%f"), "naive"),
+    "PhysioBank": ("'Time and date'", stamp("'[%H:%M:%S.%f %d/%m/%Y]'"), "naive"),
+    "time of day": ("clock", stamp("%H:%M:%S.%f"), None),
+    "minutes and seconds": ("'Elapsed time'", [
+        f"'{int(t // 60)}:{t % 60:06.3f}'" for t in SECONDS], None),
+    "whole seconds": ("time", [f"{int(t)}" for t in SECONDS], None),
+    "whole seconds of day": ("time", stamp("%H:%M:%S"), None),
+    "whole ISO seconds": ("time", stamp("%Y-%m-%d %H:%M:%S"), "naive"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "times", "dated"), TIMES.values(), ids=TIMES)
+def test_a_time_column_gives_rate_and_start(tmp_path, name, times, dated):
+    source = open_source(write_text(tmp_path, f"{name},II\n{rows(times)}"), units="mV")
+    assert (source.fs, source.leads, source.notes) == (250, ("II",), ())
+    np.testing.assert_allclose(whole(source)[:, 0], BEATS, atol=1e-6)
+    if dated is None:
+        assert source.start is None
+        return
+    zone = {"UTC": datetime.UTC, "zone": datetime.timezone(datetime.timedelta(hours=5.5))}
+    expected = START.replace(tzinfo=zone.get(dated))
+    assert source.start is not None
+    assert source.start.utcoffset() == expected.utcoffset()
+    assert abs((source.start - expected).total_seconds()) < 0.005
+
+
+def test_the_first_column_may_be_the_time_without_a_name(tmp_path):
+    source = open_source(write_text(tmp_path, rows(TIMES["seconds"][1])), units="mV")
+    assert (source.fs, source.leads) == (250, ("lead 1",))
+
+
+@pytest.mark.parametrize("fs", [90.5, 128, 130, 245.5, 256, 333.33, 360, 500, 1000, 2000])
+@pytest.mark.parametrize("digits", [3, 6])
+def test_the_rate_is_the_clock_s(tmp_path, fs, digits):
+    times = [f"{i / fs:.{digits}f}" for i in range(6000)]
+    text = f"time,II\n{rows(times, np.resize(BEATS, 6000))}"
+    source = open_source(write_text(tmp_path, text), units="mV")
+    assert source.fs == pytest.approx(fs, rel=5e-5 if digits == 3 else 1e-6)
+    assert source.fs == fs or fs != int(fs)
+    assert source.length == 6000
+
+
+def test_a_clock_that_runs_off_the_rate_given_counts_and_it_is_said(tmp_path):
+    times = [f"{t * 250 / 245.5:.5f}" for t in SECONDS]
+    path = write_text(tmp_path, f"time,II\n{rows(times)}")
+    source = open_source(path, fs=250, units="mV")
+    assert source.fs == pytest.approx(245.5, rel=1e-6)
+    assert source.notes == ("sampled at 245.5 Hz by its clock, not at 250 Hz",)
+    stated = write_text(tmp_path, f"# fs = 250 Hz\ntime,II\n{rows(times)}")
+    assert open_source(stated, units="mV").notes == source.notes
+
+
+@pytest.mark.parametrize("packet", [73, 36, 200])
+def test_packets_with_a_stamp_each_give_the_rate(tmp_path, packet):
+    place = np.arange(7800) // packet * packet
+    times = 1.7e12 + np.round(place / 130 * 1e3)
+    signal = np.resize(BEATS, 7800)
+    path = write_text(tmp_path, "timestamp,ecg\n" + rows([f"{t:.0f}" for t in times], signal))
+    source = open_source(path, units="mV")
+    assert source.fs == pytest.approx(130, rel=1e-6)
+    assert (source.length, source.notes) == (7800, ())
+
+
+@pytest.mark.parametrize("form", ["rows", "packets", "late packets", "seconds"])
+@pytest.mark.parametrize("chunk", [1 << 20, 1 << 14])
+def test_gaps_of_the_clock_are_missing(tmp_path, monkeypatch, form, chunk):
+    """Three gaps, at any place of a chunk, one of them where the chunks are read in part."""
+    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    fs, n, size = 250, 40_000, 50
+    rng = np.random.default_rng(0)
+    signal = rng.normal(0, 1, n).round(4)
+    gaps = {10_000: 7500, 10_250: 250, 33_000: 12_000}  # at the beginning of packets and seconds
+    clock = np.arange(n)
+    for row, missing in gaps.items():
+        clock[row:] += missing
+    taken = clock if form == "rows" else clock // size * size
+    if form == "seconds":
+        taken = clock // fs * fs
+    seconds = taken / fs
+    if form == "late packets":
+        late = rng.exponential(0.02, n // size) * (rng.random(n // size) < 0.3)
+        seconds = seconds + np.repeat(late, size)
+    text = "time,II\n" + rows([f"{t:.4f}" for t in seconds], signal)
+    source = open_source(write_text(tmp_path, text), units="mV")
+    assert source.fs == pytest.approx(fs, rel=3e-5 if form == "late packets" else 1e-9)
+    expected = np.full(n + sum(gaps.values()), np.nan)
+    expected[clock] = signal
+    slack = 10 if form == "late packets" else 0
+    assert abs(source.length - len(expected)) <= slack
+    read = whole(source)[:, 0]
+    assert np.isfinite(read).sum() == n
+    where = np.flatnonzero(np.diff(np.isfinite(read).astype(int)))
+    true = np.flatnonzero(np.diff(np.isfinite(expected).astype(int)))
+    np.testing.assert_allclose(where, true, atol=slack)
+    if not slack:
+        np.testing.assert_allclose(read, expected, rtol=1e-6)
+        assert source.notes == (
+            "by its clock 79 s are missing in 3 places, the longest 48 s at 0:02:43",
+        )
+
+
+def test_a_time_of_day_goes_on_after_midnight(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 1 << 12)
+    times = stamp("%H:%M:%S.%f")
+    assert times[0] > times[-1]
+    times[4000:] = stamp("%H:%M:%S.%f", START + datetime.timedelta(seconds=90))[4000:]
+    source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
+    assert source.length == 5000 + 90 * 250
+    assert np.isnan(whole(source)[4000 : 4000 + 90 * 250]).all()
+
+
+def test_a_clock_that_is_set_back_moves_no_sample_and_is_said(tmp_path):
+    times = [f"{t - (30 if i >= 3000 else 0) + 100:.3f}" for i, t in enumerate(SECONDS)]
+    source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
+    assert (source.length, source.fs) == (5000, 250)
+    assert source.notes[0].startswith("its clock is set back 1 times, by 30 s at most")
+
+
+def test_a_counter_of_samples_shows_gaps_but_no_rate(tmp_path):
+    numbers = [i + (500 if i >= 3000 else 0) for i in range(5000)]
+    path = write_text(tmp_path, f"sample #,II\n{rows(numbers)}")
+    with pytest.raises(InputError, match=r"does not state fs; give them, as in --fs 360$"):
+        open_source(path, units="mV")
+    source = open_source(path, fs=250, units="mV")
+    assert source.length == 5500
+    assert "2 s are missing in one place" in source.notes[0]
+    ring = [i % 16 for i in range(5000)]
+    path = write_text(tmp_path, f"nSeq,II\n{rows(ring)}")
+    assert open_source(path, fs=250, units="mV").length == 5000
+
+
+def test_a_clock_that_leaps_for_years_is_refused(tmp_path):
+    times = [f"{t + (1e9 if i >= 3000 else 0):.3f}" for i, t in enumerate(SECONDS)]
+    with pytest.raises(InputError, match=r"all but 20 s of its .* hours are missing"):
+        open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
+
+
+def test_a_clock_that_runs_backwards_is_refused(tmp_path):
+    times = [f"{100 - t:.3f}" for t in SECONDS]
+    with pytest.raises(InputError, match="'time' runs backwards; sort the rows by time"):
+        open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), fs=250, units="mV")
+
+
+def test_of_several_time_columns_the_finest_gives_the_rate(tmp_path):
+    phone = np.repeat(stamp("%Y-%m-%dT%H:%M:%S.%f")[::50], 50)
+    sensor = [f"{599616000000000000 + round(t * 1e3) * 10**6}" for t in SECONDS]
+    text = "Phone timestamp;sensor timestamp [ns];timestamp [ms];ecg [uV]\n"
+    for a, b, t, v in zip(phone, sensor, SECONDS, BEATS, strict=True):
+        text += f"{a};{b};{1e3 * t:.1f};{1000 * v:.0f}\n"
+    source = open_source(write_text(tmp_path, text, "polar.txt"))
+    assert (source.fs, source.leads, source.length) == (250, ("ecg",), 5000)
+    np.testing.assert_allclose(whole(source)[:, 0], BEATS, atol=6e-4)
+
+
+# Exports of devices and programs
+
+
+@pytest.mark.parametrize(
+    ("words", "decimal"),
+    [
+        (["Name", "Recorded Date", "Sample Rate", "hertz", "Lead", "Unit"], "."),
+        (["Name", "Aufgezeichnet am", "Messrate", "Hertz", "Ableitung", "Einheit"], ","),
+        (["名称", "记录日期", "采样率", "Hz", "Lead", "单位"], "."),
+    ],
+    ids=["English", "German", "Chinese"],
+)  # fmt: skip
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_an_ecg_of_an_apple_watch(tmp_path, words, decimal, quote):
+    name, date, rate, hertz, lead, unit = words
+    text = (
+        f"{name},A\n{date},2024-02-29 23:59:50 +0100\nSoftware Version,1.90\n"
+        f'Device,"Watch6,1"\n{rate},512 {hertz}\n\n\n{lead},Lead I\n{unit},\N{MICRO SIGN}V\n\n\n'
+    )
+    text += "".join(f"{quote}{1000 * v:.3f}{quote}\n".replace(".", decimal) for v in BEATS)
+    source = open_source(write_text(tmp_path, text))
+    assert (source.fs, source.leads, source.length) == (512, ("Lead I",), 5000)
+    assert source.start is not None
+    assert source.start.isoformat() == "2024-02-29T23:59:50+01:00"
+    np.testing.assert_allclose(whole(source)[:, 0], BEATS, atol=1e-6)
+
+
+def opensignals(device, bits, converted=0, sensor="ECG"):
+    header = {
+        "00:07:80:79:6F:DB": {
+            "sensor": ["EDA", sensor], "device": device, "column": ["nSeq", "DI", "CH1", "CH2"],
+            "time": "23:59:50.250", "date": "2024-2-29", "sampling rate": 250,
+            "resolution": [bits, bits], "convertedValues": converted, "label": ["CH1", "CH2"],
+        }
+    }  # fmt: skip
+    top = f"# OpenSignals Text File Format\n# {json.dumps(header)}\n# EndOfHeader\n"
+    values = BEATS if converted else np.rint((BEATS / 3 + 0.5) * 2**bits)
+    return top + "".join(f"{i % 16}\t0\t77\t{v:.10g}\t\n" for i, v in enumerate(values))
+
+
+@pytest.mark.parametrize(
+    ("device", "bits", "converted"), [("biosignalsplux", 16, 0), ("bitalino", 10, 0), ("x", 16, 1)]
+)
+def test_a_recording_of_opensignals(tmp_path, device, bits, converted):
+    path = write_text(tmp_path, opensignals(device, bits, converted), "r1.txt")
+    source = open_source(path)
+    assert (source.fs, source.leads, source.length) == (250, ("CH2",), 5000)
+    assert source.start == START.replace(microsecond=250_000)
+    read = whole(source)[:, 0]
+    np.testing.assert_allclose(read - read.mean(), BEATS - BEATS.mean(), atol=2 * 3 / 2**bits)
+    assert ("data sheet" in " ".join(source.notes)) != converted
+    doubled = open_source(path, gain=2**bits / 6)
+    if not converted:
+        np.testing.assert_allclose(whole(doubled)[:, 0], 2 * read, rtol=1e-4)
+
+
+def test_opensignals_without_a_known_sensor_needs_a_gain(tmp_path):
+    path = write_text(tmp_path, opensignals("biosignalsplux", 16, sensor="RAW"), "r1.txt")
+    with pytest.raises(InputError, match="does not state units"):
+        open_source(path)
+    assert open_source(path, gain=21845).leads == ("CH1", "CH2")
+
+
+def test_a_table_of_shimmer(tmp_path):
+    text = '"sep=\t"\nS_Timestamp_Unix_CAL\tS_ECG_LL-RA_24BIT_CAL\tS_Accel_X_CAL\nms\tmV\tm/(s^2)\n'
+    for t, v in zip(SECONDS, BEATS, strict=True):
+        text += f"{1e3 * (UNIX + t):.3f}\t{v:.4f}\t9.81\t\n"
+    source = open_source(write_text(tmp_path, text))
+    assert (source.fs, source.leads) == (250, ("S_ECG_LL-RA_24BIT_CAL",))
+    assert source.start == START.replace(tzinfo=datetime.UTC)
+    np.testing.assert_allclose(whole(source)[:, 0], BEATS, atol=1e-6)
+
+
+def test_a_table_of_openbci(tmp_path):
+    text = "%OpenBCI Raw EXG Data\n%Number of channels = 1\n%Sample Rate = 250 Hz\n%Board = x\n"
+    text += "Sample Index, EXG Channel 0, Timestamp, Timestamp (Formatted)\n"
+    moments = stamp("%Y-%m-%d %H:%M:%S.%f")
+    for i, v in enumerate(BEATS):
+        packet = i // 10 * 10
+        text += f"{i % 256}, {v:.4f}, {UNIX + packet / 250:.6f}, {moments[packet]}\n"
+    source = open_source(write_text(tmp_path, text), units="mV")
+    assert (source.fs, source.leads) == (250, ("EXG Channel 0",))
+    assert source.length == 5000
+
+
+@pytest.mark.parametrize(
+    ("above", "fs", "unit"),
+    [
+        ("# fs=250", 250, None), ("Sampling rate: 250", 250, None), ("SamplingRate;250", 250, None),
+        ("sampling_frequency = 250.0 Hz", 250, None), ("Sample rate (Hz): 250", 250, None),
+        ("rate,0.25 kHz", 250, None), ("Interval=\t0.004 s", 250, None),
+        ("sampling period: 4 ms", 250, None), ("Abtastrate: 250 Hz", 250, None),
+        ("Unit: uV", None, "uV"), ("Einheit;mV", None, "mV"), ("units = microvolts", None, "uV"),
+        ("Filter: 0.5-100 Hz", None, None), ("Notch,50 Hz", None, None),
+        ("heart rate: 72", None, None), ("Sampling rate: 2", None, None),
+        ("a: 100 Hz\nb: 200 Hz", None, None), ("Name: mV Smith", None, None),
+    ],
+)  # fmt: skip
+def test_what_stands_above_says_rate_and_unit(tmp_path, above, fs, unit):
+    path = write_text(tmp_path, above + "\nII\n" + "".join(f"{v:.4f}\n" for v in BEATS))
+    options = ({} if fs else {"fs": 250}) | ({} if unit else {"units": "mV"})
+    source = open_source(path, **options)
+    assert source.fs == 250
+    np.testing.assert_allclose(whole(source)[:, 0], BEATS * (1e-3 if unit == "uV" else 1), 1e-5)
+    for name in options:
+        with pytest.raises(InputError, match="does not state"):
+            open_source(path, **{key: value for key, value in options.items() if key != name})
+
+
+def test_a_rate_that_stands_above_may_not_be_contradicted(tmp_path):
+    path = write_text(tmp_path, "# fs=250\nII\n" + "0.1\n" * 500)
+    with pytest.raises(InputError, match="it says 250 Hz, not 360; leave fs out"):
+        open_source(path, **GIVEN)
+
+
+def test_units_in_a_table_are_overridden_and_it_is_said(tmp_path):
+    path = write_text(tmp_path, "II [mV]\n" + "250\n" * 500)
+    assert open_source(path, fs=250).notes == ()
+    assert open_source(path, fs=250, units="mV").notes == ()
+    source = open_source(path, fs=250, units="uV")
+    assert source.notes == ("uV are taken, not the file's mv",)
+    np.testing.assert_allclose(whole(source), 0.25)
+    gained = open_source(path, fs=250, gain=200)
+    assert gained.notes == ("200 steps a mV are taken, not what the file states",)
+    np.testing.assert_allclose(whole(gained), 1.25)
+
+
+def test_columns_of_no_unit_beside_volts_are_left_out_and_it_is_said(tmp_path):
+    path = write_text(tmp_path, "II [mV],marker\n" + "0.25,1\n" * 500)
+    source = open_source(path, fs=250)
+    assert source.leads == ("II",)
+    assert source.notes == ("left out, of no stated unit: marker",)
+    assert open_source(path, fs=250, units="mV").leads == ("II", "marker")
+
+
+# What is no table of samples
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", " "])
+@pytest.mark.parametrize("n", [2500, 400_000])
+def test_a_table_on_its_side_is_said_to_be_one(tmp_path, sign, n):
+    line = sign.join([f"{v:.3f}" for v in BEATS[:2500]] * (n // 2500))
+    text = "\n".join([line] * 3)
+    with pytest.raises(InputError, match=r"numbers in a line: a lead a line.*\(transpose it\)"):
+        open_source(write_text(tmp_path, text), **GIVEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "hello\n", "id,age,sex\nx,y,z\n", "a,b\n" * 300, "time,event\n10:00:00.1,x\n" * 9],
+)
+def test_what_holds_no_numbers_is_refused(tmp_path, text):
+    with pytest.raises(InputError, match=r"r1\.csv: (is empty|holds no table of numbers)"):
+        open_source(write_text(tmp_path, text), **GIVEN)
+
+
+LAYOUTS = st.fixed_dictionaries(
+    {
+        "sign": st.sampled_from(list(",;\t ")),
+        "feed": st.sampled_from(["\n", "\r\n", "\r"]),
+        "comma": st.booleans(),
+        "names": st.booleans(),
+        "units": st.sampled_from([None, "row", "names"]),
+        "time": st.sampled_from([None, "s", "ms", "ns"]),
+        "above": st.lists(
+            st.sampled_from(["# note", "Device: x1", "", "fs: 250 Hz", "Name,A B"]), max_size=4
+        ),
+        "quoted": st.booleans(),
+        "mark": st.booleans(),
+        "ended": st.booleans(),
+        "text": st.booleans(),
+    }
+)
+
+
+@given(layout=LAYOUTS, n=st.integers(20, 60), leads=st.integers(1, 3), chunk=st.integers(9, 14))
+@settings(max_examples=80, deadline=None)
+def test_any_layout_of_a_table_gives_the_same_signal(tmp_path_factory, layout, n, leads, chunk):
+    sign, decimal = layout["sign"], layout["comma"] and layout["sign"] in ";\t"
+    rng = np.random.default_rng(n)
+    signal = rng.normal(0, 1, (n, leads)).round(3)
+    signal[3, 0] = np.nan
+    cells = [["nan" if v != v else f"{v:.3f}" for v in row] for row in signal]
+    names = [f"V{i + 1}" for i in range(leads)]
+    units = ["mV"] * leads
+    if layout["units"] == "names":
+        names = [f"{name}_mV" for name in names]
+    if layout["time"]:
+        per = {"s": 0.004, "ms": 4, "ns": 4_000_000}[layout["time"]]
+        cells = [
+            [f"{per * i:.3f}" if per < 1 else str(per * i), *row] for i, row in enumerate(cells)
+        ]
+        names, units = ["time", *names], [layout["time"], *units]
+    if layout["text"]:
+        cells = [[*row, "ok"] for row in cells]
+        names, units = [*names, "remark"], [*units, ""]
+    if decimal:
+        cells = [[cell.replace(".", ",") for cell in row] for row in cells]
+    if layout["quoted"] and sign != " ":
+        names = [f'"{name}"' for name in names]
+    rows = [sign.join(row) for row in cells]
+    named = layout["names"] or layout["units"] == "names"
+    head = [sign.join(names)] if named else []
+    if layout["units"] == "row" and sign != " ":
+        head.append(sign.join(units))
+    text = layout["feed"].join([*layout["above"], *head, *rows]) + layout["feed"] * layout["ended"]
+    path = write_text(
+        tmp_path_factory.getbasetemp(), ("\N{BYTE ORDER MARK}" if layout["mark"] else "") + text
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "CHUNK_BYTES", 1 << chunk)
+        source = open_source(path, fs=250, units="mV")
+        assert source.fs == 250
+        if layout["time"] is None or len(head) or n >= 50:
+            assert len(source.leads) == leads
+            np.testing.assert_allclose(whole(source), signal, rtol=1e-6)
