@@ -90,7 +90,7 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
     if found.generator.length != WINDOW:
         raise InputError(
             f"{generator}: made for beats of {found.generator.length} samples, a run's have "
-            f"{WINDOW}; use kdjax.interop.from_beatgan"
+            f"{WINDOW}; use kdjax.runs.interop.from_beatgan"
         )
     if found.discriminator.width != found.generator.width:
         raise InputError(

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # Compiles one program that takes longer than the threshold, and prints where programs are kept.
 START = """
 import jax
-from kdjax import compilation
+from kdjax.training import compilation
 compilation._WORTH_KEEPING = 0.0
 compilation.keep_programs()
 jax.jit(lambda x: x @ x.T)(jax.numpy.ones((3, 4)))
