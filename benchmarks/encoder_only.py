@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.headline import COMPONENTS, Beats, fused, raw_beats
+from benchmarks.headline import COMPONENTS, Beats, fused, network_beats, raw_beats
 from benchmarks.page_parts import write_rows
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
@@ -87,7 +87,7 @@ def main() -> None:
     without = _of_latent(raw_beats(beats, parts, data.rhythm), data)
     train = beats.x[parts.train]
     x = np.concatenate([train, np.asarray(transfer_beats(jnp.asarray(train)))])
-    for name in ("memory score", "teacher score", "teacher latent"):
+    for name in ("teacher latent", "teacher score", "memory score"):
         target = targets(name, x, len(train), teachers)
         students = train_students(x, target, seeds)
         of_seeds = [qualities(name, *student, data) for student in students]
@@ -126,12 +126,7 @@ def of_teachers(
     """The teachers' own scores of the test beats; their latent is the work of an encoder alone."""
     found = []
     for teacher in teachers:
-        form = Beats(
-            *(
-                evaluation.evidence(teacher, data.beats, data.rhythm, index, features=False)
-                for index in (data.parts.calibrate, data.parts.test)
-            )
-        )
+        form = network_beats(teacher, data.beats, data.parts, data.rhythm)
         found.append(
             {"plain": data.quality(form.score("mse", "none"))}
             | _of_latent(form, data)
@@ -141,7 +136,7 @@ def of_teachers(
 
 
 def _of_latent(form: Beats, data: Data) -> dict[str, dict[str, float]]:
-    in_use = fused([(form, "latent")], "first_5_minutes")
+    in_use = fused([form.distance("latent", "first_5_minutes")], form.prematurity)
     return {
         "latent": data.quality(form.score("latent", "none")),
         "latent in use": data.quality(in_use),

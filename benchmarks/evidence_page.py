@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.page_parts import FOLDER, mean, read, signed, table
 
-IN_USE = ("fusion", "first_5_minutes")
+IN_USE = "fusion, first_5_minutes"
 _MAPS = {"beatgan": "BeatGAN's", "aami": "AAMI's"}
 
 
@@ -14,12 +14,11 @@ def verdict() -> Iterable[str]:
     found = _read("headline.json")
     if found is None:
         return
-    row = _row(found, IN_USE)
-    less = row["network less no network"]["beatgan"]
+    row, without = (_row(found, IN_USE, form, "beatgan") for form in ("network", "no network"))
     yield (
-        f"**The network {_adds(less)} to the score that decides**: it reaches AUC "
-        f"{mean(row['network']['beatgan']['auc'])} with the network and "
-        f"{row['no network']['beatgan']['auc']:.4f} without one, a difference of {signed(less)}."
+        f"**The network {_adds(row['less no network'])} to the score that decides**: AUC is "
+        f"{mean(row['auc'])} with the network and {without['auc']:.4f} without one, a difference "
+        f"of {signed(row['less no network'])}."
     )
 
 
@@ -28,41 +27,52 @@ def headline() -> Iterable[str]:
     found = _read("headline.json")
     if found is None:
         return
-    row = _row(found, IN_USE)
+    network, both, fresh = (
+        _row(found, IN_USE, form, "beatgan")["less no network"]
+        for form in ("network", "both", "untrained")
+    )
     yield "## Does the network add anything?"
-    together = row["both less no network"]["beatgan"]
     yield (
-        f"On people whom training has not met, {_adds(row['network less no network']['beatgan'])} "
-        f"alone; together with the raw beat's score, {_adds(together)}: {signed(together)}. "
-        f"{_made(found)}, {found['epochs']} epochs, width {found['width']}, "
-        f"{found['n_test']:,} test beats. "
-        "*No network* scores the raw beat and its 32 principal components. *Both* takes the shape "
+        f"On people whom training has not met, the network {_adds(network)} to the score in use. "
+        f"Heard beside the raw beat it {_adds(both)}: {signed(both)}. The same network before "
+        f"training differs from no network by {signed(fresh)}. {_made(found)}, "
+        f"{found['epochs']} epochs, width {found['width']}, {found['n_test']:,} test beats. *No "
+        "network* scores the raw beat and its 32 principal components; *both* takes the shape "
         "from all four distances. BeatGAN's class map counts e and j as S, AAMI's as normal."
     )
+    scores = ("mse, none", "mahalanobis, none", "mahalanobis, first_5_minutes", "fusion, none")
     yield table(
-        ("score", "class map", "no network", "network", "difference", "both"),
+        ("score", "class map", "no network", "network", "difference", "both", "untrained"),
         [
-            (
-                ", ".join(part for part in (r["score"], r["adaptation"]) if part != "none"),
-                _MAPS[name],
-                f"{r['no network'][name]['auc']:.4f}" if "no network" in r else "",
-                mean(r["network"][name]["auc"]),
-                signed(r["network less no network"][name]) if "no network" in r else "",
-                mean(r["both"][name]["auc"]) if "both" in r else "",
-            )
-            for r in found["rows"]
-            if r["score"] != "latent"
+            (score.removesuffix(", none"), _MAPS[name], *_forms(found, score, name))
+            for score in (*scores, IN_USE)
             for name in _MAPS
         ],
     )
     yield "By class, the score in use:"
     yield table(
-        ("class map", "of", "S", "V", "F"),
+        ("class map", "of", "AP", "S", "V", "F"),
         [
-            (_MAPS[name], form, *(_figure(row[form][name][kind]) for kind in "SVF"))
+            (_MAPS[name], form, *(_figure(row[figure]) for figure in ("ap", "S", "V", "F")))
             for name in _MAPS
             for form in ("no network", "network", "both")
+            for row in [_row(found, IN_USE, form, name)]
         ],
+    )
+
+
+def _forms(found: Mapping[str, Any], score: str, name: str) -> tuple[str, ...]:
+    """AUC without and with the network, their difference, both together, before training."""
+    without, network, both, fresh = (
+        _row(found, score, form, name) for form in ("no network", "network", "both", "untrained")
+    )
+    less = network.get("less no network")
+    return (
+        f"{without['auc']:.4f}" if less else "",
+        mean(network["auc"]),
+        signed(less) if less else "",
+        mean(both["auc"]) if both else "",
+        mean(fresh["auc"]),
     )
 
 
@@ -211,8 +221,11 @@ def _read(name: str) -> Any:
     return read(name) if (FOLDER / name).exists() else None
 
 
-def _row(found: Mapping[str, Any], key: tuple[str, str]) -> Any:
-    return next(r for r in found["rows"] if (r["score"], r["adaptation"]) == key)
+def _row(found: Mapping[str, Any], score: str, form: str, name: str) -> Any:
+    """One row of the headline, None where there is no such score of that form."""
+    rows = found["rows"]
+    key = (score, form, name)
+    return next((r for r in rows if (r["score"], r["form"], r["map"]) == key), None)
 
 
 def _made(found: Mapping[str, Any]) -> str:

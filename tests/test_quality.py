@@ -2,12 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks import averaging, encoder_only, evidence_page, headline, opinions
 from benchmarks.page_parts import write_rows
-from kdjax.scores import fitted
+from kdjax.models.networks import Discriminator, Generator
+from kdjax.runs import directory
 from kdjax.scores.fitted import Evidence
 
 LABELS = {"beatgan": np.repeat([0, 1, 2, 3], 30), "aami": np.repeat([0, 0, 2, 3], 30)}
@@ -25,32 +27,61 @@ def form(seed, n=240, records=3):
     return Evidence(residual, z, np.full(n, np.nan), rhythm, record, sample, 360.0)
 
 
-@pytest.mark.parametrize("adaptation", fitted.ADAPTATIONS)
+@pytest.mark.parametrize("adaptation", headline.ADAPTATIONS)
 def test_one_form_fused_is_the_fusion_that_detects(adaptation):
     beats = headline.Beats(form(0), form(1))
-    mine = headline.fused([(beats, kind) for kind in headline.SHAPES], adaptation)
-    np.testing.assert_allclose(mine, beats.score("fusion", adaptation), rtol=1e-9)
+    found = headline.scores(beats, headline.shapes(beats))
+    expected = beats.score("fusion", adaptation)
+    np.testing.assert_allclose(found[f"fusion, {adaptation}"], expected, rtol=1e-9)
+    distance = np.log(beats.score("mahalanobis", adaptation))
+    np.testing.assert_allclose(found[f"mahalanobis, {adaptation}"], distance, rtol=1e-9)
+    np.testing.assert_allclose(found["mse, none"], beats.score("mse", "none"))
 
 
 def test_a_second_form_is_heard():
-    first, second = (headline.Beats(form(i), form(i + 1)) for i in (0, 5))
-    both = [(beats, kind) for beats in (first, second) for kind in headline.SHAPES]
-    assert not np.allclose(headline.fused(both, "none"), headline.fused(both[:2], "none"))
+    first, second = (headline.shapes(headline.Beats(form(i), form(i + 1))) for i in (0, 5))
+    beats = headline.Beats(form(0), form(1))
+    alone, both = headline.scores(beats, first), headline.scores(beats, first, second)
+    assert both.keys() == {"fusion, none", "fusion, first_5_minutes"}
+    assert not np.allclose(alone["fusion, none"], both["fusion, none"])
 
 
 def test_the_network_is_compared_with_no_network_under_each_map():
     rng = np.random.default_rng(2)
     score = rng.normal(size=120) + 2 * (LABELS["beatgan"] > 1)
-    better = [headline.qualities(score + LABELS["beatgan"] * s, LABELS) for s in (1.0, 1.5)]
-    without = headline.qualities(score, LABELS)
-    found = headline.summary([{"network": figures} for figures in better], without)
-    less = found["network less no network"]["beatgan"]
-    gains = [figures["beatgan"]["auc"] - without["beatgan"]["auc"] for figures in better]
-    assert less["mean"] == pytest.approx(np.mean(gains))
-    assert less["mean"] > 0
+    without = {"fusion, none": headline.quality(score, LABELS)}
+    better = [
+        {"fusion, none": headline.quality(score + LABELS["beatgan"] * gain, LABELS)}
+        for gain in (1.0, 1.5)
+    ]
+    rows = headline.summary({"no network": [without], "network": better})
+    assert [(row["form"], row["map"]) for row in rows] == [
+        ("no network", "beatgan"),
+        ("no network", "aami"),
+        ("network", "beatgan"),
+        ("network", "aami"),
+    ]
+    gains = [of["fusion, none"]["beatgan"]["auc"] - rows[0]["auc"] for of in better]
+    assert rows[2]["less no network"]["mean"] == pytest.approx(np.mean(gains))
+    assert min(gains) > 0
     # No supraventricular beat is left in this map: it has no AUC and no claim.
-    assert without["aami"]["S"] is None
-    assert "S" not in found["network"]["aami"]
+    assert rows[1]["S"] is None
+    assert "S" not in rows[3]
+
+
+def test_an_untrained_network_is_normalised_by_its_beats():
+    generator = Generator(2, 3, 32, 1)
+    x = np.random.default_rng(0).uniform(-1, 1, (64, 32, 1)).astype(np.float32)
+    model = directory.Model(generator, Discriminator(2), {"generator": {}, "d": 1}, {}, "")
+    drawn = headline.untrained(model, 0, x).variables
+    assert drawn["d"] == 1
+
+    def latent(train):
+        made = generator.apply(drawn["generator"], x, train=train, mutable=["batch_stats"])
+        return made[0].z  # type: ignore[attr-defined]
+
+    used, live = (jax.jit(latent, static_argnums=0)(train) for train in (False, True))
+    np.testing.assert_allclose(used, live, rtol=0.02, atol=0.01)
 
 
 def test_escape_beats_are_normal_in_aamis_map():
