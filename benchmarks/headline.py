@@ -160,7 +160,8 @@ def untrained(model: directory.Model, seed: int, x: np.ndarray) -> directory.Mod
     def see(variables: Any) -> Any:
         return variables | generator.apply(variables, some, train=True, mutable=["batch_stats"])[1]
 
-    drawn = dict(generator.init(jax.random.key(seed), some[:2], train=False))
+    draw = jax.jit(generator.init, static_argnames="train")
+    drawn = dict(draw(jax.random.key(seed), some[:2], train=False))
     for _ in range(100):  # of momentum 0.9: what the statistics started at is forgotten
         drawn = see(drawn)
     return model._replace(variables={**model.variables, "generator": drawn})
