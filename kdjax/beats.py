@@ -23,7 +23,7 @@ RR_MEMORY = 16  # intervals in the running median
 # so that beats of two pipelines are never taken for each other.
 PIPELINE = 1
 
-_BAND = (3.0, 45.0)  # Hz
+BAND = (3.0, 45.0)  # Hz
 _GRID = 2.0**-14  # mV
 _OWN = 0.15  # s
 _BRIDGED = 0.1  # s
@@ -96,7 +96,7 @@ def long_runs(mask: np.ndarray, least: float) -> np.ndarray:
 
 
 def _check_rate(fs: float) -> None:
-    if fs <= 2 * _BAND[1]:
+    if fs <= 2 * BAND[1]:
         raise InputError(
             f"a signal at {fs:g} Hz cannot hold the band 3-45 Hz; record it above 90 Hz"
         )
@@ -110,7 +110,7 @@ def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     bit, and rounding errors make no signal of a flat lead. InputError below 90 Hz.
     """
     _check_rate(fs)
-    taps = scipy.signal.firwin(int(0.3 * fs) | 1, _BAND, pass_zero=False, fs=fs)
+    taps = scipy.signal.firwin(int(0.3 * fs) | 1, BAND, pass_zero=False, fs=fs)
     signal = np.asarray(signal, np.float64)
     pad = min(3 * len(taps), len(signal) - 1)
     filtered = scipy.signal.filtfilt(taps, [1.0], signal, axis=0, padlen=pad)

@@ -286,9 +286,16 @@ def import_beatgan(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Writes a run as one file for other software, checked against the Detector."""
+    """Writes a run as one file or as a folder of C, checked against the Detector."""
     from kdjax.runs import export as exports
 
+    if args.format == "c":
+        parity = exports.export_c(args.run_directory, args.out)
+        print(
+            f"{args.out}: decides as the run does on {parity.beats} beats, {parity.differ} near "
+            f"the threshold apart; scores differ by {parity.most:.2g} at most"
+        )
+        return
     error = exports.export(args.run_directory, args.format, args.out)
     print(f"{args.out}: decides as the run does; scores differ by {error:.0e} of theirs at most")
 
@@ -472,8 +479,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: kdjax export mitbih-w8 --format onnx --out detector.onnx",
     )
     command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
-    command.add_argument("--format", choices=["onnx", "stablehlo"], required=True)
-    command.add_argument("--out", type=Path, required=True, metavar="FILE")
+    command.add_argument("--format", choices=["onnx", "stablehlo", "c"], required=True)
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="C: a folder")
     command.set_defaults(run=export)
 
     command = commands.add_parser(

@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """One line that names the file, field or value and the remedy; the commands exit 2 on it."""
+
+
+class ParityError(RuntimeError):
+    """An exported file that does not compute what the Detector does: a defect, not the user's."""

@@ -1,7 +1,8 @@
-"""A run as one file that needs no kdjax: ONNX, or StableHLO as `jax.export` writes it.
+"""A run without kdjax: as one file of ONNX or of StableHLO, or as a folder of C.
 
-The graph takes band-passed windows in mV and scales, reconstructs, scores and decides; see
-docs/guides/export.md for its inputs, outputs and metadata.
+The graph of the first two takes band-passed windows in mV and scales, reconstructs, scores and
+decides; see docs/guides/export.md for its inputs, outputs and metadata. The C library takes
+samples, see `embedded`.
 """
 
 import contextlib
@@ -20,14 +21,16 @@ import kdjax
 from kdjax import beats
 from kdjax.detection import saved
 from kdjax.detection.detector import Detector
-from kdjax.errors import InputError
+from kdjax.embedded import library, stream
+from kdjax.embedded.library import Parity
+from kdjax.errors import InputError, ParityError
 from kdjax.files import write_bytes, write_json
 from kdjax.models.inference import Layer, fold, forward
 from kdjax.models.layers import KERNEL, STRIDE
 from kdjax.models.networks import LEAKY_SLOPE, anomaly_score
 from kdjax.runs import directory
 
-FORMATS = ("onnx", "stablehlo")
+FORMATS = ("onnx", "stablehlo")  # of one file; C is a folder
 OPSET, IR_VERSION = 18, 8  # of ONNX 1.13 (2022): runtimes of the last years take them
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-5  # of a score, relative; of scaled samples, absolute
@@ -35,10 +38,6 @@ TOLERANCE = 1e-5  # of a score, relative; of scaled samples, absolute
 _SMALLEST = np.finfo(np.float32).tiny  # what is divided by, at least
 
 Call = Callable[[np.ndarray], Mapping[str, Any]]
-
-
-class ParityError(RuntimeError):
-    """An exported file that does not compute what the Detector does: a defect, not the user's."""
 
 
 def export(run: str | Path, form: str, out: Path) -> float:
@@ -71,6 +70,26 @@ def export(run: str | Path, form: str, out: Path) -> float:
         write_json(out.with_name(out.name + ".json"), about)
     write_bytes(out, content)
     return error
+
+
+def export_c(run: str | Path, out: Path) -> Parity:
+    """Writes `run` as a library of C in integers to the new folder `out`.
+
+    Gives how it decides beside the float detector. Raises InputError when the run cannot be loaded
+    or is none that the library knows (`library.integers`), or `out` holds something already;
+    ParityError when the integers do not decide as the float detector does.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: holds something already; name a new folder")
+    detector = directory.load_run(run)
+    found, signal = library.integers(detector), library.test_signal(detector)
+    decisions = stream.decide(found, signal)
+    parity = library.check(detector, found, signal, decisions)
+    content = library.files(found, signal, decisions)
+    content["README.md"] = library.readme(found, parity, metadata(run, detector)).encode()
+    for name, data in content.items():
+        write_bytes(out / name, data)
+    return parity
 
 
 def metadata(run: str | Path, detector: Detector) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A student as C in integers, and the same integers in NumPy."""

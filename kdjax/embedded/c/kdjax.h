@@ -1,0 +1,102 @@
+/* Decides on the beats of a one-lead ECG, sample by sample, in integers.
+ *
+ * C99, no dynamic memory, no floating point; of the C library only memcpy, memset and memmove.
+ * The state of one person is one struct, which may be copied and stored.
+ */
+#ifndef KDJAX_H
+#define KDJAX_H
+
+#include <stdint.h>
+
+#include "kdjax_sizes.h"
+
+#define KDJAX_FS 360 /* samples a second */
+
+/* One decision. Scores are Q16: 65536 is 1.
+ *
+ * sample: the R-peak, counted from the first sample. rr: samples since the beat before, 0 where
+ * unknown. score: shape + timing, how surprising each is among normal beats, as -ln p. error: the
+ * mean squared error of the reconstruction, 2^28 is 1.
+ * kind: 'N', or of a beat whose score is above the threshold 'V' (its shape alone reaches half of
+ * it) or 'S' (it is early, its shape is the person's own); 'Q' where there is no decision.
+ * scored: 0 where the window is not whole, flat or out of range; then the scores are 0.
+ * learning: 1 for the first five minutes, in which the score adapts to the person and nothing is
+ * decided.
+ */
+typedef struct {
+    uint32_t sample;
+    uint32_t rr;
+    int32_t score;
+    int32_t shape;
+    int32_t timing;
+    uint32_t error;
+    char kind;
+    uint8_t scored;
+    uint8_t learning;
+} kdjax_beat;
+
+/* R-peak detection; see kdjax_beats.c. */
+typedef struct {
+    int32_t input[KDJAX_TAPS];
+    int32_t offset;
+    int16_t filtered[KDJAX_RING];
+    int32_t slopes[32];
+    int32_t difference;
+    int32_t value, before;
+    int32_t height[8], noise[8];
+    uint32_t interval[8];
+    int32_t candidate, missed, last;
+    uint32_t candidate_place, missed_place, last_place;
+    uint32_t quiet;
+    uint32_t samples;
+    uint32_t beats;
+    uint32_t r_peak;
+    struct {
+        uint32_t sample, rr;
+    } waiting[4];
+    uint16_t learnt;
+    uint8_t waits;
+    uint8_t has_last;
+} kdjax_front;
+
+/* What is known of the person; see kdjax_score.c. */
+typedef struct {
+    int16_t residual_centre[KDJAX_WINDOW];
+    int16_t latent_centre[KDJAX_LATENT];
+    int32_t residual_usual, latent_usual;
+    uint16_t past[256];
+    uint16_t residual_kept[256], latent_kept[256];
+    uint16_t intervals, next;
+    uint16_t kept;
+    uint16_t steps;
+    uint32_t first;
+    uint8_t started, learning;
+} kdjax_person;
+
+/* Working memory: nothing in it outlives a call. */
+typedef union {
+    int16_t layer[2][KDJAX_LAYER];
+    uint16_t sorted[256];
+    int32_t blocks[KDJAX_WINDOW / 4];
+} kdjax_scratch;
+
+typedef struct {
+    kdjax_front front;
+    kdjax_person person;
+    int16_t window[KDJAX_WINDOW]; /* then the scaled beat, then the residual */
+    int16_t latent[KDJAX_LATENT];
+    kdjax_scratch scratch;
+} kdjax_state;
+
+/* Begins a recording of a new person. */
+void kdjax_init(kdjax_state *state);
+
+/* Takes the next sample in microvolts; 1 when *beat has been filled in, about 0.8 s after it. */
+int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat);
+
+/* Scores one beat whose window of band-passed half microvolts is in state->window. kdjax_push
+ * calls it; call it yourself where R-peaks come from elsewhere. beat->sample and beat->rr are
+ * given, the rest is filled in. */
+void kdjax_score(kdjax_state *state, kdjax_beat *beat);
+
+#endif

@@ -1,0 +1,213 @@
+/* From samples to beats: band-pass, R-peaks, windows.
+ *
+ * The band-pass from 3 to 45 Hz is a symmetric filter of 217 taps and runs 108 samples late. Places
+ * are samples of its output, counted as the input is. R-peaks are found by the rules of Hamilton
+ * ('Open source ECG analysis', Computers in Cardiology 29, 2002) in the difference of two
+ * neighbouring means of the band-passed signal, its absolute value averaged over 80 ms.
+ */
+#include <string.h>
+
+#include "kdjax.h"
+#include "kdjax_fixed.h"
+#include "kdjax_tables.h"
+
+#define HALF 8     /* samples in each of the two means */
+#define SPREAD 28  /* samples over which their difference is averaged */
+#define LAG 21     /* samples of the measure behind the signal */
+#define WAIT 72    /* 200 ms: beats lie further apart */
+#define T_WAVE 130 /* 360 ms after a beat half its height is not enough */
+#define REACH 18   /* 50 ms from a detection to its R-peak */
+#define LEARN 8    /* s whose maxima are the first heights */
+#define RATIO 90   /* of 256: where the threshold lies between noise and beats */
+#define FLOOR 5000 /* of the threshold */
+#define SILENCE 720
+#define SWING 60000              /* microvolts from a lead's offset */
+#define FARTHEST (1 << 28)       /* microvolts */
+#define BEFORE 140
+#define AFTER 180
+#define REACHED (KDJAX_TAPS / 2)
+#define RING(place) ((place) % KDJAX_RING)
+
+static int32_t clip(int32_t value, int32_t most) {
+    return value > most ? most : value < -most ? -most : value;
+}
+
+/* Keeps the newest sample; its lead's offset is another one where it is too far from it. */
+static void keep(kdjax_front *front, int32_t microvolts) {
+    int32_t input = clip(microvolts, FARTHEST);
+    int32_t away = input - front->offset;
+    if (!front->samples || away > SWING || away < -SWING) front->offset = input;
+    front->input[front->samples++ % KDJAX_TAPS] = input;
+}
+
+static int16_t bandpass(const kdjax_front *front) {
+    uint32_t left = front->samples % KDJAX_TAPS; /* the oldest sample */
+    uint32_t right = left ? left - 1 : KDJAX_TAPS - 1;
+    int32_t twice = 2 * front->offset, sum = 0;
+    for (uint16_t k = 0; k < REACHED; k++) {
+        sum += kdjax_taps[k] * clip(front->input[left] + front->input[right] - twice, 2 * SWING);
+        if (++left == KDJAX_TAPS) left = 0;
+        right = right ? right - 1 : KDJAX_TAPS - 1;
+    }
+    sum += kdjax_taps[REACHED] * clip(front->input[left] - front->offset, SWING);
+    return (int16_t)clip((sum + (1 << 12)) >> 13, 32767);
+}
+
+static int32_t middle(const int32_t values[8]) {
+    int32_t sorted[8];
+    for (int i = 0; i < 8; i++) {
+        int j = i;
+        for (; j && sorted[j - 1] > values[i]; j--) sorted[j] = sorted[j - 1];
+        sorted[j] = values[i];
+    }
+    return (sorted[3] + sorted[4]) >> 1;
+}
+
+static int32_t threshold(const kdjax_front *front) {
+    int32_t noise = middle(front->noise), height = middle(front->height);
+    int32_t found = noise + (int32_t)(((int64_t)(height - noise) * RATIO) >> 8);
+    return found > FLOOR ? found : FLOOR;
+}
+
+static void shift(int32_t values[8], int32_t value) {
+    memmove(values, values + 1, 7 * sizeof *values);
+    values[7] = value;
+}
+
+/* A maximum is a beat. */
+static void accept(kdjax_front *front, int32_t value, uint32_t place) {
+    shift(front->height, value);
+    if (front->has_last) {
+        memmove(front->interval, front->interval + 1, 7 * sizeof *front->interval);
+        front->interval[7] = place - front->last_place;
+    }
+    front->has_last = 1;
+    front->last = value;
+    front->last_place = front->quiet = place;
+    front->missed = 0;
+}
+
+/* Whether a maximum is a beat. */
+static int judge(kdjax_front *front, int32_t value, uint32_t place) {
+    uint32_t since = front->has_last ? place - front->last_place : T_WAVE;
+    int low = front->has_last && since < T_WAVE && 2 * value < front->last;
+    if (value > threshold(front) && !low) {
+        accept(front, value, place);
+        return 1;
+    }
+    shift(front->noise, value);
+    if (since >= T_WAVE && value > front->missed) {
+        front->missed = value;
+        front->missed_place = place;
+    }
+    return 0;
+}
+
+/* Whether a beat is overdue, and a lower maximum is it. */
+static int missing(kdjax_front *front, uint32_t place) {
+    uint32_t sum = 0;
+    if (!front->has_last || !front->missed) return 0;
+    for (int i = 0; i < 8; i++) sum += front->interval[i];
+    if (place - front->last_place <= 3 * sum / 16 + WAIT) return 0;
+    if (2 * front->missed <= threshold(front)) return 0;
+    accept(front, front->missed, front->missed_place);
+    return 1;
+}
+
+/* Takes the measure's next value; 1 where the maximum of a beat is certain, at last_place. */
+static int detect(kdjax_front *front, uint32_t place) {
+    int rising = front->value > front->before, found = 0;
+    front->before = front->value;
+    if (front->learnt < LEARN * KDJAX_FS) {
+        int32_t *height = &front->height[front->learnt / KDJAX_FS];
+        if (front->value > *height) *height = front->value;
+        front->learnt++;
+        front->quiet = place;
+        return 0;
+    }
+    if (rising && front->value > front->candidate) {
+        front->candidate = front->value;
+        front->candidate_place = place;
+    } else if (front->candidate && place - front->candidate_place >= WAIT) {
+        found = judge(front, front->candidate, front->candidate_place);
+        front->candidate = 0;
+        front->candidate_place = place;
+    }
+    if (!found) found = missing(front, place);
+    if (!found && place - front->quiet >= 2 * SILENCE) {
+        for (int i = 0; i < 8; i++) front->height[i] >>= 1;
+        front->quiet += SILENCE;
+    }
+    return found;
+}
+
+/* The maximum within 50 ms, where the ring still holds them. */
+static uint32_t r_peak(const kdjax_front *front, uint32_t near, uint32_t place) {
+    uint32_t first = near - REACH, found = first;
+    if (place - first >= KDJAX_RING) return near;
+    for (uint32_t at = first; at <= near + REACH; at++) {
+        if (front->filtered[RING(at)] > front->filtered[RING(found)]) found = at;
+    }
+    return found;
+}
+
+static void enqueue(kdjax_front *front, uint32_t found) {
+    uint32_t rr = front->beats ? found - front->r_peak : 0;
+    if (front->beats && (int32_t)rr < WAIT) return;
+    front->waiting[front->waits].sample = found;
+    front->waiting[front->waits++].rr = rr > 65535 ? 0 : rr;
+    front->r_peak = found;
+    front->beats++;
+}
+
+/* The next value of the measure. */
+static void measure(kdjax_front *front, uint32_t place) {
+    int32_t *slope = &front->slopes[place % 32], steep;
+    front->difference += front->filtered[RING(place)] - 2 * front->filtered[RING(place - HALF)] +
+                         front->filtered[RING(place - 2 * HALF)];
+    steep = front->difference < 0 ? -front->difference : front->difference;
+    front->value += steep - front->slopes[(place - SPREAD) % 32];
+    *slope = steep;
+}
+
+void kdjax_init(kdjax_state *state) {
+    memset(state, 0, sizeof *state);
+    for (int i = 0; i < 8; i++) state->front.interval[i] = KDJAX_FS;
+    memcpy(state->person.residual_centre, kdjax_residual.centre,
+           sizeof state->person.residual_centre);
+    memcpy(state->person.latent_centre, kdjax_latent.centre, sizeof state->person.latent_centre);
+    state->person.residual_usual = kdjax_residual.usual;
+    state->person.latent_usual = kdjax_latent.usual;
+    state->person.learning = 1;
+}
+
+/* Decides on the beat that has waited longest. */
+static void decide(kdjax_state *state, uint32_t place, kdjax_beat *beat) {
+    kdjax_front *front = &state->front;
+    uint32_t first = front->waiting[0].sample - BEFORE;
+    beat->sample = front->waiting[0].sample;
+    beat->rr = front->waiting[0].rr;
+    front->waits--;
+    memmove(front->waiting, front->waiting + 1, front->waits * sizeof front->waiting[0]);
+    memset(state->window, 0, sizeof state->window); /* flat: not scored */
+    if (place - first < KDJAX_RING) {
+        for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
+            state->window[i] = front->filtered[RING(first + i)];
+        }
+    }
+    kdjax_score(state, beat);
+}
+
+int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat) {
+    kdjax_front *front = &state->front;
+    uint32_t place;
+    keep(front, microvolts);
+    if (front->samples < KDJAX_TAPS) return 0;
+    place = front->samples - 1 - REACHED;
+    front->filtered[RING(place)] = bandpass(front);
+    measure(front, place);
+    if (detect(front, place)) enqueue(front, r_peak(front, front->last_place - LAG, place));
+    if (!front->waits || (int32_t)(place - front->waiting[0].sample) < AFTER - 1) return 0;
+    decide(state, place, beat);
+    return 1;
+}

@@ -1,0 +1,194 @@
+"""The C library gives the integers that NumPy gives, and decides as the float detector does."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import kdjax
+from kdjax import beats, cli
+from kdjax.embedded import fixed, frontend, library, quantise, score, stream
+from kdjax.errors import InputError, ParityError
+from kdjax.models.inference import fold
+
+STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror"]
+SANITISED = ["-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return kdjax.load_run("mitbih-w8")
+
+
+@pytest.fixture(scope="module")
+def made(detector):
+    """The detector in integers, a signal and the decisions on it."""
+    found, signal = library.integers(detector), library.test_signal(detector)
+    return found, signal, stream.decide(found, signal)
+
+
+@pytest.fixture(scope="module")
+def folder(made, tmp_path_factory):
+    """The library's files, and a signal of the first 80 beats with what is expected on it."""
+    folder = tmp_path_factory.mktemp("c")
+    found, signal, _ = made
+    short = signal[: 80 * 300]
+    for name, content in library.files(found, short, stream.decide(found, short)).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_the_c_library_gives_the_same_integers(made, folder):
+    """On nine minutes, learning and decisions, compiled without a warning and with sanitisers."""
+    found, signal, decisions = made
+    for name, content in library.files(found, signal, decisions).items():
+        (folder / "whole").mkdir(exist_ok=True)
+        (folder / "whole" / name).write_bytes(content)
+    flags = f"CFLAGS={' '.join(SANITISED)}"
+    done = subprocess.run(
+        ["make", "check", flags], cwd=folder / "whole", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"beats as expected: {len(decisions)}" in done.stdout
+    assert {d.kind for d in decisions} == {"N", "S", "V", "Q"}
+
+
+def test_check_says_which_line_is_not_as_expected(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "c")
+    lines = (tmp_path / "c/expected.txt").read_text().splitlines()
+    changed = lines[5][:-1] + str((int(lines[5][-1]) + 1) % 10)
+    (tmp_path / "c/expected.txt").write_text("\n".join([*lines[:5], changed, *lines[6:]]) + "\n")
+    done = subprocess.run(["make", "check"], cwd=tmp_path / "c", capture_output=True, text=True)
+    assert done.returncode != 0
+    assert f"not expected: {lines[5]}" in done.stdout
+
+
+@pytest.mark.parametrize("core", ["m4", "m0"])
+def test_a_cortex_m_gives_the_same_integers(folder, core):
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed: nothing is said of a Cortex-{core.upper()}")
+    done = subprocess.run(
+        ["make", f"check-{core}"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "beats as expected: " in done.stdout + done.stderr  # QEMU writes to either
+    assert "instructions a beat: " in done.stdout + done.stderr
+
+
+class TestParity:
+    def test_decisions_are_those_of_the_float_detector(self, detector, made):
+        parity = library.check(detector, *made)
+        assert parity.beats > 250
+        assert parity.abnormal > 20
+        assert parity.differ <= parity.near
+        assert parity.median < 0.3
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            pytest.param({"shape": score.Tail(median=0, inverse=fixed.ONE)}, id="shape"),
+            pytest.param({"timing": score.Tail(median=0, inverse=fixed.ONE)}, id="timing"),
+        ],
+    )
+    def test_another_score_is_refused(self, detector, made, wrong):
+        found, signal, _ = made
+        other = stream.Integers(found.network, replace(found.score, **wrong))
+        with pytest.raises(ParityError, match="does not decide"):
+            library.check(detector, found, signal, stream.decide(other, signal))
+
+    def test_the_command_writes_a_folder_with_its_figures(self, tmp_path, capsys):
+        out = tmp_path / "watch"
+        assert cli.main(["export", "mitbih-w8", "--format", "c", "--out", str(out)]) == 0
+        assert "decides as the run does on" in capsys.readouterr().out
+        text = (out / "README.md").read_text()
+        assert "| multiply-accumulates a beat | 1,3" in text
+        assert cli.main(["export", "mitbih-w8", "--format", "c", "--out", str(out)]) == 2
+        assert "name a new folder" in capsys.readouterr().err
+
+
+def test_a_detector_without_calibration_is_refused(detector):
+    with pytest.raises(InputError, match="calibration"):
+        library.integers(replace(detector, calibration=None))
+
+
+class TestFixed:
+    def test_logarithms(self):
+        value = np.concatenate([np.arange(1, 70_000), (1 << np.arange(62)) + 1, [2**63 - 1]])
+        exact = np.log2(value.astype(np.longdouble))
+        assert np.abs(fixed.log2(value) / fixed.ONE - exact).max() < 6e-5
+
+    def test_softplus_and_tanh(self):
+        value = np.arange(-30 * fixed.ONE, 30 * fixed.ONE, 997)
+        exact = np.logaddexp2(0, value / fixed.ONE)
+        assert np.abs(fixed.softplus2(value) / fixed.ONE - exact).max() < 1e-4
+        value = np.arange(-32768, 32768)
+        assert np.abs(fixed.tanh(value) / 2**14 - np.tanh(value / 2**12)).max() < 2e-4
+
+    @pytest.mark.parametrize("factor", [1e-6, 0.3, 1.0, 7.0, 1e4])
+    def test_a_multiplier_stands_for_its_factor(self, factor):
+        multiplier, shift = fixed.multiplier_of(factor)
+        assert multiplier / 2.0**shift == pytest.approx(factor, rel=1e-9)
+        assert fixed.rescale(np.array(12345), multiplier, shift) == round(12345 * factor)
+
+    def test_square_root_and_division_towards_zero(self):
+        value = np.arange(100_000) ** 2
+        np.testing.assert_array_equal(fixed.square_root(value), np.arange(100_000))
+        np.testing.assert_array_equal(fixed.square_root(value[1:] - 1), np.arange(99_999))
+        assert fixed.divide(np.array(-7), np.array(2)) == -3
+
+
+class TestNetwork:
+    def test_reconstructs_as_the_float_network_does(self, detector, made):
+        x = np.random.default_rng(3).uniform(-1, 1, (1, 8, 2)).repeat(40, 1)[..., :1]
+        x = np.concatenate([x, detector.calibration.beat[None].astype(np.float64)])
+        network = made[0].network
+        integers = np.rint(x[..., 0] * 2**quantise.BEAT_BITS).astype(np.int64)
+        residual, latent = stream.reconstruct(network, integers)
+        exact = quantise.float_activations(fold(detector.variables), x)
+        scale = network.layers["head"].scale
+        assert np.abs(latent * scale - exact["head"])[1].max() < 0.2
+        expected = detector.reconstruct(x.astype(np.float32)) - x
+        assert np.abs(residual / 2**14 - expected[..., 0])[1].max() < 0.05
+
+    def test_float_activations_are_the_networks(self, detector):
+        x = detector.calibration.beat[None]
+        found = quantise.float_activations(fold(detector.variables), x)["decoder4"]
+        np.testing.assert_allclose(np.tanh(found), detector.reconstruct(x), atol=1e-5)
+
+    def test_sums_beyond_32_bits_are_refused(self, detector, made):
+        folded = fold(detector.variables)
+        loud = folded.head._replace(bias=folded.head.bias + 1e9)
+        with pytest.raises(InputError, match="beyond 32 bits"):
+            quantise.quantise(folded._replace(head=loud), detector.calibration.beat[None])
+
+
+class TestFrontEnd:
+    def test_the_band_pass_is_that_of_beats(self):
+        signal = np.random.default_rng(0).normal(0, 300, 4000).cumsum() / 5
+        signal = np.rint(signal).astype(np.int64)
+        found = frontend.bandpass(signal)[400:-400] / frontend.OUTPUT_PER_MILLIVOLT
+        expected = beats.bandpass((signal - signal[0]) / 1000, beats.FS)[400:-400]
+        assert np.abs(found - expected).max() < 0.003
+
+    def test_an_offset_changes_nothing(self):
+        signal = np.random.default_rng(0).integers(-1000, 1000, 1000)
+        np.testing.assert_array_equal(
+            frontend.bandpass(signal), frontend.bandpass(signal + 300_000)
+        )
+
+    def test_finds_the_beats_of_a_signal(self, made):
+        _, _, decisions = made
+        places = np.array([d.sample for d in decisions])
+        assert len(places) >= 625  # of 640, the first eight seconds apart
+        assert np.diff(places).min() >= frontend.WAIT
+
+    def test_a_lead_that_is_off_gives_no_decision(self, made):
+        found, signal, _ = made
+        signal = signal[:12_000].copy()
+        signal[6_000:] = signal[6_000]
+        decisions = stream.decide(found, signal)
+        assert decisions[-1].sample < 6_100
+        assert len(decisions) > 5
