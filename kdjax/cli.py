@@ -155,7 +155,7 @@ def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from dataclasses import replace
 
-    from kdjax.detection import outputs, saved
+    from kdjax.detection import files, saved
     from kdjax.detection.recording import detect
     from kdjax.runs import directory, provenance
     from kdjax.training import compilation
@@ -169,7 +169,7 @@ def detect(args: argparse.Namespace) -> None:
     for path, name in zip(paths, _names(paths), strict=True):
         out = args.out / name
         try:
-            outputs.check_free(out, path)
+            files.check_free(out, path)
             source = _source(path, args)
             with _bar(source.name, source.length) as progress:
                 found = detect(
@@ -183,7 +183,7 @@ def detect(args: argparse.Namespace) -> None:
                     made_by,
                     progress,
                 )
-            outputs.write(replace(found, file=str(path.absolute())), out)
+            files.write(replace(found, file=str(path.absolute())), out)
         except InputError as error:
             if len(paths) == 1:
                 raise
@@ -533,7 +533,7 @@ def _source(path: Path, args: argparse.Namespace) -> Any:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """A folder's name for each recording: its stem, or all of its name where two share a stem."""
-    from kdjax.detection.outputs import safe
+    from kdjax.detection.summary import safe
 
     stems = [safe(path.stem) for path in paths]
     names = [

@@ -27,11 +27,10 @@ from kdjax.detection.stream import (
     decided_on,
     join_beats,
 )
+from kdjax.detection.tape import Recorder, Tape
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.scores import fitted
-
-SHOWN = 12  # beats
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +38,11 @@ class Detection:
     """What was found in a recording.
 
     seconds: its length. families: the largest first; Beats.family is an index into them. events:
-    in the order of time. unscorable: (start, stop, reason) in seconds. shown: int64 [K], the most
-    abnormal beats as they were first decided on, as indices, the worst first; x, x_hat: float32
-    [K, T, C], those beats scaled to [-1, 1] and their reconstructions. threshold: a score above it
-    is abnormal. fpr: what it was made for, None for a number of the user's. normal: float64 [N],
-    ascending, scores of normal beats of others. score, detector, calibration, notes: in words.
-    file: the recording's. start: the time of its first sample by the recorder's clock, None where
-    the file does not say.
+    in the order of time. unscorable: (start, stop, reason) in seconds. tape: the signal to look
+    at. threshold: a score above it is abnormal. fpr: what it was made for, None for a number of
+    the user's. normal: float64 [N], ascending, scores of normal beats of others. score, detector,
+    calibration, notes: in words. file: the recording's. start: the time of its first sample by the
+    recorder's clock, None where the file does not say.
 
     With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
     is bad in any lead is not scored.
@@ -59,9 +56,7 @@ class Detection:
     families: tuple[Family, ...] = field(repr=False)
     events: tuple[Event, ...] = field(repr=False)
     unscorable: tuple[tuple[float, float, str], ...] = field(repr=False)
-    shown: np.ndarray = field(repr=False)
-    x: np.ndarray = field(repr=False)
-    x_hat: np.ndarray = field(repr=False)
+    tape: Tape = field(repr=False)
     threshold: float
     fpr: float | None
     normal: np.ndarray = field(repr=False)
@@ -117,11 +112,12 @@ def detect(
         raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
     stream = StreamingDetector(detector, source.fs, np.inf)
     parts: list[Decided] = []
-    stretches, worst, likeness = _Stretches(source.fs), _Worst(), Likeness(calibration.beat)
-    cores = stretches.passing(all_cores(stream.stream, source.blocks(columns), progress))
+    stretches, likeness = _Stretches(source.fs), Likeness(calibration.beat)
+    recorder = Recorder(len(columns), source.fs)
+    blocks = recorder.passing(source.blocks(columns))
+    cores = stretches.passing(all_cores(stream.stream, blocks, progress))
     for decided in chain(stream.decide(cores), stream.decide_waiting()):
         parts.append(decided._replace(x=decided.x[:0], x_hat=decided.x_hat[:0]))
-        worst.add(decided)
         likeness.add(decided)
     seconds = source.length / source.fs
     if alarms_per_hour is not None:
@@ -129,7 +125,6 @@ def detect(
         threshold = kinds.threshold(fpr)
     assert threshold is not None
     found, families, events = revised(parts, stream.person.shapes, source.fs, threshold)
-    order = np.lexsort([worst.index, -found.score[worst.index]])
     adapted = stream.adapted_to is None or stream.adapted_to >= fitted.FEWEST
     words = _WORDS[calibration.score.adaptation if adapted else "not"]
     return Detection(
@@ -141,9 +136,7 @@ def detect(
         families=families,
         events=events,
         unscorable=tuple(stretches.bad),
-        shown=worst.index[order],
-        x=worst.x[order],
-        x_hat=worst.x_hat[order],
+        tape=recorder.tape(),
         threshold=threshold,
         fpr=fpr,
         normal=kinds.normal_scores(),
@@ -235,27 +228,3 @@ class _Stretches:
         if self.bad and self.bad[-1][1:] == (start, reason):
             start = self.bad.pop()[0]
         self.bad.append((start, float(end / self._fs), reason))
-
-
-class _Worst:
-    """The beats of the highest scores so far."""
-
-    def __init__(self):
-        self.index = np.empty(0, np.int64)
-        self.score = np.empty(0)
-        self.x = self.x_hat = np.empty((0, 0, 0), np.float32)
-        self._seen = 0
-
-    def add(self, decided: Decided) -> None:
-        scored = np.flatnonzero(np.isfinite(decided.beats.score))
-        if len(scored):
-            old = [self.x, self.x_hat] if len(self.index) else [decided.x[:0]] * 2
-            new = [decided.x[scored], decided.x_hat[scored]]
-            index = np.concatenate([self.index, self._seen + scored])
-            score = np.concatenate([self.score, decided.beats.score[scored]])
-            first = np.argsort(-score, kind="stable")[:SHOWN]
-            self.index, self.score = index[first], score[first]
-            self.x, self.x_hat = (
-                np.concatenate(pair)[first] for pair in zip(old, new, strict=True)
-            )
-        self._seen += len(decided.beats.sample)

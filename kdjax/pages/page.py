@@ -1,8 +1,12 @@
-"""HTML pages that stand by themselves: style and pictures inside, no script, nothing to fetch."""
+"""HTML pages that stand by themselves: style, script and pictures inside, nothing to fetch."""
 
 import base64
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib import resources
+from typing import Any
 
 NO_DEVICE = "Research software: not a medical device, not for diagnosis."
 
@@ -53,24 +57,56 @@ pre { background: #f5f5f5; padding: .8rem; font-size: .85rem; white-space: pre-w
 """
 
 
-def render(title: str, body: str) -> str:
-    """The page; the title is plain text, the body HTML."""
+def render(
+    title: str,
+    body: str,
+    *,
+    style: str = "",
+    script: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        title: plain text.
+        body: HTML.
+        style: CSS after that of every page.
+        script: the only one that the page may run, from `script`.
+        data: what the script finds as JSON in the element of id "data".
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    allowed = f"; script-src 'sha256-{digest}'" if script else ""
+    tail = f"<script>{script}</script>\n" if script else ""
+    if data is not None:
+        tail = f'<script type="application/json" id="data">{_json(data)}</script>\n{tail}'
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'{allowed}">
 <title>{escape(title)}</title>
-<style>{_STYLE}</style>
+<style>{_STYLE}{style}</style>
 </head>
 <body>
 {body}
 <p class="note">{NO_DEVICE}</p>
-</body>
+{tail}</body>
 </html>
 """
+
+
+def script(*names: str) -> str:
+    """Files of the folder `script`, one after the other."""
+    folder = resources.files("kdjax.pages") / "script"
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """JSON in which no text can end the script element that it stands in."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def table(

@@ -1,0 +1,159 @@
+"""The files of a recording: `kdjax detect` writes them, `kdjax review` reads and rewrites them."""
+
+import dataclasses
+import datetime
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdjax.detection import annotations, report, tables
+from kdjax.detection.events import Event
+from kdjax.detection.families import Family
+from kdjax.detection.recording import Detection
+from kdjax.detection.stream import Beats
+from kdjax.detection.summary import heart_rate, summary, union
+from kdjax.detection.tape import Tape
+from kdjax.errors import InputError
+from kdjax.files import UNFINISHED
+
+WHOLE = "detection.npz"
+REVIEW = "review.json"
+_FORMAT = 1
+
+
+def write(detection: Detection, out: Path) -> list[Path]:
+    """Writes the files of a new detection into the folder, made if absent; gives their paths.
+
+    All are written under other names before the first replaces one of an earlier detection, the
+    summary last; any other file stays. OSError where the folder cannot be written.
+    """
+    return _write({WHOLE: whole_bytes(detection)} | _contents(detection, detection, ()), out)
+
+
+def write_reviewed(
+    detection: Detection, reviewed: Detection, review: dict[str, Any], out: Path
+) -> list[Path]:
+    """Rewrites the files after a review; detection.npz stays as it is.
+
+    Args:
+        detection: what was detected, before any review.
+        reviewed: the same after the review's decisions.
+        review: what review.json holds.
+        out: the folder.
+    """
+    content = json.dumps(review, indent=1) + "\n"
+    return _write({REVIEW: content} | _contents(detection, reviewed, review["decisions"]), out)
+
+
+def _contents(
+    detection: Detection, reviewed: Detection, decisions: Sequence[dict]
+) -> dict[str, str | bytes]:
+    stretches = union(reviewed.unscorable)
+    numbers = summary(reviewed, stretches, heart_rate(reviewed, stretches))
+    numbers["decisions"] = len(decisions)
+    return {
+        "beats.csv": tables.beats(reviewed),
+        "families.csv": tables.families(reviewed),
+        "events.csv": tables.events(reviewed),
+        "rr.csv": tables.rr(reviewed),
+        numbers["annotation_file"]: annotations.annotations(reviewed.beats, reviewed.fs),
+        "report.html": report.render(detection, reviewed, numbers, decisions),
+        "summary.json": json.dumps(numbers, indent=2, allow_nan=False) + "\n",
+    }
+
+
+def _write(contents: dict[str, str | bytes], out: Path) -> list[Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    partial = {out / (name + UNFINISHED): content for name, content in contents.items()}
+    try:
+        for path, content in partial.items():
+            # A file name may hold what is no Unicode, and comes with it as lone surrogates.
+            path.write_bytes(
+                content if isinstance(content, bytes) else content.encode(errors="replace")
+            )
+        return [path.replace(out / name) for path, name in zip(partial, contents, strict=True)]
+    finally:
+        for path in partial:
+            path.unlink(missing_ok=True)
+
+
+def check_free(out: Path, recording: Path) -> None:
+    """InputError where the folder holds the detection of another recording."""
+    try:
+        there = json.loads((out / "summary.json").read_text())["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if there != str(recording.absolute()):
+        raise InputError(f"{out} holds the detection of {there}; choose another folder with --out")
+
+
+_PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",
+          "calibration", "notes", "made_by", "file", "unscorable")  # fmt: skip
+_FAMILY_ARRAYS = ("mean", "spread", "examples")
+
+
+def whole_bytes(detection: Detection) -> bytes:
+    """The whole detection as an .npz file."""
+    families = [dataclasses.asdict(family) for family in detection.families]
+    arrays = {f"beats_{name}": values for name, values in detection.beats._asdict().items()}
+    arrays |= {
+        f"family_{i}_{name}": family.pop(name)
+        for i, family in enumerate(families)
+        for name in _FAMILY_ARRAYS
+    }
+    arrays |= {
+        f"tape_{i}": np.frombuffer(chunk, np.uint8) for i, chunk in enumerate(detection.tape.chunks)
+    }
+    meta = {
+        "format": _FORMAT,
+        **{name: getattr(detection, name) for name in _PLAIN},
+        "start": detection.start.isoformat() if detection.start else None,
+        "families": families,
+        "events": [list(event) for event in detection.events],
+        "tape": [detection.tape.leads, detection.tape.length, len(detection.tape.chunks)],
+    }
+    arrays["normal"] = detection.normal
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def read(folder: Path) -> Detection:
+    """The detection that a folder holds, before any review; InputError where there is none."""
+    path = folder / WHOLE
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return _from_arrays({name: arrays[name] for name in arrays.files})
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; name a folder that kdjax detect wrote") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: damaged ({error}); run kdjax detect again") from error
+
+
+def _from_arrays(arrays: dict[str, np.ndarray]) -> Detection:
+    meta = json.loads(arrays["meta"].tobytes())
+    if meta["format"] != _FORMAT:
+        raise ValueError(f"format {meta['format']}, not {_FORMAT}")
+    families = tuple(
+        Family(**family, **{name: arrays[f"family_{i}_{name}"] for name in _FAMILY_ARRAYS})
+        for i, family in enumerate(meta["families"])
+    )
+    leads, length, chunks = meta["tape"]
+    plain = {name: meta[name] for name in _PLAIN}
+    plain |= {name: tuple(plain[name]) for name in ("leads", "notes")}
+    plain["unscorable"] = tuple((a, b, reason) for a, b, reason in plain["unscorable"])
+    return Detection(
+        **plain,
+        start=datetime.datetime.fromisoformat(meta["start"]) if meta["start"] else None,
+        beats=Beats(**{name: arrays[f"beats_{name}"] for name in Beats._fields}),
+        families=families,
+        events=tuple(Event(*event) for event in meta["events"]),
+        tape=Tape(tuple(arrays[f"tape_{i}"].tobytes() for i in range(chunks)), leads, length),
+        normal=arrays["normal"],
+    )

@@ -1,0 +1,215 @@
+"""What a person decides about a detection, as plain data, and what follows from it.
+
+A decision is one of four mappings, as in review.json:
+
+    {"family": 3, "kind": "V"}          all beats of family 3 are ventricular
+    {"beat": 81234, "kind": "N"}        the beat at this sample is normal, whatever its family
+    {"merge": [3, 7]}                   the beats of family 7 become family 3's, and take its kind
+    {"split": 3, "beats": [812, 1730]}  these beats of family 3 become a new family, the last one
+
+Families are numbered from 1, as in the files. Decisions are applied in their order to what was
+detected. A beat that was named alone keeps its kind. The page's script does the same
+(kdjax/pages/script/review.js); both are tested against the same cases.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.signal
+
+from kdjax import beats as pipeline
+from kdjax.detection.events import find_events
+from kdjax.detection.families import Family
+from kdjax.detection.recording import Detection
+from kdjax.detection.report import beats_digest
+from kdjax.detection.signs import qrs_width, timing_after
+from kdjax.detection.stream import Beats
+from kdjax.detection.summary import KINDS, without_artefacts
+from kdjax.detection.tape import RATE
+from kdjax.errors import InputError
+from kdjax.files import read_json
+
+FORMAT = 1
+_EXAMPLES = np.array([1 / 6, 1 / 2, 5 / 6])  # where in a family its three examples lie
+_AROUND = 2  # s about a beat that are filtered
+_AVERAGED = 1000  # beats
+
+
+def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> Detection:
+    """The detection after the decisions; InputError where one does not fit it."""
+    beats, families = detection.beats, list(detection.families)
+    beats = beats._replace(
+        **{name: getattr(beats, name).copy() for name in ("kind", "family", "confidence")}
+    )
+    by_hand = np.zeros(len(beats.sample), bool)
+    changed: set[int] = set()
+    for number, decision in enumerate(decisions, 1):
+        try:
+            changed |= _apply(decision, beats, families, by_hand)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"decision {number} does not fit this recording: {error}") from error
+    families = [
+        replace(family, count=int((beats.family == i).sum())) for i, family in enumerate(families)
+    ]
+    if changed:
+        families = _regrouped(families, changed, detection, beats)
+    hearts = without_artefacts(beats)
+    timing = timing_after(np.empty(0), hearts.rr.astype(np.float64))
+    return replace(
+        detection,
+        beats=beats,
+        families=tuple(families),
+        events=find_events(hearts, detection.fs, timing.irregularity),
+    )
+
+
+def _apply(
+    decision: Mapping[str, Any], beats: Beats, families: list[Family], by_hand: np.ndarray
+) -> set[int]:
+    """Applies a decision to `beats`, `families` and `by_hand`; which families have other beats."""
+    if "merge" in decision:
+        into, *others = (_family(number, families) for number in decision["merge"])
+        if not others or len({into, *others}) != len(others) + 1:
+            raise ValueError("a merge needs two or more different families")
+        moved = np.isin(beats.family, others)
+        beats.family[moved] = into
+        beats.kind[moved & ~by_hand] = families[into].kind
+        return {into, *others}
+    if "split" in decision:
+        parent = _family(decision["split"], families)
+        own = [_beat(sample, beats) for sample in decision["beats"]]
+        if not own or (beats.family[own] != parent).any():
+            raise ValueError(f"not all beats are of family {parent + 1}")
+        beats.family[own] = len(families)
+        families.append(families[parent])
+        return {parent, len(families) - 1}
+    kind = decision["kind"]
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+    if "family" in decision:
+        family = _family(decision["family"], families)
+        own = (beats.family == family) & ~by_hand
+        families[family] = replace(families[family], kind=kind, confidence=1.0)
+    else:
+        own = np.zeros(len(by_hand), bool)
+        own[_beat(decision["beat"], beats)] = True
+        by_hand |= own
+    beats.kind[own] = kind
+    beats.confidence[own] = 1.0
+    return set()
+
+
+def _family(number: Any, families: Sequence[Family]) -> int:
+    if type(number) is not int or not 1 <= number <= len(families):
+        raise ValueError(f"there is no family {number!r}")
+    return number - 1
+
+
+def _beat(sample: Any, beats: Beats) -> int:
+    place = int(np.searchsorted(beats.sample, sample)) if type(sample) is int else -1
+    if not 0 <= place < len(beats.sample) or beats.sample[place] != sample:
+        raise ValueError(f"there is no beat at sample {sample!r}")
+    return place
+
+
+def _regrouped(
+    families: Sequence[Family], changed: set[int], detection: Detection, beats: Beats
+) -> list[Family]:
+    """The families, those in `changed` as their beats are now."""
+    signal = detection.tape.signal()
+    interval = timing_after(np.empty(0), beats.rr.astype(np.float64)).interval
+    regrouped = list(families)
+    for i in changed:
+        own = np.flatnonzero(beats.family == i)
+        if len(own):
+            mean, spread = _mean_and_spread(signal, beats.sample[own] / detection.fs, families[i])
+            typical = np.unique(np.rint(_EXAMPLES * (len(own) - 1)).astype(int))
+            regrouped[i] = replace(
+                families[i],
+                mean=mean,
+                spread=spread,
+                qrs_ms=float(qrs_width(mean[None])[0]),
+                prematurity=float(np.exp(np.median(interval[own]))),
+                score=float(np.median(beats.score[own])),
+                first=int(beats.sample[own[0]]),
+                last=int(beats.sample[own[-1]]),
+                examples=own[typical],
+            )
+    return regrouped
+
+
+def _mean_and_spread(
+    signal: np.ndarray, times: np.ndarray, family: Family
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation float32 [T, C] in mV of beats at `times` in s.
+
+    The tape's signal [n, C] holds 0.5 to 40 Hz; it is brought to the band and rate of all beats.
+    Of more than a thousand beats an even share is taken; without a whole window those of `family`.
+    """
+    centres = np.rint(times * RATE).astype(np.int64)
+    reach = np.arange(-_AROUND * RATE, _AROUND * RATE)
+    centres = centres[(centres + reach[0] >= 0) & (centres + reach[-1] < len(signal))]
+    if not len(centres):
+        return family.mean, family.spread
+    centres = centres[:: -(-len(centres) // _AVERAGED)]
+    slow = signal[centres[:, None] + reach]
+    middle = _AROUND * pipeline.FS
+    window = slice(middle - pipeline.BEFORE, middle + pipeline.AFTER)
+    windows = np.stack(
+        [
+            pipeline.bandpass(scipy.signal.resample_poly(beat, pipeline.FS // RATE, 1), pipeline.FS)
+            for beat in slow
+        ]
+    )[:, window]
+    return windows.mean(axis=0), windows.std(axis=0)
+
+
+def read(path: Path, detection: Detection) -> list[dict[str, Any]]:
+    """The decisions of a review.json; InputError where it belongs to another detection."""
+    review = read_json(path)
+    if not isinstance(review, dict) or review.get("format") != FORMAT:
+        raise InputError(f"{path}: no review of format {FORMAT}; save it from report.html")
+    if review.get("beats") != beats_digest(detection):
+        raise InputError(
+            f"{path}: a review of another recording or detection; review this report.html"
+        )
+    if not isinstance(review.get("decisions"), list):
+        raise InputError(f"{path}: holds no list of decisions; save it from report.html")
+    return review["decisions"]
+
+
+def from_table(path: Path, families: Sequence[Family]) -> list[dict[str, Any]]:
+    """The decisions that a families.csv with other kinds stands for; InputError where it is none."""
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        kinds = {int(row["family"]): row["kind"].strip().upper() for row in rows}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; name a families.csv") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise InputError(f"{path}: needs the columns family and kind ({error!r})") from error
+    for number, kind in kinds.items():
+        if not 1 <= number <= len(families):
+            raise InputError(f"{path}: there is no family {number}; it has other families")
+        if kind not in KINDS:
+            raise InputError(
+                f"{path}: family {number} has kind {kind!r}; use one of {', '.join(KINDS)}"
+            )
+    return [
+        {"family": number, "kind": kind}
+        for number, kind in kinds.items()
+        if kind != families[number - 1].kind
+    ]
+
+
+def as_json(detection: Detection, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What review.json holds."""
+    return {
+        "format": FORMAT,
+        "recording": detection.recording.encode(errors="replace").decode(),
+        "beats": beats_digest(detection),
+        "decisions": [dict(decision) for decision in decisions],
+    }

@@ -1,0 +1,206 @@
+"""The parts of a recording's page that are plain HTML: headline, threshold, hours, quality."""
+
+from collections.abc import Mapping
+from html import escape
+
+import numpy as np
+
+from kdjax.detection.recording import Detection
+from kdjax.detection.summary import KINDS
+from kdjax.pages import page
+
+_SHOWN_STRETCHES = 50  # in the table
+_SHOWN_HOURS = 48  # that stand open
+
+_QUALITY = {
+    "gap": "samples are missing",
+    "flat": "the signal does not change",
+    "clipped": "the signal is at an end of its range",
+    "noisy": "too much noise",
+    "edge": "too near an end of the recording for a whole window",
+}
+
+
+def clock(seconds: float) -> str:
+    """A time from the start as h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def headline(summary: Mapping) -> str:
+    lost = summary["unscorable"]
+    leads = ", ".join(summary["leads"])
+    kinds = summary["kinds"]
+    ectopic = ", ".join(f"{kinds[kind]:,} {kind}" for kind in "SVFQ")
+    per_hour = page.number(summary["abnormal_per_hour"], ",.0f")
+    cards = (
+        page.card("Beats", page.count(summary["beats"]), f"{page.count(summary['scored'])} scored"),
+        page.card("Not normal", page.count(sum(kinds[kind] for kind in "SVFQ")), ectopic),
+        page.card("Score above threshold", page.count(summary["abnormal"]), f"{per_hour} per hour"),
+        page.card(
+            "Heart rate", page.number(summary["mean_heart_rate"], ".0f"), "beats per minute, mean"
+        ),
+        page.card("Not scored", page.percent(lost["share"]), f"{clock(lost['seconds'])} h:mm:ss"),
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
+    start = f"; starts {escape(summary['start'].replace('T', ' '))}" if summary["start"] else ""
+    return f"""<h1>{escape(summary["recording"])}</h1>
+<p class="sub">{clock(summary["seconds"])} (h:mm:ss) at {summary["fs"]:g} Hz{start};
+ {"lead" if len(summary["leads"]) == 1 else "leads"} {escape(leads)};
+ kdjax detect with {escape(summary["detector"] or "a detector")}, {escape(summary["date"])}</p>
+<div class="cards">{"".join(cards)}</div>
+{"" if summary["beats"] else "<p><b>No beats found.</b> No R-peaks were detected.</p>"}
+{f'<div class="notes"><b>Please note</b><ul>{notes}</ul></div>' if notes else ""}
+{_expected(summary)}"""
+
+
+def _expected(summary: Mapping) -> str:
+    """What a reader has to expect of the kinds, before looking at any."""
+    about = (
+        "<p>Kinds are opinions of shape and timing, made without any label: "
+        + ", ".join(f"{kind} {name}" for kind, name in KINDS.items() if kind != "X")
+        + ". Check the families and name them; one decision names all beats of a family."
+    )
+    if summary["fpr"] is None or not summary["scored"]:
+        return f"{about}</p>"
+    expected = summary["fpr"] * summary["scored"]
+    hours = (summary["seconds"] - summary["unscorable"]["seconds"]) / 3600
+    return (
+        f"{about} In a person whose beats are all normal and like those the threshold was made "
+        f"from, expect about {expected:,.0f} scores above it ({expected / hours:,.0f} per hour). "
+        "In a new person there may be many times more.</p>"
+    )
+
+
+def threshold(detection: Detection, summary: Mapping) -> str:
+    score, normal = detection.beats.score, detection.normal
+    groups = (score[np.isfinite(score)], normal)
+    quantiles = [
+        [np.quantile(values, q) if len(values) else None for values in groups]
+        for q in (0.5, 0.9, 0.99)
+    ]
+    above = [(values > detection.threshold).mean() if len(values) else None for values in groups]
+    rows = [
+        ["Beats", *(page.cell(page.count(len(values))) for values in groups)],
+        *(
+            [name, *(page.cell(page.number(value, ".4g")) for value in values)]
+            for name, values in zip(
+                ("Median score", "90&nbsp;% score less than", "99&nbsp;% score less than"),
+                quantiles,
+                strict=True,
+            )
+        ),
+        ["Above the threshold", *(page.cell(page.percent(share)) for share in above)],
+    ]
+    table = page.table(("", "This recording", "Normal beats"), rows)
+    nothing = "" if len(groups[0]) else "<p>No beat was scored.</p>"
+    return (
+        f"<h2>Scores and threshold</h2><p>Score: {escape(summary['score'])}; calibrated "
+        f"on {escape(summary['calibration'])}. A score above <b>{detection.threshold:.5g}</b> "
+        f"counts as abnormal.</p>{_promise(summary)}{nothing}{table}"
+    )
+
+
+def _promise(summary: Mapping) -> str:
+    fpr = summary["fpr"]
+    if fpr is None:
+        return (
+            "<p>The threshold was given as a number, so it promises no false-positive rate. The "
+            "table says how many of the normal beats lie above it.</p>"
+        )
+    return (
+        "<p><b>What it promises:</b> a normal beat drawn like those that the threshold was made "
+        f"from scores above it with a probability of at most {page.percent(fpr)}, averaged over "
+        "draws of those beats.</p>"
+        "<p><b>What it does not promise:</b> that rate for any one person, recording or electrode "
+        "placement, nor how many abnormal beats are found.</p>"
+    )
+
+
+def hours(summary: Mapping) -> str:
+    rows = (
+        [
+            f"{row['hour']}:00",
+            page.cell(page.count(row["beats"])),
+            *(page.cell(page.count(row[kind])) for kind in "SVF"),
+            page.cell(page.count(row["abnormal"])),
+            page.cell(page.percent(row["abnormal"] / row["scored"] if row["scored"] else None)),
+            page.cell(page.number(row["median_heart_rate"], ".0f")),
+        ]
+        for row in summary["hours"]
+    )
+    head = ("From (h:mm)", "Beats", *"SVF", "Above threshold", "of the scored", "Median heart rate")
+    count = len(summary["hours"])
+    opened = " open" if count <= _SHOWN_HOURS else ""
+    return (
+        f"<h2>Hour by hour</h2><details{opened}><summary>Table of {count} "
+        f"{'hour' if count == 1 else 'hours'}</summary>{page.table(head, rows)}</details>"
+    )
+
+
+def quality(summary: Mapping) -> str:
+    lost = summary["unscorable"]
+    if not lost["stretches"] and not summary["not_scored"]:
+        return "<h2>Data quality</h2><p>The whole recording could be scored.</p>"
+    reasons = page.table(
+        ("Why", "Stretches", "Time (h:mm:ss)", "of the recording", "Beats not scored"),
+        (
+            [
+                f"{escape(reason)} <small>{_QUALITY.get(reason, '')}</small>",
+                page.cell(page.count(row["stretches"])),
+                page.cell(clock(row["seconds"])),
+                page.cell(page.percent(row["seconds"] / summary["seconds"])),
+                page.cell(page.count(summary["not_scored"].get(reason, 0))),
+            ]
+            for reason in dict.fromkeys([*lost["by_reason"], *summary["not_scored"]])
+            for row in [lost["by_reason"].get(reason, {"stretches": 0, "seconds": 0.0})]
+        ),
+    )
+    longest = sorted(lost["stretches"], key=lambda s: s[0] - s[1])[:_SHOWN_STRETCHES]
+    table = page.table(
+        ("From (h:mm:ss)", "Seconds", "Why"),
+        (
+            [clock(start), page.cell(f"{stop - start:.1f}"), page.cell(escape(reason), "text")]
+            for start, stop, reason in sorted(longest)
+        ),
+    )
+    which = (
+        f"The {len(longest)} longest of {page.count(len(lost['stretches']))} stretches"
+        if len(longest) < len(lost["stretches"])
+        else "Every stretch"
+    )
+    details = f"<details><summary>{which}</summary>{table}</details>" if longest else ""
+    return (
+        "<h2>Data quality</h2><p>What could not be judged was not scored; it counts neither as "
+        f"normal nor as abnormal.</p>{reasons}{details}"
+    )
+
+
+def files(summary: Mapping) -> str:
+    rows = [
+        ("beats.csv", "a row per beat: time, sample, kind, family, confidence, score, quality, RR"),
+        ("families.csv", "a row per family; change its kinds and apply them with kdjax review "
+         "--families"),
+        ("events.csv", "couplets, runs, pauses and other events"),
+        ("rr.csv", "RR intervals with their kinds, for heart rate variability"),
+        (summary["annotation_file"], "WFDB annotations at the R-peaks in standard codes, the "
+         "family in the auxiliary note; ? not scored, | artefact"),
+        ("detection.npz", "the whole detection, for kdjax review"),
+        ("summary.json", "the numbers of this page"),
+    ]  # fmt: skip
+    return "<h2>Files beside this page</h2>" + page.table(
+        None, [[f"<code>{escape(name)}</code>", page.cell(about, "text")] for name, about in rows]
+    )
+
+
+def provenance(summary: Mapping) -> str:
+    rows = [
+        ("Date", summary["date"]),
+        ("Recording", summary["recording"]),
+        ("Detector", summary["detector"]),
+        ("Score", summary["score"]),
+        *((str(name).capitalize(), value) for name, value in summary["made_by"].items()),
+    ]
+    return "<h2>Provenance</h2>" + page.table(
+        None, [[escape(name), page.cell(page.text(value), "text")] for name, value in rows]
+    )

@@ -1,0 +1,92 @@
+"""The tables of a recording as CSV: beats, families, events, RR intervals."""
+
+import numpy as np
+
+from kdjax.detection.recording import Detection
+from kdjax.detection.summary import without_artefacts
+
+
+def beats(detection: Detection) -> str:
+    """A row per beat; what is not known stays empty, as does abnormal without a score."""
+    header = (
+        "time_s,sample,kind,family,confidence,score,normalised_score,abnormal,quality,rr_s,"
+        "height_mv"
+    )
+    fs = detection.fs
+    rows = [header]
+    for row in zip(*(values.tolist() for values in detection.beats), strict=True):
+        beat = dict(zip(detection.beats._fields, row, strict=True))
+        score = beat["score"]
+        cells = (
+            f"{beat['sample'] / fs:.6f}",
+            str(beat["sample"]),
+            beat["kind"],
+            str(beat["family"] + 1) if beat["family"] >= 0 else "",
+            _known(beat["confidence"], ".3f"),
+            _known(score, ".9g"),
+            _known(beat["normalised"], ".6f"),
+            "" if score != score else str(int(beat["abnormal"])),
+            beat["quality"],
+            _known(beat["rr"], ".6f"),
+            _known(beat["height"], ".3f"),
+        )
+        rows.append(",".join(cells))
+    return "\n".join([*rows, ""])
+
+
+def families(detection: Detection) -> str:
+    """A row per family that has beats, numbered as everywhere from 1."""
+    rows = ["family,kind,confidence,count,share,qrs_ms,prematurity,score,first_s,last_s,artefact"]
+    total = max(int((detection.beats.family >= 0).sum()), 1)
+    for number, family in enumerate(detection.families, 1):
+        if family.count:
+            cells = (
+                str(number),
+                family.kind,
+                _known(family.confidence, ".3f"),
+                str(family.count),
+                f"{family.count / total:.6f}",
+                _known(family.qrs_ms, ".0f"),
+                _known(family.prematurity, ".3f"),
+                _known(family.score, ".6g"),
+                f"{family.first / detection.fs:.6f}",
+                f"{family.last / detection.fs:.6f}",
+                str(int(family.artefact)),
+            )
+            rows.append(",".join(cells))
+    return "\n".join([*rows, ""])
+
+
+def events(detection: Detection) -> str:
+    """A row per event; the samples are those of its first and last R-peak."""
+    rows = ["event,first_s,last_s,first_sample,last_sample,beats"]
+    rows += [
+        f"{event.name},{event.first / detection.fs:.6f},{event.last / detection.fs:.6f},"
+        f"{event.first},{event.last},{event.beats}"
+        for event in detection.events
+    ]
+    return "\n".join([*rows, ""])
+
+
+def rr(detection: Detection) -> str:
+    """A row per known RR interval: when it ends, how long it is, the kind of the beat that ends it.
+
+    What a person calls an artefact ends no interval: that of the next beat reaches over it.
+    """
+    hearts = without_artefacts(detection.beats)
+    known = np.isfinite(hearts.rr)
+    rows = ["time_s,interval_s,kind"]
+    rows += [
+        f"{sample / detection.fs:.6f},{interval:.6f},{kind}"
+        for sample, interval, kind in zip(
+            hearts.sample[known].tolist(),
+            hearts.rr[known].tolist(),
+            hearts.kind[known].tolist(),
+            strict=True,
+        )
+    ]
+    return "\n".join([*rows, ""])
+
+
+def _known(value: float, form: str) -> str:
+    return "" if value != value else format(value, form)

@@ -1,0 +1,104 @@
+"use strict";
+
+// The list of decisions: made, undone, saved and loaded.
+
+function decide(decision, text) {
+  app.decisions.push(decision);
+  refresh();
+  say(text);
+}
+
+function undo() {
+  if (!app.decisions.length) {
+    say("Nothing to undo.");
+    return;
+  }
+  app.decisions.pop();
+  app.saved = Math.min(app.saved, app.decisions.length);
+  refresh();
+  say("Undone.");
+}
+
+function nameSelected(kind) {
+  const family = Number(document.activeElement?.closest?.(".family")?.dataset.number);
+  if (family) nameTheFamily(family, kind);
+  else nameTheBeat(kind);
+}
+
+function nameTheFamily(family, kind) {
+  const count = app.members[family - 1].length;
+  decide({ family, kind }, `Family ${family} is ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`);
+}
+
+function nameTheBeat(kind) {
+  if (app.selected < 0) {
+    say("Choose a beat in the strips, or a family, first.");
+    return;
+  }
+  const beat = app.state.samples[app.selected];
+  decide({ beat, kind }, `The beat at ${timeOf(app.selected)} is ${kind}, ${KIND_NAMES[kind]}.`);
+}
+
+function mergeFamily(family) {
+  if (app.merging === null || app.merging === family) {
+    app.merging = app.merging === family ? null : family;
+    refresh();
+    say(
+      app.merging
+        ? `Choose the family that family ${family} joins: Merge here, or the key m. Esc cancels.`
+        : "",
+    );
+    return;
+  }
+  const from = app.merging;
+  app.merging = null;
+  decide({ merge: [family, from] }, `Family ${from} is now part of family ${family}.`);
+}
+
+function splitFamily(family) {
+  const members = app.members[family - 1];
+  const windows = members.map((beat) => windowAt(app.leads[0], app.data.tape, app.times[beat], SHAPE));
+  const apart = twoShapes(windows);
+  if (!apart) {
+    say(`Family ${family} has one shape only.`);
+    return;
+  }
+  const beats = members.filter((_, i) => apart[i]).map((beat) => app.state.samples[beat]);
+  const number = app.state.families.length + 1;
+  decide({ split: family, beats }, `${beatsText(beats.length)} are now family ${number}.`);
+  cardOf(number)?.focus();
+}
+
+function save() {
+  const { recording, beats } = app.data;
+  const review = { format: 1, recording, beats: beats.sha256, decisions: app.decisions };
+  const content = new Blob([`${JSON.stringify(review, null, 1)}\n`], { type: "application/json" });
+  const link = element("a", { href: URL.createObjectURL(content), download: "review.json" });
+  link.click();
+  URL.revokeObjectURL(link.href);
+  app.saved = app.decisions.length;
+  renderCounts();
+  say("Saved as review.json; kdjax review applies it to the files.");
+}
+
+async function load(file) {
+  let review;
+  try {
+    review = JSON.parse(await file.text());
+  } catch {
+    say(`${file.name} is no review: it is not JSON.`);
+    return;
+  }
+  const wrong =
+    review?.format !== 1 || review.beats !== app.data.beats.sha256
+      ? "it belongs to another recording or detection"
+      : problem(app.detected, review.decisions);
+  if (wrong) {
+    say(`${file.name} was not loaded: ${wrong}.`);
+    return;
+  }
+  app.decisions = review.decisions;
+  app.saved = app.decisions.length;
+  refresh();
+  say(`Loaded ${app.decisions.length} decisions.`);
+}

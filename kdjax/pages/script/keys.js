@@ -1,0 +1,63 @@
+"use strict";
+
+// What each key does, by where the focus is.
+
+const ANYWHERE = {
+  u: undo,
+  "[": () => nextEvent(-1),
+  "]": () => nextEvent(1),
+  "+": () => zoom(1 / 4),
+  "-": () => zoom(4),
+  "?": () => byId("help").toggleAttribute("open"),
+  Escape: () => {
+    if (app.merging) mergeFamily(app.merging);
+    else if (app.selected >= 0) cardOf(app.state.family[app.selected] + 1)?.focus();
+  },
+};
+
+const IN_FAMILY = {
+  ArrowDown: (card) => card.nextElementSibling?.focus(),
+  ArrowUp: (card) => card.previousElementSibling?.focus(),
+  p: (card) => splitFamily(Number(card.dataset.number)),
+  m: (card) => mergeFamily(Number(card.dataset.number)),
+  Enter: (card) => showNext(Number(card.dataset.number) - 1),
+};
+
+const IN_STRIPS = {
+  ArrowRight: () => show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected + 1),
+  ArrowLeft: () => show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected - 1),
+  PageDown: () => goTo(app.at + ROWS * STRIP),
+  PageUp: () => goTo(app.at - ROWS * STRIP),
+  ".": () => app.selected >= 0 && showNext(app.state.family[app.selected]),
+};
+
+const IN_OVERVIEW = {
+  ArrowRight: () => goTo(app.at + (app.view.to - app.view.from) / 50),
+  ArrowLeft: () => goTo(app.at - (app.view.to - app.view.from) / 50),
+  Home: () => goTo(0),
+  End: () => goTo(app.data.seconds),
+};
+
+function onKey(event) {
+  if (event.target.matches("input, select, textarea")) return;
+  if (event.ctrlKey || event.metaKey) {
+    const action = { z: undo, s: save }[event.key];
+    if (action) {
+      event.preventDefault();
+      action();
+    }
+    return;
+  }
+  if (event.altKey || (event.key === "Enter" && event.target.matches("button, summary"))) return;
+  const card = event.target.closest(".family");
+  const kind = event.key.length === 1 ? event.key.toUpperCase() : "";
+  let action = ANYWHERE[event.key];
+  if (card) action ??= IN_FAMILY[event.key];
+  else if (event.target.closest("#overview")) action ??= IN_OVERVIEW[event.key];
+  else if (event.target.closest("#strips")) action ??= IN_STRIPS[event.key];
+  if (!action && kind && KINDS.includes(kind)) action = () => nameSelected(kind);
+  if (action) {
+    event.preventDefault();
+    action(card);
+  }
+}

@@ -1,0 +1,161 @@
+"use strict";
+
+// The page of a recording: everything that is shown, clicked and typed.
+
+const STRIP = 10; // s
+const ROWS = 3; // strips on the page
+const LISTED = 400; // events
+
+const byId = (id) => document.getElementById(id);
+const app = {
+  decisions: [],
+  saved: 0,
+  merging: null,
+  selected: -1, // a beat
+  at: 0, // s, where the strips begin
+  view: { from: 0, to: 1 },
+  means: new Map(),
+};
+
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  const { data = {}, ...others } = properties;
+  Object.assign(made, others);
+  Object.assign(made.dataset, data);
+  made.append(...children);
+  return made;
+}
+
+function say(text) {
+  byId("status").textContent = text;
+}
+
+const beatsText = (count) => `${count.toLocaleString("en")} ${count === 1 ? "beat" : "beats"}`;
+
+function refresh() {
+  app.state = replay(app.detected, app.decisions);
+  app.members = membersOf(app.state);
+  renderCounts();
+  renderFamilies();
+  renderRecording();
+}
+
+function renderCounts() {
+  const counts = countKinds(app.state);
+  byId("counts").replaceChildren(
+    ...[...KINDS].map((kind) =>
+      element(
+        "span",
+        { className: "count", data: { kind }, title: KIND_NAMES[kind] },
+        badge(kind),
+        ` ${counts[kind].toLocaleString("en")} `,
+        element("small", { textContent: KIND_NAMES[kind] }),
+      ),
+    ),
+    element("span", { className: "count" }, `${counts[""].toLocaleString("en")} not scored`),
+  );
+  const unsaved = app.decisions.length - app.saved;
+  byId("decisions").textContent =
+    `${app.decisions.length} ${app.decisions.length === 1 ? "decision" : "decisions"}` +
+    (unsaved > 0 ? `, ${unsaved} not saved` : "");
+  byId("undo").disabled = !app.decisions.length;
+}
+
+function badge(kind) {
+  return element("b", { className: "badge", data: { kind }, textContent: kind || "?" });
+}
+
+function timeOf(beat) {
+  return clock(app.times[beat], app.start);
+}
+
+function listen() {
+  byId("save").onclick = save;
+  byId("undo").onclick = undo;
+  byId("load").onclick = () => byId("file").click();
+  byId("file").onchange = async ({ target }) => {
+    if (target.files.length) await load(target.files[0]);
+    target.value = "";
+  };
+  byId("in").onclick = () => zoom(1 / 4);
+  byId("out").onclick = () => zoom(4);
+  byId("back").onclick = () => goTo(app.at - ROWS * STRIP);
+  byId("forth").onclick = () => goTo(app.at + ROWS * STRIP);
+  byId("which").onchange = renderEvents;
+  const overview = byId("overview");
+  overview.onpointerdown = (event) => overview.setPointerCapture(event.pointerId);
+  overview.onpointermove = overview.onclick = (event) => {
+    if (event.type === "pointermove" && !event.buttons) return;
+    const { from, to } = app.view;
+    const share = event.offsetX / overview.clientWidth;
+    goTo(from + share * (to - from) - (ROWS * STRIP) / 2);
+  };
+  byId("strips").querySelectorAll("canvas").forEach((canvas, row) => {
+    canvas.onclick = (event) => {
+      const time = app.at + row * STRIP + event.offsetX / PER_SECOND;
+      const after = firstFrom(app.times, time);
+      const nearer = time - app.times[after - 1] < app.times[after] - time;
+      show(nearer || after === app.times.length ? after - 1 : after);
+    };
+  });
+  document.addEventListener("keydown", onKey);
+  addEventListener("resize", renderRecording);
+  addEventListener("beforeunload", (event) => {
+    if (app.decisions.length > app.saved) event.preventDefault();
+  });
+}
+
+function prepareEvents() {
+  const { events, fs } = app.data;
+  app.events = events.map(([name, first, last, beats]) => ({
+    name,
+    from: first / fs,
+    to: last / fs,
+    text: beats > 1 ? `${name}, ${beats} beats, ${((last - first) / fs).toFixed(1)} s` : name,
+    beat: Math.min(firstFrom(app.state.samples, first), app.times.length - 1),
+  }));
+  const scored = [...app.score.keys()].filter((i) => Number.isFinite(app.score[i]));
+  scored.sort((a, b) => app.score[b] - app.score[a]);
+  app.highest = scored.slice(0, 50).map((beat) => ({
+    from: app.times[beat],
+    text: `score ${app.score[beat].toPrecision(3)}`,
+    beat,
+  }));
+  const names = [...new Set(app.events.map((event) => event.name))];
+  const count = (name) => app.events.filter((event) => event.name === name).length;
+  byId("which").replaceChildren(
+    element("option", { value: "", textContent: `all events (${app.events.length})` }),
+    ...names.map((name) =>
+      element("option", { value: name, textContent: `${name} (${count(name)})` }),
+    ),
+    element("option", { value: "highest scores", textContent: "highest scores" }),
+  );
+  if (!app.events.length) byId("which").value = "highest scores";
+}
+
+async function start() {
+  const data = JSON.parse(byId("data").textContent);
+  app.data = data;
+  app.start = data.start ? Date.parse(`${data.start.slice(0, 19)}Z`) : null;
+  app.view = { from: 0, to: Math.max(data.seconds, 1) };
+  const { step, kind, family, score, confidence, rr } = data.beats;
+  const arrays = await Promise.all([step, kind, family, score, confidence, rr].map(unpack));
+  let sample = 0;
+  const samples = Float64Array.from(arrays[0], (value) => (sample += value));
+  app.times = samples.map((value) => value / data.fs);
+  [app.score, app.confidence, app.rr] = arrays.slice(3);
+  app.rate = Float32Array.from(app.rr, (value) => (value > 0 ? 60000 / value : 0));
+  app.detected = { samples, kind: arrays[1], family: arrays[2], families: data.families };
+  app.decisions = data.decisions;
+  app.saved = app.decisions.length;
+  app.state = replay(app.detected, app.decisions);
+  prepareEvents();
+  renderEvents();
+  listen();
+  refresh();
+  app.leads = await unpackTape(data.tape);
+  refresh();
+  document.documentElement.dataset.ready = "yes";
+}
+
+if (typeof document !== "undefined") start();

@@ -1,0 +1,142 @@
+"use strict";
+
+// What a person decides, as plain data. kdjax.detection.review applies the same decisions to the
+// files; both are tested against the same cases.
+
+const KINDS = "NSVFQX";
+const KIND_NAMES = {
+  N: "normal",
+  S: "supraventricular",
+  V: "ventricular",
+  F: "fusion",
+  Q: "undecided",
+  X: "artefact",
+};
+
+/** The index of the beat at a sample, -1 where there is none. */
+function beatAt(samples, sample) {
+  const i = firstFrom(samples, sample);
+  return samples[i] === sample ? i : -1;
+}
+
+/** The index of the first of ascending values that is not below `value`. */
+function firstFrom(values, value) {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * The state after the decisions, from the beats as detected: {samples, kind, family} of arrays,
+ * kind as an index into KINDS or -1, family counted from 0 or -1, and `families`, a list of {kind}.
+ */
+function replay(detected, decisions) {
+  const state = {
+    samples: detected.samples,
+    kind: Int8Array.from(detected.kind),
+    family: Int16Array.from(detected.family),
+    byHand: new Uint8Array(detected.samples.length),
+    families: detected.families.map((family) => ({ ...family, named: false, changed: false })),
+  };
+  for (const decision of decisions) apply(state, decision);
+  return state;
+}
+
+function apply(state, decision) {
+  if (decision.merge) merge(state, decision.merge);
+  else if (decision.split) split(state, decision.split - 1, decision.beats);
+  else if (decision.family) nameFamily(state, decision.family - 1, decision.kind);
+  else nameBeat(state, decision.beat, decision.kind);
+}
+
+function nameFamily(state, family, kind) {
+  const code = KINDS.indexOf(kind);
+  for (let i = 0; i < state.family.length; i++) {
+    if (state.family[i] === family && !state.byHand[i]) state.kind[i] = code;
+  }
+  state.families[family].kind = kind;
+  state.families[family].named = true;
+}
+
+function nameBeat(state, sample, kind) {
+  const beat = beatAt(state.samples, sample);
+  state.kind[beat] = KINDS.indexOf(kind);
+  state.byHand[beat] = 1;
+}
+
+/** The beats of the other families become the first one's, and take its kind. */
+function merge(state, numbers) {
+  const [into, ...others] = numbers.map((number) => number - 1);
+  const code = KINDS.indexOf(state.families[into].kind);
+  for (let i = 0; i < state.family.length; i++) {
+    if (others.includes(state.family[i])) {
+      state.family[i] = into;
+      if (!state.byHand[i]) state.kind[i] = code;
+    }
+  }
+  for (const family of [into, ...others]) state.families[family].changed = true;
+}
+
+/** Some beats of a family become a new one, the last in the list; their kinds stay. */
+function split(state, family, samples) {
+  const number = state.families.length;
+  for (const sample of samples) state.family[beatAt(state.samples, sample)] = number;
+  state.families.push({ ...state.families[family], named: false, changed: true });
+  state.families[family].changed = true;
+}
+
+/** Why these decisions are not ones for these beats; "" where they are. */
+function problem(detected, decisions) {
+  if (!Array.isArray(decisions)) return "the decisions are no list";
+  let families = detected.families.length;
+  const known = (number) => Number.isInteger(number) && number >= 1 && number <= families;
+  const beat = (sample) => beatAt(detected.samples, sample) >= 0;
+  const kind = (value) => typeof value === "string" && value.length === 1 && KINDS.includes(value);
+  const several = (value) => Array.isArray(value) && value.length > 0;
+  for (const [i, decision] of decisions.entries()) {
+    const { merge, split, family, beats } = decision ?? {};
+    let right = false;
+    if (merge !== undefined) {
+      right = several(merge) && merge.length > 1 && merge.every(known);
+      right &&= new Set(merge).size === merge.length;
+    } else if (split !== undefined) {
+      right = known(split) && several(beats) && beats.every(beat);
+      families += 1;
+    } else if (family !== undefined) right = known(family) && kind(decision.kind);
+    else right = beat(decision?.beat) && kind(decision?.kind);
+    if (!right) return `decision ${i + 1} does not fit this recording`;
+  }
+  return "";
+}
+
+/** Beats by kind, "" for those without; and by family. */
+function countKinds(state) {
+  const counts = Object.fromEntries([...KINDS, ""].map((kind) => [kind, 0]));
+  for (const code of state.kind) counts[KINDS[code] ?? ""] += 1;
+  return counts;
+}
+
+/** The beats of every family, as lists of indices. */
+function membersOf(state) {
+  const members = state.families.map(() => []);
+  for (let i = 0; i < state.family.length; i++) {
+    if (state.family[i] >= 0) members[state.family[i]].push(i);
+  }
+  return members;
+}
+
+/** Up to three beats that stand for a family: those detected as typical, else early, middle, late. */
+function examplesOf(members, detected) {
+  const inside = new Set(members);
+  const examples = (detected ?? []).filter((beat) => inside.has(beat));
+  for (const share of [1 / 6, 1 / 2, 5 / 6]) {
+    const beat = members[Math.floor(share * members.length)];
+    if (examples.length < 3 && !examples.includes(beat)) examples.push(beat);
+  }
+  return examples.filter((beat) => beat !== undefined).sort((a, b) => a - b);
+}

@@ -1,0 +1,131 @@
+"use strict";
+
+// The recording: overview, strips, the selected beat, events.
+
+function renderRecording() {
+  const width = Math.max(byId("overview").parentElement.clientWidth, 200);
+  drawOverview(byId("overview"), width, {
+    times: app.times,
+    kind: app.state.kind,
+    rate: app.rate,
+    events: app.events,
+    unscorable: app.data.unscorable,
+    from: app.view.from,
+    to: app.view.to,
+    shown: { from: app.at, to: app.at + ROWS * STRIP },
+    start: app.start,
+  });
+  byId("overview").setAttribute("aria-valuenow", String(Math.round(app.at)));
+  byId("overview").setAttribute("aria-valuetext", clock(app.at, app.start));
+  if (app.leads) renderStrips();
+  renderBeat();
+}
+
+function renderStrips() {
+  const rows = [...byId("strips").querySelectorAll("figure")];
+  rows.forEach((row, i) => {
+    const from = app.at + i * STRIP;
+    row.hidden = from >= app.data.seconds;
+    row.querySelector("figcaption").textContent = clock(from, app.start);
+    const leadHeight = app.leads.length > 1 ? 90 : 110;
+    strip(row.querySelector("canvas"), from, from + STRIP, {
+      selected: app.selected,
+      leadHeight,
+      labels: true,
+    });
+  });
+}
+
+function renderBeat() {
+  const i = app.selected;
+  const panel = byId("beat");
+  if (i < 0) {
+    panel.replaceChildren("Click a beat to name it alone.");
+    return;
+  }
+  const { kind, family, byHand } = app.state;
+  const letter = KINDS[kind[i]] ?? "";
+  const parts = [timeOf(i), letter ? KIND_NAMES[letter] : "not scored"];
+  if (family[i] >= 0) parts.push(`family ${family[i] + 1}`);
+  if (app.rr[i] >= 0) parts.push(`RR ${app.rr[i]} ms`);
+  if (Number.isFinite(app.score[i])) parts.push(`score ${app.score[i].toPrecision(3)}`);
+  if (byHand[i]) parts.push("named by hand");
+  else if (app.confidence[i] >= 0) parts.push(`confidence ${app.confidence[i] / 100}`);
+  panel.replaceChildren(
+    ...kindButtons(letter, nameTheBeat),
+    element("span", { textContent: parts.join(" · ") }),
+  );
+}
+
+function goTo(time) {
+  app.at = Math.min(Math.max(time, 0), Math.max(app.data.seconds - STRIP, 0));
+  const { from, to } = app.view;
+  if (app.at < from || app.at + STRIP > to) {
+    const half = (to - from) / 2;
+    zoomTo(app.at - half, app.at + half);
+  }
+  renderRecording();
+}
+
+/** Selects a beat and brings it into the first strip. */
+function show(beat) {
+  if (beat < 0 || beat >= app.times.length) return;
+  app.selected = beat;
+  const time = app.times[beat];
+  if (time < app.at || time > app.at + ROWS * STRIP) goTo(time - STRIP / 2);
+  else renderRecording();
+  byId("strips").focus({ preventScroll: true });
+  byId("strips").scrollIntoView({ block: "nearest" });
+  say(byId("beat").lastElementChild.textContent);
+}
+
+/** The next beat of a family after the selected one, from the start again after the last. */
+function showNext(i) {
+  const members = app.members[i];
+  show(members.find((beat) => beat > app.selected) ?? members[0]);
+}
+
+function zoomTo(from, to) {
+  const whole = app.data.seconds;
+  const length = Math.min(Math.max(to - from, 60), Math.max(whole, 1));
+  const start = Math.min(Math.max(from, 0), Math.max(whole - length, 0));
+  app.view = { from: start, to: start + length };
+}
+
+function zoom(factor) {
+  const { from, to } = app.view;
+  const middle = app.at + (ROWS * STRIP) / 2;
+  const length = (to - from) * factor;
+  zoomTo(middle - length / 2, middle + length / 2);
+  renderRecording();
+}
+
+function renderEvents() {
+  const chosen = byId("which").value;
+  const list = chosen ? app.events.filter((event) => event.name === chosen) : app.events;
+  const items = (chosen === "highest scores" ? app.highest : list).slice(0, LISTED);
+  byId("events").replaceChildren(
+    ...items.map((event) =>
+      element("li", {}, element("button", {
+        type: "button",
+        textContent: `${clock(event.from, app.start)} ${event.text}`,
+        onclick: () => show(event.beat),
+      })),
+    ),
+  );
+  byId("more").textContent =
+    list.length > LISTED ? `The first ${LISTED} of ${list.length}; events.csv has them all.` : "";
+}
+
+function nextEvent(step) {
+  const buttons = [...byId("events").querySelectorAll("button")];
+  const now = buttons.findIndex((button) => button.classList.contains("now"));
+  const next = buttons[now < 0 ? 0 : now + step];
+  if (!next) {
+    say("No more events in the list.");
+    return;
+  }
+  for (const button of buttons) button.classList.toggle("now", button === next);
+  next.scrollIntoView({ block: "nearest" });
+  next.click();
+}
