@@ -26,7 +26,7 @@ import wfdb
 from kdjax import datasets, recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.datasets.storage import CLASSES, SYMBOLS
-from kdjax.detection import cores, outputs, personal
+from kdjax.detection import cores, files, personal
 from kdjax.detection.detector import Detector
 from kdjax.detection.recording import detect
 from kdjax.detection.stream import FPR, StreamingDetector, Witness, calibration_of
@@ -318,7 +318,7 @@ def stages(detector: Detector, folder: Path, hours: int = 6) -> dict[str, float]
                 patched.enter_context(mock.patch.object(owner, name, function))
             started = time.perf_counter()
             found = detect(detector, replace(opened, read=read))
-            timed("files", outputs.write)(found, Path(scratch, "out"))
+            timed("files", files.write)(found, Path(scratch, "out"))
             total = time.perf_counter() - started
     return {"hours": hours, **spent, "other": total - sum(spent.values()), "total": total}
 

@@ -195,6 +195,25 @@ def detect(args: argparse.Namespace) -> None:
         raise InputError(f"{args.recording}: {refused} of {len(paths)} recordings were refused")
 
 
+def review(args: argparse.Namespace) -> None:
+    """Applies a person's decisions to the files of a detection, without the network."""
+    from kdjax.detection import files, review
+
+    detection = files.read(args.folder)
+    saved = args.folder / files.REVIEW
+    if args.families is None:
+        decisions = review.read(args.decisions or saved, detection)
+    else:
+        earlier = review.read(saved, detection) if saved.exists() else []
+        families = review.reviewed(detection, earlier).families
+        decisions = [*earlier, *review.from_table(args.families, families)]
+    reviewed = review.reviewed(detection, decisions)
+    files.write_reviewed(detection, reviewed, review.as_json(detection, decisions), args.folder)
+    counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
+    decided = f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"
+    print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
+
+
 def calibrate(args: argparse.Namespace) -> None:
     """Moves a detector to one person by recordings that nobody labelled."""
     from kdjax.detection import kinds, personal, saved
@@ -416,6 +435,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--calibration", type=Path, metavar="FILE", help="of kdjax calibrate")
     _add_input(command)
     command.set_defaults(run=detect)
+
+    command = commands.add_parser(
+        "review",
+        help="apply decisions to a detection's files",
+        epilog="example: kdjax review detections/my_record --decisions review.json",
+    )
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="that kdjax detect wrote")
+    given = command.add_mutually_exclusive_group()
+    given.add_argument(
+        "--decisions", type=Path, metavar="FILE", help="of the page; default: FOLDER/review.json"
+    )
+    given.add_argument(
+        "--families", type=Path, metavar="FILE", help="a families.csv with other kinds"
+    )
+    command.set_defaults(run=review)
 
     command = commands.add_parser(
         "calibrate",

@@ -36,7 +36,9 @@ def annotations(beats: Beats, fs: float) -> bytes:
         parts.append(_word(_CODES[kind], step))
         text = f"family {family + 1}" if family >= 0 else "" if quality == "good" else quality
         if text:
-            parts.append(notes.setdefault(text, _note(text)))
+            if text not in notes:
+                notes[text] = _note(text)
+            parts.append(notes[text])
     return b"".join([*parts, _word(0, 0)])
 
 

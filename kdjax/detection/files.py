@@ -114,7 +114,7 @@ def whole_bytes(detection: Detection) -> bytes:
         **{name: getattr(detection, name) for name in _PLAIN},
         "start": detection.start.isoformat() if detection.start else None,
         "families": families,
-        "events": [list(event) for event in detection.events],
+        "events": [[event.name, *map(int, event[1:])] for event in detection.events],
         "tape": [detection.tape.leads, detection.tape.length, len(detection.tape.chunks)],
     }
     arrays["normal"] = detection.normal
@@ -128,7 +128,8 @@ def read(folder: Path) -> Detection:
     """The detection that a folder holds, before any review; InputError where there is none."""
     path = folder / WHOLE
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Given as bytes: NumPy leaves a file open that turns out to be none of its own.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return _from_arrays({name: arrays[name] for name in arrays.files})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; name a folder that kdjax detect wrote") from None

@@ -150,7 +150,6 @@ def detect(
             *likeness.doubts(),
         ),
         made_by=made_by or {},
-        start=source.start,
     )
 
 

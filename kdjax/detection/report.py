@@ -16,7 +16,7 @@ from kdjax.detection.summary import KINDS
 from kdjax.detection.tape import RATE, STEP
 from kdjax.pages import packing, page
 
-_SCRIPTS = ("unpack.js", "review.js", "shapes.js", "drawing.js", "overview.js", "decisions.js",
+SCRIPTS = ("unpack.js", "review.js", "shapes.js", "drawing.js", "overview.js", "decisions.js",
             "cards.js", "timeline.js", "keys.js", "report.js")  # fmt: skip
 _MOST_MS = 30_000  # an RR interval that is longer is shown as this long
 
@@ -89,8 +89,8 @@ def render(
     tool = {}
     if summary["beats"]:
         tool = {
-            "style": page.script("report.css"),
-            "script": page.script(*_SCRIPTS),
+            "style": page.style("report.css"),
+            "script": page.script(*SCRIPTS),
             "data": _data(detection, reviewed, decisions),
         }
     return page.render(f"{summary['recording']} · kdjax detect", "\n".join(body), **tool)
@@ -140,7 +140,7 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
             }
             for family in detection.families
         ],
-        "events": [[e.name, e.first, e.last, e.beats] for e in reviewed.events],
+        "events": [[e.name, *map(int, e[1:])] for e in reviewed.events],
         "unscorable": [list(stretch) for stretch in detection.unscorable],
         "tape": {
             "fs": RATE,

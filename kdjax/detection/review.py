@@ -133,13 +133,19 @@ def _regrouped(
                 mean=mean,
                 spread=spread,
                 qrs_ms=float(qrs_width(mean[None])[0]),
-                prematurity=float(np.exp(np.median(interval[own]))),
-                score=float(np.median(beats.score[own])),
+                prematurity=float(np.exp(_median(interval[own]))),
+                score=_median(beats.score[own]),
                 first=int(beats.sample[own[0]]),
                 last=int(beats.sample[own[-1]]),
                 examples=own[typical],
             )
     return regrouped
+
+
+def _median(values: np.ndarray) -> float:
+    """Of the values that are known, NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _mean_and_spread(
@@ -183,7 +189,10 @@ def read(path: Path, detection: Detection) -> list[dict[str, Any]]:
 
 
 def from_table(path: Path, families: Sequence[Family]) -> list[dict[str, Any]]:
-    """The decisions that a families.csv with other kinds stands for; InputError where it is none."""
+    """The decisions that turn the kinds of `families` into those of a families.csv.
+
+    InputError where the file is none.
+    """
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
         kinds = {int(row["family"]): row["kind"].strip().upper() for row in rows}

@@ -8,30 +8,26 @@ from kdjax.detection.summary import without_artefacts
 
 def beats(detection: Detection) -> str:
     """A row per beat; what is not known stays empty, as does abnormal without a score."""
-    header = (
-        "time_s,sample,kind,family,confidence,score,normalised_score,abnormal,quality,rr_s,"
-        "height_mv"
-    )
-    fs = detection.fs
-    rows = [header]
-    for row in zip(*(values.tolist() for values in detection.beats), strict=True):
-        beat = dict(zip(detection.beats._fields, row, strict=True))
-        score = beat["score"]
-        cells = (
-            f"{beat['sample'] / fs:.6f}",
-            str(beat["sample"]),
-            beat["kind"],
-            str(beat["family"] + 1) if beat["family"] >= 0 else "",
-            _known(beat["confidence"], ".3f"),
-            _known(score, ".9g"),
-            _known(beat["normalised"], ".6f"),
-            "" if score != score else str(int(beat["abnormal"])),
-            beat["quality"],
-            _known(beat["rr"], ".6f"),
-            _known(beat["height"], ".3f"),
-        )
-        rows.append(",".join(cells))
-    return "\n".join([*rows, ""])
+    found, fs = detection.beats, detection.fs
+    scored = np.isfinite(found.score).tolist()
+    columns = {
+        "time_s": [f"{sample / fs:.6f}" for sample in found.sample.tolist()],
+        "sample": map(str, found.sample.tolist()),
+        "kind": found.kind.tolist(),
+        "family": ["" if i < 0 else str(i + 1) for i in found.family.tolist()],
+        "confidence": _all_known(found.confidence, ".3f"),
+        "score": _all_known(found.score, ".9g"),
+        "normalised_score": _all_known(found.normalised, ".6f"),
+        "abnormal": [
+            str(int(abnormal)) if known else ""
+            for abnormal, known in zip(found.abnormal.tolist(), scored, strict=True)
+        ],
+        "quality": found.quality.tolist(),
+        "rr_s": _all_known(found.rr, ".6f"),
+        "height_mv": _all_known(found.height, ".3f"),
+    }
+    rows = map(",".join, zip(*columns.values(), strict=True))
+    return "\n".join([",".join(columns), *rows, ""])
 
 
 def families(detection: Detection) -> str:
@@ -86,6 +82,10 @@ def rr(detection: Detection) -> str:
         )
     ]
     return "\n".join([*rows, ""])
+
+
+def _all_known(values: np.ndarray, form: str) -> list[str]:
+    return [_known(value, form) for value in values.tolist()]
 
 
 def _known(value: float, form: str) -> str:

@@ -93,7 +93,7 @@ class Recorder:
 
 def _filtered(signal: np.ndarray, ratio: Fraction) -> np.ndarray:
     """The signal [n, C] without NaN at 120 Hz, without its drift and what is above 40 Hz."""
-    level = signal[:1]
-    slow = scipy.signal.resample_poly(signal - level, ratio.numerator, ratio.denominator)
+    up, down = ratio.numerator, ratio.denominator
+    slow = scipy.signal.resample_poly(signal.astype(np.float64), up, down, padtype="edge")
     pad = min(len(slow) - 1, 5 * RATE)
     return scipy.signal.sosfiltfilt(_BAND, slow, axis=0, padlen=pad)

@@ -98,9 +98,17 @@ def render(
 
 
 def script(*names: str) -> str:
-    """Files of the folder `script`, one after the other."""
-    folder = resources.files("kdjax.pages") / "script"
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+    """Files of the folder `script` as one script."""
+    return "\n".join(['"use strict";\n', *map(_part, names)])
+
+
+def style(name: str) -> str:
+    """A style sheet of the folder `script`."""
+    return _part(name)
+
+
+def _part(name: str) -> str:
+    return (resources.files("kdjax.pages") / "script" / name).read_text(encoding="utf-8")
 
 
 def _json(data: Mapping[str, Any]) -> str:

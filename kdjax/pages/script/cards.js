@@ -1,5 +1,3 @@
-"use strict";
-
 // The families as cards.
 
 /** Numbers of the families with beats: the largest first, those that look like artefacts last. */
@@ -77,13 +75,13 @@ function familyButtons(i, family) {
   const number = i + 1;
   const button = (textContent, title, onclick) =>
     element("button", { type: "button", textContent, title, onclick });
-  const merge = app.merging && app.merging !== number ? "Merge here" : "Merge…";
+  const mergeText = app.merging && app.merging !== number ? "Merge here" : "Merge…";
   return element(
     "div",
     { className: "buttons" },
     ...kindButtons(family.kind, (kind) => nameTheFamily(number, kind)),
     button("Split", "by shape, in two (key p)", () => splitFamily(number)),
-    button(merge, "with another family (key m)", () => mergeFamily(number)),
+    button(mergeText, "with another family (key m)", () => mergeFamily(number)),
     button("Show", "next beat in the strips (Enter)", () => showNext(i)),
   );
 }

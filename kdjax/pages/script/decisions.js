@@ -1,5 +1,3 @@
-"use strict";
-
 // The list of decisions: made, undone, saved and loaded.
 
 function decide(decision, text) {

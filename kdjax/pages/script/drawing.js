@@ -1,5 +1,3 @@
-"use strict";
-
 // ECG on paper: 25 mm/s and 10 mm/mV, CSS millimetres.
 
 const MM = 96 / 25.4; // CSS pixels

@@ -1,5 +1,3 @@
-"use strict";
-
 // What each key does, by where the focus is.
 
 const ANYWHERE = {

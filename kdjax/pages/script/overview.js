@@ -1,5 +1,3 @@
-"use strict";
-
 // The whole recording, or a part of it, in one picture: heart rate, beats by kind, events.
 
 const LANES = "VSFQ";
@@ -28,7 +26,7 @@ function timeStep(seconds, width) {
 
 /** Lowest, highest and mean heart rate by column, null where there is none. */
 function rateColumns({ times, rate }, from, to, width) {
-  const columns = new Array(width).fill(null);
+  const columns = Array.from({ length: width }, () => null);
   for (let i = firstFrom(times, from); i < times.length && times[i] < to; i++) {
     if (rate[i] > 0) {
       const x = Math.floor(((times[i] - from) / (to - from)) * width);

@@ -1,5 +1,3 @@
-"use strict";
-
 // The page of a recording: everything that is shown, clicked and typed.
 
 const STRIP = 10; // s
@@ -133,7 +131,7 @@ function prepareEvents() {
   if (!app.events.length) byId("which").value = "highest scores";
 }
 
-async function start() {
+async function openPage() {
   const data = JSON.parse(byId("data").textContent);
   app.data = data;
   app.start = data.start ? Date.parse(`${data.start.slice(0, 19)}Z`) : null;
@@ -158,4 +156,4 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
-if (typeof document !== "undefined") start();
+if (typeof document !== "undefined") openPage();

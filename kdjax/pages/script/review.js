@@ -1,5 +1,3 @@
-"use strict";
-
 // What a person decides, as plain data. kdjax.detection.review applies the same decisions to the
 // files; both are tested against the same cases.
 
@@ -48,8 +46,8 @@ function replay(detected, decisions) {
 }
 
 function apply(state, decision) {
-  if (decision.merge) merge(state, decision.merge);
-  else if (decision.split) split(state, decision.split - 1, decision.beats);
+  if (decision.merge) joinFamilies(state, decision.merge);
+  else if (decision.split) divideFamily(state, decision.split - 1, decision.beats);
   else if (decision.family) nameFamily(state, decision.family - 1, decision.kind);
   else nameBeat(state, decision.beat, decision.kind);
 }
@@ -70,7 +68,7 @@ function nameBeat(state, sample, kind) {
 }
 
 /** The beats of the other families become the first one's, and take its kind. */
-function merge(state, numbers) {
+function joinFamilies(state, numbers) {
   const [into, ...others] = numbers.map((number) => number - 1);
   const code = KINDS.indexOf(state.families[into].kind);
   for (let i = 0; i < state.family.length; i++) {
@@ -83,7 +81,7 @@ function merge(state, numbers) {
 }
 
 /** Some beats of a family become a new one, the last in the list; their kinds stay. */
-function split(state, family, samples) {
+function divideFamily(state, family, samples) {
   const number = state.families.length;
   for (const sample of samples) state.family[beatAt(state.samples, sample)] = number;
   state.families.push({ ...state.families[family], named: false, changed: true });
@@ -93,25 +91,28 @@ function split(state, family, samples) {
 /** Why these decisions are not ones for these beats; "" where they are. */
 function problem(detected, decisions) {
   if (!Array.isArray(decisions)) return "the decisions are no list";
-  let families = detected.families.length;
-  const known = (number) => Number.isInteger(number) && number >= 1 && number <= families;
-  const beat = (sample) => beatAt(detected.samples, sample) >= 0;
-  const kind = (value) => typeof value === "string" && value.length === 1 && KINDS.includes(value);
-  const several = (value) => Array.isArray(value) && value.length > 0;
+  const state = replay(detected, []);
   for (const [i, decision] of decisions.entries()) {
-    const { merge, split, family, beats } = decision ?? {};
-    let right = false;
-    if (merge !== undefined) {
-      right = several(merge) && merge.length > 1 && merge.every(known);
-      right &&= new Set(merge).size === merge.length;
-    } else if (split !== undefined) {
-      right = known(split) && several(beats) && beats.every(beat);
-      families += 1;
-    } else if (family !== undefined) right = known(family) && kind(decision.kind);
-    else right = beat(decision?.beat) && kind(decision?.kind);
-    if (!right) return `decision ${i + 1} does not fit this recording`;
+    if (!fits(state, decision ?? {})) return `decision ${i + 1} does not fit this recording`;
+    apply(state, decision);
   }
   return "";
+}
+
+function fits(state, { merge, split, family, beat, beats, kind }) {
+  const known = (number) =>
+    Number.isInteger(number) && number >= 1 && number <= state.families.length;
+  const placeOf = (sample) => (Number.isInteger(sample) ? beatAt(state.samples, sample) : -1);
+  if (merge !== undefined) {
+    if (!Array.isArray(merge) || merge.length < 2 || !merge.every(known)) return false;
+    return new Set(merge).size === merge.length;
+  }
+  if (split !== undefined) {
+    if (!known(split) || !Array.isArray(beats) || !beats.length) return false;
+    return beats.every((sample) => state.family[placeOf(sample)] === split - 1);
+  }
+  const isKind = typeof kind === "string" && kind.length === 1 && KINDS.includes(kind);
+  return isKind && (family === undefined ? placeOf(beat) >= 0 : known(family));
 }
 
 /** Beats by kind, "" for those without; and by family. */

@@ -1,5 +1,3 @@
-"use strict";
-
 // Mean beats, and one family's shapes told apart, from the strips' signal.
 
 const BEAT = { before: 0.39, after: 0.5 }; // s around the R-peak, as in kdjax.beats

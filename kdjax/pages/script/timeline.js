@@ -1,5 +1,3 @@
-"use strict";
-
 // The recording: overview, strips, the selected beat, events.
 
 function renderRecording() {

@@ -1,5 +1,3 @@
-"use strict";
-
 // Arrays as kdjax.pages.packing makes them: deflate, byte planes, zigzag, differences.
 
 const TYPES = {

@@ -1,0 +1,166 @@
+"""The files of a recording, written whole and read back."""
+
+import dataclasses
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detections import FIVE, beats_of, detection_of, many_beats, synthetic
+
+from kdjax.detection import files, report
+from kdjax.errors import InputError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # wfdb 4.3 on pandas 3
+    import wfdb
+
+NAMES = ["beats.csv", "detection.npz", "events.csv", "families.csv", "holter.kdjax", "report.html"]
+NAMES += ["rr.csv", "summary.json"]
+
+
+@pytest.fixture
+def no_page(monkeypatch):
+    monkeypatch.setattr(report, "render", lambda *_: "<p>a page</p>")
+
+
+def same(a, b):
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if dataclasses.is_dataclass(a):
+        pairs = ((getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+        return all(same(x, y) for x, y in pairs)
+    if isinstance(a, tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and (a == b or (a != a and b != b))
+
+
+class TestWhole:
+    @pytest.mark.parametrize(
+        "detection", [detection_of(), detection_of(start=None, fpr=None), synthetic()]
+    )
+    def test_a_detection_reads_back_as_it_was(self, tmp_path, detection):
+        (tmp_path / "detection.npz").write_bytes(files.whole_bytes(detection))
+        read = files.read(tmp_path)
+        for field in dataclasses.fields(detection):
+            assert same(getattr(detection, field.name), getattr(read, field.name)), field.name
+
+    def test_no_beats_and_no_families(self, tmp_path):
+        detection = detection_of(beats_of(), families=(), events=())
+        (tmp_path / "detection.npz").write_bytes(files.whole_bytes(detection))
+        assert len(files.read(tmp_path).beats.sample) == 0
+
+    def test_a_folder_without_one_is_named(self, tmp_path):
+        with pytest.raises(InputError, match=r"detection\.npz: no such file; name a folder"):
+            files.read(tmp_path)
+
+    @pytest.mark.parametrize("cut", [0, 10, -100])
+    def test_a_damaged_one_is_said_in_a_line(self, tmp_path, cut):
+        content = files.whole_bytes(detection_of())
+        (tmp_path / "detection.npz").write_bytes(content[:cut])
+        with pytest.raises(InputError, match="damaged"):
+            files.read(tmp_path)
+
+
+@pytest.mark.usefixtures("no_page")
+class TestWriting:
+    def test_the_files_lie_in_the_folder(self, tmp_path):
+        paths = files.write(detection_of(), tmp_path / "a" / "b")
+        assert sorted(path.name for path in paths) == NAMES
+        assert paths[-1].name == "summary.json"
+        assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == NAMES
+
+    def test_a_later_detection_replaces_its_own_files_alone(self, tmp_path):
+        (tmp_path / "mine.txt").write_text("mine")
+        files.write(detection_of(), tmp_path)
+        files.write(detection_of(beats_of(), families=(), events=()), tmp_path)
+        assert len((tmp_path / "beats.csv").read_text().splitlines()) == 1
+        assert (tmp_path / "mine.txt").read_text() == "mine"
+        assert len(list(tmp_path.iterdir())) == len(NAMES) + 1
+
+    @pytest.mark.parametrize("failing", [0, 1, 7])
+    def test_a_full_disk_leaves_the_earlier_files(self, tmp_path, monkeypatch, failing):
+        files.write(detection_of(), tmp_path)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        whole, calls = Path.write_bytes, []
+
+        def full(path, content):
+            calls.append(path)
+            if len(calls) > failing:
+                whole(path, content[: len(content) // 2])
+                raise OSError(28, "No space left on device")
+            return whole(path, content)
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            files.write(detection_of(beats_of(), families=(), events=()), tmp_path)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_a_page_that_fails_leaves_nothing(self, tmp_path, monkeypatch):
+        def broken(*args):
+            raise MemoryError
+
+        monkeypatch.setattr(report, "render", broken)
+        with pytest.raises(MemoryError):
+            files.write(detection_of(), tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("name", "file"),
+        [
+            ("100", "100.kdjax"),
+            ("my rec/é.1", "my_rec___1.kdjax"),
+            ("", "_.kdjax"),
+            ("x" * 250, "x" * 100 + ".kdjax"),
+        ],
+    )
+    def test_annotations_have_a_name_that_wfdb_takes(self, tmp_path, name, file):
+        files.write(detection_of(recording=name), tmp_path)
+        summary = json.loads((tmp_path / "summary.json").read_text())
+        assert summary["annotation_file"] == file
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wfdb.rdann(str((tmp_path / file).with_suffix("")), "kdjax")
+
+    def test_a_name_that_is_no_unicode(self, tmp_path):
+        files.write(detection_of(recording="caf\udce9"), tmp_path)
+        assert json.loads((tmp_path / "summary.json").read_text())["recording"] == "caf\udce9"
+        assert files.read(tmp_path).recording == "caf\udce9"
+
+
+def test_a_day(tmp_path):
+    count = 120_000
+    stretches = tuple((20.0 * i, 20.0 * i + 2, "flat") for i in range(4000))
+    detection = detection_of(many_beats(count), seconds=0.95 * count, unscorable=stretches)
+    start = time.process_time()
+    files.write(detection, tmp_path)
+    assert time.process_time() - start < 10
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(page) < 4e6
+    assert "The 50 longest of 4,000 stretches" in page
+
+
+def test_another_recording_s_folder_is_kept(tmp_path):
+    files.write(detection_of(file="/a/holter.hea"), tmp_path)
+    files.check_free(tmp_path, Path("/a/holter.hea"))
+    with pytest.raises(InputError, match=r"holds the detection of /a/holter\.hea"):
+        files.check_free(tmp_path, Path("/b/holter.hea"))
+
+
+def test_no_beat_that_can_be_scored(tmp_path):
+    nothing = np.full(5, np.nan)
+    beats = FIVE._replace(
+        score=nothing,
+        normalised=nothing,
+        abnormal=np.zeros(5, bool),
+        quality=np.full(5, "flat"),
+        kind=np.full(5, ""),
+        family=np.full(5, -1, np.int32),
+        confidence=nothing.astype(np.float32),
+    )
+    files.write(detection_of(beats, families=(), unscorable=((0.0, 10.0, "flat"),)), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["scored"], summary["abnormal_per_hour"]) == (0, None)
+    assert "No beat was scored." in (tmp_path / "report.html").read_text()

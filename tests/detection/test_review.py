@@ -1,0 +1,200 @@
+"""Decisions of a person, applied by Python and by the page's script alike."""
+
+import json
+
+import numpy as np
+import pytest
+from detections import FIVE, NAN, detection_of, family_of, synthetic
+from javascript import calls
+
+from kdjax.detection import files, review, tables
+from kdjax.detection.report import beats_digest
+from kdjax.errors import InputError
+
+KINDS = "NSVFQX"
+THREE = detection_of(
+    FIVE._replace(family=np.array([-1, 0, 1, 2, 0], np.int32), kind=np.array(["", *"NVSN"])),
+    families=(family_of([1, 4], "N"), family_of([2], "V"), family_of([3], "S")),
+)
+CASES = {
+    "nothing": [],
+    "a family": [{"family": 1, "kind": "S"}],
+    "a beat": [{"beat": 500, "kind": "F"}],
+    "a beat without a kind": [{"beat": 50, "kind": "N"}],
+    "a beat by hand stays": [{"beat": 250, "kind": "V"}, {"family": 1, "kind": "Q"}],
+    "a merge takes the kind": [{"merge": [2, 1]}],
+    "a merge of three": [{"merge": [3, 1, 2]}, {"family": 3, "kind": "N"}],
+    "a merge keeps what was named by hand": [{"beat": 250, "kind": "X"}, {"merge": [2, 1]}],
+    "a split keeps kinds": [{"split": 1, "beats": [1750]}],
+    "a split, named": [{"split": 1, "beats": [1750]}, {"family": 4, "kind": "V"}],
+    "a split, merged": [{"split": 1, "beats": [250]}, {"merge": [3, 4]}, {"merge": [2, 3]}],
+}
+WRONG = {
+    "no such family": [{"family": 4, "kind": "N"}],
+    "family 0": [{"family": 0, "kind": "N"}],
+    "a family in words": [{"family": "1", "kind": "N"}],
+    "no such kind": [{"family": 1, "kind": "A"}],
+    "two kinds": [{"family": 1, "kind": "NS"}],
+    "no kind": [{"family": 1}],
+    "no such beat": [{"beat": 251, "kind": "N"}],
+    "a merge of one": [{"merge": [1]}],
+    "a merge with itself": [{"merge": [1, 1]}],
+    "a merge of none": [{"merge": []}],
+    "a split of no beats": [{"split": 1, "beats": []}],
+    "a split of another's beats": [{"split": 1, "beats": [500]}],
+    "no decision": [{}],
+    "a number": [3],
+    "null": [None],
+}
+
+
+def as_the_page_has_it(detection):
+    codes = [KINDS.find(kind) if kind else -1 for kind in detection.beats.kind.tolist()]
+    return {
+        "samples": detection.beats.sample.tolist(),
+        "kind": codes,
+        "family": detection.beats.family.tolist(),
+        "families": [{"kind": family.kind} for family in detection.families],
+    }
+
+
+def by_the_page(detection, cases, function="replay"):
+    return calls(*([function, as_the_page_has_it(detection), case] for case in cases))
+
+
+def test_the_page_and_kdjax_review_decide_alike():
+    for case, state in zip(CASES.values(), by_the_page(THREE, CASES.values()), strict=True):
+        reviewed = review.reviewed(THREE, case)
+        assert [KINDS[code] if code >= 0 else "" for code in state["kind"]] == list(
+            reviewed.beats.kind
+        )
+        assert state["family"] == reviewed.beats.family.tolist()
+        named = [family["kind"] for family in state["families"]]
+        assert named == [family.kind for family in reviewed.families]
+
+
+def test_both_refuse_the_same():
+    for case, said in zip(
+        WRONG.values(), by_the_page(THREE, WRONG.values(), "problem"), strict=True
+    ):
+        assert said == "decision 1 does not fit this recording", case
+        with pytest.raises(InputError, match="decision 1 does not fit this recording"):
+            review.reviewed(THREE, case)
+    assert set(by_the_page(THREE, CASES.values(), "problem")) == {""}
+
+
+def kinds(decisions):
+    return list(review.reviewed(THREE, decisions).beats.kind)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("a family", ["", "S", "V", "S", "S"]),
+        ("a beat by hand stays", ["", "V", "V", "S", "Q"]),
+        ("a merge takes the kind", ["", "V", "V", "S", "V"]),
+        ("a merge keeps what was named by hand", ["", "X", "V", "S", "V"]),
+        ("a split, named", ["", "N", "V", "S", "V"]),
+    ],
+)
+def test_what_decisions_mean(case, expected):
+    assert kinds(CASES[case]) == expected
+
+
+def test_what_was_detected_is_left_as_it_was():
+    before = beats_digest(THREE)
+    review.reviewed(THREE, [{"family": 1, "kind": "V"}, {"merge": [1, 2]}])
+    assert beats_digest(THREE) == before
+
+
+def test_families_follow():
+    person = synthetic()
+    third = person.beats.sample[person.beats.family == 0][::3].tolist()
+    reviewed = review.reviewed(person, [{"split": 1, "beats": third}, {"merge": [2, 3]}])
+    assert [family.count for family in reviewed.families] == [
+        int((reviewed.beats.family == i).sum()) for i in range(len(reviewed.families))
+    ]
+    assert reviewed.families[2].count == 0
+    part, new = person.families[0], reviewed.families[-1]
+    assert (new.first, new.last) == (third[0], third[-1])
+    # Brought to the band of all beats: the mean of a third of them is like that of all.
+    assert np.corrcoef(part.mean[:, 0], new.mean[:, 0])[0, 1] > 0.98
+    assert np.abs(part.mean - new.mean).max() < 0.15
+    assert new.qrs_ms == pytest.approx(part.qrs_ms, abs=60)
+    rows = tables.families(reviewed).splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "4", str(len(reviewed.families))]
+
+
+def test_events_follow():
+    person = synthetic()
+    runs = [event for event in person.events if event.name.startswith("V")]
+    reviewed = review.reviewed(person, [{"family": 1, "kind": "V"}])
+    assert runs
+    assert any(event.name == "V run" and event.beats > 50 for event in reviewed.events)
+    artefacts = [
+        {"family": i + 1, "kind": "X"} for i, f in enumerate(person.families) if f.kind == "V"
+    ]
+    assert not [e for e in review.reviewed(person, artefacts).events if e.name.startswith("V")]
+
+
+def test_named_by_a_person_is_sure():
+    beats = review.reviewed(THREE, [{"family": 1, "kind": "N"}, {"beat": 500, "kind": "F"}]).beats
+    np.testing.assert_array_equal(beats.confidence, np.float32([NAN, 1, 1, NAN, 1]))
+
+
+class TestFiles:
+    def test_a_review_comes_back(self, tmp_path):
+        decisions = [{"family": 1, "kind": "S"}]
+        path = tmp_path / "review.json"
+        path.write_text(json.dumps(review.as_json(THREE, decisions)))
+        assert review.read(path, THREE) == decisions
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"format": 2}, "no review of format 1"),
+            ({"beats": "0" * 64}, "another recording or detection"),
+            ({"decisions": {}}, "no list of decisions"),
+        ],
+    )
+    def test_another_one_is_refused(self, tmp_path, change, says):
+        path = tmp_path / "review.json"
+        path.write_text(json.dumps(review.as_json(THREE, []) | change))
+        with pytest.raises(InputError, match=says):
+            review.read(path, THREE)
+
+    def test_kinds_changed_in_families_csv_are_decisions(self, tmp_path):
+        path = tmp_path / "families.csv"
+        path.write_text(tables.families(THREE).replace("2,V,", "2,f,"))
+        assert review.from_table(path, THREE.families) == [{"family": 2, "kind": "F"}]
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("family,kind\n9,N\n", "no family 9"),
+            ("family,kind\n1,A\n", "family 1 has kind 'A'; use one of N, S, V, F, Q, X"),
+            ("family,kind\nx,N\n", "needs the columns family and kind"),
+            ("a,b\n1,2\n", "needs the columns family and kind"),
+            ("family,kind\n1\n", "needs the columns family and kind"),
+        ],
+    )
+    def test_a_wrong_table_is_said(self, tmp_path, text, says):
+        path = tmp_path / "families.csv"
+        path.write_text(text)
+        with pytest.raises(InputError, match=says):
+            review.from_table(path, THREE.families)
+
+    def test_the_folder_follows_and_the_detection_stays(self, tmp_path):
+        person = synthetic()
+        files.write(person, tmp_path)
+        whole = (tmp_path / "detection.npz").read_bytes()
+        decisions = [{"family": 1, "kind": "V"}, {"beat": int(person.beats.sample[5]), "kind": "S"}]
+        reviewed = review.reviewed(person, decisions)
+        files.write_reviewed(person, reviewed, review.as_json(person, decisions), tmp_path)
+        assert (tmp_path / "detection.npz").read_bytes() == whole
+        summary = json.loads((tmp_path / "summary.json").read_text())
+        assert summary["kinds"]["N"] == 0
+        assert summary["decisions"] == 2
+        assert review.read(tmp_path / "review.json", files.read(tmp_path)) == decisions
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert f'"decisions":{json.dumps(decisions, separators=(",", ":"))}' in page

@@ -1,0 +1,113 @@
+"""The page's script, in Node and without a page: what it unpacks, decides and draws from."""
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from javascript import calls
+
+from kdjax.detection import index, report
+from kdjax.pages import packing, page
+
+
+@pytest.mark.parametrize("parts", [report.SCRIPTS, index.SCRIPTS], ids=["report", "index"])
+def test_the_linter_has_nothing_to_say(parts, tmp_path):
+    (tmp_path / "page.js").write_text(page.script(*parts), encoding="utf-8")
+    rules = Path(__file__).parents[2] / ".oxlintrc.json"
+    (program,) = (file.locate() for file in metadata.files("oxlint") or () if file.name == "oxlint")
+    done = subprocess.run(
+        [str(program), "--deny-warnings", "--config", rules, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_arrays_arrive_as_they_were_packed():
+    rng = np.random.default_rng(0)
+    sent = [
+        rng.integers(ends.min, ends.max, 300, ends.dtype, endpoint=True)
+        for ends in map(np.iinfo, ("int8", "int16", "int32"))
+    ]
+    sent.append(rng.normal(size=300).astype(np.float32))
+    for values, read in zip(
+        sent, calls(*(["unpack", packing.packed(values)] for values in sent)), strict=True
+    ):
+        np.testing.assert_array_equal(np.array(read, values.dtype), values)
+
+
+def test_chunks_of_the_tape_become_leads():
+    parts = [np.arange(6, dtype=np.int16), np.arange(6, 14, dtype=np.int16)]
+    chunks = [packing.text(packing.deflated(part)) for part in parts]
+    (leads,) = calls(["unpackTape", {"leads": 2, "length": 7, "chunks": chunks}])
+    assert leads == [[0, 1, 2, 6, 7, 8, 9], [3, 4, 5, 10, 11, 12, 13]]
+
+
+def test_the_first_value_from_another_on():
+    values = [1, 3, 3, 7]
+    found = calls(*(["firstFrom", values, at] for at in (0, 1, 2, 3, 4, 7, 8)))
+    assert found == np.searchsorted(values, (0, 1, 2, 3, 4, 7, 8)).tolist()
+
+
+def test_times_of_day():
+    start = 1772409595000  # 2026-03-01 23:59:55
+    found = calls(
+        ["clock", 0], ["clock", 3725.9], ["clock", 3, start], ["clock", 5, start], ["clock", 90000]
+    )
+    assert found == ["0:00:00", "1:02:05", "23:59:58", "day 2 0:00:00", "25:00:00"]
+
+
+def test_two_shapes_are_told_apart_whatever_their_level():
+    rng = np.random.default_rng(1)
+    narrow = np.exp(-0.5 * (np.linspace(-3, 3, 50) * 3) ** 2)
+    wide = np.exp(-0.5 * np.linspace(-3, 3, 50) ** 2)
+    is_wide = rng.random(40) < 0.3
+    windows = np.where(is_wide[:, None], wide, narrow) + rng.normal(0, 1, (40, 1))
+    windows += rng.normal(0, 0.02, windows.shape)
+    apart, one, none = calls(
+        ["twoShapes", windows.tolist()], ["twoShapes", [[1, 2]]], ["twoShapes", [[1, 2], [1, 2]]]
+    )
+    assert apart == is_wide.tolist()
+    assert one is None
+    assert none is None
+
+
+def test_mean_and_spread_are_those_of_numpy():
+    rng = np.random.default_rng(2)
+    lead = rng.integers(-100, 100, 2000)
+    tape = {"fs": 120, "step": 0.01}
+    times = [2.0, 5.5, 9.25]
+    (found,) = calls(["meanBeat", lead.tolist(), tape, times])
+    cut = [lead[round((t - 0.39) * 120) :][:107] * 0.01 for t in times]
+    np.testing.assert_allclose(found["mean"], np.mean(cut, axis=0), atol=1e-6)
+    np.testing.assert_allclose(found["spread"], np.std(cut, axis=0), atol=1e-6)
+
+
+def test_examples_are_the_typical_beats_that_are_left_then_some_of_every_time():
+    members = list(range(10, 40))
+    assert calls(
+        ["examplesOf", members, [12, 30, 39]],
+        ["examplesOf", members, [2, 30]],
+        ["examplesOf", members, None],
+        ["examplesOf", [5], [5]],
+        ["examplesOf", [], [5]],
+    ) == [[12, 30, 39], [15, 25, 30], [15, 25, 35], [5], []]
+
+
+def test_gain_falls_until_a_beat_fits():
+    assert calls(["gainFor", 0, 1, 100], ["gainFor", 0, 4, 100], ["gainFor", 0, 1e9, 100]) == [
+        1,
+        0.5,
+        1 / 32,
+    ]
+
+
+def test_heart_rates_by_column():
+    recording = {"times": [0.5, 1.5, 1.6, 9.5], "rate": [60, 80, 100, 0]}
+    (columns,) = calls(["rateColumns", recording, 0, 10, 10])
+    assert columns[0] == {"low": 60, "high": 60, "sum": 60, "count": 1}
+    assert columns[1] == {"low": 80, "high": 100, "sum": 180, "count": 2}
+    assert columns[2:] == [None] * 8
