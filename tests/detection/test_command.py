@@ -13,7 +13,7 @@ from malformed import malformed
 
 from kdjax import cli
 from kdjax.datasets.synthetic_beats import generator
-from kdjax.detection import outputs, report
+from kdjax.detection import report
 from kdjax.runs import directory
 
 FS = 360
@@ -52,14 +52,18 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     assert notes == ["  note: leads lead 1 taken for MLII, on which the detector was calibrated"]
     assert {path.name for path in (out / "mine").iterdir()} == {
         "beats.csv",
+        "detection.npz",
+        "events.csv",
+        "families.csv",
         "mine.kdjax",
         "report.html",
+        "rr.csv",
         "summary.json",
     }
     rows = list(csv.DictReader((out / "mine" / "beats.csv").read_text().splitlines()))
     summary = json.loads((out / "mine" / "summary.json").read_text())
     assert len(rows) == summary["beats"] > 80
-    read = wfdb.rdann(str(out / "mine" / "mine"), outputs.ANNOTATOR)
+    read = wfdb.rdann(str(out / "mine" / "mine"), "kdjax")
     assert [int(row["sample"]) for row in rows] == list(read.sample)
 
 
@@ -142,7 +146,7 @@ def test_another_recording_s_folder_is_not_written_over(recording, tmp_path, cap
     np.save(other, ecg()[: 30 * FS])
     before = (tmp_path / "out" / "mine" / "beats.csv").read_bytes()
     assert typed("detect", "mitbih-w8", other, *given) == 2
-    assert "holds what was found in" in capsys.readouterr().err
+    assert "holds the detection of" in capsys.readouterr().err
     assert (tmp_path / "out" / "mine" / "beats.csv").read_bytes() == before
     assert typed("detect", "mitbih-w8", recording, *given) == 0
 
@@ -186,7 +190,7 @@ def test_strange_recordings_end_in_unscorable_marks_or_in_one_line(
         assert done in (0, 2), name
         if done == 0:
             assert not said.err, name
-            assert len(files) % 4 == 0, name
+            assert len(files) % 8 == 0, name
             assert files or os.path.isdir(path), name
             accepted += 1
         else:

@@ -1,0 +1,37 @@
+"""The index of many recordings."""
+
+import json
+
+from detections import detection_of, synthetic
+from pages import Page
+
+from kdjax.detection import files, index
+
+
+def test_a_row_for_each_detection(tmp_path):
+    files.write(detection_of(recording="<b>a</b>", notes=("one", "two")), tmp_path / "a b")
+    files.write(synthetic(), tmp_path / "c")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "summary.json").write_text('{"seconds": 3}')
+    index.write(tmp_path)
+    rows = json.loads((tmp_path / "index.json").read_text())
+    assert [row["folder"] for row in rows] == ["a b", "c"]
+    assert rows[0]["V_per_hour"] == 3600 / 7
+    assert rows[1]["V"] == int((synthetic().beats.kind == "V").sum())
+    seen = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert "<b>a</b>" in seen.text
+    assert [v for _, name, v in seen.attributes if name == "href"] == [
+        "a%20b/report.html",
+        "c/report.html",
+    ]
+    assert "one; two" in [value for _, name, value in seen.attributes if name == "title"]
+
+
+def test_only_an_index_that_is_there_is_updated(tmp_path):
+    files.write(detection_of(), tmp_path / "a")
+    index.update(tmp_path)
+    assert not (tmp_path / "index.html").exists()
+    index.write(tmp_path)
+    files.write(detection_of(), tmp_path / "b")
+    index.update(tmp_path)
+    assert len(json.loads((tmp_path / "index.json").read_text())) == 2

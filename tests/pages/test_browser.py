@@ -1,0 +1,217 @@
+"""The pages in a real browser: Chromium, driven by Playwright."""
+
+import json
+import shutil
+
+import pytest
+from detections import detection_of, synthetic
+
+from kdjax.detection import files, index, review
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install it")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory):
+    """The folder of a synthetic person."""
+    folder = tmp_path_factory.mktemp("person")
+    files.write(synthetic(), folder)
+    return folder
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a folder's report; fails the test on any error that the page throws."""
+    pages = []
+
+    def open_report(folder, width=1280, height=900, name="report.html"):
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.wrong, page.asked = [], []
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("console", lambda said: page.wrong.append(said.text))
+        page.on("request", lambda asked: page.asked.append(asked.url))
+        page.goto((folder / name).as_uri())
+        if name == "report.html":
+            page.wait_for_selector("html[data-ready]", timeout=10_000)
+        pages.append(page)
+        return page
+
+    yield open_report
+    for page in pages:
+        assert page.wrong == []
+        assert {url.split(":")[0] for url in page.asked} <= {"file", "blob"}
+        page.close()
+
+
+def count(page, kind):
+    return int(page.locator(f'.count[data-kind="{kind}"]').inner_text().split()[1])
+
+
+def family(page, number):
+    return page.locator(f'.family[data-number="{number}"]')
+
+
+def saved(page):
+    with page.expect_download() as download:
+        page.keyboard.press("Control+s")
+    assert download.value.suggested_filename == "review.json"
+    return json.loads(download.value.path().read_text())
+
+
+def beats_of_kind(kind):
+    return int((synthetic().beats.kind == kind).sum())
+
+
+def test_families_strips_and_counts_are_there(opened, person):
+    page = opened(person)
+    assert page.locator(".family").count() == len(synthetic().families)
+    assert count(page, "N") == beats_of_kind("N")
+    assert count(page, "V") == beats_of_kind("V")
+    for canvas in (".family canvas.mean", ".family figure canvas", "#overview", "#strips canvas"):
+        drawn = page.locator(canvas).first.evaluate(
+            "c => new Set(new Uint32Array(c.getContext('2d')"
+            ".getImageData(0, 0, c.width, c.height).data.buffer)).size"
+        )
+        assert drawn > 10, canvas
+
+
+def test_a_family_is_named_by_key_and_by_click_and_undone(opened, person):
+    page = opened(person)
+    both = beats_of_kind("N") + beats_of_kind("V")
+    family(page, 1).focus()
+    page.keyboard.press("v")
+    assert (count(page, "N"), count(page, "V")) == (0, both)
+    assert "Family 1 is V, ventricular" in page.locator("#status").inner_text()
+    assert page.evaluate("document.activeElement.dataset.number") == "1"
+    page.keyboard.press("u")
+    assert count(page, "V") == beats_of_kind("V")
+    family(page, 1).get_by_role("button", name="V", exact=True).click()
+    assert count(page, "V") == both
+
+
+def test_a_beat_is_named_alone(opened, person):
+    page = opened(person)
+    page.locator("#strips").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    sample = int(synthetic().beats.sample[1])
+    assert saved(page)["decisions"] == [{"beat": sample, "kind": "F"}]
+    assert "family 1" in page.locator("#beat").inner_text()
+
+
+def test_a_beat_is_chosen_by_a_click(opened, person):
+    page = opened(person)
+    time = synthetic().beats.sample[3] / synthetic().fs
+    page.locator("#strips canvas").first.click(position={"x": time * 25 * 96 / 25.4, "y": 60})
+    page.locator("#beat").get_by_role("button", name="X").click()
+    assert saved(page)["decisions"] == [{"beat": int(synthetic().beats.sample[3]), "kind": "X"}]
+
+
+def test_families_are_split_and_merged(opened, person):
+    page = opened(person)
+    before = page.locator(".family").count()
+    family(page, 1).focus()
+    page.keyboard.press("p")
+    assert page.locator(".family").count() == before + 1
+    page.keyboard.press("m")
+    family(page, 1).focus()
+    page.keyboard.press("m")
+    assert page.locator(".family").count() == before
+    split, merge = saved(page)["decisions"]
+    assert split["split"] == 1
+    assert 0 < len(split["beats"]) <= beats_of_kind("N") / 2
+    assert merge == {"merge": [1, before + 1]}
+
+
+def test_what_is_saved_loads_again_and_kdjax_review_reads_it(opened, person, tmp_path):
+    page = opened(person)
+    family(page, 2).focus()
+    page.keyboard.press("q")
+    content = saved(page)
+    (tmp_path / "review.json").write_text(json.dumps(content))
+    assert review.read(tmp_path / "review.json", synthetic()) == content["decisions"]
+    again = opened(person)
+    again.locator("#file").set_input_files(tmp_path / "review.json")
+    again.get_by_text("Loaded 1 decisions.").wait_for()
+    assert count(again, "Q") == count(page, "Q") > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"beats": "0"}, "another recording"),
+        ({"format": 2}, "another recording or detection"),
+        ({"decisions": [{"family": 99, "kind": "N"}]}, "decision 1 does not fit"),
+    ],
+)
+def test_a_review_that_does_not_fit_is_refused(opened, person, tmp_path, change, says):
+    page = opened(person)
+    content = review.as_json(synthetic(), []) | change
+    (tmp_path / "review.json").write_text(json.dumps(content))
+    page.locator("#file").set_input_files(tmp_path / "review.json")
+    page.get_by_text("was not loaded").wait_for()
+    assert says in page.locator("#status").inner_text()
+    assert page.locator("#decisions").inner_text() == "0 decisions"
+
+
+def test_decisions_that_were_applied_stand_in_the_page_and_can_be_undone(opened, tmp_path):
+    decisions = [{"family": 1, "kind": "S"}]
+    reviewed = review.reviewed(synthetic(), decisions)
+    files.write_reviewed(synthetic(), reviewed, review.as_json(synthetic(), decisions), tmp_path)
+    page = opened(tmp_path)
+    assert page.locator("#decisions").inner_text() == "1 decision"
+    assert count(page, "N") == 0
+    page.locator("#undo").click()
+    assert count(page, "N") == beats_of_kind("N")
+
+
+def test_events_lead_to_their_place(opened, person):
+    page = opened(person)
+    event = synthetic().events[-1]
+    page.locator("#events button").last.click()
+    first = page.locator("#strips figcaption").first.inner_text()
+    hours, minutes, seconds = map(int, first.split()[-1].split(":"))
+    start = 23 * 3600 + 59 * 60 + 55  # of detection_of
+    at = (hours * 3600 + minutes * 60 + seconds - start) % 86400
+    assert at <= event.first / synthetic().fs < at + 30
+    page.keyboard.press("[")
+    assert page.locator("#events button.now").count() == 1
+
+
+def test_nothing_is_wider_than_a_phone(opened, person):
+    page = opened(person, width=390, height=800)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_keys_alone_reach_families_overview_and_strips(opened, person):
+    page = opened(person)
+    reached = set()
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"save", "load", "family", "overview", "strips", "which"} <= reached
+
+
+def test_the_index_sorts(opened, tmp_path):
+    files.write(detection_of(recording="small"), tmp_path / "small")
+    files.write(synthetic(), tmp_path / "large")
+    index.write(tmp_path)
+    page = opened(tmp_path, name="index.html")
+    names = page.locator("tbody th")
+    assert names.all_inner_texts() == ["synthetic", "small"]
+    heading = page.get_by_role("button", name="Beats")
+    heading.click()
+    assert names.all_inner_texts() == ["synthetic", "small"]
+    heading.click()
+    assert names.all_inner_texts() == ["small", "synthetic"]
