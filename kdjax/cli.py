@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
         The exit status: 0 done, 2 the input is wrong, said in one line, 128 and the signal's number
         when one stopped a training.
     """
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     name = program if program != "kdjax" else f"kdjax {args.command}"
     try:
         return args.run(args) or 0
@@ -353,12 +353,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command and its subcommands."""
     description = "BeatGAN in JAX: recordings to decisions, data, evaluation, studies, exports."
-    parser = _Parser(prog="kdjax", description=description)
-    parser.add_argument("--version", action="version", version=f"kdjax {kdjax.__version__}")
-    shtab.add_argument_to(parser, ["--print-completion"], help="of bash, zsh or tcsh")
-    commands = parser.add_subparsers(dest="command", required=True)
+    whole = _Parser(prog="kdjax", description=description)
+    whole.add_argument("--version", action="version", version=f"kdjax {kdjax.__version__}")
+    shtab.add_argument_to(whole, ["--print-completion"], help="of bash, zsh or tcsh")
+    commands = whole.add_subparsers(dest="command", required=True)
 
     command = commands.add_parser(
         "train",
@@ -526,7 +527,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--discriminator", type=Path, required=True, metavar="D.pkl")
     command.add_argument("--out", type=Path, required=True, metavar="RUN")
     command.set_defaults(run=import_beatgan)
-    return parser
+    return whole
 
 
 def _add_input(command: argparse.ArgumentParser) -> None:
