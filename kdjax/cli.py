@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import shtab
 
 import kdjax
-from kdjax.errors import InputError
+from kdjax.errors import InputError, one_line
 
 
 def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
@@ -30,11 +30,11 @@ def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
     try:
         return args.run(args) or 0
     except InputError as error:
-        print(f"{name}: {_line(error)}", file=sys.stderr)
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}; make room or choose another folder"
-        print(f"{name}: {problem}", file=sys.stderr)
+        print(f"{name}: {one_line(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if args.command in ("train", "study"):
@@ -105,6 +105,8 @@ def prepare(args: argparse.Namespace) -> None:
         "--classes": args.classes,
         "--fs": args.fs,
         "--units": args.units,
+        "--gain": args.gain,
+        "--annotator": args.annotator,
     }
     remarks: list[str] = []
     if args.what == "mitbih":
@@ -119,9 +121,17 @@ def prepare(args: argparse.Namespace) -> None:
                 "those are for: kdjax prepare mitbih"
             )
         rows, remarks = datasets.prepare_own(
-            args.what, args.name, args.lead, args.classes, args.fs, args.units, args.data_dir
+            args.what,
+            args.name,
+            args.lead,
+            args.classes,
+            args.fs,
+            args.units,
+            args.data_dir,
+            gain=args.gain,
+            annotator=args.annotator,
         )
-    print("\n".join([_table([*rows, _total(rows)]), *remarks]))
+    print("\n".join([_table([*rows, _total(rows)]), *map(one_line, remarks)]))
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -157,6 +167,7 @@ def detect(args: argparse.Namespace) -> None:
 
     from kdjax.detection import files, saved
     from kdjax.detection.recording import detect
+    from kdjax.recordings import result_names
     from kdjax.runs import directory, provenance
     from kdjax.training import compilation
 
@@ -164,9 +175,12 @@ def detect(args: argparse.Namespace) -> None:
     detector = directory.load_run(args.run_directory)
     if args.calibration is not None:
         detector = saved.recalibrated(detector, args.calibration)
-    made_by, refused = provenance.made_by(), 0
-    paths = _recordings(args.recording)
-    for path, name in zip(paths, _names(paths), strict=True):
+    made_by = provenance.made_by()
+    paths, empty = _recordings(args.recording)
+    refused, all_of_them = len(empty), len(paths) + len(empty)
+    for folder in empty:
+        print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
+    for path, name in zip(paths, result_names(paths), strict=True):
         out = args.out / name
         try:
             files.check_free(out, path)
@@ -185,14 +199,14 @@ def detect(args: argparse.Namespace) -> None:
                 )
             files.write(replace(found, file=str(path.absolute())), out)
         except InputError as error:
-            if len(paths) == 1:
+            if all_of_them == 1:
                 raise
             refused += 1
-            print(f"kdjax detect: {_line(error)}", file=sys.stderr)
+            print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
         else:
             print(_in_short(found, out))
     if refused:
-        raise InputError(f"{args.recording}: {refused} of {len(paths)} recordings were refused")
+        raise InputError(f"{refused} of {all_of_them} recordings were refused")
 
 
 def review(args: argparse.Namespace) -> None:
@@ -229,7 +243,7 @@ def calibrate(args: argparse.Namespace) -> None:
     if args.out.exists():
         saved.read_calibration(args.out)  # nothing else is written over
     detector = directory.load_run(args.run_directory)
-    sources = [_source(path, args) for given in args.recording for path in _recordings(given)]
+    sources = [_source(path, args) for path in _recordings(args.recording)[0]]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
         moved, own = personal.calibrate(detector, sources, args.lead, progress)
     write_bytes(args.out, saved.calibration_bytes(moved))
@@ -350,7 +364,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -401,11 +415,8 @@ def parser() -> argparse.ArgumentParser:
     own = command.add_argument_group("own recordings")
     own.add_argument("--name", help="of the data set, for train.py --config FILE:NAME")
     own.add_argument("--classes", metavar="FILE", help="symbol,class in CSV or JSON")
-    own.add_argument(
-        "--lead", action="append", default=[], metavar="NAME", help="default: the only, MLII or II"
-    )
-    own.add_argument("--fs", type=float, metavar="HZ", help="where the files do not say")
-    own.add_argument("--units", metavar="UNIT", help="V, mV or uV, where they do not say")
+    own.add_argument("--annotator", metavar="EXT", help="of WFDB annotations, default: atr")
+    _add_input(own)
     command.set_defaults(run=prepare)
 
     command = commands.add_parser(
@@ -424,7 +435,11 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
     command.add_argument(
-        "recording", type=Path, metavar="RECORDING", help="WFDB, EDF, CSV or NPY, or a folder"
+        "recording",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING|FOLDER",
+        help="WFDB, EDF, BDF, ISHNE, CSV or NPY",
     )
     command.add_argument("--out", type=Path, default=Path("detections"), metavar="DIR")
     rule = command.add_mutually_exclusive_group()
@@ -530,12 +545,14 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _add_input(command: argparse.ArgumentParser) -> None:
+def _add_input(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--lead", action="append", default=[], metavar="NAME", help="or its number, from 1"
     )
     command.add_argument("--fs", type=float, metavar="HZ", help="where the file does not say")
-    command.add_argument("--units", metavar="UNIT", help="V, mV or uV, where it does not say")
+    scale = command.add_mutually_exclusive_group()
+    scale.add_argument("--units", metavar="UNIT", help="V, mV or uV, whatever the file says")
+    scale.add_argument("--gain", type=float, metavar="N", help="or the converter's steps a mV")
 
 
 def _seconds(time: str) -> float:
@@ -550,35 +567,31 @@ def _seconds(time: str) -> float:
     return sum(value * 60**k for k, value in enumerate(reversed(values)))
 
 
-def _recordings(given: Path) -> list[Path]:
-    from kdjax import recordings
+def _recordings(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The recordings that are named or lie in folders that are, each once; folders without any."""
+    from kdjax.recordings import look_into
 
-    if not given.is_dir():
-        return [given]
-    if found := recordings.find_sources(given):
-        return found
-    raise InputError(f"{given}: no recordings in it (.hea, .edf, .bdf, .csv, .npy); name another")
+    found: dict[Path, Path] = {}
+    empty = []
+    for path in given:
+        recordings, others = look_into(path) if path.is_dir() else ([path], [])
+        if others:
+            more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+            names = ", ".join(file.name for file in others[:5]) + more
+            print(one_line(f"{path}: left out, no recordings: {names}"), file=sys.stderr)
+        if not recordings:
+            empty.append(path)
+        for file in recordings:
+            found.setdefault(file.absolute(), file)
+    if not found:
+        raise InputError(f"{given[0]}: no recordings in it; name another folder, or a recording")
+    return list(found.values()), empty
 
 
 def _source(path: Path, args: argparse.Namespace) -> Any:
     from kdjax import recordings
 
-    return recordings.open_source(path, args.fs, args.units)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """A folder's name for each recording: its stem, or all of its name where two share a stem."""
-    from kdjax.detection.summary import safe
-
-    stems = [safe(path.stem) for path in paths]
-    names = [
-        stem if stems.count(stem) == 1 else f"{stem}-{safe(path.suffix[1:])}"
-        for stem, path in zip(stems, paths, strict=True)
-    ]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two recordings would share the folder {twice}; detect them apart")
-    return names
+    return recordings.open_source(path, args.fs, args.units, gain=args.gain)
 
 
 @contextlib.contextmanager
@@ -599,11 +612,7 @@ def _in_short(found: Any, out: Path) -> str:
         f"{found.recording}: {found.seconds / 3600:.2f} h, {len(beats.sample)} beats, "
         f"{abnormal} of {scored} scored are abnormal; {out / 'report.html'}"
     )
-    return "\n".join([line, *(f"  note: {note}" for note in found.notes)])
-
-
-def _line(error: InputError) -> str:
-    return " ".join(str(error).split())
+    return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])
 
 
 def _total(rows: Sequence[dict]) -> dict:

@@ -1,4 +1,9 @@
-"""The one exception that means 'the user's input is wrong'."""
+"""The one exception that means 'the user's input is wrong', and how a terminal shows it."""
+
+
+def one_line(text: object) -> str:
+    """`text` on one line that a terminal may show: blanks for control signs."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 class InputError(ValueError):

@@ -110,6 +110,9 @@ def prepare_own(
     fs: float | None = None,
     units: str | None = None,
     data_dir: str | Path | None = None,
+    *,
+    gain: float | None = None,
+    annotator: str | None = None,
 ) -> tuple[list[dict], list[str]]:
     """Prepare the recordings in `folder` as the data set `name`; see `own_beats.read`.
 
@@ -121,7 +124,9 @@ def prepare_own(
     if name in _BUILDERS:
         raise InputError(f"--name {name} is a data set that kdjax has already; choose another name")
     classes = None if classes is None else Path(classes)
-    examples, leads, annotated = own_beats.read(Path(folder), leads, classes, fs, units)
+    examples, leads, annotated, remarks = own_beats.read(
+        Path(folder), leads, classes, fs, units, gain=gain, annotator=annotator
+    )
     if not any(len(e["label"]) for e in examples):
         raise InputError(f"no beats in any of the {len(examples)} recordings in {folder}")
     examples.sort(key=lambda e: e["record"])
@@ -136,7 +141,7 @@ def prepare_own(
             f"other beats are prepared under the name {name} in {builder.data_path}; delete that "
             "folder or choose another --name"
         )
-    return loss_table(examples), _remarks(examples, leads, annotated)
+    return loss_table(examples), _remarks(examples, leads, annotated) + remarks
 
 
 def _remarks(examples: list[dict], leads: Sequence[str], annotated: bool) -> list[str]:

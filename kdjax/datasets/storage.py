@@ -25,6 +25,10 @@ CLASSES = ("N", "S", "V", "F", "Q")
 SYMBOLS = {"N": "NLR", "S": "aJASje", "V": "VE", "F": "F", "Q": "/fQ"}
 LABELS = {symbol: CLASSES.index(name) for name, symbols in SYMBOLS.items() for symbol in symbols}
 
+_FEWEST = 10  # normal beats by which an offset of annotations is measured
+_REACH = 54  # samples, 150 ms: an R-peak further away is another beat's
+_STEADY = 4  # samples, 11 ms, from which on an offset counts
+
 SPLIT = "beats"  # TFDS's split; train and test are the protocols' affair
 
 
@@ -99,12 +103,16 @@ def cut(
     raw: np.ndarray,
     annotations: Annotations | None,
     labels: Mapping[str, int] = LABELS,
+    *,
+    centred: bool = False,
 ) -> dict:
     """The beats in `raw` [T, C], mV at 360 Hz, as stored; R-peaks of raw[:, 0].
 
     Beats are the annotations whose symbol is in `labels` (symbol -> index into CLASSES). Without
     annotations they are the R-peaks, all normal. `cut_off` int64 [5] counts by class the beats left
-    out because the recording begins or ends within their window.
+    out because the recording begins or ends within their window. `centred`: where annotations stand
+    at a steady distance from the R-peaks, as those of QRS onsets do, beats move by it; it is given
+    as `offset`, in samples from annotation to peak.
     """
     filtered = beats.bandpass(raw, beats.FS)
     peaks = rpeaks.protocol_r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
@@ -115,6 +123,8 @@ def cut(
     symbol = annotations.symbol[is_beat]
     sample = annotations.sample[is_beat]
     label = np.array([labels[s] for s in symbol], np.int8)
+    shift = {"offset": offset(sample[label == 0], peaks)} if centred else {}
+    sample = sample + shift.get("offset", 0)
     whole = beats.whole(sample, len(raw))
     cut_off = np.bincount(label[~whole], minlength=len(CLASSES))
     symbol, sample, label = symbol[whole], sample[whole], label[whole]
@@ -130,7 +140,26 @@ def cut(
         "rr_median": rr_median,
         "near_peak": (beats.distance_to_peak(sample, peaks) < beats.NEAR).astype(np.uint8),
         "cut_off": cut_off.astype(np.int64),
-    }
+    } | shift
+
+
+def offset(sample: np.ndarray, peaks: np.ndarray) -> int:
+    """Samples from annotations [B] to their R-peaks: the median where most agree on it, else 0.
+
+    Small ones count as 0 too: annotators seldom hit a peak to the sample.
+    """
+    if len(sample) < _FEWEST or not len(peaks):
+        return 0
+    after = np.searchsorted(peaks, sample)
+    later = peaks[np.minimum(after, len(peaks) - 1)] - sample
+    earlier = peaks[np.maximum(after - 1, 0)] - sample
+    nearest = np.where(np.abs(later) < np.abs(earlier), later, earlier)
+    nearest = nearest[np.abs(nearest) < _REACH]
+    if 2 * len(nearest) < len(sample):
+        return 0
+    middle = int(np.median(nearest))
+    agree = np.abs(nearest - middle) < beats.NEAR / 2
+    return middle if abs(middle) >= _STEADY and 2 * agree.sum() > len(sample) else 0
 
 
 def builder(

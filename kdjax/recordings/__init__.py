@@ -6,6 +6,7 @@ from kdjax.errors import InputError
 from kdjax.recordings.annotations import read_annotation_file, read_annotations
 from kdjax.recordings.csv import open_csv
 from kdjax.recordings.edf import open_edf
+from kdjax.recordings.folders import find_sources, look_into, result_names
 from kdjax.recordings.ishne import open_ishne
 from kdjax.recordings.kinds import find, kind
 from kdjax.recordings.npy import open_npy
@@ -16,12 +17,10 @@ from kdjax.recordings.source import (
     Given,
     Recording,
     Source,
-    reading,
-    refusal,
     words,
 )
 from kdjax.recordings.units import in_millivolts
-from kdjax.recordings.wfdb import frame_rate, open_wfdb, read_wfdb, segments
+from kdjax.recordings.wfdb import frame_rate, open_wfdb, read_wfdb
 
 __all__ = [
     "Annotations",
@@ -29,10 +28,12 @@ __all__ = [
     "Source",
     "find_sources",
     "frame_rate",
+    "look_into",
     "open_source",
     "read_annotation_file",
     "read_annotations",
     "read_wfdb",
+    "result_names",
 ]
 
 _READERS = {
@@ -90,25 +91,3 @@ def open_source(
         raise InputError("gain and units both say how many mV a number is; give one of them")
     file = find(Path(path))
     return _READERS[kind(file)](file, Given(fs, units, gain))
-
-
-def find_sources(folder: str | Path) -> list[Path]:
-    """The recordings directly in `folder`, sorted.
-
-    A WFDB record is named by its header, a record of several segments by its first header alone.
-    Text files (.txt) are left out: they are seldom recordings; hidden files and annotations too.
-    """
-    folder = Path(folder)
-    with reading(folder.name, folder):
-        if not folder.is_dir():
-            raise refusal(folder, "is no folder; name one that holds recordings")
-        files = [
-            file
-            for file in sorted(folder.iterdir())
-            if file.suffix.lower() in {".hea", ".edf", ".bdf", ".csv", ".npy"}
-            and not file.name.startswith(".")
-            and not file.name.endswith(".annotations.csv")
-            and file.is_file()
-        ]
-        parts = {name for file in files if file.suffix == ".hea" for name in segments(file)}
-    return [file for file in files if file.suffix != ".hea" or file.stem not in parts]

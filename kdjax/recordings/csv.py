@@ -13,6 +13,7 @@ from kdjax.recordings.source import (
     check_missing,
     check_stated,
     lead_names,
+    name_of,
     reading,
     refusal,
     unit_notes,
@@ -44,7 +45,7 @@ def open_csv(file: Path, given: Given) -> Source:
     if names == [None]:
         names = [table.preamble.lead]
     return Source(
-        name=file.stem,
+        name=name_of(file),
         fs=fs,
         leads=lead_names(names),
         length=text.rows + missing,

@@ -19,6 +19,7 @@ from kdjax.recordings.source import (
     block_length,
     check_missing,
     gap_note,
+    name_of,
     reading,
     refusal,
     spans,
@@ -121,7 +122,7 @@ def open_edf(file: Path, given: Given) -> Source:
         return with_gaps((block * found.per_unit[columns] for block in blocks), gaps, found.fs)
 
     return Source(
-        name=file.stem,
+        name=name_of(file),
         fs=found.fs,
         leads=found.leads,
         length=length,

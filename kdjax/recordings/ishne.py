@@ -18,6 +18,7 @@ from kdjax.recordings.source import (
     Given,
     Source,
     block_length,
+    name_of,
     reading,
     refusal,
     spans,
@@ -85,7 +86,7 @@ def open_ishne(file: Path, given: Given) -> Source:
             yield signal
 
     return Source(
-        name=file.stem,
+        name=name_of(file),
         fs=found.fs,
         leads=found.leads,
         length=length,

@@ -26,6 +26,7 @@ _OTHERS = {  # by first bytes: what it is, and what would help
     b"\x80\x04": "is a Python pickle; save the array by numpy.save",
     b"\x80\x05": "is a Python pickle; save the array by numpy.save",
 }
+_BINARY = {".edf", ".bdf", ".npy"}
 _UNKNOWN = (
     "is neither WFDB, EDF, BDF, ISHNE, NumPy nor a text table; export the recording as one of them"
 )
@@ -74,6 +75,8 @@ def kind(file: Path) -> str:
             if (header := beside(file, file.stem + ".hea")) is not None:
                 raise refusal(file, f"belongs to a WFDB record; name its header, {header.name}")
             raise refusal(file, _UNKNOWN)
+        if file.suffix.lower() in _BINARY:
+            raise refusal(file, f"is no {file.suffix[1:].upper()} file; check what it is")
     return "csv"
 
 

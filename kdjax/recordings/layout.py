@@ -83,6 +83,8 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
     if fields > MOST_LEADS:
         raise refusal(file, f"has {fields} columns; {MOST_LEADS} can be read")
     sample = [row for row in rows if len(row) == fields and _holds_number(row, decimal)][-_SAMPLE:]
+    if not sample:  # nothing but missing samples
+        sample = [row for row in rows if len(row) == fields and any(row)][-_SAMPLE // 2 :]
     kinds = [_kind([row[i] for row in sample], decimal) for i in range(fields)]
     first = next((i for i, row in enumerate(rows) if _is_row(row, kinds, decimal)), None)
     if first is None or "number" not in kinds:

@@ -11,6 +11,7 @@ from kdjax.recordings.source import (
     block_length,
     check_stated,
     lead_names,
+    name_of,
     reading,
     refusal,
     spans,
@@ -46,4 +47,4 @@ def open_npy(file: Path, given: Given) -> Source:
                 signal = load()[start:stop, columns] * np.float64(factor)
             yield signal
 
-    return Source(name=file.stem, fs=fs, leads=lead_names([None] * n), length=length, read=read)
+    return Source(name=name_of(file), fs=fs, leads=lead_names([None] * n), length=length, read=read)

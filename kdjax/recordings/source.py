@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdjax.errors import InputError
+from kdjax.errors import one_line as words
 from kdjax.recordings.units import in_millivolts, is_raw, spelled
 
 LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz
@@ -209,9 +210,9 @@ def refusal(file: Path, reason: str) -> InputError:
     return InputError(f"{words(file)}: {words(reason)}")
 
 
-def words(text: object) -> str:
-    """`text` on one line that a terminal may show."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+def name_of(file: Path) -> str:
+    """A recording's name: its file's, without the suffix and control signs."""
+    return words(file.stem) or "recording"
 
 
 def lead_names(labels: Sequence[str | None]) -> tuple[str, ...]:

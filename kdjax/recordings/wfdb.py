@@ -19,6 +19,7 @@ from kdjax.recordings.source import (
     block_length,
     check_missing,
     missing_blocks,
+    name_of,
     reading,
     refusal,
     spans,
@@ -119,7 +120,7 @@ def _open_record(file: Path, header: Header, given: Given) -> Source:
             yield signal
 
     return Source(
-        name=file.stem,
+        name=name_of(file),
         fs=found.fs,
         leads=found.leads,
         length=frames * per_frame[found.places[0]],
@@ -222,7 +223,7 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
             yield from missing_blocks(missing, len(columns), rate)
 
     return Source(
-        name=file.stem,
+        name=name_of(file),
         fs=rate,
         leads=leads,
         length=total * per_frame,

@@ -277,12 +277,94 @@ class TestLeads:
             for i, names in enumerate(leads)
         ]
         try:
-            (chosen,) = own_source.choose_leads(sources)
+            (chosen,), columns = own_source.choose_leads(sources)
         except InputError:
             assert len(leads[0]) > 1 or not all(leads[0][0] in names for names in leads)
         else:
             assert [chosen] == leads[0]
-            assert all(chosen in names for names in leads)
+            assert all(names[i] == chosen for names, (i,) in zip(leads, columns, strict=True))
+
+    @pytest.mark.parametrize("lead", ["v5", "1", "ECG V5"])
+    def test_a_lead_has_the_names_that_detect_takes(self, folder, tmp_path, lead):
+        _, remarks = prepare_own(folder, "mine", [lead], data_dir=tmp_path)
+        assert load("mine", tmp_path).leads == ("V5",)
+        assert remarks[0] == "leads: V5"
+
+    def test_a_lead_that_has_other_names_elsewhere_is_said(self, folder, tmp_path):
+        write_record(folder, "c3", beats_of("NNN"), leads=("V1", "II"))
+        _, remarks = prepare_own(folder, "mine", data_dir=tmp_path)
+        assert load("mine", tmp_path).leads == ("MLII",)
+        assert "c3: II taken for MLII" in remarks
+
+    def test_one_lead_under_two_names_is_refused(self, folder, tmp_path):
+        with pytest.raises(InputError, match="two of them are one lead; name it once"):
+            prepare_own(folder, "mine", ["MLII", "2"], data_dir=tmp_path)
+
+
+class TestWhereAnnotationsStand:
+    """128 Hz, as many wearables have; annotations beside the peaks."""
+
+    PLACE = 90 + 128 * np.arange(40)
+
+    def prepare(self, tmp_path, offset, jitter=0.0, symbols="N" * 40):
+        made = tmp_path / "records"
+        made.mkdir()
+        write_csv(made, "r", wave(self.PLACE, 5400, fs=128.0))
+        moved = np.random.default_rng(0).normal(offset, jitter, 40)
+        mark(made, "r", np.rint(self.PLACE + moved).astype(int), symbols)
+        rows, remarks = prepare_own(made, "mine", fs=128, units="mV", data_dir=tmp_path / "data")
+        return rows[0], remarks, load("mine", tmp_path / "data")
+
+    @pytest.mark.parametrize(("offset", "side"), [(-4, "before"), (4, "after"), (-11, "before")])
+    def test_a_steady_offset_is_said_and_beats_are_centred(self, tmp_path, offset, side):
+        row, remarks, loaded = self.prepare(tmp_path, offset)
+        assert (row["N"], row["far from an R-peak"]) == (40, 0)
+        assert np.abs(loaded.sample - self.PLACE * 360 / 128).max() <= 2
+        shown = abs(offset) / 128 * 1e3
+        (said,) = [remark for remark in remarks if "annotations stand" in remark]
+        assert f"ms {side} the R-peaks; beats are centred on the peaks" in said
+        assert abs(int(said.split()[3]) - shown) <= 4
+
+    def test_a_small_one_stays(self, tmp_path):
+        row, remarks, loaded = self.prepare(tmp_path, 1)
+        assert row["N"] == 40
+        assert np.abs(loaded.sample - (self.PLACE + 1) * 360 / 128).max() <= 1
+        assert len(remarks) == 1
+
+    def test_beats_that_stand_anywhere_are_counted_and_it_is_said(self, tmp_path):
+        row, remarks, _ = self.prepare(tmp_path, 0, jitter=20)
+        assert row["far from an R-peak"] > 10
+        assert "of its normal beats are annotated far from every R-peak" in remarks[-1]
+
+    def test_abnormal_beats_do_not_say_where_normal_ones_stand(self, tmp_path):
+        row, remarks, _ = self.prepare(tmp_path, -6, symbols="V" * 35 + "N" * 5)
+        assert row["V"] == 35
+        assert not [remark for remark in remarks if "annotations stand" in remark]
+
+
+class TestFolders:
+    def test_other_files_are_left_out_and_it_is_said(self, folder, tmp_path):
+        (folder / "notes.txt").write_text("ward 3\n")
+        (folder / "patients.csv").write_text("name,sex\nA,f\n")
+        rows, remarks = prepare_own(folder, "mine", data_dir=tmp_path / "data")
+        assert [row["record"] for row in rows] == ["a1", "b2"]
+        assert remarks[-1] == "left out, no recordings: notes.txt, patients.csv"
+
+    def test_annotations_of_another_annotator_are_named_and_taken(self, folder, tmp_path):
+        for name in ("a1", "b2"):
+            (folder / f"{name}.atr").rename(folder / f"{name}.ecg")
+        _, remarks = prepare_own(folder, "none", data_dir=tmp_path / "data")
+        assert "name them with --annotator ecg" in remarks[-1]
+        rows, _ = prepare_own(folder, "mine", data_dir=tmp_path / "data", annotator="ecg")
+        assert rows[0]["V"] == 1
+        with pytest.raises(InputError, match=r"no record in it has annotations \.qrs"):
+            prepare_own(folder, "other", data_dir=tmp_path / "data", annotator="qrs")
+
+    def test_what_a_reader_says_is_passed_on(self, folder, tmp_path):
+        data = (folder / "b2.dat").read_bytes()
+        (folder / "b2.dat").write_bytes(data[: len(data) // 2])
+        _, remarks = prepare_own(folder, "mine", data_dir=tmp_path / "data")
+        assert any(r.startswith("b2: its header says") and "b2.dat holds" in r for r in remarks)
 
 
 class TestNames:
@@ -365,7 +447,7 @@ class TestRefusals:
 
     def test_a_damaged_recording_is_named(self, folder, tmp_path):
         data = (folder / "b2.dat").read_bytes()
-        (folder / "b2.dat").write_bytes(data[: len(data) // 2])
+        (folder / "b2.dat").write_bytes(b"")
         self.refused(tmp_path, folder, "b2")
         (folder / "b2.dat").write_bytes(data)
         (folder / "b2.atr").write_bytes(b"\x01")

@@ -19,7 +19,6 @@ from written import (
     write_edf,
     write_ishne,
     write_npy,
-    write_text,
     write_wfdb,
 )
 
@@ -27,7 +26,6 @@ from kdjax.errors import InputError
 from kdjax.recordings import (
     Annotations,
     Recording,
-    find_sources,
     lines,
     open_source,
 )
@@ -202,21 +200,6 @@ def test_a_source_notices_that_its_file_has_changed(tmp_path):
     write_npy(tmp_path, np.zeros(400))
     with pytest.raises(InputError, match="had 500 samples when it was opened and 400 when"):
         whole(source)
-
-
-def test_a_folder_gives_each_recording_once_in_order(tmp_path):
-    for name in ("b", "s1", "s2"):
-        write_wfdb(tmp_path, np.zeros((900, 1)), name)
-    write_text(tmp_path, "m/2 1 360 1800\ns1 900\ns2 900\n", "m.hea")
-    write_text(tmp_path, "", "broken.hea")
-    for name in ("a.CSV", "z.edf", "c.npy", "y.bdf", "notes.txt", ".hidden.csv", "b.atr"):
-        write_text(tmp_path, "1\n", name)
-    (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "loop.csv").symlink_to("loop.csv")
-    names = [path.name for path in find_sources(tmp_path)]
-    assert names == ["a.CSV", "b.hea", "broken.hea", "c.npy", "m.hea", "y.bdf", "z.edf"]
-    with pytest.raises(InputError, match="is no folder"):
-        find_sources(tmp_path / "b.hea")
 
 
 def test_more_than_500_malformed_recordings_give_samples_or_one_line(tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """Own recordings in a folder, with or without annotations -> examples as stored."""
 
 import csv
+import glob
 import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,12 +14,23 @@ from kdjax import beats
 from kdjax.datasets import storage
 from kdjax.datasets.storage import CLASSES, LABELS
 from kdjax.errors import InputError
-from kdjax.recordings import Annotations, Source, find_sources, open_source, read_annotations
+from kdjax.recordings import Annotations, Source, look_into, open_source, read_annotations
+from kdjax.recordings.leads import place_of
 
 ANNOTATIONS = ".annotations.csv"  # after the stem of a recording that is no WFDB record
 USUAL_LEADS = ("MLII", "II")
 _LARGEST = 1_900_000_000  # bytes; an example ends at 2 GiB
 _PER_BEAT = ("x", "label", "sample", "rr_before", "rr_after", "rr_median", "near_peak")
+_MANY = 0.25  # of a recording's normal beats, far from every R-peak, that the user is told of
+
+
+class Own(NamedTuple):
+    """Examples as stored, the names of their leads, whether they are annotated, and remarks."""
+
+    examples: list[dict]
+    leads: tuple[str, ...]
+    annotated: bool
+    remarks: list[str]
 
 
 def read(
@@ -26,13 +39,17 @@ def read(
     classes: Path | None = None,
     fs: float | None = None,
     units: str | None = None,
-) -> tuple[list[dict], tuple[str, ...], bool]:
-    """The examples of all recordings in `folder`, their leads, and whether they are annotated.
+    *,
+    gain: float | None = None,
+    annotator: str | None = None,
+) -> Own:
+    """The beats of all recordings in `folder`.
 
-    Annotations stand in the .atr file beside a WFDB header or in NAME.annotations.csv beside NAME
-    of another format. `classes` is a file that maps symbols to classes (None: the map of MIT-BIH's
-    data set); without any annotations all R-peaks are normal beats. `fs` and `units` are those of
-    formats that state none. An example has, beside what `storage.cut` gives, `at_gap`: int64 [5],
+    Annotations stand in the file of that annotator (None: .atr) beside a WFDB header or in
+    NAME.annotations.csv beside NAME of another format. `leads` are names or numbers from 1.
+    `classes` is a file that maps symbols to classes (None: the map of MIT-BIH's data set); without
+    any annotations all R-peaks are normal beats. `fs`, `units`, `gain`: see `open_source`. An
+    example has, beside what `storage.cut` gives, `at_gap`: int64 [5],
     beats by class left out because a gap in the signal touches their window; `ignored`: JSON,
     symbol -> how many annotations of that symbol are of no class.
 
@@ -40,21 +57,20 @@ def read(
     some have annotations and others none.
     """
     labels = LABELS if classes is None else read_classes(classes)
-    files = [
-        file
-        for file in find_sources(folder)
-        if not file.name.endswith(ANNOTATIONS) and not (classes and file.samefile(classes))
-    ]
+    inside = look_into(folder)
+    files = [file for file in inside.recordings if not (classes and file.samefile(classes))]
     if not files:
-        raise InputError(f"{folder} holds no recordings; name a folder with WFDB, EDF, CSV or NPY")
-    sources = [open_source(file, fs, units) for file in files]
+        raise InputError(
+            f"{folder} holds no recordings; name a folder with WFDB, EDF, ISHNE, CSV or NPY files"
+        )
+    sources = [open_source(file, fs, units, gain=gain) for file in files]
     names = [source.name for source in sources]
     for file, name in zip(files, names, strict=True):
         if names.count(name) > 1:
             raise InputError(f"{file}: another recording there is called {name} too; rename one")
-    leads = choose_leads(sources, leads)
+    leads, chosen = choose_leads(sources, leads)
     pairs = zip(files, sources, strict=True)
-    annotations = [_annotations(file, source.fs) for file, source in pairs]
+    annotations = [_annotations(file, source.fs, annotator or "atr") for file, source in pairs]
     lacking = [name for name, found in zip(names, annotations, strict=True) if found is None]
     annotated = len(lacking) < len(names)
     if annotated and lacking:
@@ -67,15 +83,48 @@ def read(
             f"{classes}: no recording in {folder} has annotations, so there is nothing to map; "
             "add annotations or leave --classes out"
         )
-    parts = zip(sources, annotations, strict=True)
-    return [example(source, leads, found, labels) for source, found in parts], leads, annotated
+    if annotator is not None and not annotated:
+        raise InputError(f"{folder}: no record in it has annotations .{annotator}; name another")
+    remarks = [f"{source.name}: {note}" for source in sources for note in source.notes]
+    others = [file.name for file in inside.others if not (classes and file.samefile(classes))]
+    if others:
+        remarks.append(
+            f"left out, no recordings: {', '.join(others[:5])}{' …' * (len(others) > 5)}"
+        )
+    if not annotated and (beside := _unknown_suffixes(files)):
+        remarks.append(
+            f"beside the records lie files {', '.join(beside)}; if these are annotations, name "
+            f"them with --annotator {beside[0].removeprefix('.')}"
+        )
+    examples = []
+    for source, columns, found in zip(sources, chosen, annotations, strict=True):
+        made, said = example(source, columns, found, labels)
+        examples.append(made)
+        remarks += [f"{source.name}: {words}" for words in said]
+        names = tuple(source.leads[column] for column in columns)
+        if names != leads:
+            remarks.append(f"{source.name}: {', '.join(names)} taken for {', '.join(leads)}")
+    return Own(examples, leads, annotated, remarks)
+
+
+def _unknown_suffixes(files: Sequence[Path]) -> list[str]:
+    """Suffixes of what lies beside WFDB headers under their names and is no signal file."""
+    headers = [file for file in files if file.suffix.lower() == ".hea"]
+    found = {
+        other.suffix
+        for file in headers
+        for other in file.parent.glob(f"{glob.escape(file.stem)}.*")
+    }
+    return sorted(found - {".hea", ".HEA", ".dat", ".DAT", ".atr"})
 
 
 def example(
-    source: Source, leads: Sequence[str], annotations: Annotations | None, labels: Mapping[str, int]
-) -> dict:
-    """The beats of a recording at 360 Hz, as stored: see `read`."""
-    columns = [source.leads.index(lead) for lead in leads]
+    source: Source,
+    columns: Sequence[int],
+    annotations: Annotations | None,
+    labels: Mapping[str, int],
+) -> tuple[dict, list[str]]:
+    """The beats of a recording at 360 Hz, as stored (see `read`), and what to say of them."""
     signal = np.concatenate(list(source.blocks(columns)))
     signal, gap = beats.bridge(signal, source.fs)
     try:
@@ -89,7 +138,10 @@ def example(
         strange = annotations.symbol[~np.isin(annotations.symbol, list(labels))]
         found, count = np.unique(strange, return_counts=True)
         ignored = {str(symbol): int(n) for symbol, n in zip(found, count, strict=True)}
-    made = storage.cut(source.name, beats.resample(signal, source.fs), annotations, labels)
+    made = storage.cut(
+        source.name, beats.resample(signal, source.fs), annotations, labels, centred=True
+    )
+    remarks = _of_annotations(made)
     edges = made["sample"][:, None] + [-beats.BEFORE, beats.AFTER]
     first, end = np.clip(np.rint(edges / float(ratio)).astype(np.int64), 0, len(gap)).T
     missing = np.concatenate([[0], np.cumsum(gap)])
@@ -101,28 +153,54 @@ def example(
             f"recording {source.name} has {len(kept['x'])} beats, too many for one; cut it in two"
         )
     kept["symbol"] = "".join(np.array(list(made["symbol"]), "<U1")[whole])
-    return made | kept | {"at_gap": at_gap, "ignored": json.dumps(ignored)}
+    return made | kept | {"at_gap": at_gap, "ignored": json.dumps(ignored)}, remarks
 
 
-def choose_leads(sources: Sequence[Source], wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """The leads to take of every recording: those wanted, else the only one, MLII or II.
+def _of_annotations(made: dict) -> list[str]:
+    """How annotations stand to the R-peaks, where that moves or costs beats; drops the offset."""
+    remarks, offset = [], made.pop("offset")
+    if offset:
+        side = "before" if offset > 0 else "after"
+        remarks.append(
+            f"annotations stand {abs(offset) / beats.FS * 1e3:.0f} ms {side} the R-peaks; beats "
+            "are centred on the peaks"
+        )
+    normal = made["label"] == CLASSES.index("N")
+    far = normal & (made["near_peak"] == 0)
+    if far.sum() > _MANY * normal.sum():
+        remarks.append(
+            f"{far.sum() / normal.sum():.0%} of its normal beats are annotated far from every "
+            "R-peak and train nothing; look at its annotations and at the lead"
+        )
+    return remarks
 
-    InputError when a recording has not the wanted ones, or when none of the others is in all.
+
+def choose_leads(
+    sources: Sequence[Source], wanted: Sequence[str] = ()
+) -> tuple[tuple[str, ...], list[list[int]]]:
+    """Names of the leads to take, and their columns in every recording.
+
+    Those wanted, by name or number, else the only one, MLII or II. InputError when a recording has
+    not the wanted ones, or when none of the others is in all.
     """
     first = sources[0]
-    for lead in dict.fromkeys(wanted):
-        for source in sources:
-            if lead not in source.leads:
-                raise InputError(
-                    f"recording {source.name} has no lead {lead}: its leads are "
-                    f"{', '.join(source.leads)}; choose another lead or move it to another folder"
-                )
+    chosen = [[place_of(source.leads, lead) for lead in wanted] for source in sources]
+    for source, columns in zip(sources, chosen, strict=True):
+        if None in columns:
+            raise InputError(
+                f"recording {source.name} has no lead {wanted[columns.index(None)]}: its leads are "
+                f"{', '.join(source.leads)}; choose another lead or move it to another folder"
+            )
     if wanted:
-        return tuple(dict.fromkeys(wanted))
+        columns = [list(dict.fromkeys(c for c in row if c is not None)) for row in chosen]
+        if len({len(row) for row in columns}) > 1 or len(columns[0]) < len(set(wanted)):
+            raise InputError(f"--lead {', '.join(wanted)}: two of them are one lead; name it once")
+        return tuple(first.leads[column] for column in columns[0]), columns
     only = first.leads if len(first.leads) == 1 else ()
     for lead in (*only, *USUAL_LEADS):
-        if all(lead in source.leads for source in sources):
-            return (lead,)
+        columns = [place_of(source.leads, lead) for source in sources]
+        if None not in columns:
+            return (lead,), [[column] for column in columns if column is not None]
     raise InputError(
         f"no lead to take of all recordings: {first.name} has {', '.join(first.leads)}; "
         "choose with --lead NAME, a lead that all of them have"
@@ -159,10 +237,10 @@ def read_classes(file: Path) -> dict[str, int]:
     return labels
 
 
-def _annotations(file: Path, fs: float) -> Annotations | None:
+def _annotations(file: Path, fs: float, annotator: str) -> Annotations | None:
     """A recording's annotations, None where it has none; samples are those of its signals."""
     if file.suffix.lower() == ".hea":
-        return read_annotations(file, fs)
+        return read_annotations(file, fs, annotator)
     sidecar = file.with_name(file.stem + ANNOTATIONS)
     if not sidecar.is_file():
         return None
