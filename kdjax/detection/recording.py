@@ -150,6 +150,7 @@ def detect(
             *likeness.doubts(),
         ),
         made_by=made_by or {},
+        start=source.start,
     )
 
 
