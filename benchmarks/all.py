@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.performance_page import FOLDER, SECTIONS, file
+from benchmarks.pages.performance import FOLDER, SECTIONS, file
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     failed = []
     for name in SECTIONS:
         started = time.perf_counter()
-        module = f"benchmarks.{name}"
+        module = f"benchmarks.speed.{name}"
         print(module, flush=True)
         out = FOLDER / file(name)
         out.unlink(missing_ok=True)  # no figures of other code beside new ones
@@ -23,7 +23,7 @@ def main() -> None:
         if subprocess.run(command).returncode:
             failed.append(module)
         print(f"  {time.perf_counter() - started:.0f} s", flush=True)
-    subprocess.run([sys.executable, "-m", "benchmarks.performance_page"], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.pages.performance"], check=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import chunks, performance_page, reliability_page, results_page
-from benchmarks.roofline import saved_flops, step_flops
+from benchmarks.pages import performance as performance_page
+from benchmarks.pages import reliability as reliability_page
+from benchmarks.pages import results as results_page
+from benchmarks.speed import chunks
+from benchmarks.speed.roofline import saved_flops, step_flops
 from configs import teacher
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.pages import plots

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import averaging, encoder_only, evidence_page, headline, opinions
-from benchmarks.page_parts import write_rows
+from benchmarks.pages import evidence as evidence_page
+from benchmarks.quality import averaging, encoder_only, headline, opinions
+from benchmarks.shared import write_rows
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import directory
 from kdjax.scores.fitted import Evidence

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 KERNEL = 4
 STRIDE = 2
 
-# Sizes from which three products gained in `benchmarks.convolutions`, on two cores.
+# Sizes from which three products gained in `benchmarks.speed.convolutions`, on two cores.
 _CHANNELS = 128 * 256  # in times out
 _ROWS = {"conv": 512, "transpose": 2048, "gradient": 512}  # the shorter signals of all beats
 

@@ -22,7 +22,7 @@ import tiny
 from tensorboardX.event_file_writer import EventsWriter
 from test_loop import AtStep, assert_bitwise_the_uninterrupted, crash
 
-from benchmarks import reliability
+from benchmarks.robustness import reliability
 from kdjax import datasets, files
 from kdjax.detection import saved
 from kdjax.errors import InputError

@@ -1,0 +1,271 @@
+"""Sections of the results page: the network's worth, narrow students, encoders, averages."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from benchmarks.shared import FOLDER, mean, read, signed, table
+
+IN_USE = "fusion, first_5_minutes"
+_MAPS = {"beatgan": "BeatGAN's", "aami": "AAMI's"}
+
+
+def verdict() -> Iterable[str]:
+    """One sentence on what the network adds to the score in use."""
+    found = _read("headline.json")
+    if found is None:
+        return
+    row, without = (_row(found, IN_USE, form, "beatgan") for form in ("network", "no network"))
+    yield (
+        f"**The network {_adds(row['less no network'])} to the score that decides**: AUC is "
+        f"{mean(row['auc'])} with the network and {without['auc']:.4f} without one, a difference "
+        f"of {signed(row['less no network'])}."
+    )
+
+
+def headline() -> Iterable[str]:
+    """Every score with and without the network, under both class maps."""
+    found = _read("headline.json")
+    if found is None:
+        return
+    network, both, fresh = (
+        _row(found, IN_USE, form, "beatgan")["less no network"]
+        for form in ("network", "both", "untrained")
+    )
+    yield "## Does the network add anything?"
+    yield (
+        f"On people whom training has not met, the network {_adds(network)} to the score in use. "
+        f"Heard beside the raw beat it {_adds(both)}: {signed(both)}. The same network before "
+        f"training differs from no network by {signed(fresh)}. {_made(found)}, "
+        f"{found['epochs']} epochs, width {found['width']}, {found['n_test']:,} test beats. *No "
+        "network* scores the raw beat and its 32 principal components; *both* takes the shape "
+        "from all four distances. BeatGAN's class map counts e and j as S, AAMI's as normal."
+    )
+    scores = ("mse, none", "mahalanobis, none", "mahalanobis, first_5_minutes", "fusion, none")
+    yield table(
+        ("score", "class map", "no network", "network", "difference", "both", "untrained"),
+        [
+            (score.removesuffix(", none"), _MAPS[name], *_forms(found, score, name))
+            for score in (*scores, IN_USE)
+            for name in _MAPS
+        ],
+    )
+    yield "By class, the score in use:"
+    yield table(
+        ("class map", "of", "AP", "S", "V", "F"),
+        [
+            (_MAPS[name], form, *(_figure(row[figure]) for figure in ("ap", "S", "V", "F")))
+            for name in _MAPS
+            for form in ("no network", "network", "both")
+            for row in [_row(found, IN_USE, form, name)]
+        ],
+    )
+
+
+def _forms(found: Mapping[str, Any], score: str, name: str) -> tuple[str, ...]:
+    """AUC without and with the network, their difference, both together, before training."""
+    without, network, both, fresh = (
+        _row(found, score, form, name) for form in ("no network", "network", "both", "untrained")
+    )
+    less = network.get("less no network")
+    return (
+        f"{without['auc']:.4f}" if less else "",
+        mean(network["auc"]),
+        signed(less) if less else "",
+        mean(both["auc"]) if both else "",
+        mean(fresh["auc"]),
+    )
+
+
+def narrow() -> Iterable[str]:
+    """The primary comparison of narrow students with alone and with the control."""
+    found = _read("study-narrow.json")
+    if found is None:
+        return
+    (split,) = found["splits"]
+    differences = {name: row for name, row in split["differences"].items() if "to control" in row}
+    helped = [name for name in differences if name.startswith("reconstruction-quantile")]
+    gains = {name: _gains(differences[name]) for name in helped}
+    yield "## Does a narrower student learn more from its teacher?"
+    yield " ".join(
+        f"`{name}`: {'a gain over both' if all(g) else _some(g)}." for name, g in gains.items()
+    )
+    cells = next(iter(split["variants"].values()))["cells"]
+    yield (
+        f"`{found['command']}`, seeds {found['seeds'][0]} to {found['seeds'][-1]}, "
+        f"{cells[0]['device']}, {cells[0]['date']}; the comparison and its correction were named "
+        "before the runs ([protocol.md](protocol.md#the-distillation-study)). The control has no "
+        "teacher and the same weight on the beat itself."
+    )
+    if found["missing"]:
+        yield f"Not run: {', '.join(found['missing'])}."
+    yield table(
+        ("student", "MACs", "AUC", "less alone", "less control", "p of both"),
+        [
+            (
+                name,
+                f"{v['macs'] / 1e6:.2f} M",
+                mean(v["scores"][0]["auc"]),
+                *_compared(split["differences"].get(name)),
+            )
+            for name, v in split["variants"].items()
+        ],
+    )
+
+
+def encoder_only() -> Iterable[str]:
+    """Encoders that regress a teacher's answers."""
+    found = _read("encoder-only.json")
+    if found is None:
+        return
+    teacher = found["teacher"]
+    best = max(
+        ((n, s, d) for n, st in found["students"].items() for s, d in st["less teacher"].items()),
+        key=lambda item: item[2]["mean"] if item[2]["against"] == "plain" else -1,
+    )
+    yield "## A student that is an encoder alone"
+    yield (
+        f"With {found['students'][best[0]]['macs'] / teacher['macs']:.0%} of its teacher's "
+        f"multiply-accumulates an encoder that regresses the {best[0]} differs from its "
+        f"teacher's plain score by {signed(best[2])} in AUC. {_made(found)}, width "
+        f"{found['width']}, teachers of width {teacher['width']}; trained on normal beats and "
+        "perturbed copies of them. *In use* is fused with prematurity and adapted to the person."
+    )
+    rows = [
+        (f"teacher, {name}", f"{_share(name, teacher):.2f} M", mean(row["auc"]), "")
+        for name, row in teacher["scores"].items()
+    ]
+    simple = found["no network"]
+    rows += [
+        (
+            f"no network, components, {name}",
+            f"{simple['macs'] / 1e6:.2f} M",
+            f"{row['auc']:.4f}",
+            "",
+        )
+        for name, row in simple["scores"].items()
+    ]
+    rows += [
+        (
+            f"regresses {target}" + (f", {name}" if name != "plain" else ""),
+            f"{student['macs'] / 1e6:.2f} M",
+            mean(row["auc"]),
+            signed(student["less teacher"][name]),
+        )
+        for target, student in found["students"].items()
+        for name, row in student["scores"].items()
+    ]
+    yield table(("score", "MACs", "AUC", "less its teacher"), rows)
+
+
+def averaging() -> Iterable[str]:
+    """AUC by epoch, with the last weights and with averages."""
+    found = _read("averaging.json")
+    if found is None:
+        return
+    kinds, chosen = found["weights"], found["chosen"]
+    last = kinds["last weights"]
+    yield "## Weights that do not jump"
+    yield (
+        f"Over epochs {found['from_epoch']} to {found['epochs']} a seed's AUC spans "
+        f"{last['spread']['mean']:.4f} with the last weights and "
+        f"{kinds[chosen]['spread']['mean']:.4f} with `average_decay` {chosen}, which has the least "
+        f"error on held-out normal beats. {_made(found)}, `{found['protocol']}` fold "
+        f"{found['fold']}, width {found['width']}. Statistics are averaged like weights."
+    )
+    yield table(
+        ("weights", "error of normal beats", "AUC", "spread of AUC", "change by epoch"),
+        [
+            (
+                f"{name}{' (chosen)' if name == chosen else ''}",
+                mean(row["normal_error"]),
+                mean(row["auc"]),
+                mean(row["spread"]),
+                mean(row["jump"]),
+            )
+            for name, row in kinds.items()
+        ],
+    )
+
+
+def opinions() -> Iterable[str]:
+    """Other opinions beside shape and prematurity."""
+    found = _read("opinions.json")
+    if found is None:
+        return
+    first, *others = found["rows"]
+    better = [row["opinions"] for row in others if row["auc"] > first["auc"] + 0.002]
+    precise = max(found["rows"], key=lambda row: row["ap"])
+    yield "## What limits the score?"
+    yield (
+        f"{', '.join(better).capitalize() if better else 'No other opinion'} raises the AUC of "
+        f"{first['opinions']}, {first['auc']:.4f}, by more than 0.002 on DS1, the people on whom "
+        f"choices may be made; {precise['opinions']} reaches the highest AP, {precise['ap']:.4f} "
+        f"against {first['ap']:.4f}. `{found['command']}`, {found['n_test']:,} beats, no network, "
+        f"adapted to the person, {found['date']}."
+    )
+    yield table(
+        ("opinions fused", "AUC", "AP", "S", "V", "F"),
+        [
+            (
+                row["opinions"],
+                *(f"{row[name]:.4f}" for name in ("auc", "ap")),
+                *(f"{row[kind]:.3f}" for kind in "SVF"),
+            )
+            for row in found["rows"]
+        ],
+    )
+
+
+def _read(name: str) -> Any:
+    """A committed JSON, None before it was made."""
+    return read(name) if (FOLDER / name).exists() else None
+
+
+def _row(found: Mapping[str, Any], score: str, form: str, name: str) -> Any:
+    """One row of the headline, None where there is no such score of that form."""
+    rows = found["rows"]
+    key = (score, form, name)
+    return next((r for r in rows if (r["score"], r["form"], r["map"]) == key), None)
+
+
+def _made(found: Mapping[str, Any]) -> str:
+    seeds = found["seeds"]
+    return (
+        f"`{found['command']}`, seeds {seeds[0]} to {seeds[-1]}, {found['device']}, {found['date']}"
+    )
+
+
+def _adds(difference: Mapping[str, Any]) -> str:
+    low, high = difference["ci95"]
+    return "adds" if low > 0 else "takes away" if high < 0 else "adds nothing that is shown"
+
+
+def _figure(value: Any) -> str:
+    return f"{value if isinstance(value, float) else value['mean']:.3f}"
+
+
+def _gains(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether the intervals of the differences to alone and to the control lie above 0."""
+    return row["auc (mse)"]["ci95"][0] > 0, row["to control"]["ci95"][0] > 0
+
+
+def _some(gains: tuple[bool, bool]) -> str:
+    return {
+        (True, False): "a gain over the student alone, none over the control is shown",
+        (False, True): "a gain over the control, none over the student alone is shown",
+        (False, False): "no gain is shown",
+    }[gains]
+
+
+def _compared(row: Any) -> tuple[str, str, str]:
+    if row is None:
+        return "", "", ""
+    if "to control" not in row:
+        return signed(row["auc (mse)"]), "", ""
+    larger = max(row["auc (mse)"]["p"], row["to control"]["p"])
+    return signed(row["auc (mse)"]), signed(row["to control"]), f"{larger:.3f}"
+
+
+def _share(name: str, teacher: Mapping[str, Any]) -> float:
+    """Millions of multiply-accumulates: a latent asks for the encoder, half of them."""
+    return teacher["macs"] / (2 if name.startswith("latent") else 1) / 1e6

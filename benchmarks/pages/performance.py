@@ -1,0 +1,441 @@
+"""docs/evidence/performance.md and its figure, from the committed JSON in docs/results/.
+
+python -m benchmarks.pages.performance
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from benchmarks.shared import FOLDER, folded, table
+from benchmarks.speed.convolutions import FORMS
+from kdjax.files import read_json, write_text
+from kdjax.pages import plots
+
+PAGE = Path(__file__).parents[2] / "docs/evidence/performance.md"
+FIGURE = FOLDER / "performance.png"
+
+# Aims, set before they were measured.
+FASTER_THAN_EAGER = 2.0
+SHARE_OF_PRODUCTS = 0.6
+DISTILLING = 1.15
+
+
+def main() -> None:
+    """Writes the page; a comparison whose file is not there is named as not run."""
+    found = {
+        name: read_json(FOLDER / file(name)) for name in SECTIONS if (FOLDER / file(name)).exists()
+    }
+    sections = [
+        "# Performance",
+        *conclusion(found),
+        "`python -m benchmarks.all` makes the JSON in [results/](../results/), and "
+        "`python -m benchmarks.pages.performance` this page. Every ratio compares two measurements "
+        "on one device in one run. Contestants are processes of their own with all cores and take "
+        "turns. The median over rounds is followed by the lowest and the highest in brackets. "
+        "Compiling is timed separately. torch and onnxruntime: `pip install -e '.[bench]'`. "
+        "Nothing here was measured on a GPU.",
+    ]
+    for name, section in SECTIONS.items():
+        if name in found:
+            sections += section(found[name])
+        else:
+            sections.append(f"Not run: `python -m benchmarks.speed.{name}`.")
+    write_text(PAGE, "\n\n".join([*sections, *TRIED]) + "\n")
+    print(PAGE)
+
+
+def file(name: str) -> str:
+    """Where `python -m benchmarks.speed.NAME` puts what it measured."""
+    return f"perf-{name}.json"
+
+
+def conclusion(found: Mapping[str, Any]) -> Iterable[str]:
+    """What a reader should take away, and its figure."""
+    ratios: dict[str, Mapping[str, float]] = {}
+    if "train_step" in found:
+        for what in ("teacher", "student"):
+            rows = found["train_step"][what]["rows"]
+            ratios[f"train {what}, eager"] = rows["eager"]["kdjax_is_faster_by"]
+            ratios[f"train {what}, eager with savings"] = rows["eager, savings"][
+                "kdjax_is_faster_by"
+            ]
+    for row in found.get("inference", {}).get("rows", ()):
+        if row["software"] in ("torch eager", "onnxruntime") and row["batch"] in (1, 256):
+            beats = "1 beat" if row["batch"] == 1 else "256 beats"
+            ratios[f"{beats}, width {row['width']}, {row['software']}"] = row["kdjax_is_faster_by"]
+    if not ratios:
+        return
+    slower = [name for name, ratio in ratios.items() if ratio["median"] < 1]
+    but = f", slower in {len(slower)} ({'; '.join(slower)})" if slower else ""
+    yield (
+        f"**By the median kdjax is faster in {len(ratios) - len(slower)} of {len(ratios)} "
+        f"comparisons with PyTorch and ONNX Runtime on two CPU cores{but}.** The dots show the "
+        "other software's time over kdjax's, the lines the range over rounds."
+    )
+    plots.save(drawn(ratios), FIGURE)
+    yield "![Time of other software over the time of kdjax.](../results/performance.png)"
+
+
+def drawn(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
+    """A dot with its range for every ratio, on a logarithmic axis."""
+    figure = Figure(figsize=(7.2, 0.36 * len(ratios) + 1), layout="constrained")
+    ax = figure.subplots()
+    ax.axvline(1, color=plots.GREY, linewidth=1)
+    for place, ratio in enumerate(ratios.values()):
+        color = plots.BLUE if ratio["median"] > 1 else plots.ORANGE
+        ax.plot([ratio["low"], ratio["high"]], [place, place], color=color, linewidth=2)
+        ax.plot(ratio["median"], place, "o", color=color)
+    ax.set_yticks(range(len(ratios)), list(ratios), fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
+    ax.minorticks_off()
+    ax.set_xlabel("time of the other software / time of kdjax")
+    return figure
+
+
+def training(found: Mapping[str, Any]) -> Iterable[str]:
+    """kdjax's step against the peer's variants."""
+    yield "## Training against PyTorch"
+    yield (
+        f"{made(found)}. Full size is width {found['width']}, batch {found['batch']}; "
+        f"{found['steps']} steps a round, {found['rounds']} rounds. Same weights, same beats; all "
+        f"losses of the first step agree within {found['tolerances'][0]:g}, of the second within "
+        f"{found['tolerances'][1]:g}, before anything is timed. *eager* and *torch.compile* "
+        "compute a step as the published code does: a pass of the generator for each update, "
+        "gradients of all that takes part, the teacher asked at every step; of *torch.compile* the "
+        "networks are compiled, not losses and Adam. *savings* shares one pass, takes the fused "
+        "Adam, asks the teacher beforehand and "
+        "computes no gradient that is not used, as kdjax does."
+    )
+    for what in ("teacher", "student"):
+        rows = found[what]["rows"]
+        yield f"### {what.capitalize()}"
+        yield table(
+            ("", "ms a step", "beats a second", "kdjax is faster by", "first call, s"),
+            [
+                (
+                    name,
+                    milliseconds(row["seconds_a_step"]),
+                    f"{row['beats_a_second']:,.0f}",
+                    "" if name == "kdjax" else times(row["kdjax_is_faster_by"]),
+                    f"{row['first_call_seconds']:.1f}",
+                )
+                for name, row in rows.items()
+            ],
+        )
+        yield from not_run(found[what]["failed"])
+        if "eager" in rows:
+            faster = rows["eager"]["kdjax_is_faster_by"]
+            yield aim(f"{FASTER_THAN_EAGER:g} times eager", faster, FASTER_THAN_EAGER)
+
+
+def roofline(found: Mapping[str, Any]) -> Iterable[str]:
+    """The step's arithmetic over the best matrix product."""
+    yield "## Against the machine's limit"
+    share, best = found["share"], found["best_product"]
+    yield (
+        f"{made(found)}. A step of {found['flops_a_step'] / 1e9:.1f} GFLOP ({found['formula']}, "
+        "counted as if no multiplication were saved; "
+        f"width {found['width']}, batch {found['batch']}) runs at "
+        f"{between(found['step_gflops'], '{:.0f}')} GFLOP/s. The best float32 matrix product in "
+        f"the same process, {best}, runs at {between(found['product_gflops'][best], '{:.0f}')}. "
+        f"**The step reaches {between(share, '{:.0%}')} of it.**" + executed(found)
+    )
+    yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share, SHARE_OF_PRODUCTS)
+    own = {
+        name: rate["median"]
+        for name, rate in found["product_gflops"].items()
+        if len(set(name.split(" ", 1)[1].split(" x "))) > 1
+    }
+    yield (
+        "Products of the step's own shapes, those below that are no squares, run at "
+        f"{min(own.values()):.0f} to {max(own.values()):.0f} GFLOP/s (medians)."
+    )
+    rows = [(name, between(rate, "{:.0f}")) for name, rate in found["product_gflops"].items()]
+    yield folded("Every product", table(("product", "GFLOP/s"), rows))
+
+
+def executed(found: Mapping[str, Any]) -> str:
+    """The share of the multiplications that are computed; older figures saved none."""
+    if not found.get("flops_saved"):
+        return ""
+    part = 1 - found["flops_saved"] / found["flops_a_step"]
+    share = {name: part * value for name, value in found["share"].items()}
+    return (
+        f" kdjax computes {part:.0%} of them, the rest it saves by three products in place of four "
+        f"(below): of what it computes the share is {between(share, '{:.0%}')}."
+    )
+
+
+def convolutions(found: Mapping[str, Any]) -> Iterable[str]:
+    """One product or three."""
+    yield "## Three products in place of four"
+    yield (
+        f"{made(found)}, {found['rounds']} rounds of {found['calls']} calls, both forms in turn in "
+        "one process. How much faster three products of a quarter less work are than one product "
+        "that holds all four (`kdjax.models.layers`), by outputs of a beat and channels in and out, "
+        "for the convolution, its transpose and the gradient of its kernel. **Bold** where kdjax takes "
+        "three; it does so on CPUs alone."
+    )
+    rows = [
+        (
+            row["outputs"],
+            " to ".join(map(str, row["channels"])),
+            row["batch"],
+            *(taken(row[form]) for form in FORMS),
+        )
+        for row in found["rows"]
+    ]
+    yield folded("Every size", table(("outputs", "channels", "batch", *FORMS), rows))
+
+
+def inference(found: Mapping[str, Any]) -> Iterable[str]:
+    """Latency of one beat and throughput of many."""
+    yield "## Inference"
+    yield (
+        f"{made(found)}. `Detector.score` from NumPy to NumPy; the scores agree within "
+        f"{found['tolerance']:g}. The ratio is the other's time over kdjax's: above 1 kdjax is "
+        "faster. kdjax computes large batches 256 beats at a time, the others all at once. GFLOP/s "
+        "count the multiply-accumulates of the convolutions, twice."
+    )
+    rows = [row for row in found["rows"] if "failed" not in row]
+    one = [row for row in rows if row["batch"] == 1]
+    yield table(
+        ("one beat", "width", "p50 ms", "p99 ms", "ratio", "first call, s"),
+        [
+            (
+                row["software"],
+                row["width"],
+                f"{1e3 * row['p50']:.3f}",
+                f"{1e3 * row['p99']:.3f}",
+                "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
+                f"{row['first_call_seconds']:.1f}",
+            )
+            for row in one
+        ],
+    )
+    head = ("many beats", "width", "batch", "ms", "beats a second", "GFLOP/s", "ratio")
+    many = {
+        batch: [
+            (
+                row["software"],
+                row["width"],
+                row["batch"],
+                milliseconds(row["seconds"]),
+                f"{row['beats_a_second']:,.0f}",
+                gflops(row),
+                "" if row["software"] == "kdjax" else times(row["kdjax_is_faster_by"]),
+            )
+            for row in rows
+            if row["batch"] == batch
+        ]
+        for batch in sorted({row["batch"] for row in rows} - {1})
+    }
+    yield table(head, many.pop(256, []))
+    yield folded("Other batch sizes", table(head, [row for part in many.values() for row in part]))
+    failed = {r["software"]: r["failed"] for r in found["rows"] if "failed" in r}
+    yield from not_run(failed)
+    ratio = {(r["software"], r["width"], r["batch"]): r["kdjax_is_faster_by"] for r in rows}
+    for width in sorted({row["width"] for row in rows}, reverse=True):
+        for software, batch, wanted in (("torch eager", 256, 2.0), ("onnxruntime", 1, 1.0)):
+            reached = ratio.get((software, width, batch))
+            if reached is not None:
+                what = f"{wanted:g} times {software} at batch {batch}, width {width}"
+                yield aim(what, reached, wanted)
+
+
+def additions(found: Mapping[str, Any]) -> Iterable[str]:
+    """What distilling and augmenting add."""
+    yield "## What distilling and augmenting cost"
+    yield (
+        f"{made(found)}. A width-{found['width']} student of a width-{found['teacher_width']} "
+        f"teacher, batch {found['batch']}, {found['rounds']} rounds of {found['steps']} steps. The "
+        f"teacher is asked about all {found['beats']:,} training beats once, before the first "
+        "step, compiling included; with *time_warp* about the warped beats of every step."
+    )
+    yield table(
+        ("", "ms a step", "times the student alone", "asking once, s"),
+        [
+            (
+                name,
+                milliseconds(row["seconds_a_step"]),
+                "" if name == "alone" else times(row["costs"]),
+                f"{row['asking_once_seconds']:.1f}" if "asking_once_seconds" in row else "",
+            )
+            for name, row in found["rows"].items()
+        ],
+    )
+    yield from not_run(found["failed"])
+    for name, row in found["rows"].items():
+        if name != "alone" and "time_warp" not in name:
+            what = f"{name}: at most {DISTILLING:g} times the student alone"
+            yield aim(what, row["costs"], DISTILLING, most=True)
+
+
+def startup(found: Mapping[str, Any]) -> Iterable[str]:
+    """Kept programs."""
+    first, second = found["rows"]["first"], found["rows"]["second"]
+    yield "## The second start"
+    yield (
+        f"{made(found)}. Compiled programs are kept in the user's cache folder "
+        f"({found['kept_mib']:.1f} MiB for these). From the start of the process to the end of the "
+        f"first training step at width {found['width']}: {between(first['first_step'], '{:.1f}')} "
+        f"s the first time, {between(second['first_step'], '{:.1f}')} s the second, of which "
+        f"{between(second['imports'], '{:.1f}')} s are imports."
+    )
+
+
+def memory(found: Mapping[str, Any]) -> Iterable[str]:
+    """Resident size over epochs."""
+    yield "## Memory of a training run"
+    yield (
+        f"{made(found)}. `train.py`'s loop at width {found['width']} on {found['beats']:,} beats, "
+        "as many as MIT-BIH's. The process held "
+        f"{found['before_mib']:,.0f} MiB before it began; at most {found['peak_mib']:,.0f} MiB."
+    )
+    rows = [
+        (row["part"], f"{row['highest_mib']:,.0f}", f"{row['last_mib']:,.0f}")
+        for row in found["rows"]
+    ]
+    yield folded("By epoch", table(("", "highest, MiB", "last, MiB"), rows))
+
+
+def scaling(found: Mapping[str, Any]) -> Iterable[str]:
+    """How a step grows."""
+    yield "## Scaling"
+    yield (
+        f"{made(found)}, {found['rounds']} rounds. Each row is a process; unless said otherwise "
+        "width 8, batch 64, one lead of 320 samples, 3,200 beats. Memory is the highest that was "
+        "resident, compiling included. Virtual devices share the cores. Seeds train together."
+    )
+    for name, rows in found["sweeps"].items():
+        also = " (width 32)" if name == "batch" else ""
+        rows_of = table(
+            (name + also, "ms a step", "beats a second", "peak, MiB", "first call, s"),
+            [
+                (
+                    f"{row[name]:,}",
+                    milliseconds(row["seconds_a_step"]),
+                    f"{row['batch'] * max(row['seeds'], 1) / row['seconds_a_step']['median']:,.0f}",
+                    f"{row['peak_mib']:,.0f}",
+                    f"{row['first_call_seconds']:.1f}",
+                )
+                for row in rows
+            ],
+        )
+        yield folded(f"By {name}", rows_of)
+
+
+def made(found: Mapping[str, Any]) -> str:
+    """The command, the device, the software and the date."""
+    versions = found["versions"]
+    shown = [n for n in ("jax", "torch", "onnxruntime") if n in versions]
+    software = ", ".join(f"{name} {versions[name]}" for name in shown)
+    device = f"{found['device']}, {found['processor']}"
+    return f"`{found['command']}`, {device}, {software}, code {found['code'][:8]}, {found['date']}"
+
+
+def between(values: Mapping[str, float], form: str) -> str:
+    """Median [lowest, highest]."""
+    median, low, high = (form.format(values[name]) for name in ("median", "low", "high"))
+    return f"{median} [{low}, {high}]"
+
+
+def milliseconds(values: Mapping[str, float]) -> str:
+    """Seconds as milliseconds, three digits or whole numbers."""
+    form = "{:,.0f}" if 1e3 * min(values.values()) >= 100 else "{:.3g}"
+    return between({name: 1e3 * value for name, value in values.items()}, form)
+
+
+def times(values: Mapping[str, float]) -> str:
+    """A ratio."""
+    return between(values, "{:.2f}")
+
+
+def taken(form: Mapping[str, Any]) -> str:
+    """The ratio, in bold where it is made use of."""
+    ratio = times(form["three_is_faster_by"])
+    return f"**{ratio}**" if form["taken"] else ratio
+
+
+def aim(what: str, found: Mapping[str, float], wanted: float, most: bool = False) -> str:
+    """Whether the median is at least `wanted`, or at most, and whether every round is."""
+    low, middle, high = (
+        found[name] <= wanted if most else found[name] >= wanted
+        for name in ("low", "median", "high")
+    )
+    reached = "reached in every round" if low and high else "reached, but not in every round"
+    return f"Aim: {what}: {reached if middle else '**not reached**'}."
+
+
+def gflops(row: Mapping[str, Any]) -> str:
+    """Multiply-accumulates, twice; older figures do not have them."""
+    if "flops_a_beat" not in row:
+        return ""
+    return f"{1e-9 * row['flops_a_beat'] * row['beats_a_second']:.0f}"
+
+
+def not_run(failed: Mapping[str, str]) -> Iterable[str]:
+    """Contestants that could not be prepared, with the reason."""
+    for name, why in failed.items():
+        yield f"{name} could not be run: {why}"
+
+
+# What `benchmarks.all` runs.
+SECTIONS = {
+    "train_step": training,
+    "roofline": roofline,
+    "convolutions": convolutions,
+    "inference": inference,
+    "additions": additions,
+    "startup": startup,
+    "memory": memory,
+    "scaling": scaling,
+}
+
+TRIED = (
+    "## Tried, and kept or not",
+    folded(
+        "What was tried",
+        """Code before and after, in turn in one process on two cores. No figures are given: the
+command that would repeat them needs the code that was not kept.
+
+- Convolutions whose products have no row too many (neighbouring pairs laid side by side before the
+  product, outputs added after it) in place of one row more a beat: faster at widths 32 and 8, the
+  best of several forms and so measured again by itself. Kept.
+- Backward passes written by hand, each convolution the other's adjoint, in place of derived ones:
+  a step is faster at widths 32 and 8. Kept.
+- A transposed convolution that adds the neighbours' shares to the middle two outputs, in place of
+  two padded halves added: scoring is faster, most at width 8; a step is the same. Kept.
+- A transposed convolution as one product over three neighbours, its kernel half of zeros: slower at
+  width 32.
+- A barrier between gradients and updates, so that no weight is copied before it is overwritten: the
+  same. The conditional re-initialisation of the discriminator costs nothing either.
+- One beat with the weights as constants of the program instead of arguments: faster. Kept.
+  To wait for it without sleeping, giving way to whoever computes: faster, most at width 8, where
+  being woken took as long as the beat. Kept. The same without giving way: slower at width 32. JAX
+  computing in the thread that calls: about as fast, and an option of the whole process. None of
+  XLA's options that were tried changed it, nor a client of one thread, nor the same products in
+  NumPy, nor products cut in two.
+- Three products in place of four where seeds train together: at width 32 the same or faster, at 16
+  the same. Kept.
+- A revived discriminator's weights from one draw, in place of one draw a layer inside the step: the
+  step compiles in little more than half the time. Kept. The first state compiled with few
+  optimisations: half the time. Kept.
+- Beats that all devices share without an axis of devices, in place of a copy each: that axis cost a
+  copy of the data set at every chunk. Kept.
+- Large batches scored 32 to 128 beats at a time inside one program, or in two threads: no gain at
+  width 8, on a machine that had other work.
+- Both halves of the discriminator's update as one batch of twice the size under vmap: no gain at
+  width 8; not measured at width 32.
+- XLA without its YNN matrix products, or with the concurrency-optimised scheduler: slower. With
+  vectors of 512 bits: the same median. XLA's defaults stay.""",
+    ),
+)
+
+if __name__ == "__main__":
+    main()

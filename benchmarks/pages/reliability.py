@@ -1,0 +1,221 @@
+"""docs/evidence/reliability.md from docs/results/reliability.json.
+
+python -m benchmarks.pages.reliability
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from benchmarks.robustness.reliability import FILE
+from benchmarks.shared import table
+
+PAGE = FILE.parent.parent / "evidence/reliability.md"
+
+HEAD = """# Reliability
+
+What kdjax does when a process dies, a disk fills or a file rots, and what was tried. The figures
+come from [results/reliability.json](../results/reliability.json), which the commands under each
+heading make; `python -m benchmarks.pages.reliability` makes this page."""
+
+PROMISES = {
+    "kill -9 at any moment": "the same command goes on from the last save, at worst the end of the "
+    "epoch before, and ends with the very parameters of a run left alone",
+    "SIGTERM, Ctrl-C": "saves at the end of the chunk of 100 steps and exits with 128 + the "
+    "signal's number",
+    "the disk is full, or may only be read": "one line, exit 2; what was saved is whole, a "
+    "half-written save gives its room back",
+    "the run directory is moved or deleted": "one line, exit 2, at the next save; nothing is "
+    "written where it was",
+    "two processes, one run directory": "the second one refuses",
+    "the newest checkpoint is damaged": "training says so and goes on from the one before; "
+    "everything else refuses",
+    "a flipped bit in weights, config, result, calibration, prepared data or a shipped detector": (
+        "refused in one line"
+    ),
+    "a loss, a weight or a moment of Adam is not finite": "training stops at the chunk's end, exit "
+    "2, and names the figure, the step and the last good checkpoint; such a state is never saved",
+}
+
+LIMITS = """`grad_clip` in a config clips the gradients of each network to a global norm; None, the
+default, does not. On a CPU the same seed, devices and versions give the same run to the last bit,
+on any number of threads but for the calibration, whose last digits NumPy's linear algebra decides.
+On a GPU that is not promised: its libraries choose their algorithms.
+
+Checksums are SHA-256: of every file of a checkpoint in its `manifest.json`; of the config and the
+data in the checkpoint's `progress.json`; of scores and calibration in `result.json`, which holds
+its own; of prepared data in `SHA256SUMS` beside it, for `sha256sum -c`. They notice accidents. They
+are no signatures: who can change a file can change its checksum.
+
+Not tried: a power failure (files are renamed into place, but the disk is not told to flush them),
+network file systems, other operating systems than Linux."""
+
+SECURITY = """## Security
+
+- No pickle is read: networks and calibrations are NumPy archives opened without pickles,
+  checkpoints are Orbax arrays, BeatGAN's PyTorch files go through torch's loader of plain tensors.
+- A config is a Python file that runs as you. Run no config that you have not read.
+- No archive is unpacked. The download of MIT-BIH is checked against PhysioNet's SHA-256 list, which
+  comes with the package, before a file gets its name.
+- Recordings are data to their readers, which open no file outside the record's own folder, and no
+  network.
+- The dependencies were not audited: no database of advisories could be reached. Where one can,
+  `pip-audit -r constraints.txt` does it."""
+
+
+def main() -> None:
+    """Writes the page."""
+    found = json.loads(FILE.read_text())
+    parts = [
+        text for name, section in SECTIONS.items() if name in found for text in section(found[name])
+    ]
+    promises = table(("what happens", "what kdjax does"), PROMISES.items())
+    PAGE.write_text("\n\n".join([HEAD, promises, LIMITS, *parts, SECURITY]) + "\n")
+    print(PAGE)
+
+
+def made(part: dict[str, Any]) -> str:
+    """The command behind a section, where and when it ran."""
+    return f"`{part['command']}`, {part['device']}, {part['date']}."
+
+
+def kills(part: dict[str, Any]) -> Iterable[str]:
+    """Where processes were killed and how the runs ended."""
+    yield "## Kills"
+    yield (
+        f"{made(part)} `train.py` on synthetic beats, teacher and student of width 2, "
+        f"{part['epochs_of_each_network']} epochs each, {part['seconds_undisturbed']:.0f} s when "
+        "nothing disturbs it. SIGKILL at random moments, each followed by the same command, until "
+        "the run is finished; then the next run."
+    )
+    yield table(("killed during", "times"), sorted(part["where"].items()))
+    yield (
+        f"{part['kills']} kills over {part['runs']} runs. {len(part['ended_otherwise'])} figures "
+        "ended otherwise than in the undisturbed run (weights, Adam's moments, figures of every "
+        f"epoch, every score, compared to the last bit); {len(part['failed_to_resume'])} "
+        f"starts failed; {part['saves_lost']} saves were lost."
+    )
+
+
+def flips(part: dict[str, Any]) -> Iterable[str]:
+    """Counts by kind of file."""
+    yield "## Flipped bits"
+    yield (
+        f"{made(part)} One bit of one file at a time. Without effect: what was loaded is the same "
+        "to the last bit (an E for an e in 1e-05, a time stamp in an archive)."
+    )
+    rows = part["kinds"].items()
+    yield table(
+        ("file", "tried", "refused in one line", "without effect", "neither"),
+        [
+            (kind, r["tried"], r["refused"], r["without_effect"], len(r["strange"]))
+            for kind, r in rows
+        ]
+        + [
+            (
+                "all",
+                sum(r["tried"] for _, r in rows),
+                sum(r["refused"] for _, r in rows),
+                sum(r["without_effect"] for _, r in rows),
+                sum(len(r["strange"]) for _, r in rows),
+            )
+        ],
+    )
+
+
+def fuzz(part: dict[str, Any]) -> Iterable[str]:
+    """Counts of damaged recordings."""
+    yield "## Damaged recordings"
+    yield (
+        f"{made(part)} WFDB, EDF, BDF, CSV and NPY files that are cut, flipped, false or absurd, "
+        f"with {part['seeds']} seeds: {part['tried']} tried, {part['read']} read to their end, "
+        f"{part['refused']} refused in one line, {len(part['strange'])} neither."
+    )
+
+
+def soak(part: dict[str, Any]) -> Iterable[str]:
+    """The curve of memory, files and threads."""
+    yield "## A long run"
+    yield f"{made(part)} One process, {part['epochs']} epochs of a few steps, each of them saved."
+    yield table(
+        ("epoch", "resident MiB", "open files", "threads"),
+        [(r["epoch"], r["mib"], r["files"], r["threads"]) for r in part["curve"]],
+    )
+    medians = part["second_and_last_quarter"]
+    words = {"mib": "MiB", "files": "open files", "threads": "threads"}
+    yield (
+        "Medians of the second and of the last quarter: "
+        + ", ".join(
+            f"{medians[name][0]:.0f} and {medians[name][1]:.0f} {word}"
+            for name, word in words.items()
+        )
+        + "."
+    )
+
+
+def mutation(part: dict[str, Any]) -> Iterable[str]:
+    """The share of mutants that are caught, and the others."""
+    yield "## Wrong lines"
+    yield (
+        f"{made(part)} Operators, comparisons, constants, conditions and returned values of a "
+        "module are changed one at a time, and its test file runs."
+    )
+    yield table(
+        ("module", "possible", "tried", "caught", "share"),
+        [
+            (f"`{name}`", r["possible"], r["tried"], r["caught"], f"{r['caught'] / r['tried']:.0%}")
+            for name, r in part["modules"].items()
+        ],
+    )
+    survivors = [f"- `{n}`, {line}" for n, r in part["modules"].items() for line in r["survivors"]]
+    if survivors:
+        yield "Not caught:"
+        yield "\n".join(survivors)
+
+
+def processes(part: dict[str, Any]) -> Iterable[str]:
+    """How the other process ended, and the run that went on."""
+    yield "## Two processes"
+    rows = part["kills"]
+    seconds = sorted(row["seconds"] for row in rows)
+    middle = statistics.median(seconds)
+    yield (
+        f"{made(part)} Two processes of two virtual devices on one machine, `train.py` on "
+        f"synthetic beats, {part['epochs_of_each_network']} epochs of teacher and student of "
+        "width 2. One is killed within a second of its first lines, the two by turns, until the "
+        "run is finished; then the next run."
+    )
+    yield table(
+        ("killed", "times", "the other said so", "its exit statuses"),
+        [
+            (
+                f"process {victim}",
+                len(of),
+                sum(row["says_so"] for row in of),
+                ", ".join(str(status) for status in sorted({row["status"] for row in of})),
+            )
+            for victim in (0, 1)
+            if (of := [row for row in rows if row["killed"] == victim])
+        ],
+    )
+    yield (
+        f"The other ended {middle:.1f} s after (median; {seconds[0]:.1f} to {seconds[-1]:.1f}). "
+        f"{len(part['failed_to_resume'])} of {part['runs']} runs failed to go on, "
+        f"{len(part['ended_otherwise'])} figures ended otherwise than in the undisturbed run. "
+        "Three steps in float64 with all terms on differ from those of one process with four "
+        f"devices by at most {part['largest_difference_in_float64']:.1g}."
+    )
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
+    "kills": kills,
+    "processes": processes,
+    "flips": flips,
+    "fuzz": fuzz,
+    "soak": soak,
+    "mutation": mutation,
+}
+
+if __name__ == "__main__":
+    main()

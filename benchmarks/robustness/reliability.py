@@ -1,0 +1,589 @@
+"""Does anything get lost, or silently wrong? Kills, flipped bits, damaged files, a long run.
+
+python -m benchmarks.robustness.reliability processes  # two processes, one of them killed
+python -m benchmarks.robustness.reliability kills  # 50 kills at random moments: 15 minutes
+python -m benchmarks.robustness.reliability flips  # single bits of every kind of file
+python -m benchmarks.robustness.reliability fuzz  # damaged recordings
+python -m benchmarks.robustness.reliability soak  # 400 short epochs: memory, files, threads
+python -m benchmarks.robustness.mutation                 # and whether the tests notice a wrong line
+python -m benchmarks.pages.reliability         # docs/evidence/reliability.md
+
+Each part takes --quick, a rehearsal. The commands run train.py as a user does.
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docs/results/reliability.json"
+
+
+def main() -> None:
+    """Runs one part and keeps what it found beside that of the others."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a rehearsal: small and few")
+    args = parser.parse_args()
+    with TemporaryDirectory(prefix="kdjax-") as folder:
+        found = PARTS[args.part](Path(folder), args.seed, args.quick)
+    command = f"reliability {args.part}" + (" --quick" if args.quick else "")
+    keep(args.out, args.part, command, found)
+
+
+def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
+    """Writes one part's findings into the common file, with what made them."""
+    from benchmarks.shared import write_rows
+    from kdjax.runs import provenance
+
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    head = {"command": f"python -m benchmarks.{command}", "date": date}
+    others = json.loads(path.read_text()) if path.exists() else {}
+    write_rows(path, others | {part: head | found | provenance.made_by()})
+    print(f"{path}: {part}", flush=True)
+
+
+# --- a short run of train.py -------------------------------------------------------------------
+
+
+class Process:
+    """train.py at work: a student of width 2 and its teacher on synthetic beats.
+
+    The lines that it prints are read as they come: `lines`.
+    """
+
+    def __init__(self, workdir: Path, home: Path, *options: str, devices: int = 1) -> None:
+        self.workdir = workdir
+        self.lines: list[str] = []
+        environment = os.environ | {
+            "XDG_CACHE_HOME": str(home),  # compiled programs are kept there
+            "TFDS_DATA_DIR": str(home / "data"),
+            "JAX_PLATFORMS": "cpu",
+            "JAX_NUM_CPU_DEVICES": str(devices),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+        environment.pop("JAX_ENABLE_COMPILATION_CACHE", None)
+        command = [sys.executable, str(ROOT / "train.py"), f"--workdir={workdir}", *options]
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as said:
+            for line in said:
+                self.lines.append(line.rstrip("\n"))
+
+    def wait_for(self, pattern: str) -> bool:
+        """Whether a line that matches comes before the process ends."""
+        seen = 0
+        while True:
+            ended = self.process.poll() is not None
+            lines = self.lines[seen:]
+            if any(re.search(pattern, line) for line in lines):
+                return True
+            seen += len(lines)
+            if ended:
+                return False
+            time.sleep(0.01)
+
+    def finish(self) -> int:
+        """The exit status; every line has been read."""
+        status = self.process.wait()
+        self._reader.join()
+        return status
+
+    def kill(self) -> str:
+        """SIGKILL, and what the process was at."""
+        doing = self.doing()
+        self.process.kill()
+        self.finish()
+        return doing
+
+    def doing(self) -> str:
+        """What its last line and its files say that it does."""
+        if list(self.workdir.rglob("*.unfinished")):
+            return "saving"
+        step = r"^Epoch: \[\d+\] \[ *(\d+)/ *(\d+)\]"
+        said = [
+            line for line in self.lines if re.match(step + r"|^\[\d+\] |^Teacher:|^Student:", line)
+        ]
+        if not said or said[-1].startswith(("Teacher:", "Student:")):
+            return "starting"
+        found = re.match(step, said[-1])
+        return "validation or saving" if found and found[1] == found[2] else "steps"
+
+
+def options(epochs: int, batch: int = 64) -> list[str]:
+    """The flags of a short run; its teacher trains as long as it does."""
+    fields = {
+        "epochs": epochs,
+        "teacher.epochs": epochs,
+        "model.width": 2,
+        "teacher.model.width": 2,
+        "batch_size": batch,
+        "learning_rate": 1e-3,
+    }
+    flags = [f"--config.{name}={value}" for name, value in fields.items()]
+    return [f"--config={ROOT / 'configs/student.py'}", *flags]
+
+
+def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Process:
+    """A run that nothing disturbs."""
+    process = Process(workdir, home, *flags, devices=devices)
+    if process.finish():
+        sys.exit("\n".join([*process.lines[-20:], "the run itself fails"]))
+    return process
+
+
+def outcome(workdir: Path) -> dict[str, Any]:
+    """All of a finished run and its teacher but for what a clock says."""
+    from kdjax.runs import checkpoints, directory
+
+    found: dict[str, Any] = {}
+    for run in (workdir / "teacher", workdir):
+        result = directory.read_result(run)
+        for timed in ("epoch_seconds", "date", "sha256_of_the_rest"):
+            del result[timed]
+        rows = [json.loads(line) for line in (run / directory.METRICS).read_text().splitlines()]
+        model = directory.load_model(run)
+        last = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
+        found[run.name] = {
+            "model": model.fingerprint,
+            "state": whole_state(run, last, model),
+            "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in rows],
+            "result": result,
+        }
+    return {"teacher": found["teacher"], "student": found[workdir.name]}
+
+
+def flat(tree: Any, name: str = "") -> dict[str, Any]:
+    """The leaves of nested JSON by their paths."""
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {k: v for key, value in items for k, v in flat(value, f"{name}/{key}").items()}
+    return {name: tree}
+
+
+def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
+    """Fingerprint of all that training goes on from, Adam's moments among it."""
+    import jax
+    import numpy as np
+    from ml_collections import ConfigDict
+
+    from kdjax.models.distillation import Teacher
+    from kdjax.runs import directory
+    from kdjax.runs.config import distils
+    from kdjax.training import assemble
+    from kdjax.training.progress import read_state
+    from kdjax.training.step import fresh_state
+
+    config: Any = ConfigDict(directory.read_config(run))
+    teacher = directory.load_model(run / "teacher") if distils(config) else None
+    trainer = assemble.make_trainer(config, model.generator.channels)
+    frozen = Teacher(teacher.generator) if teacher else None
+    mean = np.zeros(model.generator.channels, np.float32)
+    start = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, frozen)
+    return directory.fingerprint(read_state(checkpoint, start))
+
+
+# --- kills -------------------------------------------------------------------------------------
+
+
+def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """SIGKILL at random moments of a run, each resumed: the end must be the undisturbed one's."""
+    wanted, epochs = (3, 2) if quick else (50, 8)
+    flags, rng = options(epochs, batch=32), random.Random(seed)
+    finished(folder / "first", folder, *flags)  # makes the data and the programs
+    started = time.perf_counter()
+    finished(folder / "whole", folder, *flags)
+    seconds = time.perf_counter() - started
+    whole = flat(outcome(folder / "whole"))
+    where: Counter[str] = Counter()
+    differ, failed, runs_made, lost = [], [], 0, []
+    while sum(where.values()) < wanted:
+        runs_made += 1
+        workdir = folder / f"run{runs_made}"
+        while True:
+            process, done = Process(workdir, folder, *flags), last_saved(workdir)
+            if sum(where.values()) < wanted:
+                # A fifth of the kills come at any time of a start, the others while it works.
+                if rng.random() < 0.8:
+                    process.wait_for("^Epoch: ")
+                    pause = rng.uniform(0, seconds / 5)
+                else:
+                    pause = rng.uniform(0, seconds / 2)
+                try:
+                    process.process.wait(pause)
+                except subprocess.TimeoutExpired:
+                    where[process.kill()] += 1
+                    lost.append(done > last_saved(workdir))
+                    print(f"{sum(where.values())}: {dict(where)}", flush=True)
+                    continue
+            if process.finish():
+                failed.append("\n".join(process.lines[-3:]))
+                print(f"FAILED: {failed[-1]}", flush=True)
+            else:
+                now = flat(outcome(workdir))
+                differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+                print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
+            break
+        shutil.rmtree(workdir)
+    return {
+        "kills": sum(where.values()),
+        "where": dict(where),
+        "runs": runs_made,
+        "epochs_of_each_network": epochs,
+        "seconds_undisturbed": seconds,
+        "ended_otherwise": differ,
+        "failed_to_resume": failed,
+        "saves_lost": sum(lost),
+    }
+
+
+def last_saved(workdir: Path) -> tuple[int, int]:
+    """The last step saved of the teacher and of the student."""
+    from kdjax.runs import checkpoints
+
+    of = [checkpoints.steps(run / checkpoints.LAST) for run in (workdir / "teacher", workdir)]
+    return of[0][0] if of[0] else -1, of[1][0] if of[1] else -1
+
+
+# --- several processes -------------------------------------------------------------------------
+
+
+def processes(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """Two processes of two devices: equal to one of four, and what is left when one is killed."""
+    wanted, epochs = (2, 2) if quick else (6, 2)
+    flags, rng = options(epochs, batch=256), random.Random(seed)
+    finished(folder / "first", folder, *flags, devices=4)  # makes the data
+    two = pair(folder / "whole", folder, flags)
+    if [process.finish() for process in two] != [0, 0]:
+        sys.exit("\n".join([*two[0].lines[-20:], "the run itself fails"]))
+    whole = flat(outcome(folder / "whole"))
+    rows, differ, runs_made, unresumed = [], [], 0, []
+    while len(rows) < wanted:
+        runs_made += 1
+        workdir = folder / f"run{runs_made}"
+        while True:
+            two, victim = pair(workdir, folder, flags), len(rows) % 2
+            if len(rows) < wanted and two[0].wait_for("^Epoch: "):
+                time.sleep(rng.uniform(0, 1))
+                if all(process.process.poll() is None for process in two):
+                    rows.append(abandoned(two, victim))
+                    print(rows[-1], flush=True)
+                    continue
+            if [process.finish() for process in two] != [0, 0]:
+                unresumed.append("\n".join(two[0].lines[-3:]))
+                break
+            now = flat(outcome(workdir))
+            differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+            break
+        print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
+    return {
+        "largest_difference_in_float64": difference(folder),
+        "kills": rows,
+        "runs": runs_made,
+        "epochs_of_each_network": epochs,
+        "ended_otherwise": differ,
+        "failed_to_resume": unresumed,
+    }
+
+
+def pair(workdir: Path, home: Path, flags: list[str]) -> list[Process]:
+    """One training in two processes of two devices each."""
+    meet = [f"--coordinator=127.0.0.1:{free_port()}", "--processes=2"]
+    return [Process(workdir, home, *flags, *meet, f"--process={i}", devices=2) for i in range(2)]
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def abandoned(two: list[Process], victim: int) -> dict[str, Any]:
+    """What the other process does when the victim is killed."""
+    other = 1 - victim
+    two[victim].kill()
+    since = time.perf_counter()
+    status = two[other].finish()
+    line = f"train.py: process {other} stops: process {victim} of 2 "
+    return {
+        "killed": victim,
+        "seconds": time.perf_counter() - since,
+        "status": status,
+        "says_so": any(said.startswith(line) for said in two[other].lines),
+    }
+
+
+def difference(folder: Path) -> float:
+    """Of two processes of two devices and one of four after three steps in float64, all terms on.
+
+    Of states and metrics, each relative to its own size where that is above 1.
+    """
+    import numpy as np
+
+    def steps(name: str, devices: int, count: int) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        command = [sys.executable, str(ROOT / "tests/joined.py"), "steps", str(devices)]
+        started = [
+            subprocess.Popen(
+                [*command, str(folder / f"{name}{i}.npz"), address, str(count), str(i)]
+            )
+            for i in range(count)
+        ]
+        if max(process.wait() for process in started):
+            sys.exit(f"{name}: the steps fail")
+
+    steps("of-two-", 2, 2)
+    steps("of-one-", 4, 1)
+    largest = 0.0
+    with np.load(folder / "of-one-0.npz") as one:
+        for i in range(2):
+            with np.load(folder / f"of-two-{i}.npz") as half:
+                for leaf in one.files:
+                    a, b = one[leaf][2 * i : 2 * i + 2], half[leaf]
+                    largest = max(largest, float(np.max(abs(a - b) / np.maximum(abs(a), 1))))
+    return largest
+
+
+# --- flipped bits ------------------------------------------------------------------------------
+
+
+def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """One bit of one file at a time, at random places: refused, or to the last bit without effect.
+
+    'not read' are files of which the command that reads their kind makes no use.
+    """
+    from kdjax import datasets
+    from kdjax.detection import saved
+    from kdjax.files import write_sealed
+    from kdjax.runs import checkpoints, directory
+    from kdjax.study import grid
+
+    each = 5 if quick else 150
+    finished(folder / "run", folder, *options(1))
+    run, data = folder / "run", folder / "data"
+    last, best = (
+        run / part / str(checkpoints.steps(run / part)[0])
+        for part in (checkpoints.LAST, checkpoints.BEST)
+    )
+    shipped = shutil.copytree(next(iter(saved.shipped().values())), folder / "shipped")
+    alone = folder / "calibration.npz"
+    shutil.copy(shipped / saved.CALIBRATION, alone)
+    cell = folder / grid.CELL
+    write_sealed(cell, {"scores": [0.125], "fingerprints": {"model": "a"}, "teacher": None})
+
+    def detector() -> str:
+        return told(directory.load_run(run))
+
+    kinds: dict[str, tuple[list[Path], Callable[[], str]]] = {
+        "checkpoint": (files(last), detector),
+        "checkpoint of the best epoch": (
+            files(best),
+            lambda: told(directory.load_model(run, checkpoints.BEST)),
+        ),
+        "config.json": ([run / directory.CONFIG], detector),
+        "result.json": ([run / directory.RESULT], detector),
+        "calibration.npz of the run": ([run / directory.CALIBRATION], detector),
+        "calibration.npz by itself": (
+            [alone],
+            lambda: told(saved.read_calibration(alone)),
+        ),
+        "prepared data": (files(data), lambda: told(datasets.load("synthetic", data))),
+        "shipped detector": (files(shipped), lambda: told(saved.read(shipped))),
+        "cell.json of a study": ([cell], lambda: told(grid.read_cell(cell))),
+    }
+    rng, table = random.Random(seed), {}
+    for kind, (paths, read) in kinds.items():
+        there = [path for path in paths if path.exists() and path.stat().st_size]
+        if not there:
+            print(f"{kind}: none", flush=True)
+            continue
+        table[kind] = flip_each(there, read, each, rng)
+        print(f"{kind}: {table[kind]}", flush=True)
+    return {"kinds": table}
+
+
+def flip_each(paths: list[Path], read: Callable[[], str], count: int, rng: random.Random) -> dict:
+    """Flips `count` bits, spread over the files, and counts what `read` says of each."""
+    whole, counts = read(), Counter()
+    strange: list[str] = []
+    for number in range(max(count, len(paths))):
+        path = paths[number % len(paths)]
+        content = bytearray(path.read_bytes())
+        place, bit = rng.randrange(len(content)), rng.randrange(8)
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        now = verdict(lambda: "without effect" if read() == whole else "silently other")
+        counts[now] += 1
+        if now not in ("refused", "without effect"):
+            strange.append(f"{path.name}, byte {place}, bit {bit}: {now}")
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+    if read() != whole:
+        raise RuntimeError("the files are not what they were")
+    return {
+        "files": len(paths),
+        "tried": sum(counts.values()),
+        "refused": counts["refused"],
+        "without_effect": counts["without effect"],
+        "strange": strange,
+    }
+
+
+def verdict(read: Callable[[], str]) -> str:
+    """What came of reading a damaged file: what `read` says, or how it failed."""
+    from kdjax.errors import InputError
+
+    try:
+        return read()
+    except InputError as error:
+        return "refused" if "\n" not in str(error) else "refused in several lines"
+    except Exception as error:  # any other kind is a defect: it is counted, by its name
+        return f"crash: {type(error).__name__}"
+
+
+def files(folder: Path) -> list[Path]:
+    """All files below a folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def told(thing: Any) -> str:
+    """SHA-256 over all that was read: arrays by their bytes, the rest by its text."""
+    digest = hashlib.sha256()
+    for name, value in sorted(leaves(thing), key=lambda leaf: leaf[0]):
+        content = value.tobytes() if hasattr(value, "tobytes") else repr(value).encode()
+        digest.update(name.encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
+
+
+def leaves(thing: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, leaf) of nested mappings, tuples and plain objects."""
+    if hasattr(thing, "_asdict"):
+        thing = thing._asdict()
+    elif type(thing).__module__.startswith("kdjax.") and not hasattr(thing, "apply"):
+        thing = vars(thing)
+    if isinstance(thing, dict):
+        for key, value in thing.items():
+            if not key.startswith("_"):
+                yield from leaves(value, f"{name}/{key}")
+    elif hasattr(thing, "dtype"):
+        import numpy as np
+
+        array = np.asarray(thing)
+        yield f"{name} {array.dtype} {array.shape}", array
+    else:
+        yield name, thing
+
+
+# --- damaged recordings ------------------------------------------------------------------------
+
+
+def fuzz(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """Recordings that are damaged, false or strange, read to their end, with several seeds."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from malformed import malformed
+
+    from kdjax.recordings import open_source
+
+    counts: Counter[str] = Counter()
+    strange: list[str] = []
+    seeds = range(seed, seed + (1 if quick else 20))
+    for number in seeds:
+        place = folder / str(number)
+        place.mkdir()
+        for name, path, given in malformed(place, number):
+
+            def to_the_end(path: Path = path, given: dict[str, Any] = given) -> str:
+                source = open_source(path, **given)
+                read = sum(len(block) for block in source.blocks(range(len(source.leads))))
+                return "read" if read == source.length else "read in part"
+
+            now = verdict(to_the_end)
+            counts[now] += 1
+            if now not in ("read", "refused"):
+                strange.append(f"{name}, seed {number}: {now}")
+        shutil.rmtree(place)
+        print(f"seed {number}: {dict(counts)}", flush=True)
+    return {
+        "seeds": len(seeds),
+        "tried": sum(counts.values()),
+        "read": counts["read"],
+        "refused": counts["refused"],
+        "strange": strange[:20],
+    }
+
+
+# --- a long run --------------------------------------------------------------------------------
+
+
+def soak(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """Many short epochs of one process: its memory, open files and threads at each epoch's end."""
+    epochs = 12 if quick else 400
+    flags = [f for f in options(epochs, batch=512) if "teacher" not in f]
+    flags[0] = f"--config={ROOT / 'configs/teacher.py'}"
+    flags.append(f"--config.seed={seed}")
+    process, rows = Process(folder / "run", folder, *flags), []
+    metrics = folder / "run/metrics.jsonl"
+    while process.process.poll() is None:
+        epoch = metrics.read_text().count("\n") if metrics.exists() else 0
+        if epoch > (rows[-1]["epoch"] if rows else 0) and epoch < epochs:
+            rows.append({"epoch": epoch} | usage(process.process.pid))
+        time.sleep(0.05)
+    if process.finish():
+        sys.exit("\n".join([*process.lines[-5:], "the run itself fails"]))
+    settled, end = rows[len(rows) // 4 : len(rows) // 2], rows[-len(rows) // 4 :]
+    medians = {
+        name: [statistics.median(row[name] for row in part) for part in (settled, end)]
+        for name in ("mib", "files", "threads")
+    }
+    shown = rows[:: max(len(rows) // 20, 1)]
+    return {"epochs": epochs, "second_and_last_quarter": medians, "curve": shown}
+
+
+def usage(pid: int) -> dict[str, float]:
+    """Resident MiB, open files and threads of a process (Linux)."""
+    proc = Path(f"/proc/{pid}")
+    pages = int((proc / "statm").read_text().split()[1])
+    return {
+        "mib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1),
+        "files": len(list((proc / "fd").iterdir())),
+        "threads": len(list((proc / "task").iterdir())),
+    }
+
+
+PARTS: dict[str, Callable[[Path, int, bool], dict[str, Any]]] = {
+    "processes": processes,
+    "kills": kills,
+    "flips": flips,
+    "fuzz": fuzz,
+    "soak": soak,
+}
+
+if __name__ == "__main__":
+    main()

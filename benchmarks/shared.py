@@ -1,0 +1,57 @@
+"""What the pages of figures share: committed JSON, intervals and tables as text."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdjax.files import read_json, write_text
+
+FOLDER = Path(__file__).parents[1] / "docs/results"
+
+
+def write_rows(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes figures as JSON with a line for every row: each member of the lists and objects."""
+    blocks = [f"{json.dumps(name)}: {_rows(part)}" for name, part in value.items()]
+    write_text(path, "{\n" + ",\n".join(blocks) + "\n}\n")
+
+
+def _rows(part: Any) -> str:
+    if isinstance(part, Mapping) and part:
+        lines = [f"{json.dumps(name)}: {json.dumps(row)}" for name, row in part.items()]
+        return "{\n" + ",\n".join(lines) + "\n}"
+    if isinstance(part, list) and part and isinstance(part[0], Mapping):
+        return "[\n" + ",\n".join(json.dumps(row) for row in part) + "\n]"
+    return json.dumps(part, allow_nan=False)
+
+
+def mean(found: Any) -> str:
+    """A mean over seeds with its interval."""
+    return f"{found['mean']:.4f} {bracket(found['ci95'])}"
+
+
+def signed(found: Any) -> str:
+    """A difference with its interval."""
+    low, high = found["ci95"]
+    return f"{found['mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def read(name: str) -> Any:
+    """A committed JSON."""
+    return read_json(FOLDER / name)
+
+
+def bracket(interval: Sequence[float]) -> str:
+    """[low, high]."""
+    return f"[{interval[0]:.4f}, {interval[1]:.4f}]"
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def folded(title: str, text: str) -> str:
+    """Text that a click unfolds, for what few readers need."""
+    return f'<details markdown="1"><summary>{title}</summary>\n\n{text}\n\n</details>'
