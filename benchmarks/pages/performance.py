@@ -177,9 +177,9 @@ def convolutions(found: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"{made(found)}, {found['rounds']} rounds of {found['calls']} calls, both forms in turn in "
         "one process. How much faster three products of a quarter less work are than one product "
-        "that holds all four (`kdjax.models.layers`), by outputs of a beat and channels in and out, "
-        "for the convolution, its transpose and the gradient of its kernel. **Bold** where kdjax takes "
-        "three; it does so on CPUs alone."
+        "that holds all four (`kdjax.models.layers`), by outputs of a beat and channels in and "
+        "out, for the convolution, its transpose and the gradient of its kernel. **Bold** where "
+        "kdjax takes three, which it does on CPUs only."
     )
     rows = [
         (
