@@ -1,7 +1,7 @@
 """kdjax: BeatGAN and its distilled students in JAX, for abnormal heartbeats in ECG.
 
-    detector = kdjax.load_run("mitbih-w8")            # or a run directory of your own
-    detection = kdjax.detect(detector, "a.hea")       # or detect(detector, signal, fs=360)
+    detector = kdjax.load_run("mitbih-w8")            # a Detector; or a run directory of yours
+    detection = kdjax.detect(detector, "a.hea")       # a Detection; or of (signal, fs=360)
     detection.to_frame()                              # a row per beat
     detection.save("detections/a")                    # the files of `kdjax detect`
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdjax import ec57
     from kdjax.detection.detector import Detector
-    from kdjax.detection.recording import Detection, detect
+    from kdjax.detection.face import Detection, detect
     from kdjax.detection.stream import StreamingDetector
     from kdjax.recordings import open_source
     from kdjax.runs import interop
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Detection": "detection.recording",
+    "Detection": "detection.face",
     "Detector": "detection.detector",
     "StreamingDetector": "detection.stream",
-    "detect": "detection.recording",
+    "detect": "detection.face",
     "load_run": "runs.directory",
     "open_source": "recordings",
 }

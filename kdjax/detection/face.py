@@ -1,0 +1,71 @@
+"""Detection as `import kdjax` offers it: from whatever holds a recording, to files and tables."""
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kdjax.detection import files, recording
+from kdjax.detection.detector import Detector
+from kdjax.errors import InputError
+from kdjax.recordings import Source, open_source
+from kdjax.recordings.memory import of_array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Detection(recording.Detection):
+    """What `kdjax.detect` finds in a recording; the fields are those of `recording.Detection`."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row for each beat: time in s, and the fields of `Beats`. `family` counts from 1."""
+        import pandas as pd
+
+        columns = dict(self.beats._asdict())
+        columns["family"] = columns["family"] + 1
+        return pd.DataFrame({"time": self.beats.sample / self.fs} | columns)
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Writes the files of `kdjax detect` into a folder, made if absent; gives their paths.
+
+        Raises InputError where the folder holds the detection of another recording.
+        """
+        files.check_free(Path(folder), Path(self.file or self.recording))
+        return files.write(self, Path(folder))
+
+
+def detect(
+    detector: Detector,
+    signal: Source | str | os.PathLike[str] | np.ndarray,
+    *,
+    fs: float | None = None,
+    units: str | None = None,
+    **options: Any,
+) -> Detection:
+    """Reads a recording to its end and decides on every beat.
+
+    Args:
+        detector: from `kdjax.load_run`, with a calibration.
+        signal: a recording's file, a signal [T] or [T, leads] in mV, or `kdjax.open_source`'s.
+        fs: in Hz; needed for a signal, and for files that do not state it.
+        units: V, mV, uV or nV, for files that do not state them.
+        options: those of `recording.detect`: leads, fpr, alarms_per_hour, threshold, progress.
+
+    Raises:
+        InputError: a signal without `fs`, a file that cannot be read, or as `recording.detect`.
+    """
+    file = ""
+    if isinstance(signal, np.ndarray):
+        if fs is None:
+            raise InputError("fs is missing; give the signal's sampling rate in Hz")
+        source = of_array(signal, fs)
+    elif isinstance(signal, Source):
+        source = signal
+    else:
+        file = str(Path(signal).absolute())
+        source = open_source(signal, fs=fs, units=units)
+    found = replace(recording.detect(detector, source, **options), file=file)
+    return Detection(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -1,0 +1,35 @@
+"""Signals that are in memory already."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from kdjax.errors import InputError
+from kdjax.recordings.source import Source, block_length, spans
+
+
+def of_array(
+    signal: np.ndarray, fs: float, *, leads: Sequence[str] | None = None, name: str = "signal"
+) -> Source:
+    """A recording of a signal [T] or [T, leads] in mV at `fs` Hz, NaN where samples are missing.
+
+    Raises:
+        InputError: the signal is of another shape or not of real numbers, it has another number of
+            leads than `leads` names, or the rate or length is none of an ECG.
+    """
+    signal = np.asarray(signal)
+    signal = signal[:, None] if signal.ndim == 1 else signal
+    if signal.ndim != 2 or signal.dtype.kind not in "iuf":
+        raise InputError(
+            f"{name}: {signal.dtype} of shape {signal.shape}; give real numbers [T] or [T, leads]"
+        )
+    length, n = signal.shape
+    names = tuple(leads) if leads is not None else tuple(str(i + 1) for i in range(n))
+    if len(names) != n:
+        raise InputError(f"{name}: {n} leads, of which {len(names)} are named; name each")
+
+    def read(columns: list[int]) -> Iterator[np.ndarray]:
+        for start, stop in spans(length, block_length(fs, n)):
+            yield signal[start:stop, columns]
+
+    return Source(name=name, fs=float(fs), leads=names, length=length, read=read)

@@ -1,0 +1,70 @@
+"""`import kdjax`: what an editor completes, and detection of whatever holds a recording."""
+
+import numpy as np
+import pytest
+
+import kdjax
+from kdjax.datasets.synthetic_beats import generator
+from kdjax.detection import files
+from kdjax.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return kdjax.load_run("mitbih-w8")
+
+
+@pytest.fixture(scope="module")
+def signal():
+    return generator.recording(0).signal[: 60 * 360, 0].astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def detection(detector, signal):
+    return kdjax.detect(detector, signal, fs=360)
+
+
+def test_every_name_is_listed_and_loads():
+    assert set(kdjax.__all__) <= set(dir(kdjax))
+    for name in kdjax.__all__:
+        assert getattr(kdjax, name).__doc__
+        assert name in kdjax.__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = kdjax.nothing
+
+
+def test_a_file_and_a_signal_give_the_same_beats(detector, signal, detection, tmp_path):
+    np.save(tmp_path / "a.npy", signal)
+    other = kdjax.detect(detector, tmp_path / "a.npy", fs=360, units="mV")
+    for mine, theirs in zip(detection.beats, other.beats, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert other.file == str(tmp_path / "a.npy")
+
+
+def test_a_frame_has_a_row_for_each_beat(detection):
+    frame = detection.to_frame()
+    np.testing.assert_allclose(frame["time"] * 360, detection.beats.sample)
+    assert list(frame.columns) == ["time", *detection.beats._fields]
+    assert (frame["family"] == detection.beats.family + 1).all()
+
+
+def test_it_saves_what_the_command_saves_and_reads_back(detection, tmp_path):
+    names = {path.name for path in detection.save(tmp_path / "out")}
+    assert {"report.html", "beats.csv", "families.csv", "summary.json"} <= names
+    np.testing.assert_array_equal(files.read(tmp_path / "out").beats.kind, detection.beats.kind)
+
+
+@pytest.mark.parametrize(
+    ("signal", "options", "wanted"),
+    [
+        (np.zeros(1000), {}, "fs is missing"),
+        (np.zeros((2, 3, 4)), {"fs": 360}, r"shape \(2, 3, 4\)"),
+        (np.array(["a"]), {"fs": 360}, "real numbers"),
+        (np.zeros(0), {"fs": 360}, "holds no samples"),
+        (np.zeros(1000), {"fs": 10}, "10 Hz"),
+        ("nowhere.hea", {}, "nowhere"),
+    ],
+)
+def test_what_is_no_recording_is_refused(detector, signal, options, wanted):
+    with pytest.raises(InputError, match=wanted):
+        kdjax.detect(detector, signal, **options)
