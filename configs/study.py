@@ -5,6 +5,7 @@ kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds
 kdjax study configs/study.py:folds      # and on other folds
 kdjax study configs/study.py:narrow     # widths 4 and 2, from a teacher of width 8
 kdjax study configs/study.py:long       # width 16, 40 epochs, 3 seeds: does length change it?
+kdjax study configs/study.py:embedded   # for docs/results/embedded.json: width 4 and 8 in integers
 kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
 """
 
@@ -52,6 +53,12 @@ def get_config(part: str = "screen") -> ConfigDict:
         study.seeds = (50, 51, 52)
         study.splits = (("beatgan", 0, 40),)
         study.variants = _long()
+    if part == "embedded":
+        study.splits = (("interpatient", 0, 3),)
+        study.variants = [
+            {"name": "alone-4", "fields": {"model": {"width": 4}}},
+            {"name": "alone"},
+        ]
     if part == "full":
         base.model.width = 32
         study.splits = (("interpatient", 0, 100), ("beatgan", 0, 100))
@@ -59,7 +66,7 @@ def get_config(part: str = "screen") -> ConfigDict:
     return study
 
 
-PARTS = ("screen", "confirm", "folds", "narrow", "long", "full")
+PARTS = ("screen", "confirm", "folds", "narrow", "long", "embedded", "full")
 
 # Set so that each term's gradient was about as strong as feature matching's in one student that
 # learnt alone; in others it is several times stronger or weaker (docs/results/term_weights.json).

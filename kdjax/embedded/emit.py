@@ -82,10 +82,27 @@ def tables(detector: Integers) -> str:
 
 
 def _layer(name: str, layer: Layer) -> Iterator[str]:
-    yield from _array("int8_t", f"{name}_weights", layer.weights)
+    weights = layer.weights if _is_encoder(name) else _paired(layer.weights)
+    yield from _array("int8_t", f"{name}_weights", weights)
     yield from _array("int32_t", f"{name}_bias", layer.bias)
     yield from _array("int32_t", f"{name}_multiplier", layer.multiplier)
     yield from _array("uint8_t", f"{name}_shift", layer.shift)
+
+
+def _is_encoder(name: str) -> bool:
+    """Whether a layer's inputs have 8 bits."""
+    return name == "head" or name.startswith("encoder")
+
+
+def _paired(weights: np.ndarray) -> np.ndarray:
+    """Every whole group of four inputs in the order 0 2 1 3, in which a Cortex-M4 unpacks them."""
+    paired = weights.copy()
+    whole = weights.shape[2] // 4 * 4
+    paired[..., 1:whole:4], paired[..., 2:whole:4] = (
+        weights[..., 2:whole:4],
+        weights[..., 1:whole:4],
+    )
+    return paired
 
 
 def _layer_row(name: str, layer: Layer) -> str:

@@ -27,7 +27,7 @@ SLOPE = round(LEAKY_SLOPE * 2**SLOPE_BITS)
 LARGEST_SUM = 2**31 - 1
 
 BYTE, WORD = 127, 32767
-_HEADROOM = 2.0  # of 16 bits: an abnormal beat's activations are larger than normal ones'
+HEADROOM = 2.0  # of 16 bits: an abnormal beat's activations are larger than normal ones'
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,7 +142,7 @@ def _output(name: str, largest: float) -> tuple[int, float]:
         return BYTE, largest / BYTE
     if name == f"decoder{STAGES - 1}":
         return WORD, 2.0**-fixed.TANH_INPUT_BITS
-    return WORD, largest * _HEADROOM / WORD
+    return WORD, largest * HEADROOM / WORD
 
 
 def _integers(
