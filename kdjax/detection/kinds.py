@@ -23,6 +23,8 @@ KINDS = ("N", "S", "V", "F", "Q")
 UNSCORED = -2  # the shape of a beat that is not scored
 
 _REMEMBERED = 64  # beats of a shape, whose medians a stream decides with
+_MAIN = 6  # shapes that hold most beats, where shapes are few
+_STEADY = 0.08  # irregularity that is much
 _UNDECIDED = 0.65  # of the probability of being abnormal: what the likelier kind must have
 _SIGN = {name: column for column, name in enumerate(SIGNS)}
 
@@ -129,19 +131,16 @@ def ventricular_terms(
     of_shape, share = _of_shape(signs, shape, groups)
     own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
     median = {name: of_shape[:, column].astype(np.float64) for name, column in _SIGN.items()}
-    width = np.clip(median["width"], -1, 1)
-    height = np.clip(median["height"], -2, 2)
+    few = 1 - np.sort(groups.share)[::-1][:_MAIN].sum()
     return {
         "shape's qrs": median["qrs"],
-        "shape's t": median["t"],
-        "shape's p": median["p"],
-        "shape is wide": np.maximum(width, 0),
-        "shape is narrow": np.maximum(-width, 0),
-        "shape is low": np.maximum(-height, 0),
+        "shape is wide": np.clip(median["width"], 0, 1),
+        "shape is low": np.clip(-median["height"], 0, 2),
         "shape is early": _below(median["interval"]),
         "shape's pause": _above(median["pause"]),
         "shape's anomaly": np.clip(median["anomaly"], -1, 4),
         "shape's share": np.log(share + 1e-3),
+        "many shapes": np.full(len(signs), few),
         "qrs": own["qrs"],
         "early": _below(own["interval"]),
         "pause": _above(own["pause"]),
@@ -149,15 +148,16 @@ def ventricular_terms(
 
 
 def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
-    """What speaks for and against a supraventricular beat, if it is not ventricular."""
+    """What speaks for and against a supraventricular beat, if it is not ventricular.
+
+    Timing says less where the rhythm is irregular, as in atrial fibrillation.
+    """
     own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
-    steady = 0.08 / np.hypot(0.08, np.exp(own["irregularity"]) - 0.01)
+    steady = _STEADY / np.hypot(_STEADY, np.exp(own["irregularity"]) - 0.01)
     return {
-        "early": _below(own["interval"]),
-        "early, steady": np.minimum(10 * _below(own["interval"]) * steady, 4),
+        "early, steady": np.clip(own["early"], 0, 0.8) * steady,
         "step, steady": np.minimum(10 * _below(own["step"]) * steady, 4),
         "premature, steady": np.clip(own["prematurity"], -1, 4) * steady,
-        "pause": _above(own["pause"]),
         "steady": steady,
         "p": own["p"],
         "qrs": own["qrs"],

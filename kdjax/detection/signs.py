@@ -2,8 +2,12 @@
 
 A person's normal beat is the running mean of the shape that most often comes in time; of shapes
 that do so about as often it is the narrowest, since ventricular beats may alternate with normal
-ones. The usual RR interval is the median of the 16 intervals before, which in bigeminy lies between
-the short and the long ones.
+ones. The usual RR interval is the median of the last 16 that were neither early nor late. So it
+stays as it was through a run of early beats. After 100 beats in a row that were early or late it is
+the median of the last 16 of all, which in bigeminy lies between the short and the long ones.
+
+A beat is early when its interval is well below the usual one and it came suddenly, or after another
+early beat: a rate that rises slowly makes no early beats.
 """
 
 from typing import NamedTuple
@@ -23,6 +27,7 @@ SIGNS = (
     "height",  # log of the standard deviation over the normal one, QRS to T
     "width",  # log of the QRS width over the normal one
     "interval",  # log of the RR interval over the usual one
+    "early",  # the same with its sign turned, of early beats
     "step",  # log of the RR interval over the one before
     "pause",  # log of the RR interval that follows over the usual one
     "irregularity",  # log of the median change between intervals, 0.01 added
@@ -37,7 +42,10 @@ _SHIFTS = range(-9, 10, 3)  # samples
 _USUAL = 16  # intervals
 _STEADY = 32
 _LAGS = (1, 2, 3)  # beats: bigeminy and trigeminy are regular
-_EARLY = -0.12, 2.0  # log of an interval over the usual one, and irregularities, that are early
+_EARLY = 0.12, 2.0  # of log RR below the usual one, and irregularities: such a beat is early
+_LATE = 0.25  # of log RR above the usual one
+_ABRUPT = 0.6  # of that: how much shorter than the one before the first early interval is
+_TOO_MANY = 100  # beats in a row
 _FADE = 0.8  # of a shape's count, each core
 _AS_OFTEN = 0.5
 
@@ -57,7 +65,7 @@ class Person:
 
     def __init__(self) -> None:
         self.shapes = Shapes()
-        self._rr = np.empty(0)
+        self._rhythm = Rhythm()
         self._often: dict[int, float] = {}  # in-time beats of each shape, of late
         self._widths: dict[int, float] = {}
 
@@ -68,8 +76,7 @@ class Person:
 
         windows: float32 [B, T, C] in mV; good: bool [B]; rr: [B] in s, NaN where unknown.
         """
-        timing = timing_after(self._rr, rr.astype(np.float64))
-        self._rr = np.concatenate([self._rr, rr])[-_STEADY - max(_LAGS) :]
+        timing = self._rhythm.timing(rr.astype(np.float64))
         shape = self.shapes.update(windows[good], timing.early[good])
         width = qrs_width(windows[good])
         self._often = {
@@ -115,6 +122,7 @@ class Person:
                 np.log(_deviation(windows) / _deviation(normal[None])),
                 np.log((qrs_width(windows) + 10) / (width + 10)),
                 timing.interval,
+                np.where(timing.early, -timing.interval, 0),
                 timing.step,
                 np.log(after / timing.usual),
                 np.log(timing.irregularity + 0.01),
@@ -124,27 +132,54 @@ class Person:
         return np.nan_to_num(np.stack(signs, axis=1), posinf=0, neginf=0).astype(np.float32)
 
 
-def timing_after(history: np.ndarray, rr: np.ndarray) -> Timing:
-    """The timing of consecutive beats with intervals rr [B] in s, after those of `history`."""
-    longest = _STEADY + max(_LAGS)
-    if not len(rr):
-        return Timing(*[np.empty(0)] * 4, np.empty(0, bool))
-    rr = np.concatenate([np.full(longest, np.nan), history, rr])[len(history) :]
-    log_rr = np.log(np.where(rr > 0, rr, np.nan))
-    own = log_rr[longest:]
-    usual = _medians(log_rr[longest - _USUAL : -1], _USUAL)
-    usual = np.where(np.isnan(usual), own, usual)
-    changes = [
-        _medians(np.abs(log_rr[lag:] - log_rr[:-lag])[longest - lag - _STEADY + 1 :], _STEADY)
-        for lag in _LAGS
-    ]
-    irregularity = np.nan_to_num(
-        np.nanmin([*changes, np.full(len(own), np.inf)], axis=0), posinf=0.0
-    )
-    interval = own - usual
-    least, times = _EARLY
-    early = interval < -np.maximum(-least, times * irregularity)
-    return Timing(interval, own - log_rr[longest - 1 : -1], np.exp(usual), irregularity, early)
+class Rhythm:
+    """The timing of consecutive beats: it remembers the intervals before."""
+
+    def __init__(self) -> None:
+        self._recent = np.empty(0)  # log RR of the latest beats, NaN where unknown
+        self._accepted: list[float] = []  # of the latest that were neither early nor late
+        self._refused = 0
+        self._early = False
+
+    def timing(self, rr: np.ndarray) -> Timing:
+        """The timing of the next beats, whose intervals are rr [B] in s, NaN where unknown."""
+        own = np.log(np.where(rr > 0, rr, np.nan))
+        longest = _STEADY + max(_LAGS)
+        padding = np.full(longest - len(self._recent), np.nan)
+        log_rr = np.concatenate([padding, self._recent, own])
+        changes = [
+            _medians(np.abs(log_rr[lag:] - log_rr[:-lag])[longest - lag - _STEADY + 1 :], _STEADY)
+            for lag in _LAGS
+        ]
+        irregularity = np.fmin.reduce([*changes, np.full(len(own), 1.0)])
+        irregularity[np.isnan(np.stack(changes)).all(axis=0)] = 0.0
+        least, times = _EARLY
+        bound = np.maximum(least, times * irregularity)
+        each = [self._next(log_rr[: longest + n + 1], bound[n]) for n in range(len(own))]
+        usual, early = np.array(each).reshape(-1, 2).T
+        self._recent = log_rr[-longest:]
+        step = own - log_rr[longest - 1 : -1]
+        return Timing(own - usual, step, np.exp(usual), irregularity, early > 0)
+
+    def _next(self, log_rr: np.ndarray, bound: float) -> tuple[float, bool]:
+        """Log of the usual interval before the beat whose own is the last; whether it is early."""
+        own, before = log_rr[-1], log_rr[-2]
+        usual = float(np.median(self._accepted)) if self._accepted else own
+        if own != own:
+            self._early = False
+            return usual, False
+        short = own - usual < -bound
+        self._early = bool(short and (self._early or before - own > _ABRUPT * bound))
+        if not self._early and own - usual <= _LATE:
+            self._accepted = [*self._accepted, own][-_USUAL:]
+            self._refused = 0
+        else:
+            self._refused += 1
+        if self._refused >= _TOO_MANY:
+            recent = log_rr[-_USUAL:]
+            self._accepted = recent[np.isfinite(recent)].tolist()
+            self._refused = 0
+        return usual, self._early
 
 
 def _medians(values: np.ndarray, length: int) -> np.ndarray:
