@@ -170,8 +170,7 @@ def synthetic(index=9):
         seconds=len(record.signal) / record.fs,
         families=tuple(families),
         events=tuple(
-            Event(event.name, *map(int, event[1:]))
-            for event in find_events(beats, record.fs, np.full(len(sample), NAN))
+            Event(event.name, *map(int, event[1:])) for event in find_events(beats, record.fs)
         ),
         unscorable=(),
         tape=tape_of(record.signal, record.fs),

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdjax.detection.signs import Rhythm
 from kdjax.detection.stream import Beats
 
 PAUSE = 2.0  # s between beats
@@ -26,17 +27,13 @@ class Event(NamedTuple):
     beats: int
 
 
-def find_events(beats: Beats, fs: float, irregularity: np.ndarray) -> tuple[Event, ...]:
-    """The events of a recording, in the order of time.
-
-    beats: all of them. fs in Hz. irregularity: [B], the median change between intervals (of log
-    RR) about each beat, NaN where it is not known.
-    """
+def find_events(beats: Beats, fs: float) -> tuple[Event, ...]:
+    """The events of a recording at `fs` Hz, given all its beats, in the order of time."""
     found = [
         *(event for kind in "VS" for event in _together(beats, kind)),
         *(event for kind in "VS" for event in _patterns(beats, kind)),
         *_pauses(beats),
-        *_irregular(beats, fs, irregularity),
+        *_irregular(beats, fs),
     ]
     return tuple(sorted(found, key=lambda event: (event.first, event.last, event.name)))
 
@@ -81,11 +78,12 @@ def _pauses(beats: Beats) -> list[Event]:
     return [_event("pause", beats, beat - 1, beat) for beat in long.tolist() if beat]
 
 
-def _irregular(beats: Beats, fs: float, irregularity: np.ndarray) -> list[Event]:
+def _irregular(beats: Beats, fs: float) -> list[Event]:
     """Stretches of a minute or more whose intervals keep changing, as in atrial fibrillation."""
     least, seconds = _IRREGULAR
+    irregularity = Rhythm().timing(beats.rr.astype(np.float64)).irregularity
     events = []
-    for first, end in _stretches(np.nan_to_num(irregularity) > least):
+    for first, end in _stretches((irregularity > least) & (beats.kind != "")):
         if beats.sample[end - 1] - beats.sample[first] >= seconds * fs:
             events.append(_event("irregular rhythm", beats, first, end - 1))
     return events

@@ -110,12 +110,14 @@ class Memory:
         )
 
 
-def opinion(signs: np.ndarray, shape: np.ndarray, groups: Groups) -> Opinion:
+def opinion(
+    signs: np.ndarray, shape: np.ndarray, groups: Groups, model: dict | None = None
+) -> Opinion:
     """The opinion about beats of signs [B, K] and shapes [B].
 
-    A beat whose shape has no medians speaks for itself.
+    A beat whose shape has no medians speaks for itself. model: of `read_model` unless it is given.
     """
-    model = read_model()
+    model = model or read_model()
     ventricular = _logistic(model["V"], ventricular_terms(signs, shape, groups))
     early = _logistic(model["S"], supraventricular_terms(signs))
     supraventricular = (1 - ventricular) * early

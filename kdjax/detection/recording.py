@@ -117,7 +117,7 @@ def detect(
     blocks = recorder.passing(source.blocks(columns))
     cores = stretches.passing(all_cores(stream.stream, blocks, progress))
     for decided in chain(stream.decide(cores), stream.decide_waiting()):
-        parts.append(decided._replace(x=decided.x[:0], x_hat=decided.x_hat[:0]))
+        parts.append(decided._replace(x=decided.x[:0]))
         likeness.add(decided)
     seconds = source.length / source.fs
     if alarms_per_hour is not None:
@@ -173,9 +173,7 @@ def revised(
     beats = decided_on(beats, signs, held, kinds.grouped(signs, held), threshold)
     families, family = gather(shapes, beats, signs, held, early)
     beats = beats._replace(family=family)
-    changing = np.exp(signs[:, SIGNS.index("irregularity")]) - 0.01
-    changing = np.where(held == kinds.UNSCORED, np.nan, changing)
-    return beats, families, find_events(beats, fs, changing)
+    return beats, families, find_events(beats, fs)
 
 
 _WORDS = {

@@ -26,7 +26,7 @@ from kdjax.detection.events import find_events
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
-from kdjax.detection.signs import qrs_width, timing_after
+from kdjax.detection.signs import Rhythm, qrs_width
 from kdjax.detection.stream import Beats
 from kdjax.detection.summary import KINDS, without_artefacts
 from kdjax.detection.tape import RATE
@@ -58,12 +58,11 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
     if changed:
         families = _regrouped(families, changed, detection, beats)
     hearts = without_artefacts(beats)
-    timing = timing_after(np.empty(0), hearts.rr.astype(np.float64))
     return replace(
         detection,
         beats=beats,
         families=tuple(families),
-        events=find_events(hearts, detection.fs, timing.irregularity),
+        events=find_events(hearts, detection.fs),
     )
 
 
@@ -121,7 +120,7 @@ def _regrouped(
 ) -> list[Family]:
     """The families, those in `changed` as their beats are now."""
     signal = detection.tape.signal()
-    interval = timing_after(np.empty(0), beats.rr.astype(np.float64)).interval
+    interval = Rhythm().timing(beats.rr.astype(np.float64)).interval
     regrouped = list(families)
     for i in changed:
         own = np.flatnonzero(beats.family == i)

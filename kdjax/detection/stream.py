@@ -63,14 +63,13 @@ class Witness:
 class Decided(NamedTuple):
     """Beats with their decisions, and what they were decided on.
 
-    x, x_hat: float32 [B, T, C], scaled beats and their reconstructions, zeros where not scored.
+    x: float32 [B, T, C], scaled beats, zeros where not scored.
     signs: float32 [B, K], of `signs.SIGNS`. shape: int64 [B], UNSCORED where not scored. early:
     bool [B].
     """
 
     beats: Beats
     x: np.ndarray
-    x_hat: np.ndarray
     signs: np.ndarray
     shape: np.ndarray
     early: np.ndarray
@@ -181,14 +180,12 @@ class StreamingDetector:
         found, good = core.found, core.found.quality == 0
         shape = np.full(len(good), kinds.UNSCORED)
         shape[good] = core.shape
-        x_hat = np.zeros_like(found.x)
-        x_hat[good] = found.x[good] + core.evidence.residual
         all_signs = np.zeros((len(good), len(SIGNS)), np.float32)
         all_signs[good] = signs
         family = np.where(good, 2 * shape + core.timing.early, -1).astype(np.int32)
         beats = _undecided(found)._replace(family=family)
         beats = decided_on(beats, all_signs, shape, groups, self.threshold)
-        return Decided(beats, found.x, x_hat, all_signs, shape, core.timing.early)
+        return Decided(beats, found.x, all_signs, shape, core.timing.early)
 
 
 def _undecided(found: Found) -> Beats:
