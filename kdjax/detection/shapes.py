@@ -55,7 +55,7 @@ class Shapes:
             self.total = self.square = np.empty((0, 2, *windows.shape[1:]))
             self.recent = np.empty((0, *windows.shape[1:]), np.float32)
         shape = np.array([self._place(beat) for beat in _forms(windows)], np.int64)
-        for row in np.flatnonzero(np.isin(self.number, shape)):
+        for row in np.flatnonzero(np.isin(self.number, shape)).tolist():
             self._sum(row, windows, shape == self.number[row], early)
         return shape
 

@@ -226,10 +226,8 @@ def qrs_width(windows: np.ndarray) -> np.ndarray:
     peak = slope[:, middle].argmax(axis=1) + middle.start
     steep = slope > 0.2 * slope[:, middle].max(axis=1, keepdims=True)
     breaks = round(0.025 * FS)
-    steep = minimum_filter1d(maximum_filter1d(steep, breaks, axis=1), breaks, axis=1)
-    place = np.arange(slope.shape[1])
-    before = np.where(~steep & (place < peak[:, None]), place, -1).max(axis=1, initial=-1)
-    after = np.where(~steep & (place > peak[:, None]), place, len(place)).min(
-        axis=1, initial=len(place)
-    )
+    bridged = minimum_filter1d(maximum_filter1d(steep, breaks, axis=1), breaks, axis=1)
+    calm, place = np.equal(bridged, False), np.arange(steep.shape[1])
+    before = np.where(calm & (place < peak[:, None]), place, -1).max(axis=1)
+    after = np.where(calm & (place > peak[:, None]), place, len(place)).min(axis=1)
     return (after - before - 1) / FS * 1000
