@@ -48,7 +48,9 @@ class Opinion(NamedTuple):
         """How likely each beat [B] is of the kind it was given, float32 in [0, 1]."""
         normal = _survival(self)
         by_kind = {"N": normal, "V": self.ventricular, "S": self.supraventricular, "Q": 1 - normal}
-        return np.select([kind == name for name in by_kind], list(by_kind.values())).astype(np.float32)
+        return np.select([kind == name for name in by_kind], list(by_kind.values())).astype(
+            np.float32
+        )
 
 
 def _survival(opinion: Opinion) -> np.ndarray:
