@@ -49,6 +49,8 @@ focus, or in the strips the selected beat</li>
 <p class="note">Mean beat with its standard deviation, and three beats among their neighbours;
 25&nbsp;mm/s, 10&nbsp;mm/mV, 0.5 to 40&nbsp;Hz.</p>
 <div id="families"></div>
+<h3 id="rare-heading"></h3>
+<div id="rare"></div>
 <h2>Recording</h2>
 <div class="buttons tools"><button type="button" id="in" title="key +">Zoom in</button>
 <button type="button" id="out" title="key -">Zoom out</button>

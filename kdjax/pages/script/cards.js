@@ -1,5 +1,10 @@
 // The families as cards.
 
+const RARE = 3; // beats of a family that has no mean worth showing
+const AROUND = 1.55; // s before and after a typical beat
+const AROUND_RARE = 1.35;
+const AVERAGED = 2000; // beats of a mean, an even share of more
+
 /** Numbers of the families with beats: the largest first, those that look like artefacts last. */
 function familyOrder() {
   const numbers = app.members.map((_, i) => i).filter((i) => app.members[i].length);
@@ -10,19 +15,42 @@ function familyOrder() {
 function renderFamilies() {
   const focused = Number(document.activeElement?.closest?.(".family")?.dataset.number);
   const total = app.members.reduce((sum, members) => sum + members.length, 0);
-  byId("families").replaceChildren(...familyOrder().map((i) => familyCard(i, total)));
-  if (focused) (cardOf(focused) ?? byId("families").firstElementChild)?.focus();
+  const order = familyOrder();
+  const rare = order.filter((i) => app.members[i].length <= RARE);
+  app.drawn?.disconnect();
+  app.drawn = new IntersectionObserver(drawSeen, { rootMargin: "800px" });
+  byId("families").replaceChildren(
+    ...order.filter((i) => !rare.includes(i)).map((i) => familyCard(i, total)),
+  );
+  byId("rare").replaceChildren(...rare.map((i) => familyCard(i, total)));
+  byId("rare-heading").textContent = rare.length
+    ? `${rare.length} rare ${rare.length === 1 ? "shape" : "shapes"} of up to ${RARE} beats`
+    : "";
+  if (focused) (cardOf(focused) ?? document.querySelector(".family"))?.focus();
+}
+
+/** Draws the pictures of cards that come near the window; a day has hundreds. */
+function drawSeen(entries) {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) drawCard(target);
+}
+
+function drawCard(card) {
+  const pictures = card.querySelector(".pictures");
+  if (app.leads && !pictures.hasChildNodes()) {
+    const i = Number(card.dataset.number) - 1;
+    drawFamily(pictures, i, app.members[i]);
+  }
 }
 
 function cardOf(number) {
-  return byId("families").querySelector(`[data-number="${number}"]`);
+  return document.querySelector(`.family[data-number="${number}"]`);
 }
 
 function familyCard(i, total) {
   const family = app.state.families[i];
   const members = app.members[i];
   const share = ((100 * members.length) / total).toPrecision(3);
-  const pictures = element("div", { className: "pictures" });
+  const shareText = members.length > RARE ? `, ${share} %` : "";
   const card = element(
     "article",
     {
@@ -35,13 +63,13 @@ function familyCard(i, total) {
       {},
       badge(family.kind),
       element("h3", { textContent: `Family ${i + 1}` }),
-      element("span", { textContent: `${beatsText(members.length)}, ${share} %` }),
+      element("span", { textContent: beatsText(members.length) + shareText }),
       element("span", { className: "about", textContent: aboutFamily(i, family) }),
     ),
-    pictures,
+    element("div", { className: "pictures" }),
     familyButtons(i, family),
   );
-  if (app.leads) drawFamily(pictures, i, members);
+  app.drawn.observe(card);
   return card;
 }
 
@@ -49,12 +77,24 @@ function aboutFamily(i, family) {
   const parts = [];
   if (family.named) parts.push(`named ${KIND_NAMES[family.kind]}`);
   else if (family.confidence !== null) parts.push(`confidence ${family.confidence.toFixed(2)}`);
+  const mixed = mixOf(app.members[i]);
+  if (mixed.length > 1) parts.push(mixed.map(([kind, count]) => `${count} ${kind}`).join(", "));
   if (!family.changed) {
     if (family.qrs_ms !== null) parts.push(`QRS ${Math.round(family.qrs_ms)} ms`);
     if (family.prematurity !== null) parts.push(`RR ${family.prematurity.toFixed(2)} of usual`);
   }
   if (app.detected.families[i]?.artefact) parts.push("looks like an artefact");
   return parts.join(" · ");
+}
+
+/** Kinds among some beats with their counts, the most frequent first. */
+function mixOf(members) {
+  const counts = new Map();
+  for (const beat of members) {
+    const kind = KINDS[app.state.kind[beat]] ?? "?";
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].toSorted((a, b) => b[1] - a[1]);
 }
 
 function kindButtons(chosen, action) {
@@ -76,11 +116,12 @@ function familyButtons(i, family) {
   const button = (textContent, title, onclick) =>
     element("button", { type: "button", textContent, title, onclick });
   const mergeText = app.merging && app.merging !== number ? "Merge here" : "Merge…";
+  const splitting = button("Split", "by shape, in two (key p)", () => splitFamily(number));
   return element(
     "div",
     { className: "buttons" },
     ...kindButtons(family.kind, (kind) => nameTheFamily(number, kind)),
-    button("Split", "by shape, in two (key p)", () => splitFamily(number)),
+    ...(app.members[i].length > RARE ? [splitting] : []),
     button(mergeText, "with another family (key m)", () => mergeFamily(number)),
     button("Show", "next beat in the strips (Enter)", () => showNext(i)),
   );
@@ -88,15 +129,18 @@ function familyButtons(i, family) {
 
 function drawFamily(pictures, i, members) {
   const height = app.leads.length > 1 ? 60 : 100;
-  const mean = element("canvas", { className: "mean" });
-  mean.setAttribute("role", "img");
-  mean.setAttribute("aria-label", `Mean beat of family ${i + 1} with its standard deviation`);
-  drawMean(mean, meansOf(i, members), app.data.tape, height);
-  pictures.append(mean);
+  if (members.length > RARE) {
+    const mean = element("canvas", { className: "mean" });
+    mean.setAttribute("role", "img");
+    mean.setAttribute("aria-label", `Mean beat of family ${i + 1} with its standard deviation`);
+    drawMean(mean, meansOf(i, members), app.data.tape, height);
+    pictures.append(mean);
+  }
   for (const beat of examplesOf(members, app.detected.families[i]?.examples)) {
     const time = app.times[beat];
     const canvas = element("canvas", { title: `Show ${timeOf(beat)}`, onclick: () => show(beat) });
-    strip(canvas, time - 1.3, time + 1.3, { selected: beat, leadHeight: height, labels: false });
+    const around = members.length > RARE ? AROUND : AROUND_RARE;
+    strip(canvas, time - around, time + around, { selected: beat, leadHeight: height, labels: false });
     pictures.append(
       element("figure", {}, canvas, element("figcaption", { textContent: timeOf(beat) })),
     );
@@ -108,7 +152,8 @@ function meansOf(i, members) {
   if (known?.count === members.length && known.last === members[members.length - 1]) {
     return known.means;
   }
-  const times = members.map((beat) => app.times[beat]);
+  const every = Math.ceil(members.length / AVERAGED);
+  const times = members.filter((_, at) => at % every === 0).map((beat) => app.times[beat]);
   const means = app.leads.map((lead) => meanBeat(lead, app.data.tape, times));
   app.means.set(i, { count: members.length, last: members[members.length - 1], means });
   return means;

@@ -14,12 +14,17 @@ const ANYWHERE = {
 };
 
 const IN_FAMILY = {
-  ArrowDown: (card) => card.nextElementSibling?.focus(),
-  ArrowUp: (card) => card.previousElementSibling?.focus(),
+  ArrowDown: (card) => nextCard(card, 1),
+  ArrowUp: (card) => nextCard(card, -1),
   p: (card) => splitFamily(Number(card.dataset.number)),
   m: (card) => mergeFamily(Number(card.dataset.number)),
   Enter: (card) => showNext(Number(card.dataset.number) - 1),
 };
+
+function nextCard(card, step) {
+  const cards = [...document.querySelectorAll(".family")];
+  cards[cards.indexOf(card) + step]?.focus();
+}
 
 const IN_STRIPS = {
   ArrowRight: () => show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected + 1),

@@ -98,6 +98,7 @@ function listen() {
   });
   document.addEventListener("keydown", onKey);
   addEventListener("resize", renderRecording);
+  addEventListener("beforeprint", () => document.querySelectorAll(".family").forEach(drawCard));
   addEventListener("beforeunload", (event) => {
     if (app.decisions.length > app.saved) event.preventDefault();
   });
