@@ -165,7 +165,7 @@ def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from dataclasses import replace
 
-    from kdjax.detection import files, saved
+    from kdjax.detection import files, index, saved
     from kdjax.detection.recording import detect
     from kdjax.recordings import result_names
     from kdjax.runs import directory, provenance
@@ -180,6 +180,8 @@ def detect(args: argparse.Namespace) -> None:
     refused, all_of_them = len(empty), len(paths) + len(empty)
     for folder in empty:
         print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
+    references = [_reference(path, args.against) for path in paths if args.against]
+    done: list[tuple[str, Path]] = []
     for path, name in zip(paths, result_names(paths), strict=True):
         out = args.out / name
         try:
@@ -204,14 +206,47 @@ def detect(args: argparse.Namespace) -> None:
             refused += 1
             print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
         else:
+            done.append((name, path))
             print(_in_short(found, out))
+    if len(done) > 1:
+        index.write(args.out)
+        print(f"all of them: {args.out / index.PAGE}")
+    else:
+        index.update(args.out)
+    if references and done:
+        print(_compared(args.out, done, args.against))
     if refused:
         raise InputError(f"{refused} of {all_of_them} recordings were refused")
 
 
+def _reference(path: Path, annotator: str) -> Path:
+    """The annotation file beside a WFDB record; InputError where there is none."""
+    file = path.with_suffix("") if path.suffix == ".hea" else path
+    file = file.with_name(f"{file.name}.{annotator}")
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; --against needs one beside every record")
+    return file
+
+
+def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> str:
+    """The EC57 figures of what was written to folders of `out` against the references."""
+    from kdjax import ec57
+    from kdjax.detection import files
+    from kdjax.ec57 import tables
+    from kdjax.recordings import read_annotation_file
+
+    results = {}
+    for name, path in done:
+        detection = files.read(out / name)
+        reference = read_annotation_file(_reference(path, annotator), detection.fs)
+        test = read_annotation_file(files.annotation_file(out / name, detection), detection.fs)
+        results[name] = ec57.compare(reference, test, detection.fs)
+    return tables.summary(results, reference=annotator, test="kdjax")
+
+
 def review(args: argparse.Namespace) -> None:
     """Applies a person's decisions to the files of a detection, without the network."""
-    from kdjax.detection import files, review
+    from kdjax.detection import files, index, review
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
@@ -223,6 +258,7 @@ def review(args: argparse.Namespace) -> None:
         decisions = [*earlier, *review.from_table(args.families, families)]
     reviewed = review.reviewed(detection, decisions)
     files.write_reviewed(detection, reviewed, review.as_json(detection, decisions), args.folder)
+    index.update(args.folder.absolute().parent)
     counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
     decided = f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"
     print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
@@ -449,6 +485,9 @@ def parser() -> argparse.ArgumentParser:
     )
     rule.add_argument("--threshold", type=float, metavar="SCORE")
     command.add_argument("--calibration", type=Path, metavar="FILE", help="of kdjax calibrate")
+    command.add_argument(
+        "--against", metavar="EXT", help="compare with annotations beside the records, as atr"
+    )
     _add_input(command)
     command.set_defaults(run=detect)
 
@@ -608,9 +647,10 @@ def _in_short(found: Any, out: Path) -> str:
     beats = found.beats
     scored = int((beats.quality == "good").sum())
     abnormal = int(beats.abnormal.sum())
+    kinds = ", ".join(f"{(beats.kind == kind).sum()} {kind}" for kind in "SVFQ")
     line = (
         f"{found.recording}: {found.seconds / 3600:.2f} h, {len(beats.sample)} beats, "
-        f"{abnormal} of {scored} scored are abnormal; {out / 'report.html'}"
+        f"{abnormal} of {scored} scored are abnormal ({kinds}); {out / 'report.html'}"
     )
     return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])
 

@@ -16,7 +16,7 @@ from kdjax.detection.events import Event
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.stream import Beats
-from kdjax.detection.summary import heart_rate, summary, union
+from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError
 from kdjax.files import UNFINISHED
@@ -80,6 +80,11 @@ def _write(contents: dict[str, str | bytes], out: Path) -> list[Path]:
     finally:
         for path in partial:
             path.unlink(missing_ok=True)
+
+
+def annotation_file(folder: Path, detection: Detection) -> Path:
+    """Where the annotations of a detection are."""
+    return folder / f"{safe(detection.recording)}.{ANNOTATOR}"
 
 
 def check_free(out: Path, recording: Path) -> None:

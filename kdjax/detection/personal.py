@@ -17,6 +17,7 @@ from kdjax.scores.calibration import Calibration, personal
 from kdjax.scores.fitted import Evidence
 
 _FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
+_USUAL = 1000  # beats, or a few more, whose median is the person's usual one
 
 
 def calibrate(
@@ -35,6 +36,7 @@ def calibrate(
     """
     base = calibration_of(detector)
     seen: list[Evidence] = []
+    usual: list[np.ndarray] = []
     stride, used = 1, set()
     for source in sources:
         columns, _ = choose_leads(source, leads, base.leads)
@@ -42,6 +44,8 @@ def calibrate(
         stream, witness = BeatStream(len(columns), source.fs), Witness(detector, source.fs)
         for found in all_cores(stream, source.blocks(columns), progress):
             seen.append(_every(stride, witness.evidence(found)))
+            if sum(map(len, usual)) < _USUAL:
+                usual.append(found.x[found.quality == 0])
             if sum(len(e.sample) for e in seen) > _KEPT:
                 seen, stride = [_every(2, e) for e in seen], 2 * stride
     names, together = ", ".join(source.name for source in sources), joined_evidence(seen)
@@ -54,6 +58,7 @@ def calibrate(
             "longer or a better recording"
         )
     moved = personal(base, together, used.pop(), f"moved to the beats of {names}")
+    moved = replace(moved, beat=np.median(np.concatenate(usual), axis=0))
     there = replace(detector, calibration=moved)
     score = np.concatenate([detect(there, source, leads).beats.score for source in sources])
     return moved, np.sort(score[np.isfinite(score)])

@@ -28,6 +28,7 @@ from kdjax.detection.stream import (
     join_beats,
 )
 from kdjax.detection.tape import Recorder, Tape
+from kdjax.detection.trust import doubts_of_kinds
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.scores import fitted
@@ -112,7 +113,8 @@ def detect(
         raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
     stream = StreamingDetector(detector, source.fs, np.inf)
     parts: list[Decided] = []
-    stretches, likeness = _Stretches(source.fs), Likeness(calibration.beat)
+    stretches = _Stretches(source.fs)
+    likeness = Likeness(calibration.beat, own=calibration.score.adaptation == "none")
     recorder = Recorder(len(columns), source.fs)
     blocks = recorder.passing(source.blocks(columns))
     cores = stretches.passing(all_cores(stream.stream, blocks, progress))
@@ -148,6 +150,7 @@ def detect(
             *notes,
             *doubts(found, source.fs, stretches.bad, stream.adapted_to),
             *likeness.doubts(),
+            *doubts_of_kinds(found, events, source.fs),
         ),
         made_by=made_by or {},
         start=source.start,

@@ -100,7 +100,14 @@ def test_several_recordings_and_folders_each_once_and_the_rest_goes_on(tmp_path,
     done = typed("detect", "mitbih-w8", *paths, "--fs", 360, "--gain", 200, "--out", out)
     said = capsys.readouterr()
     assert done == 2
-    assert {path.name for path in out.iterdir()} == {"x-1", "y-1", "心电一", "心电二"}
+    assert {path.name for path in out.iterdir()} == {
+        "index.html",
+        "index.json",
+        "x-1",
+        "y-1",
+        "心电一",
+        "心电二",
+    }
     left, empty, missing, last = said.err.splitlines()
     assert left == f"{tmp_path / 'x'}: left out, no recordings: notes [31m.txt"
     assert empty == f"kdjax detect: {tmp_path / 'z'}: no recordings in it"
@@ -236,3 +243,59 @@ def test_strange_recordings_end_in_unscorable_marks_or_in_one_line(
             refused += 1
     assert accepted + refused >= 500 / step
     assert min(accepted, refused) >= 80 / step
+
+
+def test_several_recordings_get_an_index_that_a_review_keeps_up(recording, tmp_path, capsys):
+    other = tmp_path / "other.npy"
+    np.save(other, ecg()[: 40 * FS])
+    out = tmp_path / "out"
+    given = ("--fs", 360, "--units", "mV", "--out", out)
+    assert typed("detect", "mitbih-w8", recording, other, *given) == 0
+    assert f"all of them: {out / 'index.html'}" in capsys.readouterr().out
+    rows = json.loads((out / "index.json").read_text())
+    assert [row["recording"] for row in rows] == ["mine", "other"]
+    families = (out / "mine" / "families.csv").read_text()
+    (tmp_path / "families.csv").write_text(families.replace("\n1,N,", "\n1,V,", 1))
+    assert typed("review", out / "mine", "--families", tmp_path / "families.csv") == 0
+    assert "mine: 1 decision; " in capsys.readouterr().out
+    assert json.loads((out / "index.json").read_text())[0]["V"] > rows[0]["V"]
+    # What was decided stays decided, and the same decisions give the same files.
+    before = (out / "mine" / "beats.csv").read_bytes()
+    assert typed("review", out / "mine") == 0
+    assert (out / "mine" / "beats.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere"], "nowhere/detection.npz: no such file"),
+        (["nowhere", "--decisions", "a.json"], "nowhere/detection.npz: no such file"),
+    ],
+)
+def test_a_review_of_nothing_is_said_in_a_line(arguments, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert typed("review", *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("kdjax review: ")
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
+    record = generator.recording(9)
+    assert record.annotations is not None
+    place = {"write_dir": str(tmp_path), "fs": FS}
+    signal = np.concatenate([record.signal] * 2).astype(np.float64)  # EC57 leaves out 5 minutes
+    sample = np.concatenate([record.annotations.sample, record.annotations.sample + 300 * FS])
+    wfdb.wrsamp("s9", units=["mV"], sig_name=["MLII"], p_signal=signal, fmt=["16"], **place)
+    wfdb.wrann("s9", "atr", sample, symbol=list(record.annotations.symbol) * 2, **place)
+    header, out = tmp_path / "s9.hea", tmp_path / "out"
+    assert typed("detect", "mitbih-w8", header, "--against", "ref", "--out", out) == 2
+    assert "s9.ref: no such file; --against needs one" in capsys.readouterr().err
+    assert not out.exists()
+    assert typed("detect", "mitbih-w8", header, "--against", "atr", "--out", out) == 0
+    said = capsys.readouterr().out
+    assert "atr" in said
+    assert "VE run detection" in said
+    assert typed("ec57", tmp_path / "s9", "--test", "kdjax", "--detections", out) == 0
+    assert capsys.readouterr().out.strip() in said  # the same figures

@@ -188,6 +188,14 @@ def test_abnormal_is_above_the_threshold_of_one_in_a_hundred(detector, whole):
     assert np.isnan(whole.beats.normalised[~scored]).all()
 
 
+def test_the_tape_shows_the_recording(whole):
+    tape = whole.tape.signal()[:, 0]
+    assert len(tape) == SECONDS * 120
+    band = scipy.signal.butter(2, (0.5, 40), "bandpass", fs=FS, output="sos")
+    expected = scipy.signal.sosfiltfilt(band, ecg()[0])[:: FS // 120]
+    assert np.corrcoef(tape, expected)[0, 1] > 0.99
+
+
 def test_alarms_per_hour_become_a_false_positive_rate_of_this_recording(detector, whole):
     found = detect(detector, source(ecg()[0]), alarms_per_hour=60.0)
     scored = np.isfinite(found.beats.score).sum()
@@ -468,6 +476,15 @@ def test_an_inverted_lead_and_doubtful_units_are_noticed(detector, whole):
     assert "inverted" in note
     (note,) = detect(detector, source(1000 * signal)).notes
     assert "units" in note
+
+
+def test_a_calibration_of_another_person_is_noticed(detector):
+    signal, _ = ecg(seconds=120)
+    moved, _ = personal.calibrate(detector, [source(signal)])
+    own = replace(detector, calibration=moved)
+    assert not [note for note in detect(own, source(signal)).notes if "another person" in note]
+    other = replace(own, calibration=replace(moved, beat=moved.beat[::-1]))
+    assert [note for note in detect(other, source(signal)).notes if "another person" in note]
 
 
 def test_a_heart_rate_that_a_wrong_sampling_rate_would_make_is_doubted(detector):

@@ -1,0 +1,58 @@
+"""Notes on recordings whose kinds are less sure."""
+
+import numpy as np
+import pytest
+from detections import beats_of
+
+from kdjax.detection.events import Event
+from kdjax.detection.trust import doubts_of_kinds
+
+FS = 10.0
+
+
+def beats_at(*kinds, every=1.0):
+    """Beats of these kinds, one a second."""
+    rows = [
+        (round(i * every * FS), 1.0, 0.5, kind != "N", "good", every, kind, 0, 0.5, 1.0)
+        for i, kind in enumerate(kinds)
+    ]
+    return beats_of(*rows)
+
+
+def said(beats, *events):
+    return list(doubts_of_kinds(beats, events, FS))
+
+
+def test_a_usual_recording_is_not_doubted():
+    assert said(beats_at(*"NNNNNNNNNNV" * 60)) == []
+    assert said(beats_at()) == []
+    assert said(beats_at("", "")) == []
+
+
+def test_more_than_a_tenth_that_is_not_normal():
+    (note,) = said(beats_at(*"N" * 400, *"NV" * 80))
+    assert note.startswith("14% of the scored beats are not called normal; check that family 1")
+
+
+def test_first_minutes_with_many_others():
+    (note,) = said(beats_at(*"NNV" * 70, *"N" * 1000))
+    assert note.startswith(
+        "the first 5 minutes, which the score adapts to, are not one rhythm: 23%"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "notes"), [("irregular rhythm", 1), ("V bigeminy", 1), ("pause", 0)]
+)
+def test_first_minutes_that_are_irregular(name, notes):
+    event = Event(name, 2500, 4000, 150)  # 50 s of it in the first five minutes
+    beats = beats_at(*"N" * 1000)
+    assert said(beats, event) == []
+    assert len(said(beats, event._replace(first=2300))) == notes
+
+
+def test_unscored_beats_at_the_start_do_not_count():
+    beats = beats_at(*[""] * 400, *"NNV" * 70, *"N" * 1000)
+    (note,) = said(beats)
+    assert "are not one rhythm" in note
+    assert np.isfinite(beats.score).all()
