@@ -1,6 +1,6 @@
 """A picture of a recording's page, for the docs: synthetic ECG, detected and half reviewed.
 
-python -m benchmarks.screenshot
+python -m benchmarks.pages.screenshot
 
 Needs Chromium and Playwright. Writes docs/guides/review.png.
 """
