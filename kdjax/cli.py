@@ -365,7 +365,7 @@ def export(args: argparse.Namespace) -> None:
             f"the threshold apart; scores differ by {parity.most:.2g} at most"
         )
         return
-    error = exports.export(args.run_directory, args.format, args.out)
+    error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)
     print(f"{args.out}: decides as the run does; scores differ by {error:.0e} of theirs at most")
 
 
@@ -569,6 +569,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("run_directory", metavar="RUN", help="a run, or mitbih-w8")
     command.add_argument("--format", choices=["onnx", "stablehlo", "c"], required=True)
+    command.add_argument("--int8", action="store_true", help="8 bits; C has no others")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="C: a folder")
     command.set_defaults(run=export)
 

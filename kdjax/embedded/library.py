@@ -44,24 +44,34 @@ class Parity:
 def integers(detector: Detector, fpr: float = FPR) -> Integers:
     """The detector in integers, its ranges set by beats drawn from its own calibration.
 
-    InputError for a detector that is not calibrated, or not by the score and the adaptation that
-    the C library knows, for more than one lead, or a network too wide for 32-bit sums.
+    InputError as `check_fits`, and for a network too wide for 32-bit sums.
+    """
+    check_fits(detector)
+    assert detector.calibration is not None
+    network = quantise.quantise(fold(detector.variables), drawn(detector))
+    return Integers(network, score.score_of(detector.calibration, network, fpr))
+
+
+def check_fits(detector: Detector) -> None:
+    """InputError for a detector that cannot be put into integers.
+
+    One that is not calibrated, or not by the score and the adaptation that the C library knows, or
+    that takes more than one lead.
     """
     calibration = detector.calibration
     if calibration is None:
-        raise InputError("a detector in C needs a calibration; kdjax evaluate RUN makes it")
+        raise InputError("integers need a calibration; kdjax evaluate RUN makes it")
     if (calibration.score.kind, calibration.score.adaptation) != (_KIND, _ADAPTATION):
         raise InputError(
             f"its score is {calibration.score.kind}, {calibration.score.adaptation}; a detector in "
-            f"C knows {_KIND}, {_ADAPTATION}: calibrate the run with kdjax evaluate RUN"
+            f"integers knows {_KIND}, {_ADAPTATION}: calibrate the run with kdjax evaluate RUN"
         )
     if detector.generator.channels != 1:
-        raise InputError("a detector in C takes one lead; train the run with one lead")
-    network = quantise.quantise(fold(detector.variables), _drawn(detector))
-    return Integers(network, score.score_of(calibration, network, fpr))
+        raise InputError("a detector in integers takes one lead; train the run with one lead")
 
 
-def _drawn(detector: Detector) -> np.ndarray:
+def drawn(detector: Detector) -> np.ndarray:
+    """The beats [B, T, 1] that set the ranges, the same every time; of a calibrated detector."""
     assert detector.calibration is not None
     rng = np.random.default_rng(_SEED)
     folded = fold(detector.variables)
@@ -70,7 +80,7 @@ def _drawn(detector: Detector) -> np.ndarray:
 
 def test_signal(detector: Detector) -> np.ndarray:
     """Nine minutes int64 [T] in microvolts, the same every time."""
-    return trials.signal(_drawn(detector), rng=np.random.default_rng(_SEED + 1))
+    return trials.signal(drawn(detector), rng=np.random.default_rng(_SEED + 1))
 
 
 def files(found: Integers, signal: np.ndarray, decisions: list[Decision]) -> dict[str, bytes]:

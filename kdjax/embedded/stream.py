@@ -23,7 +23,8 @@ class Integers:
 class Decision:
     """What the C library says of a beat: the fields of `kdjax_beat` in kdjax.h.
 
-    trace: a hash of the latent and the residual, which `check` computes as well.
+    trace: a hash of the latent and the residual, which `check` computes as well. decided: the
+    sample with which the decision came.
     """
 
     sample: int
@@ -36,6 +37,7 @@ class Decision:
     scored: bool
     learning: bool
     trace: int
+    decided: int
 
     def line(self) -> str:
         """As the program `check` prints it."""
@@ -84,6 +86,7 @@ def _undecided(beat: frontend.Beat, learning: bool) -> Decision:
         scored=False,
         learning=learning,
         trace=0,
+        decided=beat.decided,
     )
 
 
@@ -106,6 +109,7 @@ def _decided(
         scored=True,
         learning=opinion.learning,
         trace=trace(np.concatenate([latent, residual])),
+        decided=beat.decided,
     )
 
 

@@ -21,7 +21,7 @@ import kdjax
 from kdjax import beats
 from kdjax.detection import saved
 from kdjax.detection.detector import Detector
-from kdjax.embedded import library, stream
+from kdjax.embedded import library, qdq, stream
 from kdjax.embedded.library import Parity
 from kdjax.errors import InputError, ParityError
 from kdjax.files import write_bytes, write_json
@@ -34,22 +34,26 @@ FORMATS = ("onnx", "stablehlo")  # of one file; C is a folder
 OPSET, IR_VERSION = 18, 8  # of ONNX 1.13 (2022): runtimes of the last years take them
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-5  # of a score, relative; of scaled samples, absolute
+INT8_TOLERANCE = 0.5  # of a score, relative to the threshold where the score is below it
 
 _SMALLEST = np.finfo(np.float32).tiny  # what is divided by, at least
 
 Call = Callable[[np.ndarray], Mapping[str, Any]]
 
 
-def export(run: str | Path, form: str, out: Path) -> float:
+def export(run: str | Path, form: str, out: Path, *, int8: bool = False) -> float:
     """Writes `run` to the file `out`, for "stablehlo" its metadata to `out`.json too.
 
     What is written has been run against the Detector, see `check`; gives the largest relative
-    difference of their scores. Raises InputError
-    when the run cannot be loaded or has no threshold, `out` is a folder, or the ONNX packages are
-    not installed; ParityError when the file disagrees with the Detector.
+    difference of their scores. int8: ONNX with weights and activations of 8 bits, checked to
+    INT8_TOLERANCE. Raises InputError when the run cannot be loaded or has no threshold, or for int8
+    no calibration or several leads, `out` is a folder, or the ONNX packages are not installed;
+    ParityError when the file disagrees with the Detector.
     """
     if form not in FORMATS:
         raise InputError(f"no format {form!r}; there are {', '.join(FORMATS)}")
+    if int8 and form != "onnx":
+        raise InputError(f"--int8 goes with --format onnx or c; {form} has float32 only")
     if out.is_dir():
         raise InputError(f"{out}: is a folder; name a file")
     if form == "onnx":
@@ -61,7 +65,10 @@ def export(run: str | Path, form: str, out: Path) -> float:
             "eval.fpr_targets; train it with a higher one"
         )
     about = metadata(run, detector)
-    if form == "onnx":
+    if int8:
+        content = to_onnx_int8(detector, about)
+        error = check_int8(read_onnx(content), detector)
+    elif form == "onnx":
         content = to_onnx(detector, about)
         error = check(read_onnx(content), detector)
     else:
@@ -153,6 +160,27 @@ def check(call: Call, detector: Detector) -> float:
                 )
         worst = max(worst, float(differences["score"].max()))
     return worst
+
+
+def check_int8(call: Call, detector: Detector) -> float:
+    """The largest difference between an int8 file's scores and the Detector's.
+
+    On the beats that set its ranges, relative to the threshold or to a score above it. Raises
+    ParityError where it is more than INT8_TOLERANCE, or a decision differs whose score is further
+    from the threshold.
+    """
+    windows = library.drawn(detector).astype(np.float32)
+    threshold, score = float(_threshold(detector)), detector.score(windows)
+    found = {name: np.asarray(array) for name, array in call(windows).items()}
+    away = np.abs(found["score"] - score) / np.maximum(score, threshold)
+    sure = np.abs(score - threshold) > INT8_TOLERANCE * threshold
+    differ = (found["abnormal"] != (score > threshold)) & sure
+    if not away.max() <= INT8_TOLERANCE or differ.any():  # NaN is no agreement
+        raise ParityError(
+            f"int8 scores differ from the Detector's by {away.max():.1e}, {differ.sum()} decisions "
+            f"with them; {INT8_TOLERANCE:g} is allowed; please report it"
+        )
+    return float(away.max())
 
 
 def trials(detector: Detector) -> np.ndarray:
@@ -304,6 +332,18 @@ def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
     helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def to_onnx_int8(detector: Detector, about: Mapping[str, Any]) -> bytes:
+    """`to_onnx` with weights and activations of 8 bits; InputError as `library.integers`."""
+    import onnx
+
+    library.check_fits(detector)
+    model = onnx.load_from_string(to_onnx(detector, about))
+    found = qdq.ranges(fold(detector.variables), library.drawn(detector))
+    content = qdq.quantised(model, found)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    return content
 
 
 def read_onnx(content: bytes) -> Call:

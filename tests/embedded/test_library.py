@@ -12,6 +12,7 @@ from kdjax import beats, cli
 from kdjax.embedded import fixed, frontend, library, quantise, score, stream
 from kdjax.errors import InputError, ParityError
 from kdjax.models.inference import fold
+from kdjax.runs import export
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror"]
 SANITISED = ["-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
@@ -112,6 +113,27 @@ class TestParity:
 def test_a_detector_without_calibration_is_refused(detector):
     with pytest.raises(InputError, match="calibration"):
         library.integers(replace(detector, calibration=None))
+
+
+class TestOnnx:
+    def test_int8_scores_as_the_detector_and_is_a_quarter_as_large(self, tmp_path):
+        whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
+        command = ["export", "mitbih-w8", "--format", "onnx", "--out"]
+        assert cli.main([*command, str(whole)]) == 0
+        assert cli.main([*command, str(small), "--int8"]) == 0
+        assert small.stat().st_size < 0.3 * whole.stat().st_size
+
+    def test_its_scores_are_near(self, detector):
+        call = export.read_onnx(export.to_onnx_int8(detector, {}))
+        assert export.check_int8(call, detector) < 0.3
+        with pytest.raises(ParityError, match="int8 scores differ"):
+            export.check_int8(lambda w: (f := call(w)) | {"score": f["score"] + 1}, detector)
+
+    def test_stablehlo_has_none(self, tmp_path, capsys):
+        out = str(tmp_path / "x")
+        args = ["export", "mitbih-w8", "--format", "stablehlo", "--int8", "--out", out]
+        assert cli.main(args) == 2
+        assert "--int8 goes with" in capsys.readouterr().err
 
 
 class TestFixed:
