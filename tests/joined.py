@@ -45,16 +45,14 @@ def wait(coordinator: str, n: str, process: str, silence: str) -> None:
 
 def train(*flags: str) -> None:
     import tiny
-    from absl import app
 
-    import train
+    from kdjax import cli
 
-    app.define_help_flags()
     # Nobody asks for a device before the processes have joined.
     devices, jax.local_devices = jax.local_devices, list
     with tiny.small_world() as patch:
         patch.setattr(jax, "local_devices", devices)
-        sys.exit(train.main(["train.py", *flags]))
+        sys.exit(cli.main(["train", *cli.of_flags(flags)], program="train.py"))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,110 @@
-"""What README shows of the library runs as it stands there."""
+"""What README and the guides show works as it stands there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
+import wfdb
 
+from kdjax import cli
 from kdjax.datasets.synthetic_beats import generator
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+# Commands that are no kdjax: why no test runs them.
+NOT_RUN = {
+    "python -m venv": "CI makes its own environment",
+    "pip install": "CI installs the package before the tests",
+    "pytest": "these are the tests",
+    "ruff": "CI runs it",
+    "pyright": "CI runs it",
+    "mkdocs": "CI builds the site",
+    "nox": "needs other interpreters",
+    "tensorboard": "a server",
+    "srun": "needs a cluster",
+    "make": "run by the tests of the library in C",
+    "./": "run by the tests of the library in C",
+    "cd ": "only changes the folder",
+    "python -m benchmarks": "hours",
+    "python -m tests": "draws the architecture",
+    "mv ": "moves a file",
+    "bxb": "needs the WFDB Software Package",
+}
+# Which tests run the Python blocks of a page.
+RUN = {"export.md": "tests/runs/test_export.py", "README.md": "below", "ec57.md": "below"}
 
 
-def test_a_recording_and_a_live_signal_in_ten_lines(tmp_path, monkeypatch, capsys):
-    (code,) = [
-        block
-        for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-        if "kdjax.detect(" in block
+def blocks(language):
+    """(page, block) of every fenced block of a language."""
+    return [
+        (page, block)
+        for page in PAGES
+        for found, block in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if found == language
     ]
-    assert len([line for line in code.splitlines() if line]) <= 10
-    signal = generator.recording(0).signal
+
+
+def commands():
+    """(page, command) of every command line, comments and continuations resolved."""
+    for page, block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"\s&&\s", line):
+                words = shlex.split(part, comments=True)
+                if words and not part.startswith("#"):
+                    yield page, words
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), [pytest.param(p, w, id=f"{p.name}: {' '.join(w)}") for p, w in commands()]
+)
+def test_every_command_is_one_that_the_parser_takes_or_is_listed_as_not_run(page, words):
+    line = " ".join(words)
+    if words[0] == ".":
+        return
+    if words[0] == "kdjax":
+        cli.parser().parse_args(words[1:])
+    elif words[:2] == ["python", "train.py"]:
+        cli.parser().parse_args(["train", *cli.of_flags(words[2:])])
+    else:
+        assert any(line.startswith(known) for known in NOT_RUN), line
+
+
+def test_every_python_block_is_run():
+    assert {page.name for page, _ in blocks("python")} == set(RUN)
+
+
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    ((_, code),) = [found for found in blocks("python") if found[0].name == "README.md"]
+    signal = generator.recording(1).signal
     np.savetxt(tmp_path / "my_record.csv", signal, fmt="%.4f")
     monkeypatch.chdir(tmp_path)
     names = {"electrode": np.array_split(signal, 200)}
     exec(code, names)
-    found, rest = names["found"], names["beats"]
-    assert capsys.readouterr().out.startswith("[")
-    np.testing.assert_array_equal(rest.sample, found.beats.sample[-len(rest.sample) :])
+    detection, rest = names["detection"], names["beats"]
+    assert "family" in capsys.readouterr().out
+    np.testing.assert_array_equal(rest.sample, detection.beats.sample[-len(rest.sample) :])
+
+
+def test_the_python_of_the_guide_to_ec57_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    ((_, code),) = [found for found in blocks("python") if found[0].name == "ec57.md"]
+    (tmp_path / "mitdb").mkdir()
+    monkeypatch.chdir(tmp_path / "mitdb")
+    sample = np.arange(1, 700) * 300
+    wfdb.wrsamp(
+        "100",
+        360,
+        ["mV"],
+        ["MLII"],
+        p_signal=np.zeros((210_000, 1)),
+        fmt=["16"],
+        adc_gain=[200.0],
+        baseline=[0],
+    )
+    wfdb.wrann("100", "atr", sample, symbol=["N"] * len(sample))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"r_peaks": sample, "symbols": np.full(len(sample), "N")})
+    assert capsys.readouterr().out.startswith("100")
