@@ -4,7 +4,10 @@ Files are written byte by byte here rather than by the libraries that read them:
 write most of this.
 """
 
-from collections.abc import Iterator
+import binascii
+import datetime
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,9 @@ Made = tuple[str, Path, dict]
 def malformed(folder: Path, seed: int = 0) -> Iterator[Made]:
     """(name, path, options of `open_source`) of each, written into `folder` one by one."""
     rng = np.random.default_rng(seed)
-    for make in (_signals, _wfdb_files, _edf_files, _npy_files, _csv_files, _paths):
+    for make in (
+        _signals, _wfdb_files, _edf_files, _ishne_files, _npy_files, _csv_files, _clocks, _paths,
+    ):  # fmt: skip
         yield from make(folder, rng)
 
 
@@ -74,6 +79,29 @@ def edf_fields(signal: np.ndarray, fs: float = FS, units: str = "mV", bdf: bool 
 
 def edf_header(fields: dict) -> bytes:
     return b"".join(value[:width].ljust(width) for value, width in fields.values())
+
+
+def ishne_bytes(
+    signal: np.ndarray,
+    fs: int = int(FS),
+    *,
+    resolution: int = 5000,
+    codes: Sequence[int] = (6, 5),
+    block: bytes = b"made up",
+    start: datetime.datetime = datetime.datetime(2024, 2, 29, 23, 59, 30),
+) -> bytes:
+    """An ISHNE Holter file of [T, leads] in mV, `resolution` nV a step; NaN is a fault."""
+    n = signal.shape[1]
+    steps = np.nan_to_num(np.rint(signal * 1e6 / resolution), nan=-32768).astype("<i2")
+    dates = (1, 1, 1950, start.day, start.month, start.year, 1, 3, 2024)
+    header = struct.pack("<4ih", len(block), len(signal), 522, 522 + len(block), 1)
+    header += struct.pack("<40s40s20s2h9h", b"A", b"B", b"1", 1, 0, *dates)
+    header += struct.pack("<3hh", start.hour, start.minute, start.second, n)
+    header += struct.pack("<12h", *[*codes, *[-9] * 12][:12]) + struct.pack("<12h", *[0] * 12)
+    header += struct.pack("<12h", *[*[resolution] * n, *[-9] * 12][:12])
+    header += struct.pack("<h40sh80s80s88s", 0, b"", fs, b"", b"", b"")
+    checksum = struct.pack("<H", binascii.crc_hqx(header + block, 0xFFFF))
+    return b"ISHNE1.0" + checksum + header + block + steps.tobytes()
 
 
 def csv_bytes(signal: np.ndarray, header: str = "I,II", sep: str = ",") -> bytes:
@@ -299,6 +327,67 @@ def _edf_files(folder: Path, rng: np.random.Generator) -> Iterator[Made]:
     yield file("text", csv_bytes(ecg(1, rng)))
     yield file("zeros", bytes(5000))
     yield file("random", rng.bytes(5000))
+
+
+def _ishne_files(folder: Path, rng: np.random.Generator) -> Iterator[Made]:
+    whole = ishne_bytes(ecg(3, rng))
+    number = 0
+
+    def file(what: str, content: bytes, options: dict | None = None) -> Made:
+        nonlocal number
+        number += 1
+        made = _write(folder, f"i{number}.ecg", content, options or {})
+        return f"ishne {number} {what}", *made[1:]
+
+    yield file("whole", whole)
+    for cut in _cuts(whole, 15):
+        yield file(f"cut to {cut}", whole[:cut])
+    for at in range(8, 522, 2):
+        value = int(rng.choice([0, 1, -1, 2**15 - 1, -(2**15), int(rng.integers(-999, 999))]))
+        changed = whole[:at] + value.to_bytes(2, "little", signed=True) + whole[at + 2 :]
+        yield file(f"{value} at {at}", changed)
+    for _ in range(25):
+        yield file("header flipped", _flipped(whole[:529], rng) + whole[529:])
+    yield file("data flipped", whole[:529] + _flipped(whole[529:], rng, 40))
+    yield file("fs contradicted", whole, {"fs": 250.0})
+    yield file("unit overridden", whole, {"units": "uV"})
+    yield file("gain overridden", whole, {"gain": 200.0})
+
+
+def _clocks(folder: Path, rng: np.random.Generator) -> Iterator[Made]:
+    """Tables with a column of times, from plain to absurd."""
+    lead = ecg(4, rng)[:, 0]
+    n = len(lead)
+    seconds = np.arange(n) / FS
+    leap, back, hole, random = (seconds.copy() for _ in range(4))
+    leap[n // 2 :] += 10.0 ** rng.integers(0, 12)
+    back[n // 2 :] -= 10.0 ** rng.integers(0, 12)
+    hole[100:200] = np.nan
+    rng.shuffle(random)
+    moments = np.datetime64("2024-02-29T23:59:58.000") + (1e3 * seconds).astype("m8[ms]")
+    iso = [str(moment) for moment in moments]
+    columns = {
+        "seconds": seconds, "milliseconds": 1e3 * seconds, "nanoseconds": 1.7e18 + 1e9 * seconds,
+        "packets": seconds // 0.2 * 0.2, "whole seconds": seconds // 1, "leap": leap, "back": back,
+        "missing times": hole, "shuffled": random, "backwards": -seconds, "still": 0 * seconds,
+        "infinite": np.where(seconds > 1, np.inf, seconds), "counter": np.arange(n),
+        "ring": np.arange(n) % 16, "counter with a hole": np.arange(n) + 999 * (seconds > 2),
+        "ISO": iso, "time of day": [text[11:] for text in iso],
+        "ISO seconds": [text[:19] for text in iso],
+        "one word amid": [*iso[:500], "oops", *iso[501:]],
+        "no such day": ["2024-02-31 1:00:00"] * n,
+        "years": [f"{rng.integers(1, 9999):04d}{text[4:]}" for text in iso],
+        "dates alone": [text[:10] for text in iso], "nonsense": [text[::-1] for text in iso],
+    }  # fmt: skip
+    for name, times in columns.items():
+        for sign in (",", ";"):
+            rows = "\n".join(f"{t}{sign}{v:.4f}" for t, v in zip(times, lead, strict=True))
+            for given in ({"units": "mV"}, HERE):
+                path = f"t {name} {'comma' if sign == ',' else 'semicolon'} {len(given)}.csv"
+                yield _write(folder, path, f"time{sign}II\n{rows}\n".encode(), given)
+        rows = "\n".join(f"{t},{v:.4f}" for t, v in zip(times, lead, strict=True)).encode()
+        flipped = _flipped(b"# fs=360\ntime [s],II [mV]\n" + rows, rng, 2)
+        yield _write(folder, f"t {name} flipped.csv", flipped, {})
 
 
 def _npy_files(folder: Path, rng: np.random.Generator) -> Iterator[Made]:

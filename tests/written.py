@@ -1,13 +1,8 @@
 """Recordings that tests write, and what they read of them."""
 
-import binascii
-import datetime
-import struct
-from collections.abc import Sequence
-
 import numpy as np
 import wfdb
-from malformed import csv_bytes, edf_fields, edf_header, wfdb_bytes
+from malformed import csv_bytes, edf_fields, edf_header, ishne_bytes, wfdb_bytes
 
 
 def write_record(folder, name="r1", length=2000, leads=("V5", "MLII"), symbols="+NVN", invalid=()):
@@ -74,31 +69,9 @@ def write_text(folder, content, name="r1.csv"):
     return folder / name
 
 
-def write_ishne(
-    folder,
-    signal,
-    fs=360,
-    name="r1.ecg",
-    resolution=5000,
-    codes: Sequence[int] = (6, 5),
-    block=b"made up",
-    start=datetime.datetime(2024, 2, 29, 23, 59, 30),
-):
-    """Writes an ISHNE Holter file of `resolution` nV a step; NaN is a fault."""
-    n = signal.shape[1]
-    steps = np.nan_to_num(np.rint(signal * 1e6 / resolution), nan=-32768).astype("<i2")
-    twelve = struct.Struct("<12h")
-    header = struct.pack("<4ih", len(block), len(signal), 522, 522 + len(block), 1)
-    header += b"A".ljust(40, b"\0") + b"B".ljust(40, b"\0") + b"1".ljust(20, b"\0")
-    dates = (1, 1, 1950, start.day, start.month, start.year, 1, 3, 2024)
-    header += struct.pack("<2h9h", 1, 0, *dates)
-    header += struct.pack("<3hh", start.hour, start.minute, start.second, n)
-    header += twelve.pack(*[*codes, *[-9] * 12][:12]) + twelve.pack(*[0] * 12)
-    header += twelve.pack(*[*[resolution] * n, *[-9] * 12][:12])
-    header += struct.pack("<h40sh80s80s88s", 0, b"", fs, b"", b"", b"")
-    assert len(header) == 512
-    checksum = struct.pack("<H", binascii.crc_hqx(header + block, 0xFFFF))
-    (folder / name).write_bytes(b"ISHNE1.0" + checksum + header + block + steps.tobytes())
+def write_ishne(folder, signal, name="r1.ecg", **options):
+    """Writes an ISHNE Holter file; see `malformed.ishne_bytes`."""
+    (folder / name).write_bytes(ishne_bytes(signal, **options))
     return folder / name
 
 
