@@ -12,6 +12,7 @@ from kdjax.recordings.source import Given, gap_note, refusal
 from kdjax.recordings.units import SECONDS
 
 _FEW_CHUNKS = 3  # of which the times of all rows are read; further on, where they may jump
+_FEW_STAMPS = 50  # by which one chunk alone shows how regular they are
 _AGREEMENT = 0.05  # of the rate: a clock further off than this is no clock that runs a little fast
 _PEEK = 1 << 16  # bytes from a chunk's beginning in which the time stamp must change
 
@@ -166,7 +167,9 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int
         _check_forward(lines, column, seen)
         timing = clock.timing(seen)
         return None if timing is None else (timing, len(seen.row))
-    seen = stamps(0, _FEW_CHUNKS)
+    seen = stamps(0, 1)
+    if len(seen.row) < _FEW_STAMPS:
+        seen = stamps(0, _FEW_CHUNKS)
     _check_forward(lines, column, seen)
     beginning = clock.timing(seen)
     if beginning is None:

@@ -274,7 +274,7 @@ def draw(
 def result_block(result: Mapping) -> str:
     """The lines that people who come from BeatGAN know, and what they are worth."""
     best = result["oracle"]
-    ci = result["ci95"]
+    ci, records = result["ci95"], len(result["per_record"])
     classes = "  ".join(
         f"{name} {row['auc']:.4f} (n {row['n']})"
         for name, row in result["per_class"].items()
@@ -289,8 +289,8 @@ def result_block(result: Mapping) -> str:
         lines += [NO_AUC]
     else:
         lines += [
-            f"ap: {result['ap']:.4f}   {_interval(ci['ap'])}",
-            f"auc: {result['auc']:.4f}  {_interval(ci['auc'])}",
+            f"ap: {result['ap']:.4f}   {_interval(ci['ap'], records)}",
+            f"auc: {result['auc']:.4f}  {_interval(ci['auc'], records)}",
             f"auc by class: {classes}",
         ]
     for row in result["label_free"]:
@@ -305,6 +305,11 @@ def result_block(result: Mapping) -> str:
         ]
         threshold = f"{row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
         lines.append(f"label-free th for {threshold} --> {', '.join(figures)}")
+        if row["fpr"] is not None and row["fpr"] > max(5 * row["fpr_target"], 0.1):
+            lines.append(
+                f"  that threshold does not hold here: {row['fpr']:.0%} of normal test beats, not "
+                f"{row['fpr_target']:.0%}, exceed it; these people differ from those it was set on"
+            )
     if best["epoch"] is not None:
         lines += [
             f"oracle (needs labelled anomalies): epoch {best['epoch']}, auc {best['auc']:.4f}, "
@@ -314,11 +319,15 @@ def result_block(result: Mapping) -> str:
     return "\n".join([*lines, "#" * 29])
 
 
+_FEW_RECORDS = 8  # a bootstrap over fewer says little of other people
 NO_AUC = "no AUC: among the test beats none is annotated as abnormal, or none as normal"
 
 
-def _interval(bounds: list[float] | None) -> str:
-    return f"[{bounds[0]:.4f}, {bounds[1]:.4f}]" if bounds else "[no interval: one record]"
+def _interval(bounds: list[float] | None, records: int) -> str:
+    if not bounds:
+        return "[no interval: one record]"
+    few = f" (over {records} records only)" if records < _FEW_RECORDS else ""
+    return f"[{bounds[0]:.4f}, {bounds[1]:.4f}]{few}"
 
 
 def _number(value: float | None) -> str:

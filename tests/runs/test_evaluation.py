@@ -295,6 +295,17 @@ class TestResultBlock:
         assert "oracle" not in block
         assert "best" not in block
 
+    def test_says_where_a_figure_cannot_be_relied_on(self, result):
+        row = result["label_free"][-1] | {"threshold": 0.5, "fpr_target": 0.01}
+        few = {name: {} for name in "ab"}
+        for fpr, said in ((0.58, True), (0.02, False)):
+            changed = result | {"label_free": [row | {"fpr": fpr}], "per_record": few}
+            block = evaluation.result_block(changed)
+            assert ("does not hold here: 58% of normal test beats, not 1%" in block) == said
+            assert block.count("(over 2 records only)") == 2
+        many = result | {"per_record": {str(n): {} for n in range(40)}}
+        assert "records only" not in evaluation.result_block(many)
+
 
 def test_evidence_holds_what_the_run_s_networks_make_of_beats(data):
     beats, _ = data
