@@ -79,10 +79,10 @@ def _leads(
         places = sorted(volts + raw)
         notes = unit_notes([units[place] for place in volts], given)
         if given.gain is not None and (volts or above.gain):
-            notes = [f"{given.gain:g} steps a mV are taken, not what the file states"]
+            notes = [f"read with {given.gain:g} steps per mV instead of the file's unit"]
         return places, np.full(len(places), factor), notes
     if volts:
         left = lead_names([table.columns[place].name for place in raw])
-        notes = [f"left out, of no stated unit: {', '.join(left)[:80]}"] if raw else []
+        notes = [f"left out (no unit stated): {', '.join(left)[:80]}"] if raw else []
         return volts, np.array([in_millivolts(units[place]) for place in volts]), notes
     return raw, None if above.gain is None else np.full(len(raw), 1 / above.gain), []

@@ -105,7 +105,7 @@ def open_edf(file: Path, given: Given) -> Source:
         )
         notes = list(found.notes)
         if dummies := [s.label or "a signal without a name" for s in usable if not s.has_range]:
-            notes.append(f"left out, without a range of values: {', '.join(dummies)[:80]}")
+            notes.append(f"left out (no range of values): {', '.join(dummies)[:80]}")
         starts, remarks = _records(file, header)
         notes += remarks
         chosen = [leads[place] for place in found.places]
@@ -114,7 +114,7 @@ def open_edf(file: Path, given: Given) -> Source:
         length = len(starts) * chosen[0].samples + missing
         check_missing(file, missing, length, found.fs)
         if gaps:
-            notes.append(f"the recording was interrupted: {gap_note(gaps, found.fs)}")
+            notes.append(f"interrupted recording: {gap_note(gaps, found.fs)}")
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         signals = [chosen[column] for column in columns]
@@ -220,7 +220,7 @@ def _records(file: Path, header: _Header) -> tuple[np.ndarray, list[str]]:
     if header.records not in (-1, held):  # -1: the recorder was not stopped
         notes.append(f"its header says {header.records} data records; the file has {held}")
     if over:
-        notes.append(f"left out: {over} bytes at its end that are no whole data record")
+        notes.append(f"left out: {over} bytes at the end, less than a data record")
     return starts, notes
 
 

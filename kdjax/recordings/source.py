@@ -18,7 +18,7 @@ import numpy as np
 
 from kdjax.errors import InputError
 from kdjax.errors import one_line as words
-from kdjax.recordings.units import in_millivolts, is_raw, spelled
+from kdjax.recordings.units import in_millivolts, is_raw, shown, spelled
 
 LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz
 MOST_LEADS = 256
@@ -269,11 +269,10 @@ def gap_note(gaps: Sequence[tuple[int, int]], fs: float) -> str:
     longest = max(range(len(gaps)), key=lambda i: gaps[i][1])
     row, missing = gaps[longest]
     clock = datetime.timedelta(seconds=int((row + before[longest]) / fs))
-    places = f"{len(gaps)} places" if len(gaps) > 1 else "one place"
-    return (
-        f"{before[-1] / fs:.4g} s are missing in {places}, the longest {missing / fs:.4g} s at "
-        f"{clock}"
-    )
+    if len(gaps) == 1:
+        return f"{missing / fs:.4g} s missing at {clock}"
+    total = f"{before[-1] / fs:.4g} s missing in {len(gaps)} gaps"
+    return f"{total}, the longest {missing / fs:.4g} s at {clock}"
 
 
 class _Voltages(NamedTuple):
@@ -327,12 +326,12 @@ def voltages(
     names = lead_names(labels)
     notes = []
     if others := [names[i] for i in volts if rates[i] != rate]:
-        notes.append(f"left out, sampled at another rate: {', '.join(others)[:80]}")
+        notes.append(f"left out (other sampling rate): {', '.join(others)[:80]}")
     if given.gain is not None:
         per_unit = [steps[i] / given.gain for i in places]
         stated = sorted({f"{steps[i] / (in_millivolts(units[i]) or 1):.6g}" for i in places})
         notes.append(
-            f"{given.gain:g} steps a mV are taken, not the file's {', '.join(stated)[:80]}"
+            f"read with {given.gain:g} steps per mV instead of the file's {', '.join(stated)[:80]}"
         )
     else:
         factor = given.factor()
@@ -348,4 +347,5 @@ def unit_notes(stated: Sequence[str | None], given: Given) -> list[str]:
     other = sorted({unit for unit in stated if unit and not is_raw(unit)})
     if given.units is None or all(spelled(unit) == spelled(given.units) for unit in other):
         return []
-    return [f"{words(given.units)} are taken, not the file's {words(', '.join(other))}"]
+    stated = ", ".join(sorted({shown(unit) for unit in other}))
+    return [f"read as {shown(given.units)} instead of the file's {words(stated)}"]

@@ -64,15 +64,15 @@ def when(lines: Lines, given: Given) -> When:
         )
     fs = clock.rate(timing.step, span, timing.noise, (nominal,))
     if nominal is not None and fs != nominal:
-        notes.append(f"sampled at {fs:.6g} Hz by its clock, not at {nominal:g} Hz")
+        notes.append(f"sampled at {fs:.6g} Hz by the clock in the file, not at {nominal:g} Hz")
     gaps = tuple((row, round(size * fs)) for row, size in timing.jumps if round(size * fs) > 0)
     if gaps:
-        notes.append(f"by its clock {gap_note(gaps, fs)}")
+        notes.append(f"{gap_note(gaps, fs)}, by the clock in the file")
     back = [-size for _, size in timing.jumps if size < 0]
     if back:
         notes.append(
-            f"its clock is set back {len(back)} times, by {max(back):.4g} s at most; rows are "
-            "taken one after the other there"
+            f"the clock in the file was set back ({len(back)} times, by up to {max(back):.4g} s); "
+            "the samples stay in the order of the file"
         )
     return When(fs, gaps, _start(lines, accounts, best), tuple(notes))
 
@@ -127,7 +127,7 @@ def _counted(lines: Lines, nominal: float | None) -> When:
             jumps = found[0].jumps
             gaps = tuple((row, round(size)) for row, size in jumps if size >= 1)
             if gaps and all(size > 0 for _, size in jumps):
-                note = f"by its column {column.name or place + 1!r} {gap_note(gaps, nominal)}"
+                note = f"{gap_note(gaps, nominal)}, by the column {column.name or place + 1!r}"
                 return When(nominal, gaps, lines.layout.preamble.start, (note,))
     return When(nominal, (), lines.layout.preamble.start, ())
 

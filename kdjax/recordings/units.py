@@ -39,6 +39,11 @@ def spelled(text: str) -> str:
     return _SPELLED.get(text, text)
 
 
+def shown(unit: str) -> str:
+    """A unit as people write it."""
+    return {"v": "V", "mv": "mV", "uv": "uV", "nv": "nV"}.get(spelled(unit), unit)
+
+
 def in_millivolts(unit: str) -> float | None:
     """How many mV the unit is; None where it is no voltage."""
     return MILLIVOLTS.get(spelled(unit))

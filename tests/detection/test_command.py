@@ -130,8 +130,8 @@ def test_what_a_reader_says_and_the_start_stand_in_the_summary(tmp_path, capsys)
     assert summary["seconds"] == pytest.approx(30)
     said = capsys.readouterr().out
     for note in (
-        "uV are taken, not the file's mv",
-        "by its clock 2.778 s are missing in one place",
+        "read as uV instead of the file's mV",
+        "2.778 s missing at 0:00:13, by the clock",
     ):
         assert any(line.startswith(note) for line in summary["notes"])
         assert f"  note: {note}" in said

@@ -196,7 +196,7 @@ def test_a_clock_that_runs_off_the_rate_given_counts_and_it_is_said(tmp_path):
     path = write_text(tmp_path, f"time,II\n{rows(times)}")
     source = open_source(path, fs=250, units="mV")
     assert source.fs == pytest.approx(245.5, rel=1e-6)
-    assert source.notes == ("sampled at 245.5 Hz by its clock, not at 250 Hz",)
+    assert source.notes == ("sampled at 245.5 Hz by the clock in the file, not at 250 Hz",)
     stated = write_text(tmp_path, f"# fs = 250 Hz\ntime,II\n{rows(times)}")
     assert open_source(stated, units="mV").notes == source.notes
 
@@ -246,7 +246,7 @@ def test_gaps_of_the_clock_are_missing(tmp_path, monkeypatch, form, chunk):
     if not slack:
         np.testing.assert_allclose(read, expected, rtol=1e-6)
         assert source.notes == (
-            "by its clock 79 s are missing in 3 places, the longest 48 s at 0:02:43",
+            "79 s missing in 3 gaps, the longest 48 s at 0:02:43, by the clock in the file",
         )
 
 
@@ -264,7 +264,7 @@ def test_a_clock_that_is_set_back_moves_no_sample_and_is_said(tmp_path):
     times = [f"{t - (30 if i >= 3000 else 0) + 100:.3f}" for i, t in enumerate(SECONDS)]
     source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
     assert (source.length, source.fs) == (5000, 250)
-    assert source.notes[0].startswith("its clock is set back 1 times, by 30 s at most")
+    assert source.notes[0].startswith("the clock in the file was set back (1 times, by up to 30 s)")
 
 
 def test_a_counter_of_samples_shows_gaps_but_no_rate(tmp_path):
@@ -274,7 +274,7 @@ def test_a_counter_of_samples_shows_gaps_but_no_rate(tmp_path):
         open_source(path, units="mV")
     source = open_source(path, fs=250, units="mV")
     assert source.length == 5500
-    assert "2 s are missing in one place" in source.notes[0]
+    assert source.notes[0] == "2 s missing at 0:00:12, by the column 'sample #'"
     ring = [i % 16 for i in range(5000)]
     path = write_text(tmp_path, f"nSeq,II\n{rows(ring)}")
     assert open_source(path, fs=250, units="mV").length == 5000
@@ -423,10 +423,10 @@ def test_units_in_a_table_are_overridden_and_it_is_said(tmp_path):
     assert open_source(path, fs=250).notes == ()
     assert open_source(path, fs=250, units="mV").notes == ()
     source = open_source(path, fs=250, units="uV")
-    assert source.notes == ("uV are taken, not the file's mv",)
+    assert source.notes == ("read as uV instead of the file's mV",)
     np.testing.assert_allclose(whole(source), 0.25)
     gained = open_source(path, fs=250, gain=200)
-    assert gained.notes == ("200 steps a mV are taken, not what the file states",)
+    assert gained.notes == ("read with 200 steps per mV instead of the file's unit",)
     np.testing.assert_allclose(whole(gained), 1.25)
 
 
@@ -434,7 +434,7 @@ def test_columns_of_no_unit_beside_volts_are_left_out_and_it_is_said(tmp_path):
     path = write_text(tmp_path, "II [mV],marker\n" + "0.25,1\n" * 500)
     source = open_source(path, fs=250)
     assert source.leads == ("II",)
-    assert source.notes == ("left out, of no stated unit: marker",)
+    assert source.notes == ("left out (no unit stated): marker",)
     assert open_source(path, fs=250, units="mV").leads == ("II", "marker")
 
 

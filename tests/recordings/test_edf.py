@@ -75,9 +75,9 @@ def test_values_are_those_that_edfio_reads(tmp_path, write):
         (b"-1", 0, []),
         (b"4", 0, ["its header says 4 data records; the file has 3"]),
         (b"2", 0, ["its header says 2 data records; the file has 3"]),
-        (b"-1", -1, ["left out: 719 bytes at its end that are no whole data record"]),
+        (b"-1", -1, ["left out: 719 bytes at the end, less than a data record"]),
         (b"3", -1, ["its header says 3 data records; the file has 2",
-                    "left out: 719 bytes at its end that are no whole data record"]),
+                    "left out: 719 bytes at the end, less than a data record"]),
     ],
 )  # fmt: skip
 def test_what_records_there_are_is_read_and_said(tmp_path, stated, cut, notes):
@@ -110,7 +110,7 @@ def test_a_channel_without_a_range_is_left_out_and_it_is_said(tmp_path, change):
     path = write_edf(tmp_path, signal, changes=[("label", 0, b"-"), ("label", 1, b"II"), *change])
     source = open_source(path)
     assert source.leads == ("II",)
-    assert source.notes == ("left out, without a range of values: -",)
+    assert source.notes == ("left out (no range of values): -",)
     np.testing.assert_allclose(whole(source), signal[:, 1:], atol=2e-4)
 
 
@@ -167,8 +167,7 @@ def test_the_gaps_of_an_interrupted_recording_are_missing(tmp_path, bdf, monkeyp
         assert opened.length == len(expected)
         np.testing.assert_allclose(whole(opened), expected, atol=2e-4)
         assert opened.notes == (
-            "the recording was interrupted: 62.5 s are missing in 2 places, the longest 60 s at "
-            "0:00:06",
+            "interrupted recording: 62.5 s missing in 2 gaps, the longest 60 s at 0:00:06",
         )
 
 

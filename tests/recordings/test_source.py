@@ -159,11 +159,13 @@ def test_units_and_gain_count_more_than_what_the_file_states_and_this_is_said(tm
     other = open_source(path, units="uV")
     factor = 1e-3 if write is not write_ishne else 1e3
     np.testing.assert_allclose(whole(other), whole(stated) * factor, rtol=1e-5)
-    assert "uV are taken, not the file's" in other.notes[0]
+    assert "read as uV instead of the file's" in other.notes[0]
     steps = {write_wfdb: 200, write_edf: 6553.4, write_bdf: 1677721.4, write_ishne: 200}[write]
     scaled = open_source(path, gain=steps / 4)
     np.testing.assert_allclose(whole(scaled), whole(stated) * 4, rtol=1e-5, atol=1e-3)
-    assert f"{steps / 4:g} steps a mV are taken, not the file's {steps:.6g}" in scaled.notes[0]
+    assert (
+        f"read with {steps / 4:g} steps per mV instead of the file's {steps:.6g}" in scaled.notes[0]
+    )
 
 
 @pytest.mark.parametrize("write", [write_csv, write_npy])
