@@ -10,7 +10,12 @@ if "KDJAX_TESTS_PROGRAMS" not in os.environ:
     os.environ["KDJAX_TESTS_PROGRAMS"] = _programs.name
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["KDJAX_TESTS_PROGRAMS"]
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+# XLA's older emitters compile a training step in a third of the time.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+).strip()
 
+import hypothesis
 import jax
 import pytest
 
@@ -19,6 +24,18 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # halves the time to compile
+
+# A busy machine may take any time for an example. x64 stays on for all examples of a test.
+hypothesis.settings.register_profile(
+    "kdjax",
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+hypothesis.settings.load_profile("kdjax")
 
 
 @pytest.fixture
