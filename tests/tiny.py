@@ -9,8 +9,9 @@ import functools
 import hashlib
 import io
 import json
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,32 @@ def _shared_trainer(config: Any, channels: int, axis_name: str | None = None) ->
 # Trainers compare by what they hold, and `_trainer` makes equal ones one object.
 _shared_steps = functools.cache(parallel.compile_steps)
 _shared_norms = functools.cache(parallel.compile_gradient_norms)
+
+
+def _share_seeds(make: Callable) -> Callable:
+    """`make`, which looks at the teacher's structure alone, called once for each."""
+    made: dict[Any, Callable] = {}
+
+    def shared(trainer: loop.Trainer, teacher: Any) -> Callable:
+        key = trainer, jax.tree.structure(teacher)
+        if key not in made:
+            made[key] = make(trainer, teacher)
+        return made[key]
+
+    return shared
+
+
+_shared_seeds = _share_seeds(parallel.compile_seeds)
+_shared_seed_norms = _share_seeds(parallel.compile_seed_norms)
 # The code may be edited while the tests run.
 _made_by = functools.cache(provenance.made_by)
+
+
+def _replace(patch: pytest.MonkeyPatch, original: Any, replacement: Any) -> None:
+    """Wherever the package has it, also in modules that imported it by name."""
+    for module in [m for name, m in sys.modules.items() if name.startswith("kdjax.")]:
+        if vars(module).get(original.__name__) is original:
+            patch.setattr(module, original.__name__, replacement)
 
 
 @contextlib.contextmanager
@@ -137,9 +162,14 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(evaluation, "draw", lambda *_: {})
         patch.setattr(provenance, "made_by", _made_by)
         patch.setattr(loop, "CHUNK", CHUNK)
-        patch.setattr(assemble, "make_trainer", _shared_trainer)
-        patch.setattr(parallel, "compile_steps", lambda t, d: _shared_steps(t, tuple(d)))
-        patch.setattr(parallel, "compile_gradient_norms", lambda t, d: _shared_norms(t, tuple(d)))
+        for original, shared in (
+            (_make_trainer, _shared_trainer),
+            (parallel.compile_steps, lambda t, d: _shared_steps(t, tuple(d))),
+            (parallel.compile_gradient_norms, lambda t, d: _shared_norms(t, tuple(d))),
+            (parallel.compile_seeds, _shared_seeds),
+            (parallel.compile_seed_norms, _shared_seed_norms),
+        ):
+            _replace(patch, original, shared)
         yield patch
 
 

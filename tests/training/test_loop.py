@@ -357,6 +357,14 @@ class TestResume:
         assert f"goes on from {workdir / checkpoints.LAST / str(step)}" in capsys.readouterr().out
         assert_bitwise_the_uninterrupted(workdir)
 
+    def test_equal_trainings_share_one_program_in_these_tests(self):
+        """The teacher's and the student's, once each: otherwise the tests take minutes more."""
+        config = tiny.config(epochs=7, seed=3)
+        trainers = [loop.make_trainer(c, 1, parallel.AXIS) for c in (tiny.config(), config)]
+        assert trainers[0] is trainers[1]
+        steps = [parallel.compile_steps(t, jax.local_devices()) for t in trainers]
+        assert steps[0] is steps[1]
+
     def test_a_run_that_was_killed_goes_on_from_its_last_epoch(self, workdir, monkeypatch):
         with pytest.MonkeyPatch.context() as patch:
             AtStep(patch, 8, crash)
