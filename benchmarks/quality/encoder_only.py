@@ -87,7 +87,7 @@ def main() -> None:
     without = _of_latent(raw_beats(beats, parts, data.rhythm), data)
     train = beats.x[parts.train]
     x = np.concatenate([train, np.asarray(transfer_beats(jnp.asarray(train)))])
-    for name in ("teacher latent", "teacher score", "memory score"):
+    for name in ("teacher score", "teacher latent", "memory score"):
         target = targets(name, x, len(train), teachers)
         students = train_students(x, target, seeds)
         of_seeds = [qualities(name, *student, data) for student in students]
