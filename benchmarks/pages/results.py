@@ -33,6 +33,7 @@ def main() -> None:
         "Each file names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
         "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
         "their command. [protocol.md](protocol.md) says who trains and who tests.",
+        *in_short(read("study-confirm.json"), read("study-screen.json")),
         *evidence_page.headline(),
         *evidence_page.narrow(),
         *evidence_page.encoder_only(),
@@ -73,7 +74,6 @@ SCORES = {
 def studies() -> Iterable[str]:
     """The distillation study: the primary comparison, then the screen, then the scores."""
     confirmed, screened = read("study-confirm.json"), read("study-screen.json")
-    yield from in_short(confirmed, screened)
     yield "## Does a student learn from its teacher?"
     yield from primary(confirmed)
     yield from screen(screened)
