@@ -16,7 +16,7 @@ def verdict() -> Iterable[str]:
         return
     row, without = (_row(found, IN_USE, form, "beatgan") for form in ("network", "no network"))
     yield (
-        f"**The network {_adds(row['less no network'])} to the score that decides**: AUC is "
+        f"**The network {_adds(row['less no network'])} the score that decides**: AUC is "
         f"{mean(row['auc'])} with the network and {without['auc']:.4f} without one, a difference "
         f"of {signed(row['less no network'])}."
     )
@@ -33,9 +33,10 @@ def headline() -> Iterable[str]:
     )
     yield "## Does the network add anything?"
     yield (
-        f"On people whom training has not met, the network {_adds(network)} to the score in use. "
-        f"Heard beside the raw beat it {_adds(both)}: {signed(both)}. The same network before "
-        f"training differs from no network by {signed(fresh)}. {_made(found)}, "
+        f"On people whom training has not met, the network {_adds(network)} the score in use. "
+        f"Heard beside the raw beat it {_adds(both)} that: {signed(both)}. The same network before "
+        f"training differs from no network by {signed(fresh)}. {_made(found)} "
+        f"({len(found['seeds'])} of the ten networks that were named), "
         f"{found['epochs']} epochs, width {found['width']}, {found['n_test']:,} test beats. *No "
         "network* scores the raw beat and its 32 principal components; *both* takes the shape "
         "from all four distances. BeatGAN's class map counts e and j as S, AAMI's as normal."
@@ -72,7 +73,7 @@ def _forms(found: Mapping[str, Any], score: str, name: str) -> tuple[str, ...]:
         mean(network["auc"]),
         signed(less) if less else "",
         mean(both["auc"]) if both else "",
-        mean(fresh["auc"]),
+        mean(fresh["auc"]) if less else "",
     )
 
 
@@ -237,7 +238,7 @@ def _made(found: Mapping[str, Any]) -> str:
 
 def _adds(difference: Mapping[str, Any]) -> str:
     low, high = difference["ci95"]
-    return "adds" if low > 0 else "takes away" if high < 0 else "adds nothing that is shown"
+    return "adds to" if low > 0 else "takes away from" if high < 0 else "is not shown to add to"
 
 
 def _figure(value: Any) -> str:
