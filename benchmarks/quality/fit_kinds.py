@@ -90,13 +90,12 @@ def read(detector: Detector, path: Path, noise: np.ndarray | None = None) -> Rea
     signal = record.lead("MLII")[:, None]
     if noise is not None:
         signal = signal + noise[:, None]
-    stream = StreamingDetector(detector, record.fs, 0.0)
+    stream = StreamingDetector(detector, record.fs)
     parts = [
         *stream.decide(stream.stream.push(signal)),
         *stream.decide(stream.stream.finish()),
         *stream.decide_waiting(),
     ]
-    parts = [part._replace(x=part.x[:0]) for part in parts]
     shape = np.concatenate([part.shape for part in parts])
     return Read(
         name=path.name,
@@ -130,8 +129,8 @@ def scored(one: Read, model: dict[str, Any]) -> kinds.Opinion:
     return kinds.opinion(one.signs[good], one.shape[good], groups, model)
 
 
-def fit(reads: Sequence[Read]) -> dict[str, Any]:
-    """The weights by kind and the names of their terms.
+def fit(reads: Sequence[Read], without: Sequence[str] = ()) -> dict[str, Any]:
+    """The weights by kind and the names of their terms; those in `without` have none.
 
     Beats of a kind in a record weigh as much as the root of their number, so that no record
     outvotes the others.
@@ -146,12 +145,14 @@ def fit(reads: Sequence[Read]) -> dict[str, Any]:
         terms = kinds.supraventricular_terms(signs)
         supraventricular.append((terms, label, np.isin(label, ["N", "S"]), label == "S"))
     return {
-        "V": _weights(ventricular, _VENTRICULAR, _SIGN),
-        "S": _weights(supraventricular, _SUPRAVENTRICULAR, _SIGN_S),
+        "V": _weights(ventricular, _VENTRICULAR, _SIGN, without),
+        "S": _weights(supraventricular, _SUPRAVENTRICULAR, _SIGN_S, without),
     }
 
 
-def _weights(rows: Sequence[tuple], share: float, sign: dict[str, int]) -> dict[str, float]:
+def _weights(
+    rows: Sequence[tuple], share: float, sign: dict[str, int], without: Sequence[str]
+) -> dict[str, float]:
     """Ridge-penalised logistic regression with signs given, on standardised terms."""
     names = list(rows[0][0])
     x = np.concatenate([np.stack(list(t.values()), axis=1)[used] for t, _, used, _ in rows])
@@ -170,6 +171,10 @@ def _weights(rows: Sequence[tuple], share: float, sign: dict[str, int]) -> dict[
 
     limits = {1: (0, None), -1: (None, 0), 0: (None, None)}
     bounds = [(None, None), *(limits[sign.get(name, 1)] for name in names)]
+    bounds = [
+        (0, 0) if name in without else limit
+        for name, limit in zip(["constant", *names], bounds, strict=True)
+    ]
     beta = minimize(loss, np.zeros(len(bounds)), jac=True, bounds=bounds, method="L-BFGS-B").x
     weights = beta[1:] / scale
     constant = beta[0] - weights @ centre

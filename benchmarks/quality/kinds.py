@@ -1,0 +1,322 @@
+"""Families and kinds of beats on MIT-BIH, by EC57: without a label, and with a reviewer.
+
+python -m benchmarks.quality.kinds --records DIR
+
+DIR holds the MIT-BIH records. The detector's own R-peaks and its shipped weights, which DS1 fitted
+(`fit_kinds`); in the rows of DS1 each record has weights fitted on the others. Statistics begin at
+minute 5; e and j are normal, as AAMI's classes have it, and as bxb's map has them where it is said.
+Writes docs/results/kinds.json and kinds.png.
+"""
+
+import argparse
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.quality.fit_kinds import DETECTOR, DS1, FITTING, Read, fit, read, scored
+from benchmarks.shared import write_rows
+from kdjax import ec57
+from kdjax.datasets.protocols import MITBIH_GROUPS
+from kdjax.detection import kinds
+from kdjax.detection.detector import Detector
+from kdjax.detection.families import gather
+from kdjax.detection.stream import Beats, join_beats
+from kdjax.ec57.rates import of_beats
+from kdjax.pages import plots
+from kdjax.recordings import Annotations
+from kdjax.runs import directory, provenance
+from kdjax.scores import metrics
+
+RESULT = Path("docs/results/kinds.json")
+PEOPLE = {"DS1": DS1, "DS2": MITBIH_GROUPS["test"]}
+FPRS = (0.003, 0.01, 0.03)
+DECISIONS = (0, 3, 5, 10, 20)
+START = 300.0  # s
+NETWORK = ("shape's anomaly",)  # the term that the network has a part in
+CORRELATIONS = {"raw beat": (0.8, 0.9, 0.95), "latent": (0.8, 0.9, 0.95), "residual": (0.5, 0.7)}
+
+
+def main() -> None:
+    """Writes the result and the figure."""
+    parser = argparse.ArgumentParser(description="Families and kinds of beats, by EC57")
+    parser.add_argument("--records", type=Path, required=True)
+    args = parser.parse_args()
+    detector = directory.load_run(DETECTOR)
+    reads = {
+        people: [read(detector, args.records / name) for name in names]
+        for people, names in PEOPLE.items()
+    }
+    others = {one.name: _fitted_on_others(reads["DS1"], one) for one in reads["DS1"]}
+    plain = fit([one for one in reads["DS1"] if one.name in FITTING], without=NETWORK)
+    out: dict[str, Any] = {
+        "command": "python -m benchmarks.quality.kinds --records DIR",
+        "detector": DETECTOR,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "made_by": provenance.made_by(),
+        "kinds": [],
+        "records": [],
+        "threshold": [],
+        "reviewer": [],
+        "families": [],
+    }
+    for people, some in reads.items():
+        models = [others.get(one.name, kinds.read_model()) for one in some]
+        opinions = [scored(one, model) for one, model in zip(some, models, strict=True)]
+        rows, per_record = by_kind(some, opinions, kinds.threshold(0.01))
+        out["kinds"].append({"people": people, "weights": "shipped", **rows})
+        out["records"] += [{"people": people, **row} for row in per_record]
+        without = [scored(one, plain) for one in some]
+        limit = _limit_of(reads["DS1"], plain)
+        row, _ = by_kind(some, without, limit)
+        out["kinds"].append({"people": people, "weights": "fitted without the network", **row})
+        out["threshold"] += [{"people": people, **row} for row in realised(some, opinions)]
+        out["reviewer"] += [{"people": people, **row} for row in reviewed(some, opinions)]
+        out["families"] += [{"people": people, **row} for row in families(detector, some)]
+    write_rows(RESULT, out)
+    plots.save(curve(out["reviewer"]), RESULT.with_suffix(".png"))
+    for row in out["kinds"] + out["reviewer"] + out["families"] + out["threshold"]:
+        print(row)
+
+
+def _fitted_on_others(reads: Sequence[Read], one: Read) -> dict[str, Any]:
+    return fit([other for other in reads if other is not one and other.name in FITTING])
+
+
+def _limit_of(reads: Sequence[Read], model: dict[str, Any]) -> float:
+    """The score that 1 % of DS1's normal beats exceed under a model that they fitted."""
+    normal = [
+        scored(one, model).score[one.label[one.shape != kinds.UNSCORED] == "N"]
+        for one in reads
+        if one.name in FITTING
+    ]
+    return float(np.quantile(np.concatenate(normal), 0.99))
+
+
+# --- kinds -------------------------------------------------------------------------------------
+
+
+def by_kind(
+    reads: Sequence[Read], opinions: Sequence[kinds.Opinion], limit: float
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """EC57's rates over all records and of each, with false alarms and the plain AUC."""
+    matrices, records = [], []
+    for one, opinion in zip(reads, opinions, strict=True):
+        kind = _symbols(one, opinion.kind(limit))
+        matrix = _matrix(one, kind, "aami")
+        matrices.append(matrix)
+        records.append({"record": one.name, **_rates(matrix), **_alarms([one], [kind])})
+    symbols = [
+        _symbols(one, opinion.kind(limit)) for one, opinion in zip(reads, opinions, strict=True)
+    ]
+    bxb = [_matrix(one, kind, "wfdb") for one, kind in zip(reads, symbols, strict=True)]
+    abnormal = np.concatenate([np.isin(_judged(one), ["S", "V", "F"]) for one in reads])
+    known = np.concatenate([np.isin(_judged(one), ["N", "S", "V", "F"]) for one in reads])
+    score = np.concatenate([opinion.score for opinion in opinions])
+    worst = max(records, key=lambda row: row["normal_flagged"] or 0)
+    as_bxb = _rates(total_matrix_of(bxb))
+    gross = {
+        **_rates(total_matrix_of(matrices)),
+        **_alarms(reads, symbols),
+        "worst_person": worst["record"],
+        "worst_person_normal_flagged": worst["normal_flagged"],
+        "auc": metrics.auc(abnormal[known], score[known]),
+        "changed_at_the_end": _changed(reads, symbols),
+        "S Se, +P as bxb has it": [as_bxb["S Se"], as_bxb["S +P"]],
+    }
+    return gross, records
+
+
+def _judged(one: Read) -> np.ndarray:
+    """The labels of the good beats."""
+    return one.label[one.shape != kinds.UNSCORED]
+
+
+def _beats(one: Read) -> Beats:
+    return join_beats([part.beats for part in one.parts])
+
+
+def _symbols(one: Read, kind: np.ndarray) -> np.ndarray:
+    """The annotation of every beat [B], given the kinds of the good ones."""
+    symbols = np.full(len(one.shape), "?")
+    symbols[one.shape != kinds.UNSCORED] = kind
+    return symbols
+
+
+def _matrix(one: Read, symbols: np.ndarray, classes: str, kept: Any = slice(None)) -> np.ndarray:
+    test = Annotations(_beats(one).sample[kept], symbols[kept])
+    found = ec57.compare(one.reference, test, one.fs, classes=ec57.CLASSES[classes])
+    return found.beats.matrix
+
+
+def total_matrix_of(matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum over records."""
+    return np.sum(matrices, axis=0)
+
+
+def _rates(matrix: np.ndarray) -> dict[str, float | None]:
+    rates = of_beats(matrix, gross=True)
+    names = ("V Se", "V +P", "S Se", "S +P")
+    return {
+        name: round(rates[name].percent, 2) if rates[name].whole else None for name in names
+    } | {"V": rates["V Se"].whole, "S": rates["S Se"].whole}
+
+
+def _alarms(reads: Sequence[Read], symbols: Sequence[np.ndarray]) -> dict[str, float | None]:
+    """False alarms an hour, and the share of normal beats that are flagged, from minute 5 on."""
+    false = normal = flagged = 0
+    for one, kind in zip(reads, symbols, strict=True):
+        later = (_beats(one).sample >= START * one.fs) & (one.shape != kinds.UNSCORED)
+        alarm = later & (kind != "N")
+        false += int((alarm & np.isin(one.label, ["N", "O"])).sum())
+        flagged += int((alarm & (one.label == "N")).sum())
+        normal += int((later & (one.label == "N")).sum())
+    hours = sum(one.seconds - START for one in reads) / 3600
+    return {
+        "false_alarms_per_hour": round(false / hours, 2),
+        "normal_flagged": round(flagged / normal, 5) if normal else None,
+    }
+
+
+def _changed(reads: Sequence[Read], symbols: Sequence[np.ndarray]) -> float:
+    """The share of a stream's decisions that are another at the end of the recording."""
+    pairs = [
+        (_beats(one).kind, kind, one.shape != kinds.UNSCORED)
+        for one, kind in zip(reads, symbols, strict=True)
+    ]
+    changed = sum(int((live[good] != kind[good]).sum()) for live, kind, good in pairs)
+    return round(changed / sum(int(good.sum()) for *_, good in pairs), 5)
+
+
+def realised(reads: Sequence[Read], opinions: Sequence[kinds.Opinion]) -> list[dict[str, Any]]:
+    """The share of each person's normal beats that is flagged, by the share that was asked for."""
+    rows = []
+    for fpr in FPRS:
+        limit = kinds.threshold(fpr)
+        shares = [
+            float((opinion.score > limit)[_judged(one) == "N"].mean())
+            for one, opinion in zip(reads, opinions, strict=True)
+            if (_judged(one) == "N").any()
+        ]
+        low, median, high = np.quantile(shares, [0.1, 0.5, 0.9])
+        row = {"asked": fpr, "mean": np.mean(shares), "median": median, "worst": max(shares)}
+        row |= {"tenth": low, "ninth tenth": high}
+        rows.append({name: round(float(value), 5) for name, value in row.items()})
+    return rows
+
+
+# --- a reviewer --------------------------------------------------------------------------------
+
+
+def reviewed(reads: Sequence[Read], opinions: Sequence[kinds.Opinion]) -> list[dict[str, Any]]:
+    """What remains wrong after a person named so many families, the largest first."""
+    limit = kinds.threshold(0.01)
+    named = [
+        (one, _symbols(one, opinion.kind(limit)), _families(one))
+        for one, opinion in zip(reads, opinions, strict=True)
+    ]
+    rows = []
+    for decisions in DECISIONS:
+        matrices, symbols = [], []
+        for one, kind, family in named:
+            kind = kind.copy()
+            for index in range(min(decisions, int(family.max(initial=-1)) + 1)):
+                own = family == index
+                names, counts = np.unique(one.label[own], return_counts=True)
+                kind[own] = names[np.argmax(counts)]
+            kind_or_none = np.where(kind == "O", "N", kind)
+            matrices.append(_matrix(one, kind_or_none, "aami", kind != "O"))
+            symbols.append(np.where(kind == "O", "N", kind))
+        total = _rates(total_matrix_of(matrices))
+        rows.append({"decisions": decisions, **total, **_alarms(reads, symbols)})
+    return rows
+
+
+def _families(one: Read) -> np.ndarray:
+    """The family of each beat as a recording's families are at its end."""
+    early = np.concatenate([part.early for part in one.parts])
+    return gather(one.stream.person.shapes, _beats(one), one.signs, one.shape, early)[1]
+
+
+def curve(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Rates by decisions of a reviewer."""
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    for ax, kind in zip(figure.subplots(1, 2, sharey=True), ("V", "S"), strict=True):
+        for people, style in (("DS1", "--"), ("DS2", "-")):
+            some = [row for row in rows if row["people"] == people]
+            at = [row["decisions"] for row in some]
+            for rate, colour in (("Se", "#0072b2"), ("+P", "#d55e00")):
+                values = [row[f"{kind} {rate}"] for row in some]
+                ax.plot(at, values, style, color=colour, marker="o", label=f"{rate}, {people}")
+        ax.set(title={"V": "VEB", "S": "SVEB"}[kind], xlabel="families named in a recording")
+        ax.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("per cent, gross")
+    figure.axes[1].legend(frameon=False)
+    return figure
+
+
+# --- families by representation -----------------------------------------------------------------
+
+
+def families(detector: Detector, reads: Sequence[Read]) -> list[dict[str, Any]]:
+    """Number, purity and coverage of families by what is compared, over records."""
+    rows = [_quality("shapes in use", None, [(one.label, one.shape) for one in reads])]
+    found: dict[tuple[str, float], list] = {}
+    for one in reads:
+        good = one.shape != kinds.UNSCORED
+        x = np.concatenate([part.x for part in one.parts])[good]
+        there = np.zeros(len(x), np.int64)
+        evidence = detector.evidence(x, np.zeros((len(x), 2)), there, there, one.fs)
+        compared = {"raw beat": x, "latent": evidence.z, "residual": evidence.residual}
+        for name, correlations in CORRELATIONS.items():
+            for least in correlations:
+                family = _leaders(compared[name].reshape(len(x), -1), least)
+                found.setdefault((name, least), []).append((one.label[good], family))
+    rows += [_quality(name, least, pairs) for (name, least), pairs in found.items()]
+    return rows
+
+
+def _quality(name: str, least: float | None, pairs: Sequence[tuple]) -> dict[str, Any]:
+    """pairs: label and family [B] of each record. Pure of ventricular or of all other beats."""
+    numbers, purities, covered = [], [], []
+    for label, family in pairs:
+        known = np.isin(label, ["N", "S", "V"]) & (family > kinds.UNSCORED)
+        own, index = np.unique(family[known], return_inverse=True)
+        ventricular = np.bincount(index, label[known] == "V")
+        count = np.bincount(index)
+        numbers.append(len(own))
+        purities.append(np.maximum(ventricular, count - ventricular).sum() / count.sum())
+        covered.append(np.sort(count)[::-1][:10].sum() / count.sum())
+    return {
+        "compared": name,
+        "correlation": least,
+        "families": round(float(np.mean(numbers)), 1),
+        "most": max(numbers),
+        "purity": round(float(np.mean(purities)), 4),
+        "least_pure": round(float(min(purities)), 4),
+        "share_of_ten": round(float(np.mean(covered)), 4),
+    }
+
+
+def _leaders(values: np.ndarray, least: float, most: int = 48) -> np.ndarray:
+    """Families int64 [B] of values [B, D]: of the nearest leader, where it correlates enough."""
+    values = values - values.mean(axis=1, keepdims=True)
+    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
+    leaders, family = np.empty((0, values.shape[1]), values.dtype), []
+    for value in values:
+        alike = leaders @ value
+        best = int(np.argmax(alike)) if len(leaders) else -1
+        if best >= 0 and (alike[best] >= least or len(leaders) >= most):
+            moved = leaders[best] + (value - leaders[best]) / 32
+            leaders[best] = moved / np.linalg.norm(moved)
+        else:
+            best, leaders = len(leaders), np.vstack([leaders, value])
+        family.append(best)
+    return np.array(family)
+
+
+if __name__ == "__main__":
+    main()
