@@ -217,6 +217,16 @@ class BeatStream:
         self._end += len(samples)
         return self._complete(round(AFTER * self.fs))
 
+    def peek(self, after: float) -> Found | None:
+        """The beats since the last complete core, as they look now; None where there is no signal.
+
+        after: s of signal that must have followed a beat. Nothing is taken out of the stream.
+        """
+        core = self._place(self._core), self._end - round(after * self.fs)
+        if core[1] <= core[0]:
+            return None
+        return find_beats(np.concatenate(self._blocks), self.fs, self._start, core, self._last)
+
     def finish(self) -> Iterator[Found]:
         """Gives the beats of the cores that were waiting for more."""
         self._over = True

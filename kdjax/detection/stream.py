@@ -1,5 +1,6 @@
 """From beats to decisions: adapts the score to the person, then decides core by core."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from kdjax.scores.calibration import Calibration, adapting_to_all
 from kdjax.scores.fitted import RR_MEMORY, Evidence, FittedScore, rhythm_after
 
 ADAPTED_IN = 300.0, 60  # s from the core of the first good beat on, and good beats, that adapt
+_FOLLOWED = 1.0  # s of signal that follow a beat before there is a provisional decision
 FPR = 0.01  # the false-positive rate that thresholds are made for unless another is asked for
 
 
@@ -116,6 +118,22 @@ class StreamingDetector:
     def push(self, samples: np.ndarray) -> Beats:
         """Takes the next samples [n, C] (or [n]) in mV, gives the beats decided since."""
         return join_beats([decided.beats for decided in self.decide(self.stream.push(samples))])
+
+    def provisional(self) -> Beats:
+        """Decides for now on the beats after the last that `push` gave, up to a second ago.
+
+        So a live signal has a decision within 2 s of the R-peak when this follows a push each
+        second. There is none before the first final decision. A provisional decision does not know
+        the interval after the latest beat, and R-peaks may still move: `push` gives the final
+        decisions, which do not depend on calls of this.
+        """
+        found = None if self._score is None else self.stream.peek(_FOLLOWED)
+        if found is None:
+            return join_beats([])
+        trial = copy.copy(self)
+        trial.person, trial._memory = copy.deepcopy((self.person, self._memory))
+        trial._witness, trial._waiting = copy.copy(self._witness), []
+        return join_beats([decided.beats for decided in trial.decide(iter([found]))])
 
     def finish(self) -> Beats:
         """Ends the recording, gives the beats that were still waiting."""

@@ -144,6 +144,30 @@ def test_a_decision_comes_65_s_after_its_beat_once_five_minutes_are_over(detecto
     assert max(late) <= (cores.DELAY + 1) * FS
 
 
+def test_a_provisional_decision_comes_within_2_s_and_changes_no_final_one(detector):
+    """Twenty seconds past the first final decisions, second by second."""
+    signal, _ = ecg()
+    stream, asked = StreamingDetector(detector, FS), StreamingDetector(detector, FS)
+    assert not len(asked.provisional().sample)
+    begun = 370 * FS
+    same(stream.push(signal[:begun]), asked.push(signal[:begun]))
+    seen = {}
+    for end in range(begun + FS, begun + 20 * FS, FS):
+        asked.push(signal[end - FS : end])
+        now = asked.provisional()
+        for sample, kind in zip(now.sample.tolist(), now.kind.tolist(), strict=True):
+            seen.setdefault(sample, (end, kind))
+    final = stream.push(signal[begun:])
+    same(
+        join_beats([asked.push(signal[end:]), asked.finish()]), join_beats([final, stream.finish()])
+    )
+    there = (final.sample > begun) & (final.sample < end - 2 * FS)
+    assert there.sum() > 10
+    kinds_now = [seen[sample][1] for sample in final.sample[there].tolist()]
+    assert np.mean(final.kind[there] == kinds_now) > 0.9
+    assert max(seen[sample][0] - sample for sample in final.sample[there].tolist()) <= 2 * FS
+
+
 def test_memory_does_not_grow_with_the_recording(detector):
     stream = cores.BeatStream(1, FS)
     longest = 0
