@@ -1,7 +1,9 @@
 """What the benchmarks count, and that the pages say what the committed figures say."""
 
+import importlib
 import math
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +15,58 @@ import pytest
 from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
 from benchmarks.pages import results as results_page
-from benchmarks.speed import chunks
+from benchmarks.speed import chunks, measure
 from benchmarks.speed.roofline import saved_flops, step_flops
 from configs import teacher
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.pages import plots
 from kdjax.training import assemble, step
+
+ROOT = Path(__file__).parents[1]
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "benchmarks").rglob("*.py"))
+    if path.name != "__init__.py"
+]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.json")]
+OPTIONAL = {"torch", "playwright"}  # only one benchmark needs either
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_benchmark_is_imported_and_says_what_it_takes(name, monkeypatch, capsys):
+    """A module that names what the package no longer has fails here, not after hours."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL:
+            raise
+        pytest.skip(f"{name} needs {error.name}")
+    if "parse_args" in Path(module.__file__).read_text(encoding="utf-8"):
+        monkeypatch.setattr(sys, "argv", [name, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        assert ended.value.code == 0
+        assert "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_command_on_a_page_names_a_benchmark_that_is_there(page):
+    """With its word: `reliability` has one for each experiment."""
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"-m (benchmarks(?:\.\w+)+)", text):
+        assert name in MODULES
+    for word in re.findall(r"-m benchmarks\.robustness\.reliability (\w+)", text):
+        source = (ROOT / "benchmarks/robustness/reliability.py").read_text(encoding="utf-8")
+        assert re.search(rf'"{word}"', source), word
+
+
+def test_ratios_are_of_the_rounds_that_measured_both():
+    assert measure.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0}
+    # 4/2, 9/3 and 2/4 of the rounds; of the medians it would be 4/3.
+    expected = {"median": 2.0, "low": 0.5, "high": 3.0}
+    assert measure.ratios([4.0, 9.0, 2.0], [2.0, 3.0, 4.0]) == expected
+    with pytest.raises(ValueError, match="shorter"):
+        measure.ratios([1.0, 2.0], [1.0])
 
 
 @pytest.mark.parametrize(("width", "batch"), [(32, 64), (8, 1)])
