@@ -250,12 +250,16 @@ def review(args: argparse.Namespace) -> None:
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
-    if args.families is None:
-        decisions = review.read(args.decisions or saved, detection)
+    if args.families is not None:
+        decisions = review.read(saved, detection) if saved.exists() else []
+        families = review.reviewed(detection, decisions).families
+        decisions = [*decisions, *review.from_table(args.families, families)]
+    elif args.earlier is not None:
+        earlier = files.read(args.earlier)
+        known = review.read(args.earlier / files.REVIEW, earlier)
+        decisions = review.carried(earlier, known, detection)
     else:
-        earlier = review.read(saved, detection) if saved.exists() else []
-        families = review.reviewed(detection, earlier).families
-        decisions = [*earlier, *review.from_table(args.families, families)]
+        decisions = review.read(args.decisions or saved, detection)
     reviewed = review.reviewed(detection, decisions)
     files.write_reviewed(detection, reviewed, review.as_json(detection, decisions), args.folder)
     index.update(args.folder.absolute().parent)
@@ -503,6 +507,9 @@ def parser() -> argparse.ArgumentParser:
     )
     given.add_argument(
         "--families", type=Path, metavar="FILE", help="a families.csv with other kinds"
+    )
+    given.add_argument(
+        "--earlier", type=Path, metavar="FOLDER", help="a reviewed detection of the same person"
     )
     command.set_defaults(run=review)
 

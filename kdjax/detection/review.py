@@ -26,7 +26,7 @@ from kdjax.detection.events import find_events
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
-from kdjax.detection.signs import Rhythm, qrs_width
+from kdjax.detection.signs import Rhythm, likeness, qrs_width
 from kdjax.detection.stream import Beats
 from kdjax.detection.summary import KINDS, without_artefacts
 from kdjax.detection.tape import RATE
@@ -37,6 +37,8 @@ FORMAT = 1
 _EXAMPLES = np.array([1 / 6, 1 / 2, 5 / 6])  # where in a family its three examples lie
 _AROUND = 2  # s about a beat that are filtered
 _AVERAGED = 1000  # beats
+_COMPARED = (-0.1, 0.3)  # s about the R-peak: QRS and T wave
+_ALIKE = 0.9  # correlation from which two mean beats are of one shape
 
 
 def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> Detection:
@@ -211,6 +213,41 @@ def from_table(path: Path, families: Sequence[Family]) -> list[dict[str, Any]]:
         for number, kind in kinds.items()
         if kind != families[number - 1].kind
     ]
+
+
+def carried(
+    earlier: Detection, decisions: Sequence[Mapping[str, Any]], detection: Detection
+) -> list[dict[str, Any]]:
+    """The decisions about an earlier recording of the same person, for the families of a new one.
+
+    A family takes the kind of the named one that its mean beat is most like, from a correlation of
+    0.9 on, if both are early or both are in time; others stay as detected. InputError where the
+    recordings have different leads or nobody named a family of the earlier one.
+
+    Args:
+        earlier: the earlier detection, before its review.
+        decisions: those about it.
+        detection: the new one.
+    """
+    if earlier.leads != detection.leads:
+        raise InputError(
+            f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
+            f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
+        )
+    families = reviewed(earlier, decisions).families
+    numbers = {decision["family"] for decision in decisions if "family" in decision}
+    named = [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
+    if not named:
+        raise InputError(f"{earlier.recording}: no family of it was named; review it first")
+    taken = []
+    for number, family in enumerate(detection.families, 1):
+        known = [other for other in named if other.early == family.early and not other.pooled]
+        if known and not family.pooled:
+            alike = [float(likeness(family.mean[None], k.mean, _COMPARED)[0]) for k in known]
+            best = int(np.argmax(alike))
+            if alike[best] >= _ALIKE:
+                taken.append({"family": number, "kind": known[best].kind})
+    return taken
 
 
 def as_json(detection: Detection, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Decisions of a person, applied by Python and by the page's script alike."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,3 +199,34 @@ class TestFiles:
         assert review.read(tmp_path / "review.json", files.read(tmp_path)) == decisions
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert f'"decisions":{json.dumps(decisions, separators=(",", ":"))}' in page
+
+
+class TestCarried:
+    """Decisions about one recording of a person, taken over for the next."""
+
+    def test_families_of_the_same_shape_and_timing_take_the_kind(self):
+        person = synthetic()
+        numbers = {family.kind: i for i, family in enumerate(person.families, 1)}
+        known = [{"family": numbers["N"], "kind": "Q"}, {"family": numbers["V"], "kind": "F"}]
+        turned = replace(person, families=person.families[::-1])
+        carried = review.carried(person, known, turned)
+        kinds = {decision["family"]: decision["kind"] for decision in carried}
+        count = len(person.families)
+        assert kinds[count + 1 - numbers["N"]] == "Q"
+        assert kinds[count + 1 - numbers["V"]] == "F"
+
+    def test_early_beats_are_not_taken_for_those_in_time(self):
+        early = tuple(replace(family, early=True) for family in synthetic().families)
+        known = [{"family": 1, "kind": "N"}]
+        assert review.carried(synthetic(), known, replace(synthetic(), families=early)) == []
+
+    def test_unlike_shapes_stay_as_detected(self):
+        flipped = tuple(replace(family, mean=-family.mean) for family in synthetic().families)
+        known = [{"family": 1, "kind": "N"}]
+        assert review.carried(synthetic(), known, replace(synthetic(), families=flipped)) == []
+
+    def test_other_leads_and_no_names_are_said(self):
+        with pytest.raises(InputError, match="carry decisions between recordings of"):
+            review.carried(synthetic(), [], replace(synthetic(), leads=("V1",)))
+        with pytest.raises(InputError, match="no family of it was named; review it first"):
+            review.carried(synthetic(), [], synthetic())

@@ -53,9 +53,12 @@ function renderCounts() {
     element("span", { className: "count" }, `${counts[""].toLocaleString("en")} not scored`),
   );
   const unsaved = app.decisions.length - app.saved;
+  const decided = app.members.filter((_, i) => app.state.families[i].named);
+  const share = decided.flat().length / Math.max(app.members.flat().length, 1);
   byId("decisions").textContent =
     `${app.decisions.length} ${app.decisions.length === 1 ? "decision" : "decisions"}` +
-    (unsaved > 0 ? `, ${unsaved} not saved` : "");
+    (unsaved > 0 ? `, ${unsaved} not saved` : "") +
+    (share > 0 ? `; ${Math.floor(100 * share)} % of beats in named families` : "");
   byId("undo").disabled = !app.decisions.length;
 }
 
