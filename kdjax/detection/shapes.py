@@ -57,6 +57,8 @@ class Shapes:
         shape = np.array([self._place(beat) for beat in _forms(windows)], np.int64)
         for row in np.flatnonzero(np.isin(self.number, shape)).tolist():
             self._sum(row, windows, shape == self.number[row], early)
+        dropped = ~np.isin(shape, self.number)
+        self._pool(_sums(windows[dropped], early[dropped]))
         return shape
 
     def held(self, shape: np.ndarray) -> np.ndarray:
@@ -65,15 +67,17 @@ class Shapes:
 
     def _sum(self, row: int, windows: np.ndarray, own: np.ndarray, early: np.ndarray) -> None:
         """Adds those of the beats [B, T, C] that are the row's `own` to its sums and mean."""
-        for part in (0, 1):
-            beats = windows[own & (early == part)].astype(np.float64)
-            self.total[row, part] += beats.sum(axis=0)
-            self.square[row, part] += np.square(beats).sum(axis=0)
-            self.early[row, part] += len(beats)
+        count, total, square = _sums(windows[own], early[own])
+        self.early[row] += count
+        self.total[row] += total
+        self.square[row] += square
         new = int(own.sum())
         weight = max(new / self.early[row].sum(), 1 - (1 - _FOLLOWS) ** new)
         change = windows[own].mean(axis=0) - self.recent[row]
         self.recent[row] += np.float32(weight) * change
+
+    def _pool(self, sums: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        self.pooled = tuple(old + new for old, new in zip(self.pooled, sums, strict=True))
 
     def _place(self, shifted: np.ndarray) -> int:
         """The shape of the next beat, given as [S, D]."""
@@ -104,10 +108,7 @@ class Shapes:
         kept = np.arange(len(self.number))
         if len(kept) >= _MOST:
             rarest = np.lexsort([self.last, self.count])[0]
-            self.pooled = tuple(
-                old + new[rarest]
-                for old, new in zip(self.pooled, (self.early, self.total, self.square), strict=True)
-            )
+            self._pool((self.early[rarest], self.total[rarest], self.square[rarest]))
             kept = np.delete(kept, rarest)
         for name in ("template", "energy", "count", "last", "total", "square", "early", "recent"):
             old = getattr(self, name)
@@ -118,6 +119,16 @@ class Shapes:
         self.template[-1] = beat
         self._next += 1
         return len(kept)
+
+
+def _sums(windows: np.ndarray, early: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number [2], sum and sum of squares float64 [2, T, C] of beats, in time and early."""
+    parts = [windows[early == part].astype(np.float64) for part in (0, 1)]
+    return (
+        np.array([len(part) for part in parts]),
+        np.stack([part.sum(axis=0) for part in parts]),
+        np.stack([np.square(part).sum(axis=0) for part in parts]),
+    )
 
 
 def _forms(windows: np.ndarray) -> np.ndarray:

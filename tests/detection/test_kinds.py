@@ -1,0 +1,179 @@
+"""Shapes, timing, kinds and events of beats made up as plain arrays."""
+
+import numpy as np
+import pytest
+
+from kdjax.beats import BEFORE, FS, WINDOW
+from kdjax.detection import kinds
+from kdjax.detection.events import Event, find_events
+from kdjax.detection.shapes import POOLED, Shapes
+from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, qrs_width
+from kdjax.detection.stream import Beats
+from kdjax.errors import InputError
+
+TIME = (np.arange(WINDOW) - BEFORE) / FS  # s
+BEATS = 60
+
+
+def bump(width, at=0.0):
+    return np.exp(-0.5 * np.square((TIME - at) / width))
+
+
+def beat(kind, rng, noise=0.01):
+    """A normal beat with P and T waves, or a wide one without a P wave, float32 [T, 1] in mV."""
+    normal = (
+        bump(0.012) - 0.3 * bump(0.012, 0.035) + 0.2 * bump(0.04, 0.25) + 0.1 * bump(0.02, -0.18)
+    )
+    wide = -0.8 * bump(0.04, 0.02) + 0.5 * bump(0.06, 0.12) - 0.3 * bump(0.05, 0.3)
+    shape = {"N": normal, "V": wide}[kind]
+    return (shape + rng.normal(0, noise, WINDOW))[:, None].astype(np.float32)
+
+
+def test_a_shape_is_found_again_and_another_is_not_it():
+    rng = np.random.default_rng(0)
+    pattern = np.array(list("NNVNNNVVNN"))
+    windows = np.stack([beat(kind, rng) for kind in pattern])
+    shapes = Shapes()
+    found = np.concatenate(
+        [shapes.update(part, np.zeros(5, bool)) for part in np.split(windows, 2)]
+    )
+    np.testing.assert_array_equal(found, np.where(pattern == "N", 0, 1))
+    np.testing.assert_array_equal(shapes.count, [7, 3])
+    mean = shapes.total[1, 0] / shapes.early[1, 0]
+    np.testing.assert_allclose(mean, windows[pattern == "V"].mean(axis=0), atol=1e-6)
+
+
+def test_a_shape_follows_slow_drift():
+    rng = np.random.default_rng(0)
+    normal, wide = beat("N", rng, 0), beat("V", rng, 0)
+    windows = np.stack([(1 - s) * normal + s * wide for s in np.linspace(0, 0.6, 400)])
+    assert np.corrcoef(windows[0].ravel(), windows[-1].ravel())[0, 1] < 0.5
+    assert len(np.unique(Shapes().update(windows, np.zeros(400, bool)))) == 1
+
+
+def test_shapes_are_bounded_and_the_rarest_are_pooled():
+    rng = np.random.default_rng(0)
+    shapes = Shapes()
+    usual = np.stack([beat("N", rng)] * 3)
+    odd = rng.normal(size=(200, WINDOW, 1)).astype(np.float32)
+    found = shapes.update(np.concatenate([usual, odd]), np.zeros(203, bool))
+    assert len(shapes.number) == 48
+    held = shapes.held(found)
+    assert (held[:3] == found[0]).all()
+    assert (held == POOLED).sum() == shapes.pooled[0].sum() == 203 - shapes.count.sum() > 0
+
+
+def test_a_sudden_early_beat_is_early_and_a_rising_rate_is_not():
+    rr = np.full(BEATS, 0.8)
+    rr[[20, 40]] = 0.55, 0.5
+    rr[[21, 41]] = 1.05, 1.1
+    np.testing.assert_array_equal(np.flatnonzero(Rhythm().timing(rr).early), [20, 40])
+    rising = 0.8 * np.exp(-0.01 * np.arange(BEATS))
+    assert not Rhythm().timing(rising).early.any()
+
+
+def test_a_run_stays_early_until_it_ends():
+    rr = np.full(120, 0.8)
+    rr[30:80] = 0.45
+    np.testing.assert_array_equal(np.flatnonzero(Rhythm().timing(rr).early), np.arange(30, 80))
+
+
+def test_in_an_irregular_rhythm_few_beats_are_early():
+    rr = np.random.default_rng(0).uniform(0.5, 1.1, 400)
+    assert Rhythm().timing(rr)[-1][50:].mean() < 0.1
+    assert Rhythm().timing(np.tile([0.5, 1.1], 40)).irregularity[-1] == 0  # bigeminy is regular
+
+
+@pytest.mark.parametrize("cut", [1, 7, 33])
+def test_timing_is_the_same_in_parts(cut):
+    rr = np.random.default_rng(1).uniform(0.4, 1.2, 90)
+    rr[[5, 50]] = np.nan
+    whole, rhythm = Rhythm().timing(rr), Rhythm()
+    parts = [rhythm.timing(part) for part in (rr[:cut], rr[cut:60], rr[60:])]
+    for values, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        np.testing.assert_array_equal(values, np.concatenate(pieces))
+
+
+def test_widths_and_likeness_tell_a_wide_beat():
+    rng = np.random.default_rng(0)
+    both = np.stack([beat("N", rng), beat("V", rng)])
+    narrow, wide = qrs_width(both)
+    assert 40 < narrow < 0.7 * wide
+    alike = likeness(np.roll(both, 5, axis=1), both[0], (-0.1, 0.14))
+    assert alike[0] > 0.98 > 0.6 > alike[1]
+
+
+def opinion_of(pattern, rr):
+    rng = np.random.default_rng(0)
+    windows = np.stack([beat(kind, rng) for kind in pattern])
+    person, good = Person(), np.ones(len(windows), bool)
+    shape, timing = person.meet(windows, good, rr)
+    after = np.append(rr[1:], np.nan)
+    prematurity = np.clip(-5 * timing.interval, -1, 4)
+    signs = person.signs(windows, timing, after, prematurity, np.where(pattern == "N", 0.7, 15.0))
+    assert signs.shape == (len(windows), len(SIGNS))
+    return kinds.opinion(signs, shape, kinds.grouped(signs, shape))
+
+
+def test_kinds_of_normal_early_and_wide_beats():
+    pattern, rr = np.full(400, "N"), np.full(400, 0.8)
+    pattern[50::50] = "V"
+    for early in (*range(25, 400, 50), *range(50, 400, 50)):
+        rr[early], rr[(early + 1) % 400] = 0.5, 1.1
+    expected = pattern.copy()
+    expected[25::50] = "S"
+    opinion = opinion_of(pattern, rr)
+    kind = opinion.kind(kinds.threshold(0.01))
+    np.testing.assert_array_equal(kind[1:], expected[1:])
+    confidence = opinion.confidence(kind)
+    assert confidence.dtype == np.float32
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+
+
+def test_a_threshold_keeps_its_rate_among_normal_beats():
+    normal = kinds.normal_scores()
+    assert (normal > kinds.threshold(0.05)).mean() == pytest.approx(0.05, abs=0.001)
+    with pytest.raises(InputError, match="ask for"):
+        kinds.threshold(1e-6)
+
+
+def named(kind, rr=None):
+    kind = np.array(list(kind))
+    rr = np.full(len(kind), 0.8) if rr is None else rr
+    sample = np.cumsum(np.round(rr * FS)).astype(np.int64)
+    ones = np.ones(len(kind))
+    return Beats(
+        sample=sample,
+        score=ones,
+        normalised=ones,
+        abnormal=kind != "N",
+        quality=np.full(len(kind), "good"),
+        rr=rr,
+        kind=kind,
+        family=ones.astype(np.int32),
+        confidence=ones,
+        height=ones,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "first", "last"),
+    [
+        ("NNVVNN", "V couplet", 2, 3),
+        ("NNSSSSN", "S run", 2, 5),
+        ("NNVNVNVNN", "V bigeminy", 1, 6),
+        ("NNNVNNVNNVNNN", "V trigeminy", 1, 9),
+    ],
+)
+def test_events(kind, name, first, last):
+    beats = named(kind)
+    expected = Event(name, int(beats.sample[first]), int(beats.sample[last]), last - first + 1)
+    assert find_events(beats, FS) == (expected,)
+
+
+def test_a_pause_and_an_irregular_rhythm_are_events():
+    rr = np.full(40, 0.8)
+    rr[20] = 2.5
+    assert [event.name for event in find_events(named("N" * 40, rr), FS)] == ["pause"]
+    rr = np.random.default_rng(0).uniform(0.5, 1.1, 200)
+    assert [event.name for event in find_events(named("N" * 200, rr), FS)] == ["irregular rhythm"]
