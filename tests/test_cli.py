@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 
 from kdjax import cli, datasets
 from kdjax.files import read_json
-from kdjax.runs import checkpoints, evaluation, interop
+from kdjax.runs import checkpoints, directory, evaluation, interop
 from kdjax.training import loop
 
 ROOT = Path(__file__).parents[1]
@@ -282,13 +283,32 @@ class TestPrepare:
 
 
 class TestImportBeatgan:
-    def test_passes_the_three_paths_on(self, monkeypatch, capsys):
-        asked = []
-        monkeypatch.setattr(interop, "import_run", lambda *args: asked.append(args))
-        args = ["import-beatgan", "--generator", "G", "--discriminator", "D", "--out", "run"]
-        assert cli.main(args) == 0
-        assert asked == [(Path("G"), Path("D"), Path("run"))]
-        assert "kdjax evaluate run" in capsys.readouterr().out
+    def test_makes_a_run_of_both_files_each_in_its_place(self, tmp_path, monkeypatch, capsys):
+        """What else a run holds is in test_interop.py."""
+        with np.load(ROOT / "tests/data/beatgan_w4_c2.npz") as file:
+            found = {
+                tmp_path / f"{who}.pkl": {
+                    name.removeprefix(f"{who}3/"): file[name]
+                    for name in file.files
+                    if name.startswith(f"{who}3/")
+                }
+                for who in ("G", "D")
+            }
+        for path in found:
+            path.write_bytes(path.stem.encode())
+        monkeypatch.setattr(interop, "read_torch", found.__getitem__)
+        generator, discriminator = found
+        out = tmp_path / "run"
+        args = ["--generator", generator, "--discriminator", discriminator, "--out", out]
+        assert cli.main(["import-beatgan", *map(str, args)]) == 0
+        assert f"kdjax evaluate {out}" in capsys.readouterr().out
+        variables = directory.load_model(out).variables
+        for who, state, name in (
+            ("generator", found[generator], "encoder1.14.weight"),
+            ("discriminator", found[discriminator], "classifier.0.weight"),
+        ):
+            head = variables[who]["params"]["encoder"]["head"]  # PyTorch's has its axes reversed
+            np.testing.assert_array_equal(head, np.transpose(state[name], (2, 1, 0)))
 
     def test_refuses_files_that_are_not_there(self, tmp_path, capsys):
         args = ["--generator", "none.pkl", "--discriminator", "D.pkl", "--out", str(tmp_path / "r")]
