@@ -176,7 +176,7 @@ def detect(args: argparse.Namespace) -> None:
     if args.calibration is not None:
         detector = saved.recalibrated(detector, args.calibration)
     made_by = provenance.made_by()
-    paths, empty = _recordings(args.recording)
+    paths, empty = _recordings(args)
     refused, all_of_them = len(empty), len(paths) + len(empty)
     for folder in empty:
         print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
@@ -283,7 +283,7 @@ def calibrate(args: argparse.Namespace) -> None:
     if args.out.exists():
         saved.read_calibration(args.out)  # nothing else is written over
     detector = directory.load_run(args.run_directory)
-    sources = [_source(path, args) for path in _recordings(args.recording)[0]]
+    sources = [_source(path, args) for path in _recordings(args)[0]]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
         moved, own = personal.calibrate(detector, sources, args.lead, progress)
     write_bytes(args.out, saved.calibration_bytes(moved))
@@ -614,24 +614,25 @@ def _seconds(time: str) -> float:
     return sum(value * 60**k for k, value in enumerate(reversed(values)))
 
 
-def _recordings(given: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """The recordings that are named or lie in folders that are, each once; folders without any."""
     from kdjax.recordings import look_into
 
     found: dict[Path, Path] = {}
     empty = []
-    for path in given:
+    for path in args.recording:
         recordings, others = look_into(path) if path.is_dir() else ([path], [])
-        if others:
+        if others and recordings:
             more = f" and {len(others) - 5} more" if len(others) > 5 else ""
             names = ", ".join(file.name for file in others[:5]) + more
-            print(one_line(f"{path}: left out, no recordings: {names}"), file=sys.stderr)
+            note = f"kdjax {args.command}: {path}: left out, no recordings: {names}"
+            print(one_line(note), file=sys.stderr)
         if not recordings:
             empty.append(path)
         for file in recordings:
             found.setdefault(file.absolute(), file)
     if not found:
-        raise InputError(f"{given[0]}: no recordings in it; name another folder, or a recording")
+        raise InputError(f"{empty[0]}: no recordings in it; name another folder, or a recording")
     return list(found.values()), empty
 
 

@@ -128,9 +128,9 @@ def fuzz(part: dict[str, Any]) -> Iterable[str]:
     """Counts of damaged recordings."""
     yield "## Damaged recordings"
     yield (
-        f"{made(part)} WFDB, EDF, BDF, CSV and NPY files that are cut, flipped, false or absurd, "
-        f"with {part['seeds']} seeds: {part['tried']} tried, {part['read']} read to their end, "
-        f"{part['refused']} refused in one line, {len(part['strange'])} neither."
+        f"{made(part)} WFDB, EDF, BDF, ISHNE, CSV and NPY files that are cut, flipped, false or "
+        f"absurd, with {part['seeds']} seeds: {part['tried']} tried, {part['read']} read to their "
+        f"end, {part['refused']} refused in one line, {len(part['strange'])} neither."
     )
 
 

@@ -109,7 +109,7 @@ def test_several_recordings_and_folders_each_once_and_the_rest_goes_on(tmp_path,
         "心电二",
     }
     left, empty, missing, last = said.err.splitlines()
-    assert left == f"{tmp_path / 'x'}: left out, no recordings: notes [31m.txt"
+    assert left == f"kdjax detect: {tmp_path / 'x'}: left out, no recordings: notes [31m.txt"
     assert empty == f"kdjax detect: {tmp_path / 'z'}: no recordings in it"
     assert "no.csv: is missing" in missing
     assert last == "kdjax detect: 2 of 6 recordings were refused"
@@ -231,7 +231,7 @@ def test_strange_recordings_end_in_unscorable_marks_or_in_one_line(
         files = [p for p in out.rglob("*") if p.is_file()]
         assert done in (0, 2), name
         if done == 0:
-            assert not said.err, name
+            assert not said.err or os.path.isdir(path), name
             assert len(files) % 8 == 0, name
             assert files or os.path.isdir(path), name
             accepted += 1
