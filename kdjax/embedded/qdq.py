@@ -53,7 +53,10 @@ def quantised(model: Any, of_tensors: Mapping[str, tuple[float, float]]) -> byte
         low, high = of_tensors[tensor]
         scale, zero = _grid(low, high)
         scales[tensor] = scale
-        how = constant(f"{tensor}.scale", np.float32(scale)), constant(f"{tensor}.zero", zero)
+        how = (
+            constant(f"{tensor}.scale", np.array(scale, np.float32)),
+            constant(f"{tensor}.zero", np.array(zero)),
+        )
         nodes.append(helper.make_node("QuantizeLinear", [tensor, *how], [f"{tensor}.stored"]))
         both = [f"{tensor}.stored", *how], [f"{tensor}.rounded"]
         nodes.append(helper.make_node("DequantizeLinear", *both))
