@@ -2,8 +2,8 @@
 
 python -m benchmarks.quality.live --records DIR
 
-DIR holds the MIT-BIH records. Of six records of DS2, three minutes from minute 7 on are pushed second by
-second. Writes docs/results/live.json.
+DIR holds the MIT-BIH records. Of six records of DS2, three minutes from minute 7 on are pushed
+second by second. Writes docs/results/live.json.
 """
 
 import argparse
