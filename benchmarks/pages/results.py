@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import evidence as evidence_page
+from benchmarks.pages import kinds as kinds_page
 from benchmarks.shared import FOLDER, bracket, mean, read, signed, table
 from kdjax.files import write_text
 from kdjax.pages import plots
@@ -41,6 +42,7 @@ def main() -> None:
         *evidence_page.opinions(),
         *studies(),
         *recordings(),
+        *kinds_page.sections(),
         *mitbih(),
         *initialisation(),
         *synthetic(),

@@ -10,6 +10,7 @@ A beat is early when its interval is well below the usual one and it came sudden
 early beat: a rate that rises slowly makes no early beats.
 """
 
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -165,8 +166,8 @@ class Rhythm:
 
     def _next(self, log_rr: np.ndarray, bound: float) -> tuple[float, bool]:
         """Log of the usual interval before the beat whose own is the last; whether it is early."""
-        own, before = log_rr[-1], log_rr[-2]
-        usual = float(np.median(self._accepted)) if self._accepted else own
+        own, before = float(log_rr[-1]), float(log_rr[-2])
+        usual = median(self._accepted) if self._accepted else own
         if own != own:
             self._early = False
             return usual, False

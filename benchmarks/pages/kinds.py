@@ -1,0 +1,119 @@
+"""The sections of the results page on kinds and families of beats."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks.shared import read, table
+
+
+def sections() -> Iterable[str]:
+    """What `benchmarks.quality.kinds` and `benchmarks.quality.live` found."""
+    found, live = read("kinds.json"), read("live.json")
+    yield "## Kinds and families of beats"
+    yield (
+        f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
+        f"`{found['detector']}` with its own R-peaks, by EC57 from minute 5 on, e and j normal. "
+        "No label of the person is used. The weights of the kinds were fitted with the labels of "
+        "DS1; DS2 confirms. In the first row of DS1 each record has weights fitted on the others, "
+        "in its second row all of DS1 fitted them. F is never given."
+    )
+    yield _kinds(found["kinds"])
+    yield (
+        "The network has a part in one term, the anomaly of a beat's shape. Weights fitted without "
+        "that term are the second row: on DS2 the network does not help. By what a decision costs, "
+        f"{_percent(_of(found, 'DS2')['changed_at_the_end'])} of a stream's decisions on DS2 are "
+        "another when the recording is over and all families are known."
+    )
+    yield "Records of DS2 with more than 100 false alarms an hour:"
+    yield table(
+        ("record", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour", "normal flagged"),
+        (
+            (row["record"], *_rates(row), row["false_alarms_per_hour"], _flagged(row))
+            for row in found["records"]
+            if row["people"] == "DS2" and row["false_alarms_per_hour"] > 100
+        ),
+    )
+    yield "How many of a person's normal beats are flagged, by what was asked for:"
+    yield table(
+        ("people", "asked", "mean of persons", "median", "worst"),
+        (
+            (row["people"], *(_percent(row[name]) for name in ("asked", "mean", "median", "worst")))
+            for row in found["threshold"]
+        ),
+    )
+    yield (
+        "A reviewer names families by what most of their beats are, the largest first. The rest "
+        "keep what the detector said.\n\n![Rates by families named](../results/kinds.png)"
+    )
+    yield table(
+        ("people", "named", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour"),
+        (
+            (row["people"], row["decisions"], *_rates(row), row["false_alarms_per_hour"])
+            for row in found["reviewer"]
+        ),
+    )
+    yield (
+        "Families of a record by what is compared: leaders at the given correlation, 48 at most; "
+        "the shapes in use compare the raw beat from 0.1 s before to 0.3 s after the R-peak, at "
+        "any shift up to 33 ms. Purity: the share of beats that are of their family's majority, "
+        "ventricular or not."
+    )
+    yield table(
+        ("people", "compared", "correlation", "families", "most", "purity", "in the largest ten"),
+        (
+            (
+                row["people"],
+                row["compared"],
+                row["correlation"] or 0.9,
+                row["families"],
+                row["most"],
+                _percent(row["purity"]),
+                _percent(row["share_of_ten"]),
+            )
+            for row in found["families"]
+        ),
+    )
+    gross = live["gross"]
+    yield (
+        f"Live, `{live['command']}`: of {gross['beats']} beats of {len(live['records'])} records, "
+        f"{gross['missed']} had no provisional decision and {gross['changed']} "
+        f"({_percent(gross['changed_share'])}) another kind than in the final one. The median "
+        f"delay is {max(row['delay_median'] for row in live['records']):.1f} s or less in each "
+        "record when a second is pushed at a time."
+    )
+
+
+def _kinds(rows: list[dict[str, Any]]) -> str:
+    names = ("people", "weights", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour")
+    return table(
+        (*names, "normal flagged, worst person", "AUC"),
+        (
+            (
+                row["people"],
+                row["weights"],
+                *_rates(row),
+                row["false_alarms_per_hour"],
+                f"{_flagged(row)}, {_percent(row['worst_person_normal_flagged'])} "
+                f"({row['worst_person']})",
+                f"{row['auc']:.4f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _of(found: dict[str, Any], people: str) -> dict[str, Any]:
+    return next(row for row in found["kinds"] if row["people"] == people)
+
+
+def _rates(row: dict[str, Any]) -> tuple[str, ...]:
+    names = ("V Se", "V +P", "S Se", "S +P")
+    return tuple("" if row[name] is None else f"{row[name]:.1f}" for name in names)
+
+
+def _flagged(row: dict[str, Any]) -> str:
+    return _percent(row["normal_flagged"])
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
