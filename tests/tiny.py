@@ -25,7 +25,7 @@ from kdjax.beats import scale
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.runs import config as configs
 from kdjax.runs import evaluation, provenance
-from kdjax.training import assemble, loop, parallel
+from kdjax.training import assemble, epochs, loop, parallel
 
 EPOCHS, TEACHER_EPOCHS = 3, 2
 BATCH = 24
@@ -161,7 +161,7 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(datasets, "load", lambda name, data_dir=None: beat_set())
         patch.setattr(evaluation, "draw", lambda *_: {})
         patch.setattr(provenance, "made_by", _made_by)
-        patch.setattr(loop, "CHUNK", CHUNK)
+        patch.setattr(epochs, "CHUNK", CHUNK)
         for original, shared in (
             (_make_trainer, _shared_trainer),
             (parallel.compile_steps, lambda t, d: _shared_steps(t, tuple(d))),

@@ -8,7 +8,7 @@ stopped, several processes share a folder, and folders of several machines are m
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import numpy as np
 
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
-from kdjax.errors import InputError
 from kdjax.files import write_json
 from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, claim, directory, provenance
@@ -37,7 +36,7 @@ from kdjax.study.grid import (
     variants,
 )
 from kdjax.study.scores import load_data, make_baselines, score_cell
-from kdjax.training import assemble, loop, parallel
+from kdjax.training import assemble, epochs, parallel
 from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, read_state, write_state
 from kdjax.training.step import TrainState, init_state
 
@@ -109,94 +108,70 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         config.data.dataset, config.data.dir, group.split[0], group.split[1], config.data.split_seed
     )
     x = beats.x[parts.train]
-    taught_by_network = group.variant.teacher not in (None, SCORER)
-    teachers = (
-        [_teacher(Path(c.teacher.workdir), beats, parts) for c in cells]
-        if taught_by_network
-        else []
-    )
+    models = []
+    if group.variant.teacher not in (None, SCORER):
+        models = [_teacher(Path(cell.teacher.workdir), beats, parts) for cell in cells]
+    teacher = _make_teacher(cells, x, models)
     trainer = assemble.make_trainer(config, x.shape[2])
-    teacher = _make_teacher(cells, x, teachers)
+    keys = [assemble.run_key(cell) for cell in cells]
     mean = x.mean(axis=(0, 1))
-    fresh = parallel.stack([init_state(trainer, assemble.run_key(c), mean, teacher) for c in cells])
+    fresh = parallel.stack([init_state(trainer, key, mean, teacher) for key in keys])
     every = [
         Progress(
             x.shape[2],
             assemble.fingerprints(cell, beats, parts),
-            teachers[i].fingerprint if teachers else None,
+            models[i].fingerprint if models else None,
             provenance.made_by(),
         )
         for i, cell in enumerate(cells)
     ]
     who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
     state, every = _go_on(group, fresh, every, who, say)
-    train_epoch = _compile_epoch(group, cells, x, trainer, teacher)
+    program = epochs.of_seeds(trainer, teacher, x, keys)
+    together = group.folder / TOGETHER
     saved = time.monotonic()
     for epoch in range(every[0].epoch + 1, config.epochs + 1):
-        state, figures, seconds = train_epoch(state, epoch)
-        for i, progress in enumerate(every):
-            row = {name: float(value[i]) for name, value in figures.items()}
-            progress.rows.append({"epoch": epoch, "seconds": round(seconds, 4)} | row)
-            progress.epoch = epoch
-        say(
-            f"{group.folder}: epoch {epoch}/{config.epochs}, {len(cells)} seeds, "
-            f"{seconds:.1f} s a seed, G_loss {figures['G_loss'].mean():.5f}"
-        )
+        order = np.stack([assemble.batch_order(cell, len(x), epoch) for cell in cells])
+        for latest, _ in epochs.train_epoch(program, state, every, order, together):
+            state = latest
+        say(_finish_epoch(group, program, state, every, order))
         if time.monotonic() - saved > SAVE_EVERY:
-            together = [
-                {"who": mine, "progress": progress.plain()}
-                for mine, progress in zip(who, every, strict=True)
-            ]
-            write_state(
-                group.folder / TOGETHER,
-                epoch,
-                _host(group, epoch, state),
-                {"seeds": together},
-                KEPT_CHECKPOINTS,
-            )
+            _save_together(together, epochs.saveable(program, state, together), every, who)
             saved = time.monotonic()
-    _save_cells(group, seeds, _host(group, config.epochs, state), every)
+    _save_cells(group, seeds, epochs.saveable(program, state, together), every)
 
 
-def _compile_epoch(
+def _finish_epoch(
     group: Group,
-    cells: Sequence[configs.Config],
-    x: np.ndarray,
-    trainer: loop.Trainer,
-    teacher: Teacher | None,
-) -> Callable[[TrainState, int], tuple[TrainState, dict[str, np.ndarray], float]]:
-    """What trains all seeds for one epoch of beats x [B, T, C].
+    program: epochs.Program,
+    state: TrainState,
+    every: Sequence[Progress],
+    order: np.ndarray,
+) -> str:
+    """Ends an epoch of all seeds and gives a line of the log."""
+    norms = program.norms(state, program.place(order[:, :1]))
+    epochs.check_finite(group.folder / TOGETHER, norms, (every[0].epoch + 1) * order.shape[1])
+    for i, progress in enumerate(every):
+        figures = {f"grad_norm/{name}": float(norm[i]) for name, norm in norms.items()}
+        progress.rows.append(progress.row(figures))
+        progress.finish(progress.epoch + 1)
+    rows = [progress.rows[-1] for progress in every]
+    loss = np.mean([row["G_loss"] for row in rows])
+    return (
+        f"{group.folder}: epoch {every[0].epoch}/{group.split[2]}, {len(every)} seeds, "
+        f"{rows[0]['seconds']:.1f} s a seed, G_loss {loss:.5f}"
+    )
 
-    It gives the state, the figures of every seed [seeds] and the seconds a seed took; it raises
-    InputError when a figure is not finite.
-    """
-    keys = parallel.stack([assemble.run_key(c) for c in cells])
-    on_device = jax.numpy.asarray(x)
-    teacher = jax.tree.map(jax.numpy.asarray, teacher)
-    steps = parallel.compile_seeds(trainer, teacher)
-    norms = parallel.compile_seed_norms(trainer, teacher)
-    n = len(x) // cells[0].batch_size
 
-    def train_epoch(
-        state: TrainState, epoch: int
-    ) -> tuple[TrainState, dict[str, np.ndarray], float]:
-        order = np.stack([assemble.batch_order(c, len(x), epoch) for c in cells])
-        sums: dict[str, np.ndarray] = {}
-        started = time.perf_counter()
-        for first in range(0, n, loop.CHUNK):
-            bounds = np.array([first, min(first + loop.CHUNK, n)], np.int32)
-            state, means = steps(state, teacher, on_device, order, bounds, keys)
-            for name, value in means.items():
-                share = np.asarray(value, np.float64) * (bounds[1] - bounds[0]) / n
-                sums[name] = sums.get(name, 0) + share
-            _check_finite(group, epoch, sums)
-        seconds = (time.perf_counter() - started) / len(cells)
-        after = jax.device_get(norms(state, teacher, on_device, order[:, 0]))
-        figures = sums | {f"grad_norm/{name}": norm for name, norm in after.items()}
-        _check_finite(group, epoch, figures)
-        return state, figures, seconds
-
-    return train_epoch
+def _save_together(
+    folder: Path, state: TrainState, every: Sequence[Progress], who: Sequence[dict[str, Any]]
+) -> None:
+    """Writes a checkpoint of all seeds, out of their state on the host."""
+    plain = [
+        {"who": mine, "progress": progress.plain()}
+        for mine, progress in zip(who, every, strict=True)
+    ]
+    write_state(folder, every[0].epoch, state, {"seeds": plain}, KEPT_CHECKPOINTS)
 
 
 def _save_cells(
@@ -255,23 +230,6 @@ def _go_on(
         progress.fingerprints = mine.fingerprints  # a teacher may lie elsewhere now
     say(f"{group.folder}: goes on from epoch {found[0].epoch}")
     return state, found
-
-
-def _host(group: Group, epoch: int, state: TrainState) -> TrainState:
-    """The state of all seeds as NumPy arrays; InputError unless it is finite."""
-    host = jax.device_get(state)
-    leaves = jax.tree_util.tree_leaves_with_path(host)
-    _check_finite(group, epoch, {jax.tree_util.keystr(path): leaf for path, leaf in leaves})
-    return host
-
-
-def _check_finite(group: Group, epoch: int, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        if not np.isfinite(value).all():
-            raise InputError(
-                f"{group.folder}: {name} is not finite in epoch {epoch}; lower learning_rate, set "
-                "grad_clip or lower the term's weight"
-            )
 
 
 def _teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:

@@ -1,7 +1,6 @@
 """train(config, workdir): the loop over epochs and its side effects."""
 
 import json
-import math
 import signal
 import sys
 import time
@@ -37,7 +36,7 @@ from kdjax.runs.evaluation import (
     two_kinds,
 )
 from kdjax.scores import metrics
-from kdjax.training import compilation, parallel, processes
+from kdjax.training import compilation, epochs, parallel, processes
 from kdjax.training.assemble import (
     batch_order,
     fingerprints,
@@ -48,8 +47,6 @@ from kdjax.training.assemble import (
 )
 from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, model_tree, read_state, write_state
 from kdjax.training.step import Trainer, TrainState, init_state
-
-CHUNK = 100  # steps between two looks at the metrics, the signals and the clock
 
 
 class Stopped(Exception):
@@ -71,6 +68,11 @@ class Run:
     beats: BeatSet
     parts: Split
     devices: parallel.Devices
+
+    @property
+    def saved(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.workdir / checkpoints.LAST
 
     @property
     def steps_per_epoch(self) -> int:
@@ -276,97 +278,79 @@ def _newest_whole(folder: Path) -> str | None:
 
 def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) -> None:
     """Trains to the config's last epoch, saving at the end of each and on a signal."""
-    devices = run.devices
-    compiled = parallel.compile_steps(run.trainer, devices)
-    norms = parallel.compile_gradient_norms(run.trainer, devices)
-    state = parallel.replicate(state, devices)
-    teacher = parallel.share(run.teacher, devices)
-    train = parallel.share(run.beats.x[run.parts.train], devices)
-    key = parallel.replicate(jax.random.key_data(run.key), devices)
-    steps = run.steps_per_epoch
+    x = run.beats.x[run.parts.train]
+    program = epochs.on_devices(run.trainer, run.teacher, x, run.key, run.devices)
+    state = parallel.replicate(state, run.devices)
     with _writer(run, progress) if processes.leads() else nullcontext() as writer:
         while progress.epoch < run.config.epochs:
             epoch = progress.epoch + 1
-            order = parallel.shard_order(run.order(epoch), devices)
-            with tqdm(
-                total=steps,
-                initial=progress.done,
-                desc=f"epoch {epoch}/{run.config.epochs}",
-                disable=not (processes.leads() and sys.stderr.isatty()),
-                leave=False,
-            ) as bar:
-                while progress.done < steps:
-                    started = time.perf_counter()
-                    stop = min(progress.done + CHUNK, steps)
-                    bounds = parallel.replicate(np.array([progress.done, stop], np.int32), devices)
-                    state, means = compiled(state, teacher, train, order, bounds, key)
-                    means = {name: float(v) for name, v in parallel.unreplicate(means).items()}
-                    _check_finite(run, means, stop + progress.epoch * steps)
-                    for name, value in means.items():
-                        total = progress.sums.get(name, 0.0)
-                        progress.sums[name] = total + value * (stop - progress.done)
-                    bar.update(stop - progress.done)
-                    progress.done = stop
-                    progress.seconds += time.perf_counter() - started
-                    _say(_step_line(epoch, stop, steps, means))
-                    signum = processes.largest(caught[0] if caught else 0)
-                    if signum and stop < steps:
-                        host = _host(run, state)
-                        processes.told(partial(_save, run, host, progress))
-                        raise Stopped(signum, (epoch - 1) * steps + stop)
-            first = parallel.unreplicate(norms(state, teacher, train, order[:, 0]))
-            finish = partial(_finish_epoch, run, state, progress, first, writer)  # type: ignore[arg-type]
+            order = run.order(epoch)[None]
+            state = _chunks(run, program, state, progress, order, caught)
+            norms = program.norms(state, program.place(order[:, :1]))
+            finish = partial(_finish_epoch, run, program, state, progress, norms, writer)  # type: ignore[arg-type]
             processes.told(finish)
-            # As process 0 has done before it saved.
-            progress.epoch, progress.done, progress.seconds, progress.sums = epoch, 0, 0.0, {}
+            progress.finish(epoch)  # as process 0 has done before it saved
             if signum := processes.largest(caught[0] if caught else 0):
-                raise Stopped(signum, progress.epoch * steps)
+                raise Stopped(signum, epoch * run.steps_per_epoch)
+
+
+def _chunks(
+    run: Run,
+    program: epochs.Program,
+    state: TrainState,
+    progress: Progress,
+    order: np.ndarray,
+    caught: list[int],
+) -> TrainState:
+    """The state after the epoch's last step; logs each chunk, saves and stops on a signal."""
+    steps, epoch = run.steps_per_epoch, progress.epoch + 1
+    hidden = not (processes.leads() and sys.stderr.isatty())
+    title = f"epoch {epoch}/{run.config.epochs}"
+    with tqdm(total=steps, initial=progress.done, desc=title, disable=hidden, leave=False) as bar:
+        for latest, means in epochs.train_epoch(program, state, [progress], order, run.saved):
+            state = latest
+            bar.update(progress.done - bar.n)
+            _say(
+                _step_line(epoch, progress.done, steps, {n: float(v[0]) for n, v in means.items()})
+            )
+            signum = processes.largest(caught[0] if caught else 0)
+            if signum and progress.done < steps:
+                host = _host(run, program, state)
+                processes.told(partial(_save, run, host, progress))
+                raise Stopped(signum, int(host.step))
+    return state
 
 
 def _finish_epoch(
-    run: Run, state: TrainState, progress: Progress, norms: dict, writer: EventsWriter
+    run: Run,
+    program: epochs.Program,
+    state: TrainState,
+    progress: Progress,
+    norms: epochs.Figures,
+    writer: EventsWriter,
 ) -> None:
-    """Validates, logs, and saves; the next epoch begins with clean sums."""
-    steps = run.steps_per_epoch
-    variables = parallel.unreplicate(state.trained)
+    """Validates, logs and saves, and ends the epoch."""
+    host = _host(run, program, state)
     label = run.beats.label[run.parts.validation]
-    detector = Detector(run.trainer.generator.clone(axis_name=None), variables)
+    detector = Detector(run.trainer.generator.clone(axis_name=None), host.trained)
     score = detector.score(run.beats.x[run.parts.validation])
-    norms = {f"grad_norm/{name}": float(norm) for name, norm in norms.items()}
+    figures = {f"grad_norm/{name}": float(norm[0]) for name, norm in norms.items()}
     # The epoch's last update has no loss of its own yet.
-    after = norms | {"the mean validation score": float(score.mean())}
-    _check_finite(run, after, (progress.epoch + 1) * steps)
-    host = _host(run, state)
+    after = figures | {"the mean validation score": float(score.mean())}
+    epochs.check_finite(run.saved, after, int(host.step))
     abnormal = label > 0
     auc = metrics.auc(abnormal, score) if two_kinds(label) else None
-    progress.epoch += 1
-    row = {
-        "epoch": progress.epoch,
-        "seconds": progress.seconds,
-        **{name: total / steps for name, total in progress.sums.items()},
-        **norms,
-    }
     if auc is not None:
-        row |= {"val_auc": auc, "val_ap": metrics.average_precision(abnormal, score)}
+        figures |= {"val_auc": auc, "val_ap": metrics.average_precision(abnormal, score)}
+    row = progress.row(figures)
     progress.rows.append(row)
-    progress.done, progress.seconds, progress.sums = 0, 0.0, {}
+    progress.finish(row["epoch"])
     if auc is not None and auc > progress.best_auc:
         progress.best_auc, progress.best_epoch = auc, progress.epoch
-        checkpoints.save_checkpoint(
-            run.workdir / checkpoints.BEST,
-            progress.epoch,
-            model_tree(host),
-            None,
-            progress.plain(),
-            keep=1,
-        )
+        best, model = run.workdir / checkpoints.BEST, model_tree(host)
+        checkpoints.save_checkpoint(best, progress.epoch, model, None, progress.plain(), keep=1)
     _save(run, host, progress)
-    with (run.workdir / directory.METRICS).open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    for name, value in row.items():
-        summary = scalar(name, value)
-        writer.write_event(Event(wall_time=time.time(), step=progress.epoch, summary=summary))
-    writer.flush()
+    _log(run, row, writer)
     if auc is None:
         _say(
             f"[{progress.epoch}] mean validation score:{score.mean():.6f}"
@@ -381,43 +365,28 @@ def _finish_epoch(
     )
 
 
-def _host(run: Run, state: TrainState) -> TrainState:
+def _log(run: Run, row: dict[str, Any], writer: EventsWriter) -> None:
+    """An epoch's figures, for metrics.jsonl and for TensorBoard."""
+    with (run.workdir / directory.METRICS).open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    for name, value in row.items():
+        summary = scalar(name, value)
+        writer.write_event(Event(wall_time=time.time(), step=row["epoch"], summary=summary))
+    writer.flush()
+
+
+def _host(run: Run, program: epochs.Program, state: TrainState) -> TrainState:
     """The state to be saved; InputError unless it is finite and there still is a run to save."""
     if not (run.workdir / directory.CONFIG).exists():
         raise InputError(
             f"{run.workdir}: its {directory.CONFIG} is gone, somebody moved or deleted the run; "
             "put it back or name another --workdir"
         )
-    host = parallel.unreplicate(state)
-    finite = {
-        jax.tree_util.keystr(path): bool(np.isfinite(leaf).all())
-        for path, leaf in jax.tree_util.tree_leaves_with_path(host)
-    }
-    _check_finite(run, {k: 0.0 if v else math.nan for k, v in finite.items()}, int(host.step))
-    return host
+    return epochs.saveable(program, state, run.saved)
 
 
 def _save(run: Run, host: TrainState, progress: Progress) -> None:
-    folder = run.workdir / checkpoints.LAST
-    write_state(folder, int(host.step), host, progress.plain(), KEPT_CHECKPOINTS)
-
-
-def _check_finite(run: Run, values: dict[str, float], step: int) -> None:
-    """InputError that names the figures that are not finite and the last checkpoint from before."""
-    bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
-    if not bad:
-        return
-    others = f" and so are {len(bad) - 1} more" if bad[1:] else ""
-    good = checkpoints.steps(run.workdir / checkpoints.LAST)
-    last = (
-        f"{checkpoints.LAST}/{good[0]} is the last good checkpoint"
-        if good
-        else "nothing was saved yet"
-    )
-    raise InputError(
-        f"{run.workdir}: {bad[0]} in the steps up to {step}{others}; {last}. Lower learning_rate "
-        "or set grad_clip in a new --workdir"
-    )
+    write_state(run.saved, int(host.step), host, progress.plain(), KEPT_CHECKPOINTS)
 
 
 def _say(line: str) -> None:

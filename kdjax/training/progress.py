@@ -32,6 +32,22 @@ class Progress:
     best_epoch: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
+    def add(self, means: dict[str, float], steps: int, seconds: float) -> None:
+        """Counts a chunk of steps of the unfinished epoch, with the mean of each metric over it."""
+        for name, value in means.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * steps
+        self.done += steps
+        self.seconds += seconds
+
+    def row(self, figures: dict[str, float]) -> dict[str, Any]:
+        """The line of metrics.jsonl of an epoch whose steps are done, with more figures of it."""
+        means = {name: total / self.done for name, total in self.sums.items()}
+        return {"epoch": self.epoch + 1, "seconds": self.seconds, **means, **figures}
+
+    def finish(self, epoch: int) -> None:
+        """Ends an epoch; the next one begins with clean sums."""
+        self.epoch, self.done, self.seconds, self.sums = epoch, 0, 0.0, {}
+
     def plain(self) -> dict[str, Any]:
         """As JSON holds it, with an epoch's median time; the first, which compiles, left out."""
         times = [row["seconds"] for row in self.rows]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_the_shipped_study_is_sound():
     for name in shipped.PARTS:
         part = shipped.get_config(name)
         names = [variant.name for variant in grid.variants(part)]
-        assert "alone" in names
+        assert [name for name in names if re.fullmatch(r"alone(-\d+)?", name)]
         assert set(part.scored_fully) <= set(names)
         for variant in grid.variants(part):
             for split in part.splits:
@@ -310,7 +311,9 @@ class TestMade:
             return run
 
         monkeypatch.setattr(parallel, "compile_seeds", spoilt)
-        with pytest.raises(InputError, match=r"is not finite in epoch 1; lower learning_rate"):
+        with pytest.raises(
+            InputError, match=r"head.* is nan in the steps up to \d+; .*learning_rate"
+        ):
             cells.train_group(group, (0, 1), lambda line: None)
         assert not list(group.folder.rglob("*"))
 
