@@ -7,7 +7,6 @@ import jax.numpy as jnp
 
 from kdjax.beats import BEFORE
 
-AUGMENTATIONS = ("none", "time_warp")
 # On either side of the R-peak, as many ticks that are doubled as are dropped.
 _TICKS = 7
 

@@ -1,7 +1,6 @@
 """What a student learns from its frozen teacher: targets, transformed scores, selected beats."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,61 +11,13 @@ import jax.numpy as jnp
 from kdjax.models import losses
 from kdjax.models.augmentation import perturb
 from kdjax.models.networks import Discriminator, Generator, GeneratorOutput, anomaly_score
+from kdjax.models.objective import SCORE_TRANSFORMS, SELECTIONS, Distillation
 
-SCORE_TRANSFORMS = ("raw", "minmax", "standardised", "log")
 # Scores that differ by less are one score; gradients stay finite.
 _SMALLEST_SPREAD = 1e-12
 
-SELECTIONS = ("all", "teacher_better", "quantile")
-TRANSFERS = ("none", "perturbed")
 _TRANSFER_SEED = 0
 _TARGETS_AT_ONCE = 512  # beats
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """Weights of the distillation terms (0 is off) and how scores and beats are treated.
-
-    response: KL between softmaxes over the batch's scores, after `response_scores`, at
-    `temperature`. log_ratio: squared log-ratio of the scores. reconstruction: distance to the
-    teacher's reconstruction. feature: attention transfer over the encoder's and the decoder's
-    stages. latent: distance to the teacher's latent. relation: distances and angles between
-    latents. discriminator_features: what the teacher's discriminator makes of both
-    reconstructions. select: which beats the terms see; means over beats divide by all of them, so
-    that half of the beats is half of the term (relations and the response are renormalised).
-    transfer: whether they also see perturbed
-    beats (`augmentation.perturb`), which train nothing else.
-    """
-
-    response: float = 0.0
-    response_scores: str = "standardised"
-    temperature: float = 4.0
-    log_ratio: float = 0.0
-    reconstruction: float = 0.0
-    feature: float = 0.0
-    latent: float = 0.0
-    relation: float = 0.0
-    discriminator_features: float = 0.0
-    select: str = "all"
-    select_quantile: float = 0.5
-    transfer: str = "none"
-
-    def weights(self) -> dict[str, float]:
-        """The terms that are on, by the name they are logged under."""
-        every = {
-            "kd_response": self.response,
-            "kd_log_ratio": self.log_ratio,
-            "kd_reconstruction": self.reconstruction,
-            "kd_feature": self.feature,
-            "kd_latent": self.latent,
-            "kd_relation": self.relation,
-            "kd_discriminator_features": self.discriminator_features,
-        }
-        return {name: weight for name, weight in every.items() if weight}
-
-    def needs_only_scores(self) -> bool:
-        """Whether any frozen scorer of beats can be the teacher."""
-        return self.weights().keys() <= {"kd_response", "kd_log_ratio"}
 
 
 class Targets(NamedTuple):

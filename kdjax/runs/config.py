@@ -1,16 +1,31 @@
-"""What a config may hold, checked before anything is started or written."""
+"""The fields of a config, checked before anything is started or written. Loads no JAX."""
 
+import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from kdjax.errors import InputError
-from kdjax.models.augmentation import AUGMENTATIONS
-from kdjax.models.distillation import SCORE_TRANSFORMS, SELECTIONS, TRANSFERS, Distillation
+from kdjax.fields import (
+    DECAY,
+    FLAG,
+    FOLDER,
+    NAME,
+    POSITIVE,
+    POSITIVE_OR_NONE,
+    RATES,
+    choice,
+    declare,
+    integer,
+    walk,
+)
+from kdjax.fields import check as check_fields
+from kdjax.models.objective import Distillation, OwnTerms
 
 Config: TypeAlias = Any  # a ConfigDict, whose fields have no static types
 
@@ -24,98 +39,119 @@ PRECISIONS = {
 }
 
 
-def _integer(low: int, high: float = math.inf) -> tuple[Callable[[Any], bool], str]:
-    return (
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high,
-        f"a whole number from {low}" + (f" to {high}" if high < math.inf else ""),
+@dataclass(frozen=True, kw_only=True)
+class DataFields:
+    """The beats, and who trains, validates, calibrates and tests."""
+
+    dataset: str = declare("synthetic", NAME, "synthetic, mitbih or a name of prepared recordings")
+    protocol: str = declare(
+        "beatgan", NAME, "kind of split: beatgan or interpatient, see the protocol"
+    )
+    fold: int = declare(0, integer(0), "fold of the split, 0 to 4 under beatgan")
+    split_seed: int = declare(0, integer(0), "seed of the split")
+    augment: str = declare(
+        "none",
+        choice("none", "time_warp"),
+        "time_warp: a few ticks of each beat doubled, as many dropped, anew at every step",
+        added=True,
+        counts=False,
+    )
+    dir: str | None = declare(
+        None, FOLDER, "folder of the prepared data; None: where TFDS keeps it"
     )
 
 
-def _number(v: Any) -> bool:
-    return isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+@dataclass(frozen=True, kw_only=True)
+class ModelFields:
+    """The networks."""
+
+    width: int = declare(32, integer(1), "channels of the first stage, doubled at each of five")
+    latent_dim: int = declare(50, integer(1), "numbers that a beat is squeezed into")
+    output_bias: bool = declare(
+        True,
+        FLAG,
+        "a bias at the mean beat and a centred last kernel; False: the published network",
+    )
 
 
-def _choice(*values: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda v: v in values, f"one of {', '.join(values)}"
+@dataclass(frozen=True, kw_only=True)
+class EvalFields:
+    """The evaluation at the end."""
+
+    fpr_targets: tuple[float, ...] = declare(
+        (0.01, 0.05, 0.1), RATES, "false positive rates that get a threshold"
+    )
 
 
-_POSITIVE = (lambda v: _number(v) and v > 0, "a number above 0")
-# Below 1 the exponentials of standardised scores leave float32 on large batches.
-_TEMPERATURE = (lambda v: _number(v) and v >= 1, "a number from 1")
-_WEIGHT = (lambda v: _number(v) and v >= 0, "a weight, 0 (off) or above")
-_SHARE = (lambda v: _number(v) and 0 < v <= 1, "a number above 0, at most 1")
-_DECAY = (lambda v: _number(v) and 0 <= v < 1, "0 (off) or a number below 1")
-_FLAG = (lambda v: isinstance(v, bool), "True or False")
-_TEXT = (lambda v: isinstance(v, str) and bool(v), "a name")
-_PATH = (lambda v: v is None or isinstance(v, str), "a folder, or None")
+@dataclass(frozen=True, kw_only=True)
+class TeacherFields:
+    """A student's teacher."""
 
-_MODEL = {"width": _integer(1), "latent_dim": _integer(1), "output_bias": _FLAG}
+    scorer: str = declare(
+        "network",
+        choice(*SCORERS),
+        "network, or the nearest neighbour among all training beats, which teaches scores alone",
+        added=True,
+    )
+    workdir: str | None = declare(
+        None, FOLDER, "a finished run on the same split; None: trained first, in WORKDIR/teacher"
+    )
+    epochs: int = declare(100, integer(1), "epochs of a teacher that is trained first")
+    model: ModelFields = dataclasses.field(default_factory=ModelFields)
 
-_FIELDS: dict[str, Any] = {
-    "epochs": _integer(1),
-    "batch_size": _integer(2),
-    "seed": _integer(0, 2**32 - 1),  # JAX's keys drop what is beyond 32 bits
-    "learning_rate": _POSITIVE,
-    "precision": _choice(*PRECISIONS),
-    "grad_clip": (lambda v: v is None or (_number(v) and v > 0), "a number above 0, or None"),
-    "average_decay": _DECAY,
-    "data": {
-        "dataset": _TEXT,
-        "protocol": _TEXT,
-        "fold": _integer(0),
-        "split_seed": _integer(0),
-        "dir": _PATH,
-        "augment": _choice(*AUGMENTATIONS),
-    },
-    "model": _MODEL,
-    "loss": {"reconstruction": _WEIGHT, "feature_matching": _WEIGHT, "adversarial": _WEIGHT},
-    "eval": {
-        "fpr_targets": (
-            lambda v: (
-                isinstance(v, list | tuple) and v and all(_number(a) and 0 < a < 1 for a in v)
-            ),
-            "rates between 0 and 1",
-        )
-    },
-}
 
-# A config with these trains a student.
-_STUDENT_FIELDS: dict[str, Any] = {
-    "kd": {
-        "response": _WEIGHT,
-        "response_scores": _choice(*SCORE_TRANSFORMS),
-        "temperature": _TEMPERATURE,
-        "log_ratio": _WEIGHT,
-        "reconstruction": _WEIGHT,
-        "feature": _WEIGHT,
-        "latent": _WEIGHT,
-        "relation": _WEIGHT,
-        "discriminator_features": _WEIGHT,
-        "select": _choice(*SELECTIONS),
-        "select_quantile": _SHARE,
-        "transfer": _choice(*TRANSFERS),
-    },
-    "teacher": {
-        "scorer": _choice(*SCORERS),
-        "workdir": _PATH,
-        "epochs": _integer(1),
-        "model": _MODEL,
-    },
-}
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """The config of a network that learns alone: BeatGAN with the published settings."""
 
-# Fields that runs made before there were such fields do not name, and what they had instead.
-_ADDED_LATER = {
-    "average_decay": 0.0,
-    "data": {"augment": "none"},
-    "kd": {
-        "log_ratio": 0.0,
-        "latent": 0.0,
-        "relation": 0.0,
-        "discriminator_features": 0.0,
-        "transfer": "none",
-    },
-    "teacher": {"scorer": "network"},
-}
+    epochs: int = declare(100, integer(1), "passes over the training beats")
+    batch_size: int = declare(
+        64, integer(2), "beats, over all devices; what remains of an epoch is dropped"
+    )
+    # JAX's keys drop what is beyond 32 bits.
+    seed: int = declare(0, integer(0, 2**32 - 1), "seed of the weights and of the order of beats")
+    learning_rate: float = declare(
+        1e-4, POSITIVE, "learning rate of Adam, with b1 0.5 and b2 0.999"
+    )
+    precision: str = declare(
+        "float32", choice(*PRECISIONS), "of matrix products on a GPU; a CPU computes in float32"
+    )
+    grad_clip: float | None = declare(
+        None, POSITIVE_OR_NONE, "limit of a gradient's global norm; None: no limit"
+    )
+    average_decay: float = declare(
+        0.0,
+        DECAY,
+        "decay of an average of the generator over steps, for example 0.999; 0: none",
+        added=True,
+        counts=False,
+    )
+    data: DataFields = dataclasses.field(default_factory=DataFields)
+    model: ModelFields = dataclasses.field(default_factory=ModelFields)
+    loss: OwnTerms = dataclasses.field(default_factory=OwnTerms)
+    eval: EvalFields = dataclasses.field(default_factory=EvalFields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig(TeacherConfig):
+    """The config of a student."""
+
+    kd: Distillation = dataclasses.field(default_factory=Distillation)
+    teacher: TeacherFields = dataclasses.field(default_factory=TeacherFields)
+
+
+def defaults(kind: type = TeacherConfig) -> Config:
+    """A config, or a block of one, with every field at its default."""
+    config = ConfigDict()
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.type):
+            config[field.name] = defaults(field.type)  # type: ignore[arg-type]
+        elif field.default is None:
+            of = next(t for t in typing.get_args(field.type) if t is not type(None))
+            config[field.name] = config_dict.placeholder(of)
+        else:
+            config[field.name] = field.default
+    return config
 
 
 def is_student(config: Mapping) -> bool:
@@ -131,18 +167,18 @@ def distils(config: Mapping) -> bool:
 def complete(config: Mapping) -> dict[str, Any]:
     """The config as plain data, with the fields that came after it was written."""
     plain = json.loads(json.dumps(_plain(config)))
-    for name, was in _ADDED_LATER.items():
-        if not isinstance(was, dict):
-            plain.setdefault(name, was)
-        elif isinstance(plain.get(name), dict):
-            plain[name] = was | plain[name]
+    for name, field in walk(StudentConfig):
+        *blocks, last = name.split(".")
+        place = plain.get(blocks[0]) if blocks else plain
+        if field.metadata["added"] and isinstance(place, dict):
+            place.setdefault(last, field.default)
     return plain
 
 
 def check(config: Config) -> None:
     """Raises InputError that names the first field that is missing, unknown or out of range."""
-    fields = _FIELDS | (_STUDENT_FIELDS if "kd" in config or "teacher" in config else {})
-    _check_fields(config.to_dict(), fields, "config.")
+    student = "kd" in config or "teacher" in config
+    check_fields(config.to_dict(), StudentConfig if student else TeacherConfig, "config.")
     if not any(config.loss[name] for name in config.loss):
         raise InputError("config.loss: every term is 0; give at least one of them a weight")
     if not is_student(config):
@@ -187,12 +223,13 @@ def differences(a: Mapping, b: Mapping) -> list[str]:
 
 
 def fingerprint(config: Mapping) -> str:
-    """SHA-256 of the config's identity; fields added later count once they are used."""
+    """SHA-256 of the config's identity; some fields added later count once they are used."""
     plain = identity(config)
-    if not plain["average_decay"]:
-        del plain["average_decay"]
-    if plain["data"]["augment"] == "none":
-        del plain["data"]["augment"]
+    for name, field in walk(TeacherConfig):
+        *blocks, last = name.split(".")
+        place = plain[blocks[0]] if blocks else plain
+        if not field.metadata["counts"] and place[last] == field.default:
+            del place[last]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
@@ -210,24 +247,6 @@ def _plain(config: Mapping) -> dict[str, Any]:
     return config.to_dict() if isinstance(config, ConfigDict) else dict(config)
 
 
-def _check_fields(values: Mapping, fields: Mapping, prefix: str) -> None:
-    for name in values:
-        if name not in fields:
-            raise InputError(f"{prefix}{name}: no such field; there are {', '.join(fields)}")
-    for name, rule in fields.items():
-        if name not in values:
-            raise InputError(f"{prefix}{name}: missing; see configs/ for a whole config")
-        value = values[name]
-        if isinstance(rule, Mapping):
-            if not isinstance(value, Mapping):
-                raise InputError(f"{prefix}{name}: {value!r}; it holds {', '.join(rule)}")
-            _check_fields(value, rule, f"{prefix}{name}.")
-        else:
-            accepts, wanted = rule
-            if not accepts(value):
-                raise InputError(f"{prefix}{name}: {value!r}; it must be {wanted}")
-
-
 def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
@@ -237,3 +256,24 @@ def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
             else {f"{prefix}{name}": value}
         )
     return flat
+
+
+def page() -> str:
+    """docs/reference/config.md: every field with its default, what it may be and what it means."""
+    lines = [
+        "# Fields of a config",
+        "",
+        "`--set a.b=value` of `kdjax train` changes a field of a config; the files in `configs/` "
+        "change the defaults below. A config with the blocks `kd` and `teacher` trains a student.",
+        "",
+        "| field | default | what it may be | what it means |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, field in walk(StudentConfig):
+        allowed, meaning = field.metadata["rule"].wanted, field.metadata["meaning"]
+        lines.append(f"| `{name}` | {field.default} | {allowed} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -2,6 +2,9 @@ import copy
 import hashlib
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
@@ -375,3 +378,31 @@ def test_the_shipped_students_teacher_is_the_shipped_teacher():
     for dataset in teacher.DATASETS:
         wanted = configs.teacher_config(student.get_config(dataset))
         assert configs.differences(wanted, teacher.get_config(dataset)) == []
+
+
+# --- declarations ------------------------------------------------------------------------------
+
+
+def test_the_page_of_fields_is_made_from_the_declarations():
+    page = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
+    assert page.read_text() == configs.page()
+    for name in WRONG:
+        assert f"| `{name}` |" in configs.page()
+
+
+def test_defaults_are_a_whole_config_that_may_be_changed():
+    config = configs.defaults(configs.StudentConfig)
+    configs.check(config)
+    config.grad_clip = 1.0
+    config.data.dir = "here"
+    with pytest.raises(TypeError):
+        config.grad_clip = "much"
+    assert configs.defaults().grad_clip is None
+
+
+def test_reading_a_config_loads_no_jax():
+    code = (
+        "import sys; from configs import student; student.get_config(); "
+        "assert 'jax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
