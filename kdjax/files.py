@@ -1,10 +1,12 @@
 """Files: written whole or not at all, with checksums that are checked when they are read."""
 
-import contextlib
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,7 @@ def is_whole(value: Mapping[str, Any]) -> bool:
 
 def write_sums(folder: Path) -> None:
     """Writes SHA256SUMS, as `sha256sum -c` reads it, of all files in the folder and below it."""
-    partial = folder / f".{SUMS}.{os.getpid()}"
-    partial.write_text(_sums(folder))
-    os.replace(partial, folder / SUMS)
+    write_text(folder / SUMS, _sums(folder))
 
 
 def changed_files(folder: Path) -> str | None:
@@ -63,7 +63,7 @@ def _sums(folder: Path) -> str:
     return "".join(
         f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in files
-        if not path.name.startswith((SUMS, f".{SUMS}"))
+        if not path.name.startswith(SUMS)
     )
 
 
@@ -72,17 +72,71 @@ def _digest(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all. The OSError of a full disk names it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + UNFINISHED)
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Writes files whole or not at all; makes their folders.
+
+    All are on the disk under other names before the first takes its place, in the order given. A
+    power cut leaves the old files or the new ones. The OSError of a full disk names the file.
+    """
+    partial = {path: path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}") for path in contents}
+    path = None
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial[path].write_bytes(content)
+            _flush(partial[path])
+        for path, written in partial.items():
+            os.replace(written, path)
+        for folder in {path.parent for path in contents}:
+            _flush(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)  # gives back what it took
         raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        for written in partial.values():
+            with suppress(OSError):
+                written.unlink(missing_ok=True)  # gives back what it took
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to be filled under another name, which takes the target's place when it is whole.
+
+    When filling it fails, nothing of it is left, and what the target held stays.
+    """
+    partial = target.with_name(target.name + UNFINISHED)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            _flush(path)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # gives back what it took
+        raise OSError(error.errno, error.strerror, str(partial)) from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(partial, target)
+    _flush(target.parent)
+
+
+def _flush(path: Path) -> None:
+    """Waits until the disk holds a file's content, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that flushes no folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all, as `write_files`."""
+    write_files({path: content})
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,14 +1,24 @@
 """What is written is what is read: seals in JSON, SHA256SUMS beside files."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 from shutil import which
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdjax.files import changed_files, is_whole, sha256, with_seal, write_sums
+from kdjax.files import (
+    changed_files,
+    is_whole,
+    new_folder,
+    sha256,
+    with_seal,
+    write_files,
+    write_sums,
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -93,3 +103,74 @@ class TestSums:
         (folder / "SHA256SUMS").unlink()
         (folder / "a.bin").write_bytes(b"")
         assert changed_files(folder) is None
+
+
+class TestWriting:
+    @pytest.fixture
+    def calls(self, monkeypatch):
+        """What is flushed and renamed, in order, by the names of files and folders."""
+        calls, opened = [], {}
+        flush, rename, open_ = os.fsync, os.replace, os.open
+
+        def opening(path, *args, **kwargs):
+            descriptor = open_(path, *args, **kwargs)
+            opened[descriptor] = Path(os.fsdecode(path)).name
+            return descriptor
+
+        def flushing(descriptor):
+            calls.append(("flush", opened[descriptor]))
+            flush(descriptor)
+
+        def renaming(old, new):
+            calls.append(("rename", Path(new).name))
+            rename(old, new)
+
+        monkeypatch.setattr(os, "open", opening)
+        monkeypatch.setattr(os, "fsync", flushing)
+        monkeypatch.setattr(os, "replace", renaming)
+        return calls
+
+    def test_files_are_on_the_disk_before_the_first_takes_its_place(self, tmp_path, calls):
+        folder = tmp_path / "new"
+        write_files({folder / "a": b"1", folder / "b": b"2"})
+        assert [what for what, _ in calls] == ["flush", "flush", "rename", "rename", "flush"]
+        assert calls[2:] == [("rename", "a"), ("rename", "b"), ("flush", "new")]
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"a": b"1", "b": b"2"}
+
+    def test_a_folder_is_on_the_disk_before_it_takes_its_place(self, tmp_path, calls):
+        with new_folder(tmp_path / "step") as folder:
+            (folder / "model").mkdir()
+            (folder / "model" / "w").write_bytes(b"1")
+        last = calls.index(("rename", "step"))
+        assert {"model", "w", "step.unfinished"} == {name for _, name in calls[:last]}
+        assert calls[last + 1 :] == [("flush", tmp_path.name)]
+
+    @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+    def test_what_fails_leaves_what_was_there(self, tmp_path, monkeypatch, error):
+        write_files({tmp_path / "a": b"old", tmp_path / "b": b"old"})
+        with new_folder(tmp_path / "step") as folder:
+            (folder / "w").write_bytes(b"old")
+        write = Path.write_bytes
+
+        def failing(path, content):
+            if path.name.startswith(("b", "w")):
+                write(path, content[:1])
+                raise error
+            return write(path, content)
+
+        monkeypatch.setattr(Path, "write_bytes", failing)
+        with pytest.raises(type(error)):
+            write_files({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+        with pytest.raises(type(error)), new_folder(tmp_path / "step") as folder:
+            (folder / "w").write_bytes(b"new")
+        assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "b", "step", "w"]
+        assert {p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == {b"old"}
+
+    def test_a_full_disk_names_the_file(self, tmp_path, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space") as caught:
+            write_files({tmp_path / "a": b"new"})
+        assert caught.value.filename == str(tmp_path / "a")

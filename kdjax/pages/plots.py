@@ -7,7 +7,6 @@ is needed, line styles repeat the distinction.
 
 import io
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from kdjax.files import write_bytes
 from kdjax.scores import metrics
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -32,10 +32,7 @@ _DPI = 160
 def save(figure: Figure, path: Path | str) -> Path:
     """Writes the figure as PNG, whole or not at all; makes missing folders, returns the path."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".unfinished")
-    partial.write_bytes(png(figure))
-    os.replace(partial, path)
+    write_bytes(path, png(figure))
     return path
 
 

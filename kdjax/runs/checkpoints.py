@@ -13,7 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from kdjax.errors import InputError
-from kdjax.files import UNFINISHED, sha256
+from kdjax.files import UNFINISHED, new_folder, sha256
 
 LAST = "checkpoints/last"
 BEST = "checkpoints/best"
@@ -39,20 +39,12 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"*{UNFINISHED}"):
         shutil.rmtree(leftover)
-    partial = folder / f"{step}{UNFINISHED}"
-    try:
+    with new_folder(folder / str(step)) as partial:
         _write_tree(partial / _MODEL, model)
         if optimizer is not None:
             _write_tree(partial / _OPTIMIZER, optimizer)
         (partial / _PROGRESS).write_text(json.dumps(progress, allow_nan=False))
         (partial / _MANIFEST).write_text(json.dumps(_checksums(partial), indent=1))
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)  # gives back what it took
-        raise OSError(error.errno, error.strerror, str(partial)) from error
-    target = folder / str(step)
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(partial, target)
     # A later step is of a course that was given up, after its checkpoints were found damaged.
     later, others = [s for s in steps(folder) if s > step], [s for s in steps(folder) if s <= step]
     for old in later + others[keep:]:

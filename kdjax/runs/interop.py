@@ -1,6 +1,5 @@
 """BeatGAN's PyTorch weights, under its state_dict names, as kdjax variables and a Detector."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from kdjax.beats import WINDOW
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.files import UNFINISHED, sha256, write_json
+from kdjax.files import new_folder, sha256, write_json
 from kdjax.models.networks import REDUCTION, STAGES, Discriminator, Generator
 from kdjax.runs import checkpoints, directory, provenance
 
@@ -115,8 +114,6 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
         "generator": found.generator_variables,
         "discriminator": found.discriminator_variables,
     }
-    partial = out.with_name(out.name + UNFINISHED)
-    checkpoints.save_checkpoint(partial / checkpoints.LAST, 0, variables, None, progress, keep=1)
     source = {
         "generator": sha256(generator),
         "discriminator": sha256(discriminator),
@@ -130,8 +127,10 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
         "model": model,
         "eval": {"fpr_targets": [0.01, 0.05, 0.1]},
     }
-    write_json(partial / directory.CONFIG, config)
-    os.replace(partial, out)
+    with new_folder(out) as folder:
+        last = folder / checkpoints.LAST
+        checkpoints.save_checkpoint(last, 0, variables, None, progress, keep=1)
+        write_json(folder / directory.CONFIG, config)
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:

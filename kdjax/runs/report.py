@@ -5,12 +5,12 @@ network for nothing. Every text that comes from outside is escaped.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from statistics import median
 
+from kdjax.files import write_text
 from kdjax.pages import page
 
 FEWEST_BEATS = 50  # a class with fewer test beats gets no claim
@@ -52,7 +52,7 @@ def write_report(
     """Writes the page and returns its path.
 
     Args:
-        path: of the HTML file; its folder must exist.
+        path: of the HTML file; its folder is made where it is missing.
         result: what result.json holds; a field that is missing or null shows as a dash.
         config: what config.json holds.
         figures: name -> PNG, as a file or its bytes; they stand in this order. ValueError where one
@@ -69,9 +69,7 @@ def write_report(
         _provenance(result, config),
     )
     html = page.render(_name(result), "\n".join(filter(None, sections)))
-    partial = path.with_name(path.name + ".unfinished")
-    partial.write_text(html, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, html)
     return path
 
 

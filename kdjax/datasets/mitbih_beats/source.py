@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from kdjax.errors import InputError
+from kdjax.files import write_bytes
 
 URL = "https://physionet.org/files/mitdb/1.0.0/"
 TIMEOUT = 30  # seconds without a byte
@@ -64,9 +64,7 @@ def download(
                     f"{url}{name} came damaged ({len(content)} bytes that differ from the "
                     "published file); run the command again"
                 )
-            part = folder / f"{name}.part"
-            part.write_bytes(content)
-            os.replace(part, folder / name)
+            write_bytes(folder / name, content)
     except OSError as error:
         raise InputError(
             f"cannot write {folder} ({error.strerror or error}); make room or choose another "
