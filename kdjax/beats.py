@@ -18,7 +18,7 @@ FS = 360  # Hz: the rate at which windows are cut
 BEFORE, AFTER = 140, 180  # a window is samples [centre - BEFORE, centre + AFTER)
 WINDOW = BEFORE + AFTER
 NEAR = 10  # a centre lies near an R-peak when it is less than this many samples away from it
-RR_MEMORY = 16  # intervals in the running median
+MEDIAN_INTERVALS = 16  # intervals in the running median
 # Raise it whenever a change below alters a single value: the data sets carry it as their version,
 # so that beats of two pipelines are never taken for each other.
 PIPELINE = 1
@@ -146,8 +146,8 @@ def rr_intervals(
     following = edges[before + 1 + has_own]
     medians = np.full(len(peaks) + 1, np.nan)  # by the number of peaks before the beat
     if len(peaks) > 1:
-        intervals = np.concatenate([np.full(RR_MEMORY, np.nan), np.diff(peaks)])
-        medians[2:] = np.nanmedian(sliding_window_view(intervals, RR_MEMORY)[1:], axis=1)
+        intervals = np.concatenate([np.full(MEDIAN_INTERVALS, np.nan), np.diff(peaks)])
+        medians[2:] = np.nanmedian(sliding_window_view(intervals, MEDIAN_INTERVALS)[1:], axis=1)
     seconds = [(place - edges[before]) / fs, (following - place) / fs, medians[before] / fs]
     rr_before, rr_after, rr_median = (values.astype(np.float32) for values in seconds)
     return rr_before, rr_after, rr_median

@@ -107,7 +107,7 @@ class TestRRIntervals:
     def test_the_median_is_causal_and_leaves_the_beats_own_interval_out(self, peaks, data):
         medians = beats.rr_intervals(peaks, peaks, FS)[2]
         for beat in range(len(peaks)):
-            past = np.diff(peaks[:beat])[-beats.RR_MEMORY :] / FS
+            past = np.diff(peaks[:beat])[-beats.MEDIAN_INTERVALS :] / FS
             expected = np.median(past) if len(past) else np.nan
             np.testing.assert_allclose(medians[beat], expected, rtol=1e-6)
         kept = data.draw(st.integers(0, len(peaks)))

@@ -60,7 +60,7 @@ def short_run(run: loop.Run, compiled: Any, steps: int) -> dict[str, Any]:
     train = run.beats.x[run.parts.train]
     state = put(jax.device_get(init_state(run.trainer, run.key, train.mean(axis=(0, 1)))))
     key = put(jax.random.key_data(run.key))
-    train = parallel.share(train, run.devices)
+    train = parallel.broadcast(train, run.devices)
     order = parallel.shard_order(run.order(1), run.devices)
     losses = {}
     marks = [*MARKS, steps]

@@ -55,7 +55,7 @@ def turns(
     devices = jax.local_devices()
     put = partial(parallel.replicate, devices=devices)
     state = put(state)
-    beats, teacher = parallel.share((x, teacher), devices)
+    beats, teacher = parallel.broadcast((x, teacher), devices)
     orders = parallel.shard_order(order, devices)
     key = put(jax.random.key_data(jax.random.key(0)))
     compiled = parallel.compile_steps(trainer, devices)

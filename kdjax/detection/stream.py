@@ -12,7 +12,7 @@ from kdjax.detection.detector import Detector
 from kdjax.detection.signs import SIGNS, Person, Timing
 from kdjax.errors import InputError
 from kdjax.scores.calibration import Calibration, adapting_to_all
-from kdjax.scores.fitted import RR_MEMORY, Evidence, FittedScore, rhythm_after
+from kdjax.scores.fitted import RHYTHM_BEATS, Evidence, FittedScore, rhythm_after
 
 ADAPTED_IN = 300.0, 60  # s from the core of the first good beat on, and good beats, that adapt
 _FOLLOWED = 1.0  # s of signal that follow a beat before there is a provisional decision
@@ -55,7 +55,7 @@ class Witness:
         """Of the next core's good beats."""
         rhythm = rhythm_after(self._rr, found.rr.astype(np.float64))
         good = found.quality == 0
-        self._rr = np.concatenate([self._rr, found.rr[good]])[-RR_MEMORY:]
+        self._rr = np.concatenate([self._rr, found.rr[good]])[-RHYTHM_BEATS:]
         person = np.zeros(int(good.sum()), np.int64)
         return self._detector.evidence(
             found.x[good], rhythm[good], person, found.sample[good], self._fs

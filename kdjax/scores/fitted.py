@@ -21,7 +21,7 @@ SCORES = (*ADAPTED, "features", "prematurity", "memory")
 ADAPTATIONS = ("none", "first_5_minutes", "recording")
 
 _FUSED = ("mahalanobis", "latent")  # the distances that speak for the shape of a beat
-RR_MEMORY = 256  # beats, some four minutes: longer than a run of premature beats
+RHYTHM_BEATS = 256  # beats, some four minutes: longer than a run of premature beats
 _RR_TOLERANCE = 0.2  # of log RR: what a steady rhythm may vary
 _IN_TIME = 0.75  # prematurity below which a beat may stand for its person
 _FIRST = 300.0  # s
@@ -87,10 +87,10 @@ def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
     """
     if not len(rr):
         return np.empty((0, 2))
-    rr = np.concatenate([np.full(RR_MEMORY, np.nan), history, rr])[len(history) :]
+    rr = np.concatenate([np.full(RHYTHM_BEATS, np.nan), history, rr])[len(history) :]
     log_rr = np.log(np.where(rr > 0, rr, np.nan))
     q25, q50, q75, q90 = _past_quantiles(log_rr, (0.25, 0.5, 0.75, 0.9))
-    own = log_rr[RR_MEMORY:]
+    own = log_rr[RHYTHM_BEATS:]
     spread = (q75 - q25) / 1.349  # the interquartile range of a standard normal distribution
     prematurity = ((q50 + q90) / 2 - own) / np.hypot(_RR_TOLERANCE, spread)
     return np.nan_to_num(np.stack([own, prematurity], axis=1))
@@ -98,7 +98,7 @@ def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
 
 def _past_quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
     """Quantiles of the 256 values before each of [256 + B], without NaN, to the nearest rank."""
-    past = np.sort(sliding_window_view(values[:-1], RR_MEMORY), axis=1)  # NaN last
+    past = np.sort(sliding_window_view(values[:-1], RHYTHM_BEATS), axis=1)  # NaN last
     last = np.maximum(np.isfinite(past).sum(axis=1) - 1, 0)
     rows = np.arange(len(past))
     return [past[rows, np.rint(share * last).astype(int)] for share in shares]

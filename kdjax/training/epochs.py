@@ -48,7 +48,7 @@ def on_devices(
     """One network on all devices, with training beats x [N, T, C]; its state is replicated."""
     compiled = parallel.compile_steps(trainer, devices)
     gradients = parallel.compile_gradient_norms(trainer, devices)
-    teacher, beats = parallel.share((teacher, x), devices)
+    teacher, beats = parallel.broadcast((teacher, x), devices)
     key = parallel.replicate(jax.random.key_data(key), devices)
 
     def figures(metrics: Mapping[str, jax.Array]) -> Figures:

@@ -157,7 +157,7 @@ def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None
 
 def _reserved(run: Path) -> AbstractContextManager[None]:
     """`locked` by process 0 for all."""
-    return locked(run) if processes.leads() else nullcontext()
+    return locked(run) if processes.is_main() else nullcontext()
 
 
 def _finished(workdir: Path) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
     x = run.beats.x[run.parts.train]
     program = epochs.on_devices(run.trainer, run.teacher, x, run.key, run.devices)
     state = parallel.replicate(state, run.devices)
-    with _writer(run, progress) if processes.leads() else nullcontext() as writer:
+    with _writer(run, progress) if processes.is_main() else nullcontext() as writer:
         while progress.epoch < run.config.epochs:
             epoch = progress.epoch + 1
             order = run.order(epoch)[None]
@@ -304,7 +304,7 @@ def _chunks(
 ) -> TrainState:
     """The state after the epoch's last step; logs each chunk, saves and stops on a signal."""
     steps, epoch = run.steps_per_epoch, progress.epoch + 1
-    hidden = not (processes.leads() and sys.stderr.isatty())
+    hidden = not (processes.is_main() and sys.stderr.isatty())
     title = f"epoch {epoch}/{run.config.epochs}"
     with tqdm(total=steps, initial=progress.done, desc=title, disable=hidden, leave=False) as bar:
         for latest, means in epochs.train_epoch(program, state, [progress], order, run.saved):

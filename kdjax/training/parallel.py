@@ -50,7 +50,7 @@ def replicate(tree: Any, devices: Devices) -> Any:
     )
 
 
-def share(tree: Any, devices: Devices) -> Any:
+def broadcast(tree: Any, devices: Devices) -> Any:
     """Every array on every device, to be read alone: without the axis of devices, [...] -> [...].
 
     That axis would cost a copy of the data set at every call.
@@ -69,11 +69,11 @@ def shard_order(order: np.ndarray, devices: Devices) -> jax.Array:
     N counts the devices of all processes.
     """
     everyone = list(everywhere(devices))
-    own = shares(order, len(everyone))[[everyone.index(device) for device in devices]]
+    own = split_order(order, len(everyone))[[everyone.index(device) for device in devices]]
     return jax.device_put(np.ascontiguousarray(own, np.int32), _sharding(devices))
 
 
-def shares(order: np.ndarray, n: int) -> np.ndarray:
+def split_order(order: np.ndarray, n: int) -> np.ndarray:
     """Batches [steps, B] -> [n, steps, B / n]: neighbouring columns, one part for each device."""
     steps, batch = order.shape
     return order.reshape(steps, n, batch // n).swapaxes(0, 1)

@@ -151,7 +151,7 @@ def _depart(client: Any, me: int, n: int) -> None:
 # --- what all know -------------------------------------------------------------------------------
 
 
-def leads() -> bool:
+def is_main() -> bool:
     """Whether this is process 0, the one that writes."""
     return distributed.global_state.process_id == 0
 
@@ -165,7 +165,7 @@ def told(make: Callable[[], T]) -> T:
     if client is None:
         return make()
     key = f"{_TOLD}/{next(_numbers)}"
-    if leads():
+    if is_main():
         answer = make()
         client.key_value_set(key, json.dumps(answer))
         return answer
@@ -179,7 +179,7 @@ def told(make: Callable[[], T]) -> T:
 
 def in_turn(make: Callable[[], T]) -> T:
     """What `make` gives here, in process 0 first: what that leaves in files the others find."""
-    if leads():
+    if is_main():
         made = make()
         told(lambda: None)
         return made

@@ -706,7 +706,7 @@ class TestPrograms:
         with precision:
             state = loop.init_state(trainer, run.key, np.zeros(1, np.float32))
         compiled = parallel.compile_steps(trainer, devices)
-        beats = parallel.share(run.beats.x[run.parts.train], devices)
+        beats = parallel.broadcast(run.beats.x[run.parts.train], devices)
         order = parallel.shard_order(run.order(1), devices)
         bounds = parallel.replicate(np.array([0, 2], np.int32), devices)
         key = parallel.replicate(jax.random.key_data(run.key), devices)

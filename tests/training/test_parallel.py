@@ -111,8 +111,8 @@ def on_devices(n, kd, beats, seed=0, teacher=TEACHER):
     state, teacher = started(kd, beats, seed, teacher)
     return compiled(n, kd)(
         put(state),
-        parallel.share(teacher, devices),
-        parallel.share(beats, devices),
+        parallel.broadcast(teacher, devices),
+        parallel.broadcast(beats, devices),
         parallel.shard_order(order(seed), devices),
         put(BOUNDS),
         put(key(seed)),
@@ -177,7 +177,7 @@ def test_a_chunk_moves_nothing_between_host_and_device(objective, beats):
     state, teacher = started(objective, beats)
     steps = compiled(4, objective)
     put = partial(parallel.replicate, devices=devices)
-    share = partial(parallel.share, devices=devices)
+    share = partial(parallel.broadcast, devices=devices)
     constant = (share(teacher), share(beats), parallel.shard_order(order(), devices))
     bounds = [put(np.array(b, np.int32)) for b in ([0, 1], [1, 3])]
     of_run = put(key())
@@ -277,7 +277,7 @@ def test_a_batch_that_devices_can_share_is_taken(batch, devices):
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_every_beat_of_a_batch_goes_to_one_device(n):
     batches = order()
-    shares = parallel.shares(batches, n)
+    shares = parallel.split_order(batches, n)
     assert shares.shape == (n, STEPS, BATCH // n)
     for step in range(STEPS):
         np.testing.assert_array_equal(shares[:, step].ravel(), batches[step])

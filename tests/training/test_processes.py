@@ -28,7 +28,7 @@ ENDED = 60  # s; docs/guides/clusters.md says half a minute, and this machine ma
 
 def test_a_program_that_joins_nothing_is_process_0_of_1():
     processes.join(None, None, None, cluster=False)
-    assert processes.leads()
+    assert processes.is_main()
     assert processes.told(lambda: {"a": 1}) == {"a": 1}
     assert processes.in_turn(lambda: 7) == 7
     assert processes.largest(15) == 15

@@ -325,7 +325,7 @@ class TestAugmentation:
             means = parallel.compile_steps(trainer, devices)(
                 put(state),
                 None,
-                parallel.share(beats, devices),
+                parallel.broadcast(beats, devices),
                 parallel.shard_order(order, devices),
                 put(np.array([0, self.STEPS], np.int32)),
                 put(jax.random.key_data(key)),
