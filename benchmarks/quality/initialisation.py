@@ -46,7 +46,15 @@ def main() -> None:
         compiled = parallel.compile_steps(trainer, jax.local_devices())
         for seed in range(args.seeds):
             config.seed = seed
-            run = loop.Run(config, Path(), trainer, None, beats, parts, jax.local_devices())
+            run = loop.Run(
+                config=config,
+                workdir=Path(),
+                trainer=trainer,
+                teacher=None,
+                beats=beats,
+                parts=parts,
+                devices=jax.local_devices(),
+            )
             with assemble.products(config):
                 row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
             print(row, flush=True)

@@ -81,6 +81,7 @@ def prepare_mitbih(
     source: str | Path | None,
     data_dir: str | Path | None = None,
     download: bool = False,
+    *,
     checksums: Mapping[str, str] = mitbih_beats.CHECKSUMS,
     url: str = mitbih_beats.URL,
 ) -> list[dict]:
@@ -106,6 +107,7 @@ def prepare_own(
     folder: str | Path,
     name: str,
     leads: Sequence[str] = (),
+    *,
     classes: str | Path | None = None,
     fs: float | None = None,
     units: str | None = None,

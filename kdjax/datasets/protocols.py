@@ -26,7 +26,7 @@ MITBIH_GROUPS = {
 _GROUPS = {"mitbih": MITBIH_GROUPS, "synthetic": SYNTHETIC_GROUPS}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Split:
     """Ascending int64 indices into a BeatSet.
 
@@ -80,7 +80,9 @@ def split(beats: BeatSet, protocol: str, fold: int, split_seed: int) -> Split:
     digest = hashlib.sha256(f"{beats.fingerprint} {protocol} {fold} {split_seed}".encode())
     for part, indices in parts.items():
         digest.update(f" {part} {len(indices)} ".encode() + indices.astype("<i8").tobytes())
-    return Split(protocol, fold, split_seed, **parts, fingerprint=digest.hexdigest())
+    return Split(
+        protocol=protocol, fold=fold, split_seed=split_seed, **parts, fingerprint=digest.hexdigest()
+    )
 
 
 def _beatgan(beats: BeatSet, fold: int, seed: int):

@@ -32,7 +32,7 @@ _STEADY = 4  # samples, 11 ms, from which on an offset counts
 SPLIT = "beats"  # TFDS's split; train and test are the protocols' affair
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BeatSet:
     """Beats in memory, ordered by record and sample.
 
@@ -265,5 +265,10 @@ def beat_set(name: str, version: str, examples: list[dict], leads: Sequence[str]
         digest.update(values.view(np.uint8).data)
     fingerprint = digest.hexdigest()
     return BeatSet(
-        name, version, float(beats.FS), **arrays, fingerprint=fingerprint, leads=tuple(leads)
+        name=name,
+        version=version,
+        fs=float(beats.FS),
+        **arrays,
+        fingerprint=fingerprint,
+        leads=tuple(leads),
     )

@@ -125,7 +125,7 @@ def read_calibration(file: Path) -> Calibration:
         if int(arrays["format"]) != _FORMAT:
             raise ValueError(f"format {arrays['format']}")
         return Calibration(
-            FittedScore(
+            score=FittedScore(
                 str(arrays["kind"]),
                 str(arrays["adaptation"]),
                 {
@@ -134,12 +134,12 @@ def read_calibration(file: Path) -> Calibration:
                     if name.startswith(_FITTED)
                 },
             ),
-            arrays["normal"],
-            arrays["moved"],
-            tuple(map(str, arrays["leads"])),
-            arrays["beat"],
-            str(arrays["model"]),
-            str(arrays["source"]),
+            normal=arrays["normal"],
+            moved=arrays["moved"],
+            leads=tuple(map(str, arrays["leads"])),
+            beat=arrays["beat"],
+            model=str(arrays["model"]),
+            source=str(arrays["source"]),
         )
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; make it with kdjax calibrate") from None

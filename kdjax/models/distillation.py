@@ -173,6 +173,7 @@ def distillation_terms(
     student: GeneratorOutput,
     x: jax.Array,
     targets: Targets,
+    *,
     kd: Distillation,
     axis_name: str | None = None,
     projection: jax.Array | None = None,

@@ -153,7 +153,7 @@ def relation(
     distance_t, direction_t = _relations(z_teacher, pair)
     by_distance = _huber(distance_s - distance_t)
     by_angle = _huber(_angles(direction_s) - _angles(direction_t))
-    return _weighted_mean(by_distance, pair) + 2 * _weighted_mean(by_angle, triple)
+    return _mean_of(by_distance, pair) + 2 * _mean_of(by_angle, triple)
 
 
 def _relations(z: jax.Array, pair: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -167,7 +167,7 @@ def _relations(z: jax.Array, pair: jax.Array) -> tuple[jax.Array, jax.Array]:
     length = jnp.sqrt(jnp.where(apart, square, 1))
     distance = jnp.where(apart, length, 0)
     direction = jnp.where(apart[:, :, None], difference / length[:, :, None], 0)
-    mean = _weighted_mean(distance, pair)
+    mean = _mean_of(distance, pair)
     return distance / jnp.maximum(mean, jnp.sqrt(jnp.asarray(_SMALLEST_SQUARE, z.dtype))), direction
 
 
@@ -180,7 +180,7 @@ def _huber(d: jax.Array) -> jax.Array:
     return jnp.where(jnp.abs(d) <= 1, jnp.square(d) / 2, jnp.abs(d) - 0.5)
 
 
-def _weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
+def _mean_of(values: jax.Array, weight: jax.Array) -> jax.Array:
     """The weighted mean; 0 where nothing has a weight."""
     return jnp.sum(weight * values) / jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
 

@@ -29,7 +29,7 @@ class DamagedCheckpointError(InputError):
 
 
 def save_checkpoint(
-    folder: Path, step: int, model: Any, optimizer: Any | None, progress: Mapping, keep: int
+    folder: Path, step: int, model: Any, *, optimizer: Any | None, progress: Mapping, keep: int
 ) -> None:
     """Writes folder/step whole or not at all, then deletes all but the newest `keep`.
 

@@ -110,8 +110,16 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     )
     write_bytes(run / directory.SCORES, scores.getvalue())
     result["fingerprints"]["scores"] = sha256(run / directory.SCORES)
-    figures = draw(run, detector, beats, parts, score, label_free, last.progress["rows"])
-    report.write_report(run / "report.html", result, config, figures)
+    figures = draw(
+        run,
+        detector,
+        beats,
+        parts=parts,
+        score=score,
+        label_free=label_free,
+        rows=last.progress["rows"],
+    )
+    report.write_report(run / "report.html", result, config, figures=figures)
     return write_sealed(run / directory.RESULT, result)  # last: a run with a result is finished
 
 
@@ -236,6 +244,7 @@ def draw(
     run: Path,
     detector: Detector,
     beats: BeatSet,
+    *,
     parts: Split,
     score: np.ndarray,
     label_free: list[dict],

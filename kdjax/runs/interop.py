@@ -129,7 +129,7 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
     }
     with new_folder(out) as folder:
         last = folder / checkpoints.LAST
-        checkpoints.save_checkpoint(last, 0, variables, None, progress, keep=1)
+        checkpoints.save_checkpoint(last, 0, variables, optimizer=None, progress=progress, keep=1)
         write_json(folder / directory.CONFIG, config)
 
 

@@ -47,6 +47,7 @@ def write_report(
     path: Path | str,
     result: Mapping,
     config: Mapping,
+    *,
     figures: Mapping[str, Path | str | bytes],
 ) -> Path:
     """Writes the page and returns its path.

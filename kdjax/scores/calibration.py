@@ -15,7 +15,7 @@ ADAPTATION = "first_5_minutes"
 FEWEST = 200  # beats that a calibration needs: half of them promise 1 %
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Calibration:
     """A score fitted on normal beats, and what other normal beats score.
 
@@ -78,7 +78,15 @@ def calibrate(
     score = FittedScore(fitted.kind, fitted.adaptation, arrays)
     normal = np.sort(score.score(evidence.of(rest)))
     moved = np.sort(adapting_to_all(score).score(evidence.of(rest)))
-    return Calibration(score, normal, moved, tuple(leads), np.median(x, axis=0), model, source)
+    return Calibration(
+        score=score,
+        normal=normal,
+        moved=moved,
+        leads=tuple(leads),
+        beat=np.median(x, axis=0),
+        model=model,
+        source=source,
+    )
 
 
 def adapting_to_all(score: FittedScore) -> FittedScore:
@@ -95,7 +103,15 @@ def personal(
     normal beats of others, each moved to their own, since the person's beats may be abnormal.
     """
     score = adapting_to_all(base.score).adapted_to(evidence)
-    return Calibration(score, base.moved, base.moved, tuple(leads), base.beat, base.model, source)
+    return Calibration(
+        score=score,
+        normal=base.moved,
+        moved=base.moved,
+        leads=tuple(leads),
+        beat=base.beat,
+        model=base.model,
+        source=source,
+    )
 
 
 def own_threshold(score: np.ndarray, fpr: float, abnormal: float) -> float:

@@ -133,6 +133,7 @@ def bootstrap_ci(
     record: np.ndarray,
     abnormal: np.ndarray,
     score: np.ndarray,
+    *,
     samples: int = 1000,
     seed: int = 0,
     level: float = 0.95,

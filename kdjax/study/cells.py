@@ -105,7 +105,11 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     cells = [group.config(seed) for seed in seeds]
     config = cells[0]
     beats, parts, _ = load_data(
-        config.data.dataset, config.data.dir, group.split[0], group.split[1], config.data.split_seed
+        config.data.dataset,
+        config.data.dir,
+        group.split[0],
+        fold=group.split[1],
+        split_seed=config.data.split_seed,
     )
     x = beats.x[parts.train]
     models = []
@@ -118,10 +122,10 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     fresh = parallel.stack([init_state(trainer, key, mean, teacher) for key in keys])
     every = [
         Progress(
-            x.shape[2],
-            assemble.fingerprints(cell, beats, parts),
-            models[i].fingerprint if models else None,
-            provenance.made_by(),
+            channels=x.shape[2],
+            fingerprints=assemble.fingerprints(cell, beats, parts),
+            teacher=models[i].fingerprint if models else None,
+            made_by=provenance.made_by(),
         )
         for i, cell in enumerate(cells)
     ]
@@ -132,7 +136,7 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     saved = time.monotonic()
     for epoch in range(every[0].epoch + 1, config.epochs + 1):
         order = np.stack([assemble.batch_order(cell, len(x), epoch) for cell in cells])
-        for latest, _ in epochs.train_epoch(program, state, every, order, together):
+        for latest, _ in epochs.train_epoch(program, state, every, order=order, saved=together):
             state = latest
         say(_finish_epoch(group, program, state, every, order))
         if time.monotonic() - saved > SAVE_EVERY:
@@ -171,7 +175,7 @@ def _save_together(
         {"who": mine, "progress": progress.plain()}
         for mine, progress in zip(who, every, strict=True)
     ]
-    write_state(folder, every[0].epoch, state, {"seeds": plain}, KEPT_CHECKPOINTS)
+    write_state(folder, every[0].epoch, state, progress={"seeds": plain}, keep=KEPT_CHECKPOINTS)
 
 
 def _save_cells(
@@ -187,7 +191,12 @@ def _save_cells(
         (folder / CELL).unlink(missing_ok=True)  # figures of other weights
         write_json(folder / directory.CONFIG, group.config(seed).to_dict())
         checkpoints.save_checkpoint(
-            folder / checkpoints.LAST, int(state.step[i]), model, None, progress.plain(), keep=1
+            folder / checkpoints.LAST,
+            int(state.step[i]),
+            model,
+            optimizer=None,
+            progress=progress.plain(),
+            keep=1,
         )
 
 

@@ -58,7 +58,7 @@ def check(study: configs.Config) -> None:
             raise InputError(f"study.scored_fully: {name!r} is no variant of this study")
     for variant in grid:
         for split in study.splits:
-            cell_config(study, variant, tuple(split), 0, Path())
+            cell_config(study, variant, tuple(split), seed=0, teacher=Path())
 
 
 def variants(study: configs.Config) -> list[Variant]:
@@ -103,6 +103,7 @@ def cell_config(
     study: configs.Config,
     variant: Variant,
     split: tuple[str, int, int],
+    *,
     seed: int,
     teacher: Path,
 ) -> configs.Config:
@@ -152,7 +153,7 @@ class Group:
 
     def config(self, seed: int) -> configs.Config:
         teacher = self.of(self.variant.teacher or "") / f"seed{seed}"
-        return cell_config(self.study, self.variant, self.split, seed, teacher)
+        return cell_config(self.study, self.variant, self.split, seed=seed, teacher=teacher)
 
     def missing(self) -> list[int]:
         """The seeds that are not trained; InputError where a cell was made by another config."""

@@ -24,7 +24,7 @@ _NETWORK_FREE = ("mahalanobis", "latent", "fusion", "memory", "prematurity")
 
 @functools.lru_cache(maxsize=1)
 def load_data(
-    dataset: str, folder: str | None, protocol: str, fold: int, split_seed: int
+    dataset: str, folder: str | None, protocol: str, *, fold: int, split_seed: int
 ) -> tuple[BeatSet, Split, np.ndarray]:
     """The beats, their split, and every beat's rhythm."""
     data = {"dataset": dataset, "dir": folder, "protocol": protocol, "fold": fold}
@@ -39,7 +39,11 @@ def score_cell(group: Group, seed: int) -> None:
     folder, split = group.cell(seed), group.split
     config = group.config(seed)
     beats, parts, rhythm = load_data(
-        config.data.dataset, config.data.dir, split[0], split[1], config.data.split_seed
+        config.data.dataset,
+        config.data.dir,
+        split[0],
+        fold=split[1],
+        split_seed=config.data.split_seed,
     )
     model = directory.load_model(folder)
     evaluation.check_fingerprints(folder, model.progress["fingerprints"], beats, parts)
@@ -92,7 +96,9 @@ def make_baselines(
     """Fits the simple detectors on a split's training beats, unless that was done before."""
     path = workdir / split_name(split) / BASELINES
     data = study.base.data
-    beats, parts, rhythm = load_data(data.dataset, data.dir, split[0], split[1], data.split_seed)
+    beats, parts, rhythm = load_data(
+        data.dataset, data.dir, split[0], fold=split[1], split_seed=data.split_seed
+    )
     fingerprints = {"data": beats.fingerprint, "split": parts.fingerprint}
     if path.exists():
         evaluation.check_fingerprints(path, read_sealed(path)["fingerprints"], beats, parts)

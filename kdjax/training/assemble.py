@@ -44,13 +44,13 @@ def make_trainer(config: configs.Config, channels: int, axis_name: str | None = 
     """The training step's constant parts for a config, on devices that share `axis_name`."""
     generator, discriminator = directory.networks(config.model, channels)
     return Trainer(
-        generator.clone(axis_name=axis_name),
-        discriminator.clone(axis_name=axis_name),
-        adam(config.learning_rate, config.grad_clip),
-        tuple(config.loss.items()),
-        Distillation(**config.kd) if configs.distils(config) else None,
-        config.data.augment == "time_warp",
-        config.average_decay,
+        generator=generator.clone(axis_name=axis_name),
+        discriminator=discriminator.clone(axis_name=axis_name),
+        optimizer=adam(config.learning_rate, config.grad_clip),
+        weights=tuple(config.loss.items()),
+        kd=Distillation(**config.kd) if configs.distils(config) else None,
+        augment=config.data.augment == "time_warp",
+        average_decay=config.average_decay,
     )
 
 

@@ -42,6 +42,7 @@ def on_devices(
     trainer: Trainer,
     teacher: Teacher | None,
     x: np.ndarray,
+    *,
     key: jax.Array,
     devices: parallel.Devices,
 ) -> Program:
@@ -97,7 +98,12 @@ def of_seeds(
 
 
 def train_epoch(
-    program: Program, state: TrainState, every: Sequence[Progress], order: np.ndarray, saved: Path
+    program: Program,
+    state: TrainState,
+    every: Sequence[Progress],
+    *,
+    order: np.ndarray,
+    saved: Path,
 ) -> Iterator[tuple[TrainState, Figures]]:
     """Trains to the end of the epoch; gives the state and the mean metrics of each chunk.
 

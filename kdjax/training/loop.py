@@ -57,7 +57,7 @@ class Stopped(Exception):
         self.signum = signum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One network's training: what stays the same from its first step to its last."""
 
@@ -223,13 +223,13 @@ def _train_network(
 ) -> dict[str, Any]:
     processes.told(lambda: write_json(workdir / directory.CONFIG, config.to_dict()))
     run = Run(
-        config,
-        workdir,
-        make_trainer(config, beats.x.shape[2], parallel.AXIS),
-        make_teacher(config, beats.x[parts.train], teacher),
-        beats,
-        parts,
-        devices,
+        config=config,
+        workdir=workdir,
+        trainer=make_trainer(config, beats.x.shape[2], parallel.AXIS),
+        teacher=make_teacher(config, beats.x[parts.train], teacher),
+        beats=beats,
+        parts=parts,
+        devices=devices,
     )
     state, progress = _start(run, None if teacher is None else teacher.fingerprint)
     with _signals() as caught:
@@ -250,7 +250,12 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     mean = train.mean(axis=(0, 1))
     state = jax.device_get(init_state(run.trainer, run.key, mean, run.teacher))
     recorded = fingerprints(run.config, run.beats, run.parts)
-    fresh = Progress(train.shape[2], recorded, teacher, provenance.made_by())
+    fresh = Progress(
+        channels=train.shape[2],
+        fingerprints=recorded,
+        teacher=teacher,
+        made_by=provenance.made_by(),
+    )
     checkpoint = processes.told(lambda: _newest_whole(run.workdir / checkpoints.LAST))
     if checkpoint is None:
         return state, fresh
@@ -279,7 +284,7 @@ def _newest_whole(folder: Path) -> str | None:
 def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) -> None:
     """Trains to the config's last epoch, saving at the end of each and on a signal."""
     x = run.beats.x[run.parts.train]
-    program = epochs.on_devices(run.trainer, run.teacher, x, run.key, run.devices)
+    program = epochs.on_devices(run.trainer, run.teacher, x, key=run.key, devices=run.devices)
     state = parallel.replicate(state, run.devices)
     with _writer(run, progress) if processes.is_main() else nullcontext() as writer:
         while progress.epoch < run.config.epochs:
@@ -307,7 +312,9 @@ def _chunks(
     hidden = not (processes.is_main() and sys.stderr.isatty())
     title = f"epoch {epoch}/{run.config.epochs}"
     with tqdm(total=steps, initial=progress.done, desc=title, disable=hidden, leave=False) as bar:
-        for latest, means in epochs.train_epoch(program, state, [progress], order, run.saved):
+        for latest, means in epochs.train_epoch(
+            program, state, [progress], order=order, saved=run.saved
+        ):
             state = latest
             bar.update(progress.done - bar.n)
             _say(
@@ -348,7 +355,9 @@ def _finish_epoch(
     if auc is not None and auc > progress.best_auc:
         progress.best_auc, progress.best_epoch = auc, progress.epoch
         best, model = run.workdir / checkpoints.BEST, model_tree(host)
-        checkpoints.save_checkpoint(best, progress.epoch, model, None, progress.plain(), keep=1)
+        checkpoints.save_checkpoint(
+            best, progress.epoch, model, optimizer=None, progress=progress.plain(), keep=1
+        )
     _save(run, host, progress)
     _log(run, row, writer)
     if auc is None:
@@ -386,7 +395,7 @@ def _host(run: Run, program: epochs.Program, state: TrainState) -> TrainState:
 
 
 def _save(run: Run, host: TrainState, progress: Progress) -> None:
-    write_state(run.saved, int(host.step), host, progress.plain(), KEPT_CHECKPOINTS)
+    write_state(run.saved, int(host.step), host, progress=progress.plain(), keep=KEPT_CHECKPOINTS)
 
 
 def _say(line: str) -> None:

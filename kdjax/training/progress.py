@@ -12,7 +12,7 @@ from kdjax.training.step import TrainState, Variables
 KEPT_CHECKPOINTS = 2
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Progress:
     """What a checkpoint notes beside the weights, so that a resumed run ends like any other.
 
@@ -61,10 +61,12 @@ class Progress:
 
 
 def write_state(
-    folder: Path, step: int, host: TrainState, progress: dict[str, Any], keep: int
+    folder: Path, step: int, host: TrainState, *, progress: dict[str, Any], keep: int
 ) -> None:
     """A checkpoint of all that training changes, of NumPy arrays; see `runs.save_checkpoint`."""
-    checkpoints.save_checkpoint(folder, step, model_tree(host), _optimizer(host), progress, keep)
+    checkpoints.save_checkpoint(
+        folder, step, model_tree(host), optimizer=_optimizer(host), progress=progress, keep=keep
+    )
 
 
 def read_state(checkpoint: Path, like: TrainState) -> TrainState:

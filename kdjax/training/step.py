@@ -55,7 +55,7 @@ class TrainState(flax.struct.PyTreeNode):
         return self.average or self.generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trainer:
     """The parts of a training step that never change: networks, weights of the terms, optimiser.
 
@@ -175,7 +175,13 @@ def train_step(
 
     def generator_loss(outputs: Outputs, projection: Variables):
         terms, share = generator_terms(
-            trainer, outputs, projection, x, discriminator, teacher, lesson
+            trainer,
+            outputs,
+            projection,
+            x=x,
+            discriminator=discriminator,
+            teacher=teacher,
+            lesson=lesson,
         )
         weights = trainer.term_weights()
         total = sum(weights[name] * terms[name] for name in terms)
@@ -229,6 +235,7 @@ def generator_terms(
     trainer: Trainer,
     outputs: Outputs,
     projection: Variables,
+    *,
     x: jax.Array,
     discriminator: Variables,
     teacher: Teacher | None,
@@ -259,7 +266,13 @@ def generator_terms(
         )
     features = None if teacher is None else teacher.features
     distilled, share = distillation_terms(
-        output, x, targets, trainer.kd, trainer.axis_name, projection.get("kernel"), features
+        output,
+        x,
+        targets,
+        kd=trainer.kd,
+        axis_name=trainer.axis_name,
+        projection=projection.get("kernel"),
+        features=features,
     )
     return terms | distilled, {"selected": share}
 
@@ -281,7 +294,13 @@ def gradient_norms(
 
         def term(outputs: Outputs, name=name, weight=weight):
             terms, _ = generator_terms(
-                trainer, outputs, state.projection, x, state.discriminator, teacher, lesson
+                trainer,
+                outputs,
+                state.projection,
+                x=x,
+                discriminator=state.discriminator,
+                teacher=teacher,
+                lesson=lesson,
             )
             return weight * terms[name]
 

@@ -427,7 +427,7 @@ def serve():
 class TestDownload:
     def test_gives_the_same_beats_as_a_folder(self, source, prepared, tmp_path, serve):
         url, requested = serve(source)
-        rows = prepare_mitbih(None, tmp_path, True, checksums_of(source), url)
+        rows = prepare_mitbih(None, tmp_path, True, checksums=checksums_of(source), url=url)
         assert rows == prepared[1]
         assert load("mitbih", tmp_path).fingerprint == load("mitbih", prepared[0]).fingerprint
         assert len(requested) == 6

@@ -189,7 +189,13 @@ class TestUnannotated:
         (tmp_path / "map.csv").write_text("symbol,class\nN,N\n")
         with pytest.raises(InputError, match=r"no recording in .* has annotations"):
             prepare_own(
-                plain, "mine", (), tmp_path / "map.csv", 360, "mV", data_dir=tmp_path / "data"
+                plain,
+                "mine",
+                (),
+                classes=tmp_path / "map.csv",
+                fs=360,
+                units="mV",
+                data_dir=tmp_path / "data",
             )
 
 
@@ -630,7 +636,9 @@ def test_figures_of_unannotated_beats_are_drawn(tmp_path):
     score = Halved().score(beats.x[parts.test])
     rows = [{"epoch": 1, "reconstruction": 0.5, "D_real": 0.1}]
     label_free = [{"fpr_target": 0.01, "threshold": 0.004}]
-    figures = evaluation.draw(tmp_path, Halved(), beats, parts, score, label_free, rows)
+    figures = evaluation.draw(
+        tmp_path, Halved(), beats, parts=parts, score=score, label_free=label_free, rows=rows
+    )
     assert set(figures) == {"score_histogram", "beats", "loss_curves"}
     assert all(path.is_file() for path in figures.values())
 

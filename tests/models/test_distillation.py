@@ -196,7 +196,13 @@ def critic(x):
 
 def terms_from(student, x, targets, kd, axis_name=None):
     return distillation_terms(
-        student, x, targets, kd, axis_name, PROJECTION.astype(x.dtype), critic
+        student,
+        x,
+        targets,
+        kd=kd,
+        axis_name=axis_name,
+        projection=PROJECTION.astype(x.dtype),
+        features=critic,
     )
 
 
@@ -249,7 +255,7 @@ def test_terms_are_the_losses_of_the_selected_beats(batch, kind):
 def test_latents_of_one_size_are_compared_as_they_are(batch):
     student, x, targets = batch
     targets = targets._replace(z=targets.z[:, :6])
-    terms, _ = distillation_terms(student, x, targets, Distillation(latent=1.0))
+    terms, _ = distillation_terms(student, x, targets, kd=Distillation(latent=1.0))
     np.testing.assert_allclose(terms["kd_latent"], np.square(student.z - targets.z).mean())
 
 
@@ -328,7 +334,9 @@ def reconstruct(student, x):
 def taught(output, teacher, x, targets, kd):
     """The terms of a student's output, with the teacher's own discriminator."""
     projection = PROJECTION.astype(x.dtype)
-    return distillation_terms(output, x, targets, kd, None, projection, teacher.features)[0]
+    return distillation_terms(
+        output, x, targets, kd=kd, axis_name=None, projection=projection, features=teacher.features
+    )[0]
 
 
 @jax.jit

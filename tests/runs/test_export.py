@@ -51,7 +51,12 @@ def write_run(folder, detector, **changes):
         "discriminator": jax.tree.map(np.asarray, drawn(critic, (g.length, g.channels))),
     }
     checkpoints.save_checkpoint(
-        folder / checkpoints.LAST, 1, variables, None, {"channels": g.channels}, 1
+        folder / checkpoints.LAST,
+        1,
+        variables,
+        optimizer=None,
+        progress={"channels": g.channels},
+        keep=1,
     )
     write_json(folder / directory.CONFIG, {"imported": {}, "model": model})
     row = {"fpr_target": 0.02, "threshold": detector.threshold}

@@ -59,7 +59,7 @@ CONFIG = {"epochs": 40, "data": {"dataset": "mitbih"}}
 @pytest.fixture
 def page(tmp_path):
     def render(result=RESULT, config=CONFIG, figures=None):
-        path = write_report(tmp_path / "report.html", result, config, figures or {})
+        path = write_report(tmp_path / "report.html", result, config, figures=figures or {})
         return path.read_text(encoding="utf-8")
 
     return render

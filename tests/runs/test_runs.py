@@ -50,7 +50,9 @@ def assert_same(a, b):
 def saved(tmp_path_factory):
     """A small whole checkpoint, step 5. Copy it before changing it."""
     folder = tmp_path_factory.mktemp("saved")
-    checkpoints.save_checkpoint(folder, 5, model_tree(), optimizer_tree(), {"epoch": 1}, keep=2)
+    checkpoints.save_checkpoint(
+        folder, 5, model_tree(), optimizer=optimizer_tree(), progress={"epoch": 1}, keep=2
+    )
     return folder / "5"
 
 
@@ -68,7 +70,7 @@ class TestCheckpoint:
     )
     def test_gives_back_bit_for_bit_what_was_saved(self, tmp_path, model, progress):
         progress = {k: v for k, v in progress.items() if abs(v) != float("inf")}
-        checkpoints.save_checkpoint(tmp_path, 3, model, None, progress, keep=1)
+        checkpoints.save_checkpoint(tmp_path, 3, model, optimizer=None, progress=progress, keep=1)
         checkpoints.verify(tmp_path / "3")
         assert_same(checkpoints.read_model(tmp_path / "3", model), model)
         assert checkpoints.read_progress(tmp_path / "3") == progress
@@ -80,19 +82,25 @@ class TestCheckpoint:
 
     def test_keeps_the_newest_by_number_not_by_name(self, tmp_path):
         for step in (8, 9, 10):
-            checkpoints.save_checkpoint(tmp_path, step, model_tree(step), None, {}, keep=2)
+            checkpoints.save_checkpoint(
+                tmp_path, step, model_tree(step), optimizer=None, progress={}, keep=2
+            )
         assert checkpoints.steps(tmp_path) == [10, 9]
         newest = checkpoints.read_model(tmp_path / "10", model_tree())
         assert_same(newest, model_tree(10))
 
     def test_drops_later_ones_of_a_course_that_was_given_up(self, tmp_path):
         for step in (900, 1000, 100):
-            checkpoints.save_checkpoint(tmp_path, step, model_tree(step), None, {}, keep=2)
+            checkpoints.save_checkpoint(
+                tmp_path, step, model_tree(step), optimizer=None, progress={}, keep=2
+            )
         assert checkpoints.steps(tmp_path) == [100]
 
     def test_replaces_a_checkpoint_of_the_same_step(self, tmp_path):
         for value in (1.0, 2.0):
-            checkpoints.save_checkpoint(tmp_path, 4, model_tree(value), None, {"v": value}, keep=2)
+            checkpoints.save_checkpoint(
+                tmp_path, 4, model_tree(value), optimizer=None, progress={"v": value}, keep=2
+            )
         checkpoints.verify(tmp_path / "4")
         assert_same(checkpoints.read_model(tmp_path / "4", model_tree()), model_tree(2.0))
 
@@ -101,12 +109,14 @@ class TestCheckpoint:
         shutil.copytree(copy, folder / "6.unfinished")
         assert checkpoints.steps(folder) == [5]
         assert checkpoints.newest_whole(folder, print) == copy
-        checkpoints.save_checkpoint(folder, 7, model_tree(), None, {}, keep=2)
+        checkpoints.save_checkpoint(folder, 7, model_tree(), optimizer=None, progress={}, keep=2)
         assert sorted(p.name for p in folder.iterdir()) == ["5", "7"]
 
     def test_a_save_that_fails_leaves_the_older_checkpoints(self, copy):
         with pytest.raises(ValueError, match="JSON"):
-            checkpoints.save_checkpoint(copy.parent, 6, model_tree(), None, {"auc": np.nan}, keep=1)
+            checkpoints.save_checkpoint(
+                copy.parent, 6, model_tree(), optimizer=None, progress={"auc": np.nan}, keep=1
+            )
         assert checkpoints.newest_whole(copy.parent, print) == copy
 
     def test_no_folder_holds_no_checkpoint(self, tmp_path):

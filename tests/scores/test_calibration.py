@@ -19,7 +19,15 @@ def made(normal):
     score = FittedScore("mse", "none", {})
     normal = np.sort(normal)
     beat = np.zeros((4, 1), np.float32)
-    return Calibration(score, normal, normal + 1, ("MLII",), beat, "model", "made up")
+    return Calibration(
+        score=score,
+        normal=normal,
+        moved=normal + 1,
+        leads=("MLII",),
+        beat=beat,
+        model="model",
+        source="made up",
+    )
 
 
 def evidence(n, seed=0, people=3):

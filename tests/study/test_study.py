@@ -49,7 +49,7 @@ def make_grid(variants: list[dict[str, Any]] = VARIANTS, **fields: Any) -> Confi
 def of(name: str, seed: int = 0, part: ConfigDict | None = None) -> Any:
     part = make_grid() if part is None else part
     variant = next(v for v in grid.variants(part) if v.name == name)
-    return grid.cell_config(part, variant, ("beatgan", 1, 7), seed, Path("there"))
+    return grid.cell_config(part, variant, ("beatgan", 1, 7), seed=seed, teacher=Path("there"))
 
 
 def test_a_cell_is_the_base_with_its_variants_fields():
@@ -123,7 +123,7 @@ def test_the_shipped_study_is_sound():
         assert set(part.scored_fully) <= set(names)
         for variant in grid.variants(part):
             for split in part.splits:
-                grid.cell_config(part, variant, tuple(split), 0, Path("there"))
+                grid.cell_config(part, variant, tuple(split), seed=0, teacher=Path("there"))
         grid.check(part)
     with pytest.raises(ValueError, match="nowhere"):
         shipped.get_config("nowhere")
@@ -208,7 +208,7 @@ class TestMade:
         group = grid.Group(
             make_grid(seeds=(0, 1, 2)), folder, grid.variants(make_grid())[1], ("beatgan", 0, 1)
         )
-        monkeypatch.setattr(scores, "score_cell", lambda *_: None)
+        monkeypatch.setattr(cells, "score_cell", lambda *_: None)
         monkeypatch.setattr(cells, "_progress_line", lambda *_: "")
         cells._make(group, lambda line: None)
         assert asked == [2]

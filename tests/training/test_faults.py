@@ -130,7 +130,9 @@ class TestFullDisk:
 
         monkeypatch.setattr(ocp.Checkpointer, "save", refuse)
         with pytest.raises(ValueError, match="a defect of ours"):
-            checkpoints.save_checkpoint(tmp_path, 1, {"a": np.zeros(2)}, None, {}, keep=1)
+            checkpoints.save_checkpoint(
+                tmp_path, 1, {"a": np.zeros(2)}, optimizer=None, progress={}, keep=1
+            )
 
 
 class TestVanishedDirectory:

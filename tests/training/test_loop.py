@@ -447,7 +447,12 @@ class TestResume:
         other = jax.tree.map(lambda a: np.asarray(a) * np.float32(2), teacher.variables)
         last = workdir / "teacher" / checkpoints.LAST
         checkpoints.save_checkpoint(
-            last, checkpoints.steps(last)[0], other, None, teacher.progress, keep=1
+            last,
+            checkpoints.steps(last)[0],
+            other,
+            optimizer=None,
+            progress=teacher.progress,
+            keep=1,
         )
         with pytest.raises(InputError, match="begun with another teacher"):
             loop.train(tiny.config(), workdir)
@@ -647,7 +652,15 @@ def nearest_neighbours_student(**changes):
 def run_of(config):
     """A Run for what depends on config and data alone."""
     beats, parts = evaluation.load_data(config)
-    return loop.Run(config, Path(), None, None, beats, parts, ())
+    return loop.Run(
+        config=config,
+        workdir=Path(),
+        trainer=None,
+        teacher=None,
+        beats=beats,
+        parts=parts,
+        devices=(),
+    )
 
 
 class TestOrder:
@@ -723,7 +736,7 @@ def test_a_checkpoint_holds_the_average_and_goes_on_from_the_weights_themselves(
     trainer = assemble.make_trainer(config, 1)
     state = jax.device_get(fresh_state(trainer, jax.random.key(0), jnp.zeros(1)))
     moved = state.replace(average=jax.tree.map(lambda leaf: leaf + 1, state.average))
-    write_state(tmp_path, 3, moved, {}, keep=1)
+    write_state(tmp_path, 3, moved, progress={}, keep=1)
     saved = checkpoints.read_model(tmp_path / "3", model_tree(state))
     jax.tree.map(np.testing.assert_array_equal, saved["generator"], moved.average)
     back = read_state(tmp_path / "3", state)
@@ -732,7 +745,7 @@ def test_a_checkpoint_holds_the_average_and_goes_on_from_the_weights_themselves(
 
 def test_an_epochs_time_is_the_median_without_the_first():
     """A start that goes on compiles again: one slow epoch among the others says nothing."""
-    progress = Progress(1, {}, None, {})
+    progress = Progress(channels=1, fingerprints={}, teacher=None, made_by={})
     progress.rows = [{"seconds": seconds} for seconds in (60.0, 2.0, 30.0, 2.0, 2.0)]
     assert progress.plain()["epoch_seconds"] == 2.0
 

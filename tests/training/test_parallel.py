@@ -47,11 +47,11 @@ BOUNDS = np.array([0, STEPS], np.int32)
 @cache
 def make_trainer(axis_name, kd):
     return Trainer(
-        Generator(latent_dim=5, **SIZES, axis_name=axis_name, param_dtype=jnp.float64),
-        Discriminator(4, axis_name, jnp.float64),
-        OPTIMIZER,
-        (("reconstruction", 1.0), ("feature_matching", 1.0)),
-        kd,
+        generator=Generator(latent_dim=5, **SIZES, axis_name=axis_name, param_dtype=jnp.float64),
+        discriminator=Discriminator(4, axis_name, jnp.float64),
+        optimizer=OPTIMIZER,
+        weights=(("reconstruction", 1.0), ("feature_matching", 1.0)),
+        kd=kd,
     )
 
 

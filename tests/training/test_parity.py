@@ -50,9 +50,9 @@ def started(golden, dtype):
     generator, g, discriminator, d = networks(golden, 0, dtype)
     optimizer = adam(1e-4)
     trainer = Trainer(
-        generator,
-        discriminator,
-        optimizer,
+        generator=generator,
+        discriminator=discriminator,
+        optimizer=optimizer,
         weights=(("reconstruction", 1.0), ("feature_matching", 1.0)),
     )
     started = (optimizer.init(g["params"]), optimizer.init(d["params"]), optimizer.init({}))

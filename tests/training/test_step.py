@@ -32,11 +32,11 @@ KD = Distillation(**dict.fromkeys(WEIGHTS, 0.5))
 SIZES = {"width": 4, "length": 32, "channels": 2, "param_dtype": jnp.float64}
 TEACHER = Teacher(Generator(latent_dim=6, **SIZES), Discriminator(4, param_dtype=jnp.float64))
 STUDENT = Trainer(
-    Generator(latent_dim=5, output_bias=True, **SIZES),
-    Discriminator(4, param_dtype=jnp.float64),
-    adam(1e-3),
-    (("reconstruction", 1.0), ("feature_matching", 1.0), ("adversarial", 0.1)),
-    KD,
+    generator=Generator(latent_dim=5, output_bias=True, **SIZES),
+    discriminator=Discriminator(4, param_dtype=jnp.float64),
+    optimizer=adam(1e-3),
+    weights=(("reconstruction", 1.0), ("feature_matching", 1.0), ("adversarial", 0.1)),
+    kd=KD,
 )
 MEAN = np.array([-0.4, 0.2])
 KEY = jax.random.key(3)
@@ -167,10 +167,10 @@ def test_metrics_name_every_term_and_add_up(stepped):
 
 def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, x):
     plain = Trainer(
-        STUDENT.generator,
-        STUDENT.discriminator,
-        STUDENT.optimizer,
-        (("reconstruction", 1.0), ("feature_matching", 0.0), ("adversarial", 0.0)),
+        generator=STUDENT.generator,
+        discriminator=STUDENT.discriminator,
+        optimizer=STUDENT.optimizer,
+        weights=(("reconstruction", 1.0), ("feature_matching", 0.0), ("adversarial", 0.0)),
     )
     state = state.replace(projection={}, projection_opt=plain.optimizer.init({}))
     metrics = jax.eval_shape(partial(train_step, plain), state, None, x, KEY)[1]
