@@ -112,7 +112,6 @@ def prepare_own(
     fs: float | None = None,
     units: str | None = None,
     data_dir: str | Path | None = None,
-    *,
     gain: float | None = None,
     annotator: str | None = None,
 ) -> tuple[list[dict], list[str]]:

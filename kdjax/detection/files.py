@@ -19,7 +19,7 @@ from kdjax.detection.stream import Beats
 from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError
-from kdjax.files import UNFINISHED
+from kdjax.files import write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
@@ -68,18 +68,13 @@ def _contents(
 
 
 def _write(contents: dict[str, str | bytes], out: Path) -> list[Path]:
-    out.mkdir(parents=True, exist_ok=True)
-    partial = {out / (name + UNFINISHED): content for name, content in contents.items()}
-    try:
-        for path, content in partial.items():
-            # A file name may hold what is no Unicode, and comes with it as lone surrogates.
-            path.write_bytes(
-                content if isinstance(content, bytes) else content.encode(errors="replace")
-            )
-        return [path.replace(out / name) for path, name in zip(partial, contents, strict=True)]
-    finally:
-        for path in partial:
-            path.unlink(missing_ok=True)
+    # A file name may hold what is no Unicode, and comes with it as lone surrogates.
+    paths = {
+        out / name: content if isinstance(content, bytes) else content.encode(errors="replace")
+        for name, content in contents.items()
+    }
+    write_files(paths)
+    return list(paths)
 
 
 def annotation_file(folder: Path, detection: Detection) -> Path:
