@@ -312,7 +312,7 @@ class TestMade:
 
         monkeypatch.setattr(parallel, "compile_seeds", spoilt)
         with pytest.raises(
-            InputError, match=r"head.* is nan in the steps up to \d+; .*learning_rate"
+            InputError, match=r"is nan in the steps up to \d+.*learning_rate"
         ):
             cells.train_group(group, (0, 1), lambda line: None)
         assert not list(group.folder.rglob("*"))
