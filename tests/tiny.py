@@ -159,7 +159,7 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "local_devices", lambda: device)
         patch.setattr(datasets, "load", lambda name, data_dir=None: beat_set())
-        patch.setattr(evaluation, "draw", lambda *_: {})
+        patch.setattr(evaluation, "draw", lambda *_, **__: {})
         patch.setattr(provenance, "made_by", _made_by)
         patch.setattr(epochs, "CHUNK", CHUNK)
         for original, shared in (

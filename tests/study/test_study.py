@@ -311,9 +311,7 @@ class TestMade:
             return run
 
         monkeypatch.setattr(parallel, "compile_seeds", spoilt)
-        with pytest.raises(
-            InputError, match=r"is nan in the steps up to \d+.*learning_rate"
-        ):
+        with pytest.raises(InputError, match=r"is nan in the steps up to \d+.*learning_rate"):
             cells.train_group(group, (0, 1), lambda line: None)
         assert not list(group.folder.rglob("*"))
 
