@@ -82,7 +82,13 @@ def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(
     done = typed("detect", "mitbih-w8", folder, "--fs", 360, "--units", "mV", "--out", out)
     said = capsys.readouterr()
     assert done == 2
-    assert sorted(path.name for path in out.iterdir()) == ["b", "c-csv", "c-npy"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "b",
+        "c-csv",
+        "c-npy",
+        "index.html",
+        "index.json",
+    ]
     assert len(said.err.splitlines()) == 2
     assert "a.npy" in said.err.splitlines()[0]
     assert said.err.splitlines()[1].endswith("1 of 4 recordings were refused")
