@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import wfdb
 
+from benchmarks.shared import read
 from kdjax import cli
 from kdjax.datasets.synthetic_beats import generator
 
@@ -108,3 +109,30 @@ def test_the_python_of_the_guide_to_ec57_runs_as_it_stands(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     exec(code, {"r_peaks": sample, "symbols": np.full(len(sample), "N")})
     assert capsys.readouterr().out.startswith("100")
+
+
+def test_the_figures_of_the_readme_are_those_of_the_committed_results():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    kinds = read("kinds.json")
+    (row,) = [r for r in kinds["kinds"] if (r["people"], r["weights"]) == ("DS2", "shipped")]
+    ten = next(r for r in kinds["reviewer"] if (r["people"], r["decisions"]) == ("DS2", 10))
+    (confirmed,) = read("study-confirm.json")["splits"]
+    (network,) = (
+        score["auc"]["mean"]
+        for score in confirmed["variants"]["reconstruction-quantile"]["scores"]
+        if (score["score"], score["adaptation"]) == ("fusion", "first_5_minutes")
+    )
+    raw = confirmed["baselines"]["no network, fusion, first_5_minutes"]["auc"]
+    teacher, student = (read(f"mitbih-{name}.json")["auc"] for name in ("teacher", "student"))
+    for wanted in (
+        f"ventricular beats | Se {row['V Se']:.1f} %, +P {row['V +P']:.1f} %",
+        f"supraventricular beats | Se {row['S Se']:.1f} %, +P {row['S +P']:.1f} %",
+        f"{row['false_alarms_per_hour']:.0f} an hour; "
+        f"{row['worst_person_normal_flagged']:.0%}".replace("%", " %"),
+        f"{row['normal_flagged']:.1%} of all".replace("%", " %"),
+        f"ventricular Se {ten['V Se']:.1f} %, +P {ten['V +P']:.1f} %; "
+        f"{ten['false_alarms_per_hour']:.0f} false alarms an hour",
+        f"AUC {network:.3f} with the student, {raw:.3f} with the raw beat",
+        f"teacher AUC {teacher:.3f}, student {student:.3f}",
+    ):
+        assert wanted in text, wanted
