@@ -2,7 +2,8 @@
 
 import sys
 
-from kdjax.cli import main, of_flags
+from kdjax.arguments import of_flags
+from kdjax.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(["train", *of_flags(sys.argv[1:])], program="train.py"))

@@ -15,7 +15,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _commands() -> Iterator[str]:
-    from kdjax.cli import parser
+    from kdjax.arguments import parser
 
     whole = parser()
     yield f"```text\n{whole.format_help()}```"

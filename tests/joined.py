@@ -46,13 +46,13 @@ def wait(coordinator: str, n: str, process: str, silence: str) -> None:
 def train(*flags: str) -> None:
     import tiny
 
-    from kdjax import cli
+    from kdjax import arguments, cli
 
     # Nobody asks for a device before the processes have joined.
     devices, jax.local_devices = jax.local_devices, list
     with tiny.small_world() as patch:
         patch.setattr(jax, "local_devices", devices)
-        sys.exit(cli.main(["train", *cli.of_flags(flags)], program="train.py"))
+        sys.exit(cli.main(["train", *arguments.of_flags(flags)], program="train.py"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ PACKAGE = Path(kdjax.__file__).parent
 # a file that lies beside the folders.
 ALLOWED = {
     "errors": "",
+    "arguments": "errors",
     "files": "errors",
     "fields": "errors",
     "recordings": "errors",
@@ -29,7 +30,8 @@ ALLOWED = {
     "runs": "errors files fields beats datasets models scores pages detection embedded",
     "training": "errors files datasets models scores detection runs",
     "study": "errors files datasets models scores runs training",
-    "cli": "errors files recordings datasets scores detection ec57 pages runs training study",
+    "cli": "arguments errors files recordings datasets scores detection ec57 pages runs training "
+    "study",
     "__main__": "cli",
     "__init__": "errors recordings detection runs ec57",
 }

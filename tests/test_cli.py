@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 
-from kdjax import cli, datasets
+from kdjax import arguments, cli, datasets
 from kdjax.files import read_json
 from kdjax.runs import checkpoints, directory, evaluation, interop
 from kdjax.training import loop
@@ -92,7 +92,7 @@ class TestTrainArguments:
     )
     def test_wrong_input_is_said_in_one_line(self, capsys, args, wanted):
         try:
-            status = cli.main(["train", *cli.of_flags(args)], program="train.py")
+            status = cli.main(["train", *arguments.of_flags(args)], program="train.py")
         except SystemExit as left:  # argparse's own
             status = left.code
         out, err = capsys.readouterr()
@@ -112,12 +112,12 @@ class TestTrainArguments:
 class TestTrain:
     def typed(self, *args):
         given = [f"--config={ROOT / 'configs/student.py'}", *args]
-        return cli.main(["train", *cli.of_flags(given)], program="train.py")
+        return cli.main(["train", *arguments.of_flags(given)], program="train.py")
 
     def test_data_that_are_not_prepared(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
         given = f"{CONFIG}:mitbih", f"--workdir={tmp_path / 'run'}"
-        assert cli.main(["train", *cli.of_flags(given)], program="train.py") == 2
+        assert cli.main(["train", *arguments.of_flags(given)], program="train.py") == 2
         out, err = capsys.readouterr()
         assert out == ""
         assert_one_line(

@@ -9,7 +9,7 @@ import pytest
 import wfdb
 
 from benchmarks.shared import read
-from kdjax import cli
+from kdjax import arguments
 from kdjax.datasets.synthetic_beats import generator
 
 ROOT = Path(__file__).parents[1]
@@ -67,9 +67,9 @@ def test_every_command_is_one_that_the_parser_takes_or_is_listed_as_not_run(page
     if words[0] == ".":
         return
     if words[0] == "kdjax":
-        cli.parser().parse_args(words[1:])
+        arguments.parser().parse_args(words[1:])
     elif words[:2] == ["python", "train.py"]:
-        cli.parser().parse_args(["train", *cli.of_flags(words[2:])])
+        arguments.parser().parse_args(["train", *arguments.of_flags(words[2:])])
     else:
         assert any(line.startswith(known) for known in NOT_RUN), line
 
