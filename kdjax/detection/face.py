@@ -66,6 +66,6 @@ def detect(
         source = signal
     else:
         file = str(Path(signal).absolute())
-        source = open_source(signal, fs=fs, units=units)
+        source = open_source(Path(signal), fs=fs, units=units)
     found = replace(recording.detect(detector, source, **options), file=file)
     return Detection(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -141,10 +141,10 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Detection:
     meta = json.loads(arrays["meta"].tobytes())
     if meta["format"] != _FORMAT:
         raise ValueError(f"format {meta['format']}, not {_FORMAT}")
-    families = tuple(
-        Family(**family, **{name: arrays[f"family_{i}_{name}"] for name in _FAMILY_ARRAYS})
-        for i, family in enumerate(meta["families"])
-    )
+    families = []
+    for i, family in enumerate(meta["families"]):
+        of_family: dict[str, Any] = {n: arrays[f"family_{i}_{n}"] for n in _FAMILY_ARRAYS}
+        families.append(Family(**family, **of_family))
     leads, length, chunks = meta["tape"]
     plain = {name: meta[name] for name in _PLAIN}
     plain |= {name: tuple(plain[name]) for name in ("leads", "notes")}
@@ -153,7 +153,7 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Detection:
         **plain,
         start=datetime.datetime.fromisoformat(meta["start"]) if meta["start"] else None,
         beats=Beats(**{name: arrays[f"beats_{name}"] for name in Beats._fields}),
-        families=families,
+        families=tuple(families),
         events=tuple(Event(*event) for event in meta["events"]),
         tape=Tape(tuple(arrays[f"tape_{i}"].tobytes() for i in range(chunks)), leads, length),
         normal=arrays["normal"],

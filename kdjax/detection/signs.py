@@ -145,7 +145,8 @@ class Rhythm:
     def timing(self, rr: np.ndarray) -> Timing:
         """The timing of the next beats, whose intervals are rr [B] in s, NaN where unknown."""
         if not len(rr):
-            return Timing(*[np.empty(0)] * 4, np.empty(0, bool))
+            none = np.empty(0)
+            return Timing(none, none, none, none, np.empty(0, bool))
         own = np.log(np.where(rr > 0, rr, np.nan))
         longest = _STEADY + max(_LAGS)
         padding = np.full(longest - len(self._recent), np.nan)

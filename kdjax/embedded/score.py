@@ -15,7 +15,7 @@ from kdjax.embedded import fixed
 from kdjax.embedded.fixed import ONE, Q
 from kdjax.embedded.quantise import BEAT_BITS, WORD, Network
 from kdjax.scores.calibration import Calibration
-from kdjax.scores.fitted import RR_MEMORY
+from kdjax.scores.fitted import RHYTHM_BEATS
 
 BLOCK = 4  # samples whose residuals are added before they are whitened
 DISTANCE_BITS = 8  # a whitened number of 2^8 is one standard deviation
@@ -219,7 +219,7 @@ class Person:
         """The next beat: residual [T] and latent [L] in integers, rr in samples, 0 if unknown."""
         early = prematurity(np.array(self._past), rr)
         if rr:
-            self._past = [*self._past, min(rr, RR_LONGEST)][-RR_MEMORY:]
+            self._past = [*self._past, min(rr, RR_LONGEST)][-RHYTHM_BEATS:]
         away = np.clip(residual - self.centre, -WORD, WORD)
         latent_away = np.clip(latent - self.latent_centre, -WORD, WORD)
         logs = (
