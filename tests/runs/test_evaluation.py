@@ -213,7 +213,7 @@ class TestEvaluateRun:
             np.testing.assert_array_equal(file["score"], scores["score"])
 
     def test_a_run_has_no_result_before_all_else_is_written(self, data, copy, monkeypatch):
-        def full(*_):
+        def full(*_, **__):
             raise OSError("no space left")
 
         (copy / "result.json").unlink()

@@ -182,8 +182,12 @@ def test_bootstrap_draws_again_where_a_kind_is_missing():
 def test_bootstrap_repeats_itself_by_seed():
     rng = np.random.default_rng(3)
     data = rng.integers(5, size=60).astype(str), rng.random(60) < 0.4, rng.random(60)
-    assert metrics.bootstrap_ci(*data, 50, seed=1) == metrics.bootstrap_ci(*data, 50, seed=1)
-    assert metrics.bootstrap_ci(*data, 50, seed=1) != metrics.bootstrap_ci(*data, 50, seed=2)
+    assert metrics.bootstrap_ci(*data, samples=50, seed=1) == metrics.bootstrap_ci(
+        *data, samples=50, seed=1
+    )
+    assert metrics.bootstrap_ci(*data, samples=50, seed=1) != metrics.bootstrap_ci(
+        *data, samples=50, seed=2
+    )
 
 
 def test_bootstrap_needs_two_records():
