@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import architecture
 import pytest
 
 import kdjax
@@ -123,3 +124,7 @@ def test_the_rooms_in_use_are_the_rooms_described():
     page = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)", page, flags=re.MULTILINE))
     assert {room(source) for source in SOURCES} - {"__init__", "__main__"} <= described
+
+
+def test_the_picture_is_that_of_the_imports():
+    assert architecture.PICTURE.read_text() == architecture.drawing()
