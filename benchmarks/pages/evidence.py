@@ -14,11 +14,18 @@ def verdict() -> Iterable[str]:
     found = _read("headline.json")
     if found is None:
         return
-    row, without = (_row(found, IN_USE, form, "beatgan") for form in ("network", "no network"))
+    lines, gains = [], False
+    for key, name in (("beatgan", "BeatGAN's"), ("aami", "AAMI's")):
+        row, without = (_row(found, IN_USE, form, key) for form in ("network", "no network"))
+        gains |= row["less no network"]["ci95"][0] > 0
+        lines.append(
+            f"under {name} class map AUC is {mean(row['auc'])} with the network and "
+            f"{without['auc']:.4f} without one, a difference of {signed(row['less no network'])}"
+        )
+    verdict = "adds to" if gains else "is not shown to add anything to"
     yield (
-        f"**The network {_adds(row['less no network'])} the score that decides**: AUC is "
-        f"{mean(row['auc'])} with the network and {without['auc']:.4f} without one, a difference "
-        f"of {signed(row['less no network'])}."
+        f"**The network {verdict} the score in use:** {'; '.join(lines)} "
+        f"({len(found['seeds'])} seeds)."
     )
 
 

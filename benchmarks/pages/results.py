@@ -118,7 +118,7 @@ def in_short(confirmed: Any, screened: Any) -> Iterable[str]:
         f"- On people whom training has not met the best simple detector (`{simple[1]}`, "
         f"{simple[0]:.4f}) stands beside the student's plain reconstruction error, "
         f"{mean(scores[0]['auc'])}.\n"
-        "- What `kdjax detect` decides by, the fused score adapted to the person, reaches "
+        "- The fused score, adapted to the person, reaches "
         f"{mean(adapted['auc'])}. The same score of the raw beat, without any network, reaches "
         f"{without:.4f}{verdict}."
     )
@@ -418,8 +418,10 @@ def recordings() -> Iterable[str]:
     """The shipped detector on whole recordings."""
     found = read("detection.json")
     at_360 = found["quality"][0]
-    yield "## From a recording to decisions"
+    yield "## From a recording to decisions, before families and kinds"
     yield (
+        "These figures are of the earlier R-peak detector and of the fused score alone. What `kdjax "
+        "detect` decides today stands under families and kinds. "
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
         f"`{found['detector']}` on the 22 records of DS2 with R-peaks of its own, no annotation "
         "used. A beat is found when a peak lies within 150 ms of its annotation; scores are the "
