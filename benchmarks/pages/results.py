@@ -420,8 +420,8 @@ def recordings() -> Iterable[str]:
     at_360 = found["quality"][0]
     yield "## From a recording to decisions, before families and kinds"
     yield (
-        "These figures are of the earlier R-peak detector and of the fused score alone. What `kdjax "
-        "detect` decides today stands under families and kinds. "
+        "These figures are of the earlier R-peak detector and of the fused score alone. Families "
+        "and kinds, which decide today, have a section of their own. "
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
         f"`{found['detector']}` on the 22 records of DS2 with R-peaks of its own, no annotation "
         "used. A beat is found when a peak lies within 150 ms of its annotation; scores are the "
