@@ -1,8 +1,8 @@
 """An ONNX model of `runs.export` in 8 bits, as ONNX Runtime reads it: QuantizeLinear pairs (QDQ).
 
 Weights are the numbers of the C library, a scale for each output channel; activations have 8 bits
-all the way, in the ranges that the same drawn beats give them. Both are stored unsigned: of signed
-weights ONNX Runtime's sums saturate on x86 without VNNI, which cost 0.06 of AUC where it was seen.
+all the way, in the ranges that the same drawn beats give them. Both are stored unsigned: signed
+weights cost 0.06 of AUC on one CPU, presumably because sums saturate on x86 without VNNI.
 """
 
 from collections.abc import Mapping
