@@ -24,15 +24,20 @@ def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
         when one stopped a training.
     """
     args = parser().parse_args(argv)
-    name = program if program != "kdjax" else f"kdjax {args.command}"
+    args.called = program if program != "kdjax" else f"kdjax {args.command}"
+    return _status(args, lambda: _COMMANDS[args.command](args))
+
+
+def _status(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
+    """The exit status of a command's work; what is wrong with the input is said in one line."""
     try:
-        return _COMMANDS[args.command](args) or 0
+        return work() or 0
     except InputError as error:
-        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        print(f"{args.called}: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}; make room or choose another folder"
-        print(f"{name}: {one_line(problem)}", file=sys.stderr)
+        print(f"{args.called}: {one_line(problem)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if args.command in ("train", "study"):
@@ -60,18 +65,20 @@ def train(args: argparse.Namespace) -> int:
     joining = args.coordinator, args.processes, args.process, args.cluster
     processes.check(*joining)
     configs.check(config)
+
+    def work() -> int:
+        processes.join(*joining)
+        try:
+            loop.train(config, workdir, args.overwrite)
+        except loop.Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            return 128 + stopped.signum
+        return 0
+
     status = 1
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        processes.join(*joining)
-        loop.train(config, workdir, args.overwrite)
-        status = 0
-    except InputError as error:
-        status = 2
-        raise error
-    except loop.Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        status = 128 + stopped.signum
+        status = _status(args, work)  # said before the other processes are left
     finally:
         signal.signal(signal.SIGTERM, before)
         processes.leave(status)
