@@ -37,11 +37,11 @@ def check(values: Mapping[str, Any], kind: type, prefix: str) -> None:
         if name not in values:
             raise InputError(f"{prefix}{name}: missing; see configs/ for a whole config")
         value = values[name]
-        if dataclasses.is_dataclass(field.type):
+        if (block := _block(field)) is not None:
             if not isinstance(value, Mapping):
-                inner = ", ".join(f.name for f in dataclasses.fields(field.type))
+                inner = ", ".join(f.name for f in dataclasses.fields(block))
                 raise InputError(f"{prefix}{name}: {value!r}; it holds {inner}")
-            check(value, field.type, f"{prefix}{name}.")  # type: ignore[arg-type]
+            check(value, block, f"{prefix}{name}.")
         elif not field.metadata["rule"].accepts(value):
             wanted = field.metadata["rule"].wanted
             raise InputError(f"{prefix}{name}: {value!r}; it must be {wanted}")
@@ -50,10 +50,15 @@ def check(values: Mapping[str, Any], kind: type, prefix: str) -> None:
 def walk(kind: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field]]:
     """Every field, also of blocks within, by its dotted name."""
     for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(field.type):
-            yield from walk(field.type, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+        if (block := _block(field)) is not None:
+            yield from walk(block, f"{prefix}{field.name}.")
         else:
             yield f"{prefix}{field.name}", field
+
+
+def _block(field: dataclasses.Field) -> Any:
+    """The dataclass of a block's fields; None for a field that is a value."""
+    return field.type if dataclasses.is_dataclass(field.type) else None
 
 
 def integer(low: int, high: float = math.inf) -> Rule:

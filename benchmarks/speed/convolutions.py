@@ -1,4 +1,4 @@
-"""Both forms of the convolutions of `kdjax.layers`: one product, or three of a quarter less work.
+"""Convolutions of `kdjax.models.layers`: one product, or three of a quarter less work.
 
 python -m benchmarks.speed.convolutions --out docs/results/perf-convolutions.json
 

@@ -5,8 +5,8 @@ python -m benchmarks.speed.roofline --out docs/results/perf-roofline.json
 Step and products are timed in one process, round by round. The rate is the best of all sizes and
 both libraries in float32, in each round the best of three calls; the step's is a mean. Counted are
 the multiplications and additions of convolutions and of the two layers at the latent, as many as
-their plain sums have, not BatchNorm, activations or Adam. `kdjax.layers` computes large ones with
-fewer: those that it does are counted beside.
+their plain sums have, not BatchNorm, activations or Adam. `kdjax.models.layers` computes
+large ones with fewer: those that it does are counted beside.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """BeatGAN in PyTorch, for comparison: the same networks and the same update as kdjax's.
 
 Zhou et al., IJCAI 2019, with the layers that PyTorch users would take. Modules bear the names that
-`kdjax.interop` reads, so that weights go from one to the other. Needs the extra `bench`.
+`kdjax.runs.interop` reads, so that weights go from one to the other. Needs the extra `bench`.
 """
 
 from collections.abc import Callable

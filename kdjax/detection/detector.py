@@ -57,14 +57,14 @@ class Detector:
         sample: np.ndarray,
         fs: float,
     ) -> Evidence:
-        """What the scores of `scoring` are fitted on and computed from, of beats [B, T, C].
+        """What the scores of `scores.fitted` are fitted on and computed from, of beats [B, T, C].
 
-        rhythm [B, 2]: of `scoring.rhythm`; record [B]: whose beat it is; sample [B]: where in the
+        rhythm [B, 2]: of `fitted.rhythm`; record [B]: whose beat it is; sample [B]: where in the
         recording; fs in Hz. The discriminator-feature error is NaN: a Detector has no
         discriminator. A fitted score takes the adaptation to the person as an option:
 
             normal = detector.evidence(...)  # of held-out normal beats
-            scoring.fit(normal, "fusion", "first_5_minutes").score(detector.evidence(...))
+            fitted.fit(normal, "fusion", "first_5_minutes").score(detector.evidence(...))
         """
         x = self._checked(x)
         shapes = (x.shape[1:], (self.generator.latent_dim,))

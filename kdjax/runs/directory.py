@@ -123,7 +123,7 @@ def load_model(run: Path, folder: str = LAST) -> Model:
 
 
 def load_run(path: str | Path) -> Detector:
-    """The Detector of a finished run, or of a name in `detector_files.shipped()`.
+    """The Detector of a finished run, or of a name in `saved.shipped()`.
 
     Its threshold is that of the run's first false-positive-rate target. Raises InputError when the
     run is missing, unfinished or damaged.
