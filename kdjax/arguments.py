@@ -10,6 +10,8 @@ import shtab
 import kdjax
 from kdjax.errors import one_line
 
+_Commands = argparse._SubParsersAction
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage."""
@@ -25,7 +27,24 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"kdjax {kdjax.__version__}")
     shtab.add_argument_to(whole, ["--print-completion"], help="of bash, zsh or tcsh")
     commands = whole.add_subparsers(dest="command", required=True)
+    for add in (
+        _train,
+        _prepare,
+        _evaluate,
+        _detect,
+        _review,
+        _calibrate,
+        _ec57,
+        _benchmark,
+        _study,
+        _export,
+        _import_beatgan,
+    ):
+        add(commands)
+    return whole
 
+
+def _train(commands: _Commands) -> None:
     command = commands.add_parser(
         "train",
         help="train a teacher or a student",
@@ -48,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--process", type=int, metavar="K", help="which of them this is, from 0")
     group.add_argument("--cluster", action="store_true", help="SLURM or Open MPI says it all")
 
+
+def _prepare(commands: _Commands) -> None:
     command = commands.add_parser(
         "prepare",
         help="make a data set of beats",
@@ -68,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--annotator", metavar="EXT", help="of WFDB annotations, default: atr")
     _add_input(own)
 
+
+def _evaluate(commands: _Commands) -> None:
     command = commands.add_parser(
         "evaluate",
         help="score a run's test beats",
@@ -76,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("run_directory", type=Path, metavar="RUN")
     command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
 
+
+def _detect(commands: _Commands) -> None:
     command = commands.add_parser(
         "detect",
         help="find abnormal beats in recordings",
@@ -102,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_input(command)
 
+
+def _review(commands: _Commands) -> None:
     command = commands.add_parser(
         "review",
         help="apply decisions to a detection's files",
@@ -119,6 +146,8 @@ def parser() -> argparse.ArgumentParser:
         "--earlier", type=Path, metavar="FOLDER", help="a reviewed detection of the same person"
     )
 
+
+def _calibrate(commands: _Commands) -> None:
     command = commands.add_parser(
         "calibrate",
         help="move a detector to one person, without labels",
@@ -129,6 +158,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .npz file")
     _add_input(command)
 
+
+def _ec57(commands: _Commands) -> None:
     command = commands.add_parser(
         "ec57",
         help="compare two annotators beat by beat and run by run",
@@ -151,6 +182,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--json", type=Path, metavar="FILE")
     command.add_argument("--csv", type=Path, metavar="FILE")
 
+
+def _benchmark(commands: _Commands) -> None:
     command = commands.add_parser(
         "benchmark",
         help="time runs side by side",
@@ -161,6 +194,8 @@ def parser() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="the table in full; a picture of it beside it"
     )
 
+
+def _study(commands: _Commands) -> None:
     command = commands.add_parser(
         "study",
         help="train and compare a grid of variants over seeds",
@@ -171,6 +206,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--data-dir", type=Path, metavar="DIR", help="default: the config's")
     command.add_argument("--json", type=Path, metavar="FILE", help="default: DIR/study.json")
 
+
+def _export(commands: _Commands) -> None:
     command = commands.add_parser(
         "export",
         help="write a run for other software to use",
@@ -181,6 +218,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--int8", action="store_true", help="8 bits; C has no others")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="C: a folder")
 
+
+def _import_beatgan(commands: _Commands) -> None:
     command = commands.add_parser(
         "import-beatgan",
         help="make a run of BeatGAN's PyTorch weights",
@@ -189,7 +228,6 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--generator", type=Path, required=True, metavar="G.pkl")
     command.add_argument("--discriminator", type=Path, required=True, metavar="D.pkl")
     command.add_argument("--out", type=Path, required=True, metavar="RUN")
-    return whole
 
 
 def _add_input(command: argparse._ActionsContainer) -> None:

@@ -269,9 +269,10 @@ def highest(split: Any) -> str:
     best = max(scores, key=lambda row: row["auc"]["mean"])
     name, without = max(split["baselines"].items(), key=lambda item: item[1]["auc"])
     adapted = "" if best["adaptation"] == "none" else f", {best['adaptation']}"
+    name = name.removeprefix("no network, ").removesuffix(", none")
     return (
         f"The highest AUC with a network is {mean(best['auc'])} (`{full}`, {best['score']}"
-        f"{adapted}), without one {without['auc']:.4f} ({name.removeprefix('no network, ').removesuffix(', none')})."
+        f"{adapted}), without one {without['auc']:.4f} ({name})."
     )
 
 
