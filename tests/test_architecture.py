@@ -120,6 +120,10 @@ def test_no_file_imports_itself_in_a_circle():
         follow(name, ())
 
 
+def test_no_file_is_longer_than_500_lines():
+    assert {s.name: n for s in SOURCES if (n := len(s.read_text().splitlines())) > 500} == {}
+
+
 def test_the_rooms_in_use_are_the_rooms_described():
     page = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)", page, flags=re.MULTILINE))

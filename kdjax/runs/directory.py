@@ -21,6 +21,7 @@ from kdjax.runs.checkpoints import LAST, read_model, read_progress, steps, verif
 
 CONFIG = "config.json"
 RESULT = "result.json"
+REPORT = "report.html"
 METRICS = "metrics.jsonl"
 SCORES = "scores.npz"
 CALIBRATION = "calibration.npz"

@@ -119,7 +119,7 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
         label_free=label_free,
         rows=last.progress["rows"],
     )
-    report.write_report(run / "report.html", result, config, figures=figures)
+    report.write_report(run / directory.REPORT, result, config, figures=figures)
     return write_sealed(run / directory.RESULT, result)  # last: a run with a result is finished
 
 
@@ -326,6 +326,17 @@ def result_block(result: Mapping) -> str:
             f"best th:{best['best_threshold']:.6f} --> best f1:{best['best_f1']:.4f}",
         ]
     return "\n".join([*lines, "#" * 29])
+
+
+def beside_teacher(student: Mapping, teacher: Mapping) -> str:
+    """A table of a student and its teacher; of one seed each, so no gain is claimed."""
+    rows = [
+        f"{name:9}"
+        + "".join(f"{'-' if r[key] is None else format(r[key], '.4f'):>8}" for key in ("auc", "ap"))
+        for name, r in (("teacher", teacher), ("student", student))
+    ]
+    last = "One seed each: their difference is not a gain."
+    return "\n".join(["           auc     ap", *rows, last])
 
 
 _FEW_RECORDS = 8  # a bootstrap over fewer says little of other people

@@ -66,16 +66,37 @@ def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
         for variant in variants(study)
     ]
     waiting = False
+    begun, at_first = time.monotonic(), _left(groups)
     while left := [g for g in groups if g.missing() or g.unscored()]:
         for group in left:
             if group.ready() and _make(group, say):
                 waiting = False
+                say(_outlook(groups, at_first, time.monotonic() - begun))
                 break
         else:
             if not waiting:
                 say(f"{len(left)} groups of cells are being made by other processes; waiting")
             waiting = True
             time.sleep(5)
+
+
+def _left(groups: Sequence[Group]) -> tuple[int, int]:
+    """The cells that are not made yet, and their epochs."""
+    cells = [(len({*g.missing(), *g.unscored()}), g.split[2]) for g in groups]
+    return sum(n for n, _ in cells), sum(n * epochs for n, epochs in cells)
+
+
+def _outlook(groups: Sequence[Group], at_first: tuple[int, int], seconds: float) -> str:
+    """How many cells are made and how long the others will take at the pace so far."""
+    total = sum(len(group.study.seeds) for group in groups)
+    cells, work = _left(groups)
+    line = f"{total - cells} of {total} cells are made"
+    done = at_first[1] - work
+    if not cells or not done:
+        return line
+    minutes = seconds * work / done / 60
+    left = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(round(minutes), 1)} min"
+    return f"{line}; the others take about {left} if they go as fast"
 
 
 def _make(group: Group, say: Say) -> bool:

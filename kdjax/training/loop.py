@@ -29,6 +29,7 @@ from kdjax.runs import checkpoints, directory, provenance
 from kdjax.runs import config as configs
 from kdjax.runs.claim import check_directory, disk_errors, locked, make_directory
 from kdjax.runs.evaluation import (
+    beside_teacher,
     check_fingerprints,
     evaluate_run,
     load_data,
@@ -138,7 +139,11 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
         if own_teacher and teacher is None:
             teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
             print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
-        return _train_network(config, workdir, beats, parts, devices, teacher)
+        result = _train_network(config, workdir, beats, parts, devices, teacher)
+        if teacher is not None:
+            taught_by = directory.read_result(Path(config.teacher.workdir or workdir / "teacher"))
+            print(beside_teacher(result, taught_by), flush=True)
+        return result
 
 
 def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None:
@@ -238,7 +243,7 @@ def _train_network(
     total = sum(row["seconds"] for row in progress.rows)
     print(
         f"Avg one epoch time: {result['epoch_seconds']:.2f}, total {progress.epoch} epochs time: "
-        f"{total:.2f}\n{result_block(result)}",
+        f"{total:.2f}\n{result_block(result)}\nReport: {workdir / directory.REPORT}",
         flush=True,
     )
     return result

@@ -277,6 +277,16 @@ class TestLoadData:
         assert (parts.protocol, parts.fold, parts.split_seed) == ("beatgan", 3, 8)
 
 
+def test_a_student_stands_beside_its_teacher():
+    student, teacher = {"auc": 0.94641, "ap": 0.9}, {"auc": 0.9372, "ap": None}
+    assert evaluation.beside_teacher(student, teacher).splitlines() == [
+        "           auc     ap",
+        "teacher    0.9372       -",
+        "student    0.9464  0.9000",
+        "One seed each: their difference is not a gain.",
+    ]
+
+
 class TestResultBlock:
     def test_shows_each_figure_to_four_places(self, result):
         block = evaluation.result_block(result)

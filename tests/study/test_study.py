@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import types
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,25 @@ def test_a_study_that_lacks_a_field_is_refused():
 def test_command_line_says_what_is_wrong(tmp_path, capsys):
     assert cli.main(["study", str(tmp_path / "absent.py")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+class TestOutlook:
+    def groups(self, *left: int) -> list:
+        study = types.SimpleNamespace(seeds=range(4))
+        return [
+            types.SimpleNamespace(
+                study=study, split=("beatgan", 0, 3), missing=lambda n=n: [*range(n)], unscored=list
+            )
+            for n in left
+        ]
+
+    def test_counts_cells_and_says_how_long_the_others_take(self):
+        before = cells._left(self.groups(4, 4, 2))
+        assert before == (10, 30)
+        line = cells._outlook(self.groups(0, 4, 2), before, 240)
+        assert line == "6 of 12 cells are made; the others take about 6 min if they go as fast"
+        assert "about 2.0 hours" in cells._outlook(self.groups(0, 4, 2), before, 4800)
+        assert cells._outlook(self.groups(0, 0, 0), before, 9) == "12 of 12 cells are made"
 
 
 @pytest.fixture(scope="module")

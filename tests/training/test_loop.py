@@ -221,7 +221,8 @@ class TestConsole:
         teacher = read_json(tiny.trained().path / "teacher" / "result.json")
         blocks = [evaluation.result_block(r) for r in (teacher, tiny.trained().result)]
         assert 0 < text.index(blocks[0]) < text.index(blocks[1])
-        assert text.rstrip().endswith(blocks[1])
+        assert text.rstrip().endswith(evaluation.beside_teacher(tiny.trained().result, teacher))
+        assert f"\nReport: {tiny.trained().path / 'report.html'}\n" in text
         for block in blocks:
             assert re.search(r"^ap: [\d.]+", block, re.M)
             assert re.search(r"^auc: [\d.]+", block, re.M)
