@@ -11,7 +11,7 @@ from kdjax.detection import files, recording
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.recordings import Source, open_source
-from kdjax.recordings.memory import of_array
+from kdjax.recordings.in_memory import of_array
 
 if TYPE_CHECKING:
     import pandas as pd

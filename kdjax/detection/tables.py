@@ -1,4 +1,4 @@
-"""The tables of a recording as CSV: beats, families, events, RR intervals."""
+"""The tables of a recording as CSV text, which `files` writes: beats, families, events, RR."""
 
 import numpy as np
 

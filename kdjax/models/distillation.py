@@ -1,4 +1,7 @@
-"""What a student learns from its frozen teacher: targets, transformed scores, selected beats."""
+"""What a student learns from its frozen teacher: targets, transformed scores, selected beats.
+
+The terms themselves are in `losses`.
+"""
 
 from collections.abc import Callable
 from functools import partial

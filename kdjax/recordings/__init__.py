@@ -7,8 +7,8 @@ from kdjax.recordings.annotations import read_annotation_file, read_annotations
 from kdjax.recordings.csv import open_csv
 from kdjax.recordings.edf import open_edf
 from kdjax.recordings.folders import find_sources, look_into, result_names
+from kdjax.recordings.formats import find, kind
 from kdjax.recordings.ishne import open_ishne
-from kdjax.recordings.kinds import find, kind
 from kdjax.recordings.npy import open_npy
 from kdjax.recordings.source import (
     HIGHEST_FS,

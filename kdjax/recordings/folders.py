@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kdjax.errors import InputError
 from kdjax.recordings.csv import HEAD_BYTES, open_csv
-from kdjax.recordings.kinds import kind
+from kdjax.recordings.formats import kind
 from kdjax.recordings.layout import layout
 from kdjax.recordings.source import Given, reading, refusal
 from kdjax.recordings.wfdb import segments

@@ -8,7 +8,7 @@ import numpy as np
 
 from kdjax.errors import InputError
 from kdjax.recordings.annotations import read_annotations
-from kdjax.recordings.kinds import find
+from kdjax.recordings.formats import find
 from kdjax.recordings.source import (
     BLOCK_VALUES,
     HEADER_BYTES,

@@ -1,4 +1,7 @@
-"""The fields of a config, checked before anything is started or written. Loads no JAX."""
+"""The fields of a config, checked before anything is started or written. Loads no JAX.
+
+Those of `loss` and `kd` are declared in `models.objective`.
+"""
 
 import dataclasses
 import hashlib

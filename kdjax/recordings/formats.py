@@ -1,4 +1,7 @@
-"""What a file is, by its content: suffixes vary, first bytes do not."""
+"""The format of a file, by its content: suffixes vary, first bytes do not.
+
+The readers of the formats are listed in `kdjax.recordings`.
+"""
 
 from pathlib import Path
 
