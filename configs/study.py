@@ -54,10 +54,11 @@ def get_config(part: str = "screen") -> ConfigDict:
         study.splits = (("beatgan", 0, 40),)
         study.variants = _long()
     if part == "embedded":
+        study.seeds = tuple(range(30, 35))
         study.splits = (("interpatient", 0, 3),)
         study.variants = [
+            _of_screen("teacher-8"),
             {"name": "alone-4", "fields": {"model": {"width": 4}}},
-            {"name": "alone"},
         ]
     if part == "full":
         base.model.width = 32

@@ -1,39 +1,38 @@
-"""A detector in integers: quality lost, the front end, memory and instructions.
+"""A detector in integers: what it loses against the float one, and its figures on whole records.
 
 python -m benchmarks.quality.embedded --records DIR [--data-dir DIR] [--run RUN ...]
 
 Writes docs/results/embedded.json. DIR holds the MIT-BIH records. Without --run: the shipped
-detector; runs are cells of `kdjax study configs/study.py:embedded`. Under `cores` stands a network
-of width 4 too, with weights that were only drawn: bytes and instructions do not depend on them.
+detector alone. Cells of `kdjax study configs/study.py:embedded` are runs too; their losses are
+summed up by width, over seeds.
 
 quality: AUC of the plain score and of the full one on the beats of DS2, cut around their
-annotations, of the float detector and of its integers. `full, float score` rounds the network
-alone, `full, integers` everything, beat by beat as the C library does, from the beat on where its
-score has adapted; beside it the float score on the same beats.
+annotations, of the float detector and of its integers. `full, float score of the integer network`
+rounds the network alone. `full, integers, once adapted` is all in integers, beat by beat as the C
+library computes it, on the beats after the score has adapted; beside it stands the float score on
+the same beats.
 
-stream: whole records through the library's front end, against their annotations by EC57, the first
-five minutes apart. cores: the export of the detector compiled and run under QEMU.
+stream: whole records through the shipped detector's library, compared with their annotations by
+EC57 from the fifth minute on; beside it the R-peaks of `kdjax detect` on the same records.
 """
 
 import argparse
 import datetime
-import re
-import shutil
 import subprocess
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.quality.detection import source as in_memory
 from benchmarks.shared import write_rows
 from kdjax import datasets, ec57, recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS, Split, split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
+from kdjax.detection.recording import detect
 from kdjax.detection.stream import FPR
 from kdjax.ec57 import rates, tables
 from kdjax.embedded import frontend, library, quantise, score, stream
@@ -44,18 +43,15 @@ from kdjax.scores import fitted, metrics
 
 SHIPPED = "mitbih-w8"
 RESULT = Path("docs/results/embedded.json")
-COMMAND = "python -m benchmarks.quality.embedded --records DIR"
+COMMAND = "python -m benchmarks.quality.embedded --records DIR --run RUN"
 PEOPLE = {
     "DS1": sorted(MITBIH_GROUPS["train"] + MITBIH_GROUPS["heldout"]),
     "DS2": list(MITBIH_GROUPS["test"]),
 }
-_SAID = {
-    "instructions a beat": r"instructions a beat: (\d+)",
-    "most": r"at most: (\d+)",
-    "instructions a sample": r"instructions a sample: (\d+)",
-    "stack": r"stack in bytes: (\d+)",
-}
-_BEATS_ON_QEMU = 100
+LOST = (  # name, the float score, the same in integers
+    ("plain", "plain, float", "plain, integers"),
+    ("full", "full, float, once adapted", "full, integers, once adapted"),
+)
 
 
 def main() -> None:
@@ -67,30 +63,44 @@ def main() -> None:
     args = parser.parse_args()
     beats = datasets.load("mitbih", args.data_dir)
     parts = split(beats, "interpatient", 0, 0)
-    result: dict[str, Any] = {"command": COMMAND, "fpr": FPR}
-    result |= {"cores": {}, "quality": {}, "stream": {}}
-    result |= provenance.made_by()
+    result: dict[str, Any] = {"command": COMMAND, "fpr": FPR, "lost": {}, "quality": {}}
+    result |= {"stream": {}, "r_peaks": {}, "made_by": provenance.made_by()}
     result["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-    detectors = {run: load(run, beats, parts) for run in args.run or [SHIPPED]}
-    narrow = drawn(directory.load_run(SHIPPED), 4)
-    for name, detector in [*detectors.items(), ("width 4, weights drawn", narrow)]:
-        result["cores"][name] = device(detector, library.integers(detector))
+    for run in [SHIPPED, *args.run]:
+        detector = load(run, beats, parts)
+        name = run if run == SHIPPED else "/".join(Path(run).parts[-2:])
+        row = quality(detector, library.integers(detector), beats, parts)
+        result["quality"][name] = {"width": detector.generator.width} | row
+        result["lost"] = lost([row for n, row in result["quality"].items() if n != SHIPPED])
         write_rows(RESULT, result)
-    for name, detector in detectors.items():
-        found = library.integers(detector)
-        for people, names in PEOPLE.items():
-            result["stream"][f"{name}, {people}"] = on_records(found, args.records, names)
-            write_rows(RESULT, result)
-        result["quality"][name] = quality(detector, found, beats, parts)
+    shipped = directory.load_run(SHIPPED)
+    integers = library.integers(shipped)
+    for people, names in PEOPLE.items():
+        result["stream"][f"{SHIPPED}, {people}"] = on_records(integers, args.records, names)
         write_rows(RESULT, result)
+    result["r_peaks"] = r_peaks(shipped, args.records)
+    write_rows(RESULT, result)
 
 
-def drawn(detector: Detector, width: int) -> Detector:
-    """The detector with a network of another width that nobody has trained."""
-    shape = (1, detector.generator.length, detector.generator.channels)
-    generator = replace(detector.generator, width=width, parent=None)
-    variables = generator.init(jax.random.key(0), jnp.zeros(shape), False)
-    return Detector(generator, variables, None, detector.calibration)
+def lost(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """AUC of the float detector less AUC of its integers by width, over seeds."""
+    widths = sorted({row["width"] for row in rows}, reverse=True)
+    found: dict[str, Any] = {}
+    for width in widths:
+        auc = [row["auc"] for row in rows if row["width"] == width]
+        if len(auc) > 1:
+            found[f"width {width}"] = {
+                name: {
+                    "float": metrics.t_interval([one[whole] for one in auc]),
+                    "integers": metrics.t_interval([one[rounded] for one in auc]),
+                    "lost": metrics.paired_difference(
+                        [one[whole] for one in auc], [one[rounded] for one in auc]
+                    ),
+                    "most": max(one[whole] - one[rounded] for one in auc),
+                }
+                for name, whole, rounded in LOST
+            }
+    return found
 
 
 def load(run: str, beats: BeatSet, parts: Split) -> Detector:
@@ -172,10 +182,10 @@ def on_records(found: Integers, records: Path, names: list[str]) -> dict[str, An
         nothing = np.zeros(0, np.int64)
         for name, content in library.files(found, nothing, []).items():
             (Path(folder) / name).write_bytes(content)
-        _said(Path(folder), "make", "check-host", "CFLAGS=-O2")
+        said(Path(folder), "make", "check-host", "CFLAGS=-O2")
         for name in names:
             (Path(folder) / "signal.bin").write_bytes(signal(records, name).astype("<i2").tobytes())
-            lines = _said(Path(folder), "./check-host", "signal.bin").splitlines()
+            lines = said(Path(folder), "./check-host", "signal.bin").splitlines()
             beats = [line.split() for line in lines]
             test = Annotations(
                 np.array([int(b[0]) for b in beats]), np.array([b[6] for b in beats])
@@ -186,6 +196,44 @@ def on_records(found: Integers, records: Path, names: list[str]) -> dict[str, An
     return {key: ratio.percent for key, ratio in of.items()} | {"records": len(names)}
 
 
+def r_peaks(detector: Detector, records: Path) -> dict[str, Any]:
+    """QRS sensitivity and precision over all records from the fifth minute on, in per cent.
+
+    Of the library's front end and of `kdjax detect` on the same leads, and the library's delay from
+    an R-peak to its decision in seconds.
+    """
+    ways: dict[str, list[ec57.Comparison]] = {"library": [], "kdjax detect": []}
+    delays = []
+    for path in sorted(records.glob("*.hea")):
+        whole = signal(records, path.stem)
+        beats = list(frontend.find_beats(whole))
+        delays += [(beat.decided - beat.sample) / frontend.FS for beat in beats]
+        source = in_memory(path.stem, frontend.FS, whole[:, None] / 1000)
+        found = {
+            "library": np.array([beat.sample for beat in beats]),
+            "kdjax detect": detect(detector, source).beats.sample,
+        }
+        reference = read_annotations(path, frontend.FS)
+        for way, sample in found.items():
+            test = Annotations(sample, np.full(len(sample), "N"))
+            ways[way].append(ec57.compare(reference, test, frontend.FS))
+    rows = {way: _qrs(compared) for way, compared in ways.items()}
+    low, middle, high = np.quantile(delays, [0, 0.5, 0.99]).round(3).tolist()
+    delay = {"least": low, "median": middle, "99 %": high, "most": round(max(delays), 3)}
+    return rows | {"delay of the library": delay}
+
+
+def _qrs(compared: Sequence[ec57.Comparison]) -> dict[str, float]:
+    gross = rates.of_beats(tables.total_matrix([one.beats for one in compared]), gross=True)
+    average = tables.average_beats([one.beats for one in compared])
+    names = ("Q Se", "Q +P")
+    return (
+        {f"{name}, gross": gross[name].percent for name in names}
+        | {f"{name}, average": average[tables.BEAT_RATES.index(name)] for name in names}
+        | {"records": len(compared)}
+    )
+
+
 def signal(records: Path, name: str) -> np.ndarray:
     """The lead MLII of a record in whole microvolts."""
     source = recordings.open_source(records / f"{name}.hea", None, None)
@@ -194,36 +242,11 @@ def signal(records: Path, name: str) -> np.ndarray:
     return np.rint(np.nan_to_num(blocks) * 1000).astype(np.int64)
 
 
-# --- the device --------------------------------------------------------------------------------
-
-
-def device(detector: Detector, found: Integers) -> dict[str, Any]:
-    """Flash, memory and instructions on two cores; None where the tools are not installed."""
-    if not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm", "make"))):
-        print("no arm-none-eabi-gcc or qemu-system-arm: nothing is said of a device")
-        return {}
-    whole = library.test_signal(detector)[: _BEATS_ON_QEMU * 300]
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in library.files(found, whole, stream.decide(found, whole)).items():
-            (Path(folder) / name).write_bytes(content)
-        about = {
-            "width": found.network.width,
-            "weights": sum(layer.weights.size for layer in found.network.layers.values()),
-            "multiply_accumulates": quantise.multiply_accumulates(found.network),
-        }
-        return about | {core: _core(Path(folder), core) for core in ("m4", "m0")}
-
-
-def _core(folder: Path, core: str) -> dict[str, int]:
-    sizes = _said(folder, "make", "-s", f"size-{core}")
-    flash, state = (int(n) for n in re.findall(r"(?:flash|state): (\d+)", sizes))
-    said = _said(folder, "make", "-s", f"check-{core}")
-    found = {name: int(re.findall(pattern, said)[0]) for name, pattern in _SAID.items()}
-    return {"flash": flash, "state": state} | found
-
-
-def _said(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+def said(folder: Path, *command: str) -> str:
+    """What a command prints; SystemExit with it where the command fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
 
 

@@ -31,8 +31,8 @@ def sizes(detector: Integers) -> str:
         "KDJAX_RING": frontend.RING,
         "KDJAX_SLOPE": quantise.SLOPE,
         "KDJAX_SLOPE_BITS": quantise.SLOPE_BITS,
-        "KDJAX_TANH_CELLS": len(fixed.TANH) - 1,
         "KDJAX_LN2": fixed.LN2,
+        "KDJAX_TWO_LOG2_E": fixed.TWO_LOG2_E,
         "KDJAX_REST_MULTIPLIER": fitted.rest[0],
         "KDJAX_REST_SHIFT": fitted.rest[1],
         "KDJAX_QUARTILES": score.QUARTILES,
@@ -75,18 +75,17 @@ def tables(detector: Integers) -> str:
         lines += _distance(name, distance)
     lines += [_tail("shape", fitted.shape), _tail("timing", fitted.timing), ""]
     lines += _array("int16_t", "kdjax_taps", frontend.taps(), static=False)
-    for name in ("LOG2", "EXP2", "TANH"):
+    for name in ("LOG2", "EXP2"):
         table = getattr(fixed, name)
-        lines += _array("uint32_t", f"kdjax_table_{name.lower()}", table, static=False)
+        lines += _array("uint16_t", f"kdjax_table_{name.lower()}", table, static=False)
     return "\n".join(lines)
 
 
 def _layer(name: str, layer: Layer) -> Iterator[str]:
     weights = layer.weights if _is_encoder(name) else _paired(layer.weights)
     yield from _array("int8_t", f"{name}_weights", weights)
-    yield from _array("int32_t", f"{name}_bias", layer.bias)
-    yield from _array("int32_t", f"{name}_multiplier", layer.multiplier)
-    yield from _array("uint8_t", f"{name}_shift", layer.shift)
+    channels = np.stack([layer.bias, layer.multiplier], axis=1)
+    yield from _array("kdjax_channel", f"{name}_channels", channels)
 
 
 def _is_encoder(name: str) -> bool:
@@ -107,17 +106,17 @@ def _paired(weights: np.ndarray) -> np.ndarray:
 
 def _layer_row(name: str, layer: Layer) -> str:
     _, rows, inputs = layer.weights.shape
-    numbers = (
-        f"{inputs}, {rows}, {len(layer.multiplier)}, KDJAX_{layer.activation.upper()}, {layer.most}"
-    )
-    return f"{{{name}_weights, {name}_bias, {name}_multiplier, {name}_shift, {numbers}}}"
+    sizes = f"{inputs}, {rows}, {len(layer.multiplier)}, {layer.most}"
+    shifts = f"{layer.bias_shift}, {layer.shift}"
+    activation = f"KDJAX_{layer.activation.upper()}"
+    return f"{{{name}_weights, {name}_channels, {sizes}, {shifts}, {activation}}}"
 
 
 def _distance(name: str, distance: Distance) -> Iterator[str]:
     whiten = distance.whiten[np.triu_indices(len(distance.whiten))]
-    yield from _array("int16_t", f"{name}_centre", distance.centre)
+    yield from _array("int8_t", f"{name}_centre", distance.centre // score.CENTRE_UNIT)
     yield from _array("int8_t", f"{name}_whiten", whiten)
-    yield from _array("int32_t", f"{name}_whiten_multiplier", distance.multiplier)
+    yield from _array("uint16_t", f"{name}_whiten_multiplier", distance.multiplier)
     yield from _array("uint8_t", f"{name}_whiten_shift", distance.shift)
     yield f"const kdjax_distance kdjax_{name} = {{"
     parts = [f"{name}_{what}" for what in ("centre", "whiten")]
@@ -131,10 +130,13 @@ def _tail(name: str, tail: Tail) -> str:
 
 
 def _array(kind: str, name: str, values: np.ndarray, static: bool = True) -> Iterator[str]:
-    """A constant array, as many numbers a line as fit."""
-    yield f"{'static ' if static else ''}const {kind} {name}[{np.size(values)}] = {{"
+    """A constant array, of structs where `values` has two axes; as many a line as fit."""
+    is_struct = kind == "kdjax_channel"
+    rows = values.tolist() if is_struct else np.ravel(values).tolist()
+    yield f"{'static ' if static else ''}const {kind} {name}[{len(rows)}] = {{"
     line = "   "
-    for number in map(str, np.ravel(values).tolist()):
+    for row in rows:
+        number = f"{{{', '.join(map(str, row))}}}" if is_struct else str(row)
         if len(line) + len(number) + 2 > _COLUMNS:
             yield line
             line = "   "

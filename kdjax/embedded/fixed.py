@@ -12,17 +12,14 @@ LN2 = round(float(np.log(2)) * ONE)
 CELLS = 64  # of the tables of log2 and 2^-x between two powers of two
 _CELL_BITS = Q - 6
 
-LOG2 = np.rint(np.log2(1 + np.arange(CELLS + 1) / CELLS) * ONE).astype(np.int64)
-EXP2 = np.rint(2.0 ** (-np.arange(CELLS + 1) / CELLS) * ONE).astype(np.int64)
+# Tables have 16 bits, so 1 is 65535 in them.
+LOG2 = np.rint(np.log2(1 + np.arange(CELLS + 1) / CELLS) * ONE).clip(max=ONE - 1).astype(np.int64)
+EXP2 = np.rint(2.0 ** (-np.arange(CELLS + 1) / CELLS) * ONE).clip(max=ONE - 1).astype(np.int64)
 
 TANH_INPUT_BITS = 12  # the input is in units of 2^-12, and lies in [-8, 8)
 TANH_BITS = 14  # the output is in units of 2^-14
-_TANH_CELL_BITS = 7
-_TANH_END = 5.0  # where tanh is 1 - 9e-5
-TANH = np.rint(
-    np.tanh(np.arange(0, _TANH_END + 1e-9, 2.0 ** (_TANH_CELL_BITS - TANH_INPUT_BITS)))
-    * 2**TANH_BITS
-).astype(np.int64)
+_TANH_SHIFT = 8
+TWO_LOG2_E = round(2 / np.log(2) * 2 ** (Q + _TANH_SHIFT - TANH_INPUT_BITS))
 
 
 def log2(value: np.ndarray) -> np.ndarray:
@@ -32,14 +29,14 @@ def log2(value: np.ndarray) -> np.ndarray:
     power -= (value >> np.minimum(power, 62) >> np.maximum(power - 62, 0)) == 0  # rounded up
     below, above = np.minimum(power, Q), np.maximum(power - Q, 0)
     fraction = ((value >> above) << (Q - below)) & (ONE - 1)
-    return (power << Q) + _interpolated(LOG2, fraction, _CELL_BITS)
+    return (power << Q) + _interpolated(LOG2, fraction)
 
 
 def exp2_negative(value: np.ndarray) -> np.ndarray:
     """2^-value for value >= 0 in Q16, in Q16."""
     value = np.asarray(value, np.int64)
     power = np.minimum(value >> Q, 31)
-    return _interpolated(EXP2, value & (ONE - 1), _CELL_BITS) >> power
+    return _interpolated(EXP2, value & (ONE - 1)) >> power
 
 
 def softplus2(value: np.ndarray) -> np.ndarray:
@@ -51,16 +48,16 @@ def softplus2(value: np.ndarray) -> np.ndarray:
 def tanh(value: np.ndarray) -> np.ndarray:
     """tanh of a value in units of 2^-12, in units of 2^-14."""
     value = np.asarray(value, np.int64)
-    last = (len(TANH) - 1 << _TANH_CELL_BITS) - 1
-    size = np.minimum(np.abs(value), last)
-    return np.sign(value) * _interpolated(TANH, size, _TANH_CELL_BITS)
+    power = exp2_negative((np.abs(value) * TWO_LOG2_E) >> _TANH_SHIFT)
+    above = ONE + power
+    return np.sign(value) * ((((ONE - power) << TANH_BITS) + (above >> 1)) // above)
 
 
-def _interpolated(table: np.ndarray, place: np.ndarray, bits: int) -> np.ndarray:
-    """Linear between the entries of a table, `place` in units of 2^-bits entries."""
-    cell, rest = place >> bits, place & ((1 << bits) - 1)
+def _interpolated(table: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Linear between the entries of a table, `place` in units of 2^-10 entries."""
+    cell, rest = place >> _CELL_BITS, place & ((1 << _CELL_BITS) - 1)
     step = table[cell + 1] - table[cell]
-    return table[cell] + ((step * rest + (1 << bits >> 1)) >> bits)
+    return table[cell] + ((step * rest + (1 << _CELL_BITS >> 1)) >> _CELL_BITS)
 
 
 def square_root(value: np.ndarray) -> np.ndarray:
@@ -81,15 +78,17 @@ def rescale(value: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray |
     return (value * np.asarray(multiplier, np.int64) + half) >> shift
 
 
-def multiplier_of(factor: float, bits: int = 30) -> tuple[int, int]:
+def multiplier_of(
+    factor: float, *, bits: int = 15, least: int = 17, most: int = 48
+) -> tuple[int, int]:
     """(multiplier, shift), the multiplier in [2^bits, 2^(bits + 1)), that stand for a factor.
 
-    ValueError for a factor that no shift from 1 to 62 fits.
+    ValueError for a factor that needs a shift below `least` or above `most`.
     """
     mantissa, exponent = np.frexp(factor)
     multiplier, shift = round(float(mantissa) * 2 ** (bits + 1)), bits + 1 - int(exponent)
     if multiplier == 2 ** (bits + 1):
         multiplier, shift = multiplier // 2, shift - 1
-    if not 1 <= shift <= 62:
+    if not least <= shift <= most:
         raise ValueError(f"a factor of {factor:g} is beyond what integers rescale by")
     return multiplier, shift

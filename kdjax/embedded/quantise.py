@@ -12,6 +12,7 @@ integers from the same tables. Here they are held as float64, in which products 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,18 +33,21 @@ HEADROOM = 2.0  # of 16 bits: an abnormal beat's activations are larger than nor
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layer:
-    """Dot products: out[o] = (weights[phase, o] . inputs + bias[o]) * multiplier[o] / 2^shift[o].
+    """Dot products with a rescaling for each output channel.
+
+    out[o] = (weights[phase, o] . inputs + bias[o] * 2^bias_shift) * multiplier[o] / 2^shift
 
     weights: int8 [phases, out, in]; a transposed convolution has a phase for even outputs and one
-    for odd ones. bias, multiplier: int32 [channels]; shift: int8 [channels]; output o is of channel
-    o modulo their number. activation: "leaky", "relu" or "none". most: the largest output, and
-    less than the least. scale: what an output of 1 stands for.
+    for odd ones. bias: int16 [channels]; multiplier: uint16 [channels].
+    Output o belongs to channel o modulo their number. activation: "leaky", "relu" or "none". most:
+    outputs lie between -most and most. scale: what an output of 1 stands for.
     """
 
     weights: np.ndarray
     bias: np.ndarray
+    bias_shift: int
     multiplier: np.ndarray
-    shift: np.ndarray
+    shift: int
     activation: str
     most: int
     scale: float
@@ -147,24 +151,28 @@ def _output(name: str, largest: float) -> tuple[int, float]:
 
 def _integers(
     weights: np.ndarray, bias: np.ndarray, scale: float, stands_for: float
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """A layer's numbers, where 1 in its inputs stands for `scale`, in its outputs for the last."""
     channels = len(bias)
     by_channel = np.abs(weights).reshape(len(weights), -1, channels, weights.shape[2])
     steps = np.maximum(by_channel.max(axis=(0, 1, 3)), 1e-9) / BYTE
     rows = np.tile(steps, weights.shape[1] // channels)
-    multiplier, shift = np.array([fixed.multiplier_of(scale * s / stands_for) for s in steps]).T
+    factors = scale * steps / stands_for
+    _, shift = fixed.multiplier_of(float(factors.max()))
+    whole = bias / (scale * steps)
+    bias_shift = max(0, int(np.ceil(np.log2(max(np.abs(whole).max(), 1) / WORD))))
     return {
         "weights": np.rint(weights / rows[:, None]).astype(np.int8),
-        "bias": np.rint(bias / (scale * steps)).astype(np.int64),
-        "multiplier": multiplier,
+        "bias": np.rint(whole / 2**bias_shift).astype(np.int64),
+        "bias_shift": bias_shift,
+        "multiplier": np.rint(factors * 2.0**shift).astype(np.int64),
         "shift": shift,
     }
 
 
 def _check_sums(name: str, layer: Layer, entering: int) -> None:
     weights = np.abs(layer.weights.astype(np.int64)).sum(axis=2).max()
-    most = int(np.abs(layer.bias).max() + weights * entering)
+    most = (int(np.abs(layer.bias).max()) << layer.bias_shift) + int(weights) * entering
     if most > LARGEST_SUM:
         raise InputError(
             f"{name}: its sums may reach {most:.2g}, beyond 32 bits; export a narrower network"
@@ -189,15 +197,13 @@ def forward(network: Network, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _stored(layer: Layer, sums: np.ndarray) -> np.ndarray:
     """What a layer stores of its sums [..., out], biases not yet added."""
     repeats = sums.shape[-1] // len(layer.bias)
-    bias, multiplier, shift = (
-        np.tile(values, repeats) for values in (layer.bias, layer.multiplier, layer.shift)
-    )
-    sums = sums.astype(np.int64) + bias
+    bias, multiplier = (np.tile(values, repeats) for values in (layer.bias, layer.multiplier))
+    sums = sums.astype(np.int64) + (bias << layer.bias_shift)
     if layer.activation == "leaky":
         gentle = (multiplier * SLOPE + (1 << SLOPE_BITS >> 1)) >> SLOPE_BITS
         multiplier = np.where(sums < 0, gentle, multiplier)
     least = 0 if layer.activation == "relu" else -layer.most
-    stored = np.clip(fixed.rescale(sums, multiplier, shift), least, layer.most)
+    stored = np.clip(fixed.rescale(sums, multiplier, layer.shift), least, layer.most)
     return stored.astype(np.float64)
 
 

@@ -19,6 +19,7 @@ from kdjax.scores.fitted import RHYTHM_BEATS
 
 BLOCK = 4  # samples whose residuals are added before they are whitened
 DISTANCE_BITS = 8  # a whitened number of 2^8 is one standard deviation
+CENTRE_UNIT = 256  # of the first centre, which moves further at the first beats
 REST_BITS = 20  # of the multiplier that weighs the rest, whose sum may have 42 bits
 RR_LONGEST = 65535  # samples
 TOLERANCE = round(0.2 / np.log(2) * ONE)  # what a steady rhythm varies, of log2 RR
@@ -36,7 +37,7 @@ RANKS = ((1, 4), (1, 2), (3, 4), (9, 10))  # quantiles of the person's intervals
 class Distance:
     """A squared Mahalanobis distance in integers.
 
-    centre: int16 [D], of normal beats. whiten: int8 [K, K], upper triangular. multiplier: int32
+    centre: int16 [D], of normal beats, multiples of CENTRE_UNIT. whiten: int8 [K, K], upper triangular. multiplier: uint16
     [K]; shift: int8 [K]. usual: log2 of what normal beats have, Q16.
     """
 
@@ -96,7 +97,7 @@ def score_of(calibration: Calibration, network: Network, fpr: float) -> Score:
             z_unit,
             float(arrays["latent.usual"]) * network.latent,
         ),
-        rest=fixed.multiplier_of(rest, REST_BITS),
+        rest=fixed.multiplier_of(rest, bits=REST_BITS, least=1, most=62),
         shape=Tail(median=_q(shape_median / log), inverse=_q(1 / shape_scale)),
         timing=Tail(median=_q(rr_median), inverse=_q(1 / (rr_scale * log))),
         threshold=_q(calibration.threshold(fpr)),
@@ -114,7 +115,7 @@ def _distance(centre: np.ndarray, covariance: np.ndarray, unit: float, usual: fl
     factors = [fixed.multiplier_of(step * unit * 2**DISTANCE_BITS) for step in steps]
     multiplier, shift = np.array(factors).T
     return Distance(
-        centre=np.clip(np.rint(centre), -WORD, WORD).astype(np.int64),
+        centre=CENTRE_UNIT * np.clip(np.rint(centre / CENTRE_UNIT), -127, 127).astype(np.int64),
         whiten=np.rint(upper / steps[:, None]).astype(np.int8),
         multiplier=multiplier,
         shift=shift,

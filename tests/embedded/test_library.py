@@ -149,11 +149,16 @@ class TestFixed:
         value = np.arange(-32768, 32768)
         assert np.abs(fixed.tanh(value) / 2**14 - np.tanh(value / 2**12)).max() < 2e-4
 
-    @pytest.mark.parametrize("factor", [1e-6, 0.3, 1.0, 7.0, 1e4])
+    @pytest.mark.parametrize("factor", [1e-6, 0.003, 0.3, 0.49999])
     def test_a_multiplier_stands_for_its_factor(self, factor):
         multiplier, shift = fixed.multiplier_of(factor)
-        assert multiplier / 2.0**shift == pytest.approx(factor, rel=1e-9)
+        assert multiplier < 1 << 16
+        assert multiplier / 2.0**shift == pytest.approx(factor, rel=2**-16)
         assert fixed.rescale(np.array(12345), multiplier, shift) == round(12345 * factor)
+
+    def test_a_factor_that_no_shift_fits_is_refused(self):
+        with pytest.raises(ValueError, match="beyond what integers rescale by"):
+            fixed.multiplier_of(0.5)
 
     def test_square_root_and_division_towards_zero(self):
         value = np.arange(100_000) ** 2

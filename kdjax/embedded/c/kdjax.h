@@ -1,6 +1,6 @@
 /* Decides on the beats of a one-lead ECG, sample by sample, in integers.
  *
- * C99, no dynamic memory, no floating point; of the C library only memcpy, memset and memmove.
+ * C99, no dynamic memory, no floating point; of the C library only memcpy and memset.
  * The state of one person is one struct, which may be copied and stored.
  */
 #ifndef KDJAX_H
@@ -35,42 +35,47 @@ typedef struct {
     uint8_t learning;
 } kdjax_beat;
 
-/* R-peak detection; see kdjax_beats.c. */
+/* A beat whose window is not complete. */
 typedef struct {
-    int32_t input[KDJAX_TAPS];
+    uint32_t sample, rr;
+} kdjax_waiting;
+
+/* R-peak detection; see kdjax_beats.c. The arrays of eight and four are rings. Large arrays come
+ * last: a Cortex-M0 reaches what is near the beginning with less code. */
+typedef struct {
+    uint32_t samples;
     int32_t offset;
-    int16_t filtered[KDJAX_RING];
-    int32_t slopes[32];
     int32_t difference;
     int32_t value, before;
-    int32_t height[8], noise[8];
-    uint32_t interval[8];
     int32_t candidate, missed, last;
     uint32_t candidate_place, missed_place, last_place;
     uint32_t quiet;
-    uint32_t samples;
     uint32_t beats;
     uint32_t r_peak;
-    struct {
-        uint32_t sample, rr;
-    } waiting[4];
     uint16_t learnt;
-    uint8_t waits;
+    uint8_t waits, waits_first;
+    uint8_t heights, noises, intervals;
     uint8_t has_last;
+    int32_t height[8], noise[8];
+    uint32_t interval[8];
+    kdjax_waiting waiting[4];
+    int32_t slopes[32];
+    int32_t input[KDJAX_TAPS];
+    int16_t filtered[KDJAX_RING];
 } kdjax_front;
 
 /* What is known of the person; see kdjax_score.c. */
 typedef struct {
-    int16_t residual_centre[KDJAX_WINDOW];
-    int16_t latent_centre[KDJAX_LATENT];
     int32_t residual_usual, latent_usual;
-    uint16_t past[256];
-    uint16_t residual_kept[256], latent_kept[256];
+    uint32_t first;
     uint16_t intervals, next;
     uint16_t kept;
     uint16_t steps;
-    uint32_t first;
     uint8_t started, learning;
+    uint16_t past[256];
+    uint16_t residual_kept[256], latent_kept[256];
+    int16_t residual_centre[KDJAX_WINDOW];
+    int16_t latent_centre[KDJAX_LATENT];
 } kdjax_person;
 
 /* Working memory: nothing in it outlives a call. */

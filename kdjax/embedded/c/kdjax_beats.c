@@ -69,18 +69,10 @@ static int32_t threshold(const kdjax_front *front) {
     return found > FLOOR ? found : FLOOR;
 }
 
-static void shift(int32_t values[8], int32_t value) {
-    memmove(values, values + 1, 7 * sizeof *values);
-    values[7] = value;
-}
-
 /* A maximum is a beat. */
 static void accept(kdjax_front *front, int32_t value, uint32_t place) {
-    shift(front->height, value);
-    if (front->has_last) {
-        memmove(front->interval, front->interval + 1, 7 * sizeof *front->interval);
-        front->interval[7] = place - front->last_place;
-    }
+    front->height[front->heights++ % 8] = value;
+    if (front->has_last) front->interval[front->intervals++ % 8] = place - front->last_place;
     front->has_last = 1;
     front->last = value;
     front->last_place = front->quiet = place;
@@ -95,7 +87,7 @@ static int judge(kdjax_front *front, int32_t value, uint32_t place) {
         accept(front, value, place);
         return 1;
     }
-    shift(front->noise, value);
+    front->noise[front->noises++ % 8] = value;
     if (since >= T_WAVE && value > front->missed) {
         front->missed = value;
         front->missed_place = place;
@@ -153,9 +145,11 @@ static uint32_t r_peak(const kdjax_front *front, uint32_t near, uint32_t place) 
 
 static void enqueue(kdjax_front *front, uint32_t found) {
     uint32_t rr = front->beats ? found - front->r_peak : 0;
+    kdjax_waiting *waiting = &front->waiting[(front->waits_first + front->waits) % 4];
     if (front->beats && (int32_t)rr < WAIT) return;
-    front->waiting[front->waits].sample = found;
-    front->waiting[front->waits++].rr = rr > 65535 ? 0 : rr;
+    waiting->sample = found;
+    waiting->rr = rr > 65535 ? 0 : rr;
+    front->waits++;
     front->r_peak = found;
     front->beats++;
 }
@@ -170,12 +164,15 @@ static void measure(kdjax_front *front, uint32_t place) {
     *slope = steep;
 }
 
+static void centre(int16_t *to, const int8_t *from, uint16_t count) {
+    for (; count; count--) *to++ = (int16_t)(*from++ * 256);
+}
+
 void kdjax_init(kdjax_state *state) {
     memset(state, 0, sizeof *state);
     for (int i = 0; i < 8; i++) state->front.interval[i] = KDJAX_FS;
-    memcpy(state->person.residual_centre, kdjax_residual.centre,
-           sizeof state->person.residual_centre);
-    memcpy(state->person.latent_centre, kdjax_latent.centre, sizeof state->person.latent_centre);
+    centre(state->person.residual_centre, kdjax_residual.centre, KDJAX_WINDOW);
+    centre(state->person.latent_centre, kdjax_latent.centre, KDJAX_LATENT);
     state->person.residual_usual = kdjax_residual.usual;
     state->person.latent_usual = kdjax_latent.usual;
     state->person.learning = 1;
@@ -184,11 +181,12 @@ void kdjax_init(kdjax_state *state) {
 /* Decides on the beat that has waited longest. */
 static void decide(kdjax_state *state, uint32_t place, kdjax_beat *beat) {
     kdjax_front *front = &state->front;
-    uint32_t first = front->waiting[0].sample - BEFORE;
-    beat->sample = front->waiting[0].sample;
-    beat->rr = front->waiting[0].rr;
+    const kdjax_waiting *waiting = &front->waiting[front->waits_first];
+    uint32_t first = waiting->sample - BEFORE;
+    beat->sample = waiting->sample;
+    beat->rr = waiting->rr;
+    front->waits_first = (front->waits_first + 1) % 4;
     front->waits--;
-    memmove(front->waiting, front->waiting + 1, front->waits * sizeof front->waiting[0]);
     memset(state->window, 0, sizeof state->window); /* flat: not scored */
     if (place - first < KDJAX_RING) {
         for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
@@ -207,7 +205,7 @@ int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat) {
     front->filtered[RING(place)] = bandpass(front);
     measure(front, place);
     if (detect(front, place)) enqueue(front, r_peak(front, front->last_place - LAG, place));
-    if (!front->waits || (int32_t)(place - front->waiting[0].sample) < AFTER - 1) return 0;
+    if (!front->waits || (int32_t)(place - front->waiting[front->waits_first].sample) < AFTER - 1) return 0;
     decide(state, place, beat);
     return 1;
 }

@@ -4,28 +4,24 @@
 
 #define ONE 65536
 
-/* Linear between the entries of a table, place in units of 2^-bits entries. */
-static int32_t interpolated(const uint32_t *table, uint32_t place, int bits) {
-    uint32_t cell = place >> bits, rest = place & ((1u << bits) - 1u);
-    int32_t from = (int32_t)table[cell], step = (int32_t)table[cell + 1] - from;
-    return from + ((step * (int32_t)rest + (1 << bits >> 1)) >> bits);
+/* Linear between the entries of a table, place in units of 2^-10 entries. */
+static int32_t interpolated(const uint16_t *table, uint32_t place) {
+    uint32_t cell = place >> 10, rest = place & 1023u;
+    int32_t from = table[cell], step = table[cell + 1] - from;
+    return from + ((step * (int32_t)rest + 512) >> 10);
 }
 
 int32_t kdjax_log2(uint64_t value) {
-    int power = 0;
-    uint32_t fraction;
-    for (int step = 32; step; step >>= 1) {
-        if (value >> power >> step) power += step;
-    }
-    fraction = (uint32_t)(power > 16 ? value >> (power - 16) : value << (16 - power)) & (ONE - 1);
-    return power * ONE + interpolated(kdjax_table_log2, fraction, 10);
+    int power = 63;
+    for (; !(value >> 63); value <<= 1) power--;
+    return power * ONE + interpolated(kdjax_table_log2, (uint32_t)(value >> 47) & (ONE - 1));
 }
 
 /* 2^-value for value >= 0. */
 static int32_t exp2_negative(int32_t value) {
     int32_t power = value >> 16;
     if (power > 31) power = 31;
-    return interpolated(kdjax_table_exp2, (uint32_t)value & (ONE - 1), 10) >> power;
+    return interpolated(kdjax_table_exp2, (uint32_t)value & (ONE - 1)) >> power;
 }
 
 int32_t kdjax_softplus2(int32_t value) {
@@ -35,9 +31,22 @@ int32_t kdjax_softplus2(int32_t value) {
 }
 
 int32_t kdjax_tanh(int32_t value) {
-    int32_t size = value < 0 ? -value : value, last = ((KDJAX_TANH_CELLS - 1) << 7) - 1;
-    int32_t found = interpolated(kdjax_table_tanh, (uint32_t)(size < last ? size : last), 7);
+    int32_t size = value < 0 ? -value : value;
+    uint32_t power = (uint32_t)exp2_negative((size * KDJAX_TWO_LOG2_E) >> 8); /* e^(-2 size) */
+    uint32_t above = ONE + power;
+    int32_t found = (int32_t)((((ONE - power) << 14) + (above >> 1)) / above);
     return value < 0 ? -found : found;
+}
+
+/* Bit by bit: a library's 64-bit division takes more flash than it saves time here. */
+uint32_t kdjax_divide(uint64_t value, uint32_t by) {
+    uint32_t found = 0, rest = 0;
+    for (int bit = 64; bit; bit--, value <<= 1) {
+        rest = rest << 1 | (uint32_t)(value >> 63);
+        found <<= 1;
+        if (rest >= by) rest -= by, found |= 1u;
+    }
+    return found;
 }
 
 uint32_t kdjax_square_root(uint64_t value) {

@@ -47,29 +47,19 @@ static int32_t four16(const int8_t *weights, const int16_t *inputs, int32_t sum)
 }
 #endif
 
-static int32_t dot8(const int8_t *weights, const int8_t *inputs, uint16_t count) {
+static int32_t dot8(const int8_t *weights, const int8_t *inputs, uint32_t count) {
+    const int8_t *whole = weights + (count & ~3u), *end = weights + count;
     int32_t sum = 0;
-    for (; count >= 16; count -= 16, weights += 16, inputs += 16) {
-        sum = four8(weights, inputs, sum);
-        sum = four8(weights + 4, inputs + 4, sum);
-        sum = four8(weights + 8, inputs + 8, sum);
-        sum = four8(weights + 12, inputs + 12, sum);
-    }
-    for (; count >= 4; count -= 4, weights += 4, inputs += 4) sum = four8(weights, inputs, sum);
-    for (; count; count--) sum += *weights++ * *inputs++;
+    for (; weights != whole; weights += 4, inputs += 4) sum = four8(weights, inputs, sum);
+    while (weights != end) sum += *weights++ * *inputs++;
     return sum;
 }
 
-static int32_t dot16(const int8_t *weights, const int16_t *inputs, uint16_t count) {
+static int32_t dot16(const int8_t *weights, const int16_t *inputs, uint32_t count) {
+    const int8_t *whole = weights + (count & ~3u), *end = weights + count;
     int32_t sum = 0;
-    for (; count >= 16; count -= 16, weights += 16, inputs += 16) {
-        sum = four16(weights, inputs, sum);
-        sum = four16(weights + 4, inputs + 4, sum);
-        sum = four16(weights + 8, inputs + 8, sum);
-        sum = four16(weights + 12, inputs + 12, sum);
-    }
-    for (; count >= 4; count -= 4, weights += 4, inputs += 4) sum = four16(weights, inputs, sum);
-    for (; count; count--) sum += *weights++ * *inputs++;
+    for (; weights != whole; weights += 4, inputs += 4) sum = four16(weights, inputs, sum);
+    while (weights != end) sum += *weights++ * *inputs++;
     return sum;
 }
 
@@ -77,31 +67,31 @@ static const int8_t *weights_of(const kdjax_layer *layer, int phase, uint16_t ro
     return layer->weights + ((uint32_t)phase * layer->rows + row) * layer->inputs;
 }
 
-/* A row's output of its dot product. */
-static int32_t output(const kdjax_layer *layer, uint16_t row, int32_t sum) {
-    uint16_t channel = row % layer->channels;
-    int32_t multiplier = layer->multiplier[channel];
-    int64_t found;
-    sum += layer->bias[channel];
+/* A channel's output of its dot product. */
+static int32_t output(const kdjax_layer *layer, const kdjax_channel *channel, int32_t sum) {
+    int32_t multiplier = channel->multiplier, found;
+    sum += channel->bias * (1 << layer->bias_shift);
     if (layer->activation == KDJAX_LEAKY && sum < 0) {
-        multiplier = (int32_t)kdjax_rescale(multiplier, KDJAX_SLOPE, KDJAX_SLOPE_BITS);
+        multiplier = (multiplier * KDJAX_SLOPE + (1 << KDJAX_SLOPE_BITS >> 1)) >> KDJAX_SLOPE_BITS;
     }
-    found = kdjax_rescale(sum, multiplier, layer->shift[channel]);
+    found = kdjax_rescale(sum, (uint16_t)multiplier, layer->shift);
     return kdjax_clip(found, layer->activation == KDJAX_RELU ? 0 : -layer->most, layer->most);
 }
 
 /* All rows of a layer of the encoder. */
 static void encode(const kdjax_layer *layer, const int8_t *inputs, int8_t *out) {
     for (uint16_t o = 0; o < layer->rows; o++) {
-        out[o] = (int8_t)output(layer, o, dot8(weights_of(layer, 0, o), inputs, layer->inputs));
+        out[o] = (int8_t)output(layer, layer->channel + o, dot8(weights_of(layer, 0, o), inputs, layer->inputs));
     }
 }
 
 /* All rows of a phase of a layer after the latent. */
 static void decode(const kdjax_layer *layer, int phase, const int16_t *inputs, int16_t *out) {
+    uint16_t channel = 0;
     for (uint16_t o = 0; o < layer->rows; o++) {
         int32_t sum = dot16(weights_of(layer, phase, o), inputs, layer->inputs);
-        out[o] = (int16_t)output(layer, o, sum);
+        out[o] = (int16_t)output(layer, layer->channel + channel, sum);
+        if (++channel == layer->channels) channel = 0;
     }
 }
 
@@ -111,7 +101,7 @@ static void encoder(const int16_t beat[KDJAX_WINDOW], int16_t latent[KDJAX_LATEN
     const kdjax_layer *layer = kdjax_layers;
     uint16_t steps = KDJAX_WINDOW, channels = 1;
     int8_t *other;
-    for (uint16_t t = 0; t < steps; t++) in[t + 1] = (int8_t)kdjax_rescale(beat[t], 127, 14);
+    for (uint16_t t = 0; t < steps; t++) in[t + 1] = (int8_t)((beat[t] * 127 + (1 << 13)) >> 14);
     in[0] = in[steps + 1] = 0;
     for (int stage = 0; stage < STAGES; stage++, layer++) {
         steps /= 2;
@@ -125,7 +115,7 @@ static void encoder(const int16_t beat[KDJAX_WINDOW], int16_t latent[KDJAX_LATEN
     }
     for (uint16_t o = 0; o < KDJAX_LATENT; o++) {
         int32_t sum = dot8(weights_of(layer, 0, o), in + channels, layer->inputs);
-        latent[o] = (int16_t)output(layer, o, sum);
+        latent[o] = (int16_t)output(layer, layer->channel + o, sum);
     }
 }
 

@@ -9,16 +9,20 @@
 
 enum { KDJAX_NONE, KDJAX_LEAKY, KDJAX_RELU };
 
-/* Row o of phase p: (weights[p][o] . inputs + bias[c]) * multiplier[c] / 2^shift[c], c being o
- * modulo channels, clipped to -most or, after a ReLU, to 0, and to most. */
+typedef struct {
+    int16_t bias;
+    uint16_t multiplier;
+} kdjax_channel;
+
+/* Row o of phase p: (weights[p][o] . inputs + bias * 2^bias_shift) * multiplier / 2^shift, clipped to
+ * [-most, most], or to [0, most] after a ReLU. Row o belongs to channel o modulo channels. */
 typedef struct {
     const int8_t *weights;
-    const int32_t *bias;
-    const int32_t *multiplier;
-    const uint8_t *shift;
+    const kdjax_channel *channel;
     uint16_t inputs, rows, channels;
-    uint8_t activation;
     int16_t most;
+    uint8_t bias_shift, shift;
+    uint8_t activation;
 } kdjax_layer;
 
 /* Replaces the scaled beat by its residual, reconstruction less beat, both in units of 2^-14, and

@@ -9,7 +9,7 @@
 #define WORD 32767
 #define BLOCK 4
 #define FLAT 100 /* half microvolts: a smaller range holds no beat */
-#define PREMATURITY_MOST (1 << 20)
+#define PREMATURITY_MOST (1u << 20)
 
 static int16_t away(int16_t value, int16_t centre) {
     return (int16_t)kdjax_clip((int32_t)value - centre, -WORD, WORD);
@@ -17,9 +17,9 @@ static int16_t away(int16_t value, int16_t centre) {
 
 /* The sum of squares of a row of whitened numbers, 2^8 being one standard deviation each. */
 static uint64_t square(const kdjax_distance *distance, uint16_t row, int32_t sum) {
-    int64_t number = kdjax_rescale(sum, distance->multiplier[row], distance->shift[row]);
+    int32_t number = kdjax_rescale(sum, distance->multiplier[row], distance->shift[row]);
     number = kdjax_clip(number, -(1 << 27), 1 << 27);
-    return (uint64_t)(number * number);
+    return (uint64_t)((int64_t)number * number);
 }
 
 /* log2 of the latent's squared Mahalanobis distance. */
@@ -74,7 +74,8 @@ static int32_t prematurity(kdjax_state *state, uint32_t rr) {
     const kdjax_person *person = &state->person;
     uint16_t *sorted = state->scratch.sorted;
     int32_t rank[4], spread, width;
-    int64_t early;
+    int32_t before;
+    uint32_t early;
     if (!rr || !person->intervals) return 0;
     memcpy(sorted, person->past, person->intervals * sizeof *sorted);
     sort(sorted, person->intervals);
@@ -85,8 +86,10 @@ static int32_t prematurity(kdjax_state *state, uint32_t rr) {
     spread = (int32_t)(((int64_t)(rank[2] - rank[0]) * KDJAX_QUARTILES) >> 16);
     width = (int32_t)kdjax_square_root((uint64_t)((int64_t)KDJAX_TOLERANCE * KDJAX_TOLERANCE +
                                                  (int64_t)spread * spread));
-    early = (int64_t)(((rank[1] + rank[3]) >> 1) - kdjax_log2(rr)) * 65536 / width;
-    return kdjax_clip(early, -PREMATURITY_MOST, PREMATURITY_MOST);
+    before = ((rank[1] + rank[3]) >> 1) - kdjax_log2(rr);
+    early = kdjax_divide((uint64_t)(before < 0 ? -before : before) << 16, (uint32_t)width);
+    if (early > PREMATURITY_MOST) early = PREMATURITY_MOST;
+    return before < 0 ? -(int32_t)early : (int32_t)early;
 }
 
 static void remember(kdjax_person *person, uint32_t rr) {
@@ -111,11 +114,11 @@ static void step(int16_t *centre, int16_t value, int32_t size) {
 static void learn(kdjax_state *state, uint32_t sample, int in_time, int32_t residual,
                   int32_t latent) {
     kdjax_person *person = &state->person;
-    uint32_t seconds;
+    uint32_t since;
     if (!person->started) person->started = 1, person->first = sample;
-    seconds = (sample - person->first) / KDJAX_FS;
-    if (in_time && seconds < KDJAX_CENTRE_LEARNT) {
-        int32_t size = KDJAX_STEP / (person->steps + KDJAX_STEP_DELAY) + 1;
+    since = sample - person->first;
+    if (in_time && since < KDJAX_CENTRE_LEARNT * KDJAX_FS) {
+        int32_t size = (int32_t)(KDJAX_STEP / (person->steps + 0u + KDJAX_STEP_DELAY)) + 1;
         for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
             step(&person->residual_centre[i], state->window[i], size);
         }
@@ -127,7 +130,7 @@ static void learn(kdjax_state *state, uint32_t sample, int in_time, int32_t resi
         person->residual_kept[person->kept] = (uint16_t)(residual >> KDJAX_USUAL_BITS);
         person->latent_kept[person->kept++] = (uint16_t)(latent >> KDJAX_USUAL_BITS);
     }
-    if (seconds >= KDJAX_USUAL_LEARNT && person->kept >= KDJAX_USUAL_LEAST) {
+    if (since >= KDJAX_USUAL_LEARNT * KDJAX_FS && person->kept >= KDJAX_USUAL_LEAST) {
         sort(person->residual_kept, person->kept);
         sort(person->latent_kept, person->kept);
         person->residual_usual = person->residual_kept[person->kept / 2] << KDJAX_USUAL_BITS;
@@ -168,7 +171,7 @@ void kdjax_score(kdjax_state *state, kdjax_beat *beat) {
     for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
         squares += (uint64_t)((int32_t)state->window[i] * state->window[i]);
     }
-    beat->error = (uint32_t)(squares / KDJAX_WINDOW);
+    beat->error = kdjax_divide(squares, KDJAX_WINDOW);
     early = prematurity(state, beat->rr);
     remember(person, beat->rr);
     residual = log_residual(state);
