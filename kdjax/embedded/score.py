@@ -37,8 +37,9 @@ RANKS = ((1, 4), (1, 2), (3, 4), (9, 10))  # quantiles of the person's intervals
 class Distance:
     """A squared Mahalanobis distance in integers.
 
-    centre: int16 [D], of normal beats, multiples of CENTRE_UNIT. whiten: int8 [K, K], upper triangular. multiplier: uint16
-    [K]; shift: int8 [K]. usual: log2 of what normal beats have, Q16.
+    centre: int16 [D], of normal beats, multiples of CENTRE_UNIT. whiten: int8 [K, K], upper
+    triangular. multiplier: uint16 [K]; shift: uint8 [K]. usual: log2 of what normal beats have,
+    Q16.
     """
 
     centre: np.ndarray
