@@ -8,6 +8,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 if "KDJAX_TESTS_PROGRAMS" not in os.environ:
     _programs = tempfile.TemporaryDirectory(prefix="kdjax-programs-")
     os.environ["KDJAX_TESTS_PROGRAMS"] = _programs.name
+# So that a run that many tests look at is trained once; see `tiny.trained`.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _shared = tempfile.TemporaryDirectory(prefix="kdjax-tests-")
+    os.environ["KDJAX_TESTS_SHARED"] = _shared.name
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["KDJAX_TESTS_PROGRAMS"]
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 # XLA's older emitters compile a training step in a third of the time.

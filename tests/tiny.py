@@ -5,12 +5,13 @@ Compiling is nearly all the cost, so trainings of equal networks share their pro
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import hashlib
 import io
 import json
+import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,19 @@ class Trained:
 
 @functools.cache
 def trained() -> Trained:
-    """The student and its teacher, trained in one call of `train`. Copy it before changing it."""
-    path = Path(_folder.name) / "student"
+    """The student and its teacher, trained in one call of `train`. Copy it before changing it.
+
+    The processes of the tests share it: the first that asks trains it, the others wait.
+    """
+    note = _SHARED / "trained.json"
+    with open(_SHARED / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not note.exists():
+            note.write_text(json.dumps(_train(_SHARED / "student")))
+    return Trained(_SHARED / "student", **json.loads(note.read_text()))
+
+
+def _train(path: Path) -> dict[str, Any]:
     compiled, counts = [], []
 
     def listen(event: str, seconds: float, **_: Any) -> None:
@@ -209,7 +221,7 @@ def trained() -> Trained:
         patch.setattr(loop, "_finish_epoch", finish_and_count)
         patch.setattr(evaluation, "draw", draw)
         result = loop.train(config(), path)
-    return Trained(path, result, console.getvalue(), counts)
+    return {"result": result, "console": console.getvalue(), "compiled": counts}
 
 
-_folder = tempfile.TemporaryDirectory(prefix="kdjax-tests-")
+_SHARED = Path(os.environ["KDJAX_TESTS_SHARED"])

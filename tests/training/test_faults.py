@@ -324,6 +324,7 @@ print(config.fingerprint(tiny.config()), config.differences(tiny.config(seed=9),
 """
 
 
+@pytest.mark.slow
 def test_nothing_that_is_drawn_depends_on_the_hashes_of_strings():
     told = set()
     for seed in ("0", "4242"):

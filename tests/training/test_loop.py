@@ -580,6 +580,7 @@ class TestWithoutANetworkToAsk:
         assert not [name for name in row if "kd_" in name or name == "selected"]
         assert assemble.make_teacher(config, tiny.beat_set().x, None) is None
 
+    @pytest.mark.slow
     def test_a_nearest_neighbour_teaches_scores(self, tmp_path):
         """Of training beats, each without itself, and of perturbed ones; it leaves no files."""
         config = nearest_neighbours_student(epochs=2)

@@ -127,8 +127,8 @@ def assert_same(a, b, tolerance=1e-9):
 @pytest.fixture(
     scope="module",
     params=[
-        "every term, of beats below a quantile",
-        pytest.param("min-max scores where the teacher is better", marks=pytest.mark.slow),
+        pytest.param("every term, of beats below a quantile", marks=pytest.mark.slow),
+        "min-max scores where the teacher is better",
     ],
 )
 def objective(request):
@@ -243,8 +243,10 @@ SCORES = Distillation(response=1.0, log_ratio=1.0, select="teacher_better")
 @pytest.mark.parametrize(
     ("kd", "teacher"),
     [
-        (OBJECTIVES["every term, of beats below a quantile"], TEACHER),
-        pytest.param(SCORES, Teacher(), marks=pytest.mark.slow),
+        pytest.param(
+            OBJECTIVES["every term, of beats below a quantile"], TEACHER, marks=pytest.mark.slow
+        ),
+        (SCORES, Teacher()),
     ],
     ids=["each its own teacher", "one scorer for all"],
 )
