@@ -137,14 +137,9 @@ def evaluate(args: argparse.Namespace) -> None:
             "the run directory of train.py"
         )
     config = directory.read_config(args.run_directory)
-    model = directory.load_model(
-        args.run_directory
-    )  # before the data: a damaged run is told at once
-    if model.progress["epoch"] < config["epochs"]:
-        raise InputError(
-            f"{args.run_directory}: {model.progress['epoch']} of {config['epochs']} epochs are "
-            "trained; finish it with train.py"
-        )
+    # Before the data, so that a damaged run is told at once.
+    if directory.load_model(args.run_directory).progress["epoch"] < config["epochs"]:
+        raise InputError(f"{args.run_directory}: {directory.remedy(args.run_directory)}")
     if args.data_dir is not None:
         config["data"]["dir"] = str(args.data_dir)
     beats, parts = evaluation.load_data(config)

@@ -227,7 +227,7 @@ class TestEvaluate:
         last = sorted((copy / checkpoints.LAST).iterdir(), key=lambda p: int(p.name))
         shutil.rmtree(last[-1])
         (copy / "result.json").unlink()
-        self.refused(capsys, copy, "2 of 3 epochs are trained; finish it with train.py")
+        self.refused(capsys, copy, "2 of 3 epochs are trained; ")
         shutil.rmtree(copy / checkpoints.LAST)
         self.refused(capsys, copy, "no checkpoint")
 

@@ -113,7 +113,8 @@ def _detector(path: Path) -> Detector:
     """A run's, also before it has a result, or a shipped one."""
     if not path.exists():
         return directory.load_run(path)
-    model = directory.load_model(path)
+    finished = (path / directory.RESULT).exists()
+    model = directory.load_finished(path).model if finished else directory.load_model(path)
     return Detector(model.generator, model.variables["generator"])
 
 

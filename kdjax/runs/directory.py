@@ -17,7 +17,8 @@ from kdjax.errors import InputError
 from kdjax.files import read_json, read_sealed, sha256
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import config as configs
-from kdjax.runs.checkpoints import LAST, read_model, read_progress, steps, verify
+from kdjax.runs.checkpoints import LAST, newest_whole, read_model, read_progress, steps, verify
+from kdjax.scores.calibration import Calibration
 
 CONFIG = "config.json"
 RESULT = "result.json"
@@ -39,6 +40,13 @@ class Model(NamedTuple):
     variables: Any
     progress: dict[str, Any]
     fingerprint: str
+
+
+class Finished(NamedTuple):
+    """A finished run: its networks and the result that they gave."""
+
+    model: Model
+    result: dict[str, Any]
 
 
 def networks(model: Mapping, channels: int) -> tuple[Generator, Discriminator]:
@@ -82,13 +90,25 @@ def read_config(run: Path) -> dict[str, Any]:
 def read_result(run: Path) -> dict[str, Any]:
     """The result of a finished run; InputError when there is none, or it is incomplete."""
     if run.is_dir() and not (run / RESULT).exists():
-        raise InputError(f"{run}: not a finished run; train it first, with train.py")
+        raise InputError(f"{run}: not a finished run; {remedy(run)}")
     result = read_sealed(run / RESULT)
     needed = ("auc", "ap", "label_free", "oracle", "dataset", "protocol", "fold", "fingerprints")
     missing = [name for name in needed if not isinstance(result, dict) or name not in result]
     if missing:
         raise InputError(f"{run / RESULT}: lacks {missing[0]}; make it anew with kdjax evaluate")
     return result
+
+
+def remedy(run: Path) -> str:
+    """What makes the result of a run that has none, or one that is not of its weights."""
+    newest = newest_whole(run / LAST, lambda _: None)
+    if newest is None:
+        return "no checkpoint is whole; restore one from a copy or train anew with --overwrite"
+    epochs, trained = read_config(run)["epochs"], read_progress(newest)["epoch"]
+    if trained >= epochs:
+        return f"make its result with kdjax evaluate {run}"
+    first = f"delete {run / RESULT}, then " if (run / RESULT).exists() else ""
+    return f"{trained} of {epochs} epochs are trained; {first}type the same command to go on"
 
 
 def fingerprint(variables: Any) -> str:
@@ -108,7 +128,7 @@ def load_model(run: Path, folder: str = LAST) -> Model:
     config = read_config(run)
     found = steps(run / folder)
     if not found:
-        raise InputError(f"{run}: no checkpoint in {folder}; train it first")
+        raise InputError(f"{run}: no checkpoint in {folder}; restore it from a copy or train anew")
     checkpoint = run / folder / str(found[0])
     verify(checkpoint)
     progress = read_progress(checkpoint)
@@ -135,19 +155,42 @@ def load_run(path: str | Path) -> Detector:
     if not run.exists():
         shipped = ", ".join(saved.shipped())
         raise InputError(f"{run}: no such run; name a run directory, or one of {shipped}")
-    result = read_result(run)
-    model = load_model(run)
-    calibration = None
-    if (run / CALIBRATION).exists():
-        recorded = result["fingerprints"].get("calibration")
-        if sha256(run / CALIBRATION) != recorded:
-            raise InputError(
-                f"{run / CALIBRATION}: not what was written; make it anew with kdjax evaluate"
-            )
-        calibration = saved.read_calibration(run / CALIBRATION)
+    model, result = load_finished(run)
     return Detector(
         model.generator,
         model.variables["generator"],
         result["label_free"][0]["threshold"],
-        calibration,
+        _calibration(run, model, result),
     )
+
+
+def load_finished(run: Path) -> Finished:
+    """The networks of a finished run with its result.
+
+    Raises InputError when the run is unfinished or damaged, or when the result is not that of the
+    newest checkpoint: a threshold goes with the weights that it was set on.
+    """
+    result = read_result(run)
+    model = load_model(run)
+    if result["fingerprints"].get("model") != model.fingerprint:
+        raise InputError(
+            f"{run}: {RESULT} is not that of the newest checkpoint in {LAST}; restore both from a "
+            f"copy; or else {remedy(run)}"
+        )
+    return Finished(model, result)
+
+
+def _calibration(run: Path, model: Model, result: Mapping) -> Calibration | None:
+    """The calibration of a finished run; InputError unless it is of this model and result."""
+    file, recorded = run / CALIBRATION, result["fingerprints"].get("calibration")
+    if recorded is None and not file.exists():
+        return None
+    made_anew = f"make it anew with kdjax evaluate {run}"
+    if not file.exists():
+        raise InputError(f"{file}: no such file, and {RESULT} was made with one; {made_anew}")
+    if sha256(file) != recorded:
+        raise InputError(f"{file}: not the one that {RESULT} was made with; {made_anew}")
+    calibration = saved.read_calibration(file)
+    if calibration.model != model.fingerprint:
+        raise InputError(f"{file}: made for other weights than the run's; {made_anew}")
+    return calibration

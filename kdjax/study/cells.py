@@ -18,6 +18,7 @@ import numpy as np
 
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
+from kdjax.errors import InputError
 from kdjax.files import write_json
 from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, claim, directory, provenance
@@ -32,6 +33,7 @@ from kdjax.study.grid import (
     Say,
     Variant,
     cells_of,
+    read_cell,
     split_name,
     variants,
 )
@@ -263,8 +265,13 @@ def _go_on(
 
 
 def _teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
-    """A cell's networks; InputError unless it was trained on this very split."""
+    """A cell's networks; InputError unless they were scored there and trained on this split."""
     model = directory.load_model(run)
+    if read_cell(run / CELL)["fingerprints"]["model"] != model.fingerprint:
+        raise InputError(
+            f"{run / CELL}: not that of the checkpoint beside it; restore both from a copy, or "
+            "delete the folder to have it trained anew"
+        )
     check_fingerprints(run, model.progress["fingerprints"], beats, parts)
     return model
 

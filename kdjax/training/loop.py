@@ -178,7 +178,7 @@ def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
     """A finished run of the same split; InputError for anything else."""
     if not (run / directory.RESULT).exists():
         raise InputError(
-            f"teacher.workdir {run}: not a finished run; finish it with train.py, or leave "
+            f"teacher.workdir {run}: not a finished run; finish it with kdjax train, or leave "
             "teacher.workdir out to have one trained"
         )
     if "imported" in directory.read_config(run):
@@ -186,8 +186,9 @@ def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
             f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
             "may be the student's test beats; train a teacher of this split"
         )
-    _check_same_split(run, directory.read_result(run), beats, parts)
-    return directory.load_model(run)
+    model, result = directory.load_finished(run)
+    _check_same_split(run, result, beats, parts)
+    return model
 
 
 def _own_teacher(

@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
+from kdjax.detection import saved as packed
 from kdjax.errors import InputError
-from kdjax.files import read_json, write_json
-from kdjax.runs import checkpoints, directory
+from kdjax.files import read_json, sha256, write_json, write_sealed
+from kdjax.runs import checkpoints, cost, directory
+from kdjax.training import loop
 
 names = st.text("abcdefghij_0123", min_size=1, max_size=8)
 arrays = st.sampled_from([np.float32, np.int32, np.float64]).flatmap(
@@ -251,7 +253,7 @@ class TestLoadRun:
     def test_refuses_a_run_that_is_missing_unfinished_or_damaged(self, tmp_path):
         with pytest.raises(InputError, match=r"none: no such run; name a run directory, or one of"):
             directory.load_run(tmp_path / "none")
-        with pytest.raises(InputError, match="not a finished run; train it first"):
+        with pytest.raises(InputError, match="not a finished run; no checkpoint is whole"):
             directory.load_run(tmp_path)
         run = shutil.copytree(tiny.trained().path, tmp_path / "run")
         newest = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
@@ -261,6 +263,40 @@ class TestLoadRun:
             directory.load_run(run)
         shutil.rmtree(run / checkpoints.LAST)
         with pytest.raises(InputError, match="no checkpoint"):
+            directory.load_run(run)
+
+    @pytest.mark.parametrize("done", ["deleted", "renamed", "another's result", "calibration"])
+    def test_refuses_weights_that_are_not_the_result_s(self, tmp_path, done):
+        """Nobody gets an earlier epoch's weights with the last epoch's threshold."""
+        run = shutil.copytree(tiny.trained().path, tmp_path / "run")
+        last, (newest, older) = run / checkpoints.LAST, checkpoints.steps(run / checkpoints.LAST)
+        if done == "another's result":
+            for name in (directory.RESULT, directory.CALIBRATION):
+                if (run / "teacher" / name).exists():
+                    shutil.copy(run / "teacher" / name, run / name)
+        elif done == "calibration":
+            shutil.copy(packed.shipped()["mitbih-w8"] / packed.CALIBRATION, run)
+            result = read_json(run / directory.RESULT)
+            result["fingerprints"]["calibration"] = sha256(run / directory.CALIBRATION)
+            write_sealed(run / directory.RESULT, result)
+        else:
+            shutil.rmtree(last / str(newest))
+            if done == "renamed":
+                (last / str(older)).rename(last / str(newest))
+        with pytest.raises(InputError, match=f"kdjax evaluate {run}|delete .*result.json") as e:
+            directory.load_run(run)
+        assert "\n" not in str(e.value)
+        if done != "calibration":
+            for load in (cost._detector, lambda run: loop._named_teacher(run, None, None)):
+                with pytest.raises(InputError, match=re.escape(str(e.value))):
+                    load(run)
+
+    def test_refuses_a_run_without_the_calibration_of_its_result(self, tmp_path):
+        run = shutil.copytree(tiny.trained().path, tmp_path / "run")
+        result = read_json(run / directory.RESULT)
+        result["fingerprints"]["calibration"] = "0" * 64
+        write_sealed(run / directory.RESULT, result)
+        with pytest.raises(InputError, match=r"calibration\.npz: no such file, and result\.json"):
             directory.load_run(run)
 
     @pytest.mark.parametrize("text", ["{}", "[]", '{"model": 3}', '{"model": {"width": 4}}'])
