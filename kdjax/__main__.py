@@ -1,8 +1,17 @@
-"""python -m kdjax is the `kdjax` command."""
+"""The `kdjax` command, also as python -m kdjax."""
 
 import sys
 
-from kdjax.cli import main
+from kdjax import signals
+
+
+def run() -> int:
+    """The command, from its first line on ended by signals as `signals` says."""
+    signals.leave_at_once()  # before anything that takes time is imported
+    from kdjax.cli import main
+
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -2,12 +2,12 @@
 
 import argparse
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdjax import signals
 from kdjax.arguments import parser
 from kdjax.errors import InputError, one_line
 
@@ -76,11 +76,9 @@ def train(args: argparse.Namespace) -> int:
         return 0
 
     status = 1
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = _status(args, work)  # said before the other processes are left
     finally:
-        signal.signal(signal.SIGTERM, before)
         processes.leave(status)
     return status
 
@@ -374,7 +372,8 @@ def study(args: argparse.Namespace) -> None:
     workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
     grid.check(config)
     try:
-        studies.run_study(config, workdir, lambda line: print(line, flush=True))
+        with signals.interrupting():
+            studies.run_study(config, workdir, lambda line: print(line, flush=True))
     finally:  # what there is, also where a cell has failed
         result = grid.gather(config, workdir)
         out = args.json or workdir / "study.json"

@@ -5,17 +5,22 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from kdjax import signals
 from kdjax.errors import InputError
 
 SUMS = "SHA256SUMS"
 UNFINISHED = ".unfinished"
 
 _SEAL = "sha256_of_the_rest"
+_TRIES = 20
+_PAUSE = 0.01  # seconds between two of them
+_unfinished: set[Path] = set()  # what is being written, under the names it has meanwhile
 
 
 def sha256(path: Path) -> str:
@@ -79,6 +84,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     power cut leaves the old files or the new ones. The OSError of a full disk names the file.
     """
     partial = {path: path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}") for path in contents}
+    _unfinished.update(partial.values())
     path = None
     try:
         for path, content in contents.items():
@@ -95,6 +101,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for written in partial.values():
             with suppress(OSError):
                 written.unlink(missing_ok=True)  # gives back what it took
+        _unfinished.difference_update(partial.values())
 
 
 @contextmanager
@@ -104,22 +111,43 @@ def new_folder(target: Path) -> Iterator[Path]:
     When filling it fails, nothing of it is left, and what the target held stays.
     """
     partial = target.with_name(target.name + UNFINISHED)
-    shutil.rmtree(partial, ignore_errors=True)
+    _unfinished.add(partial)
+    _remove(partial)
     try:
         partial.mkdir(parents=True)
         yield partial
         for path in (*partial.rglob("*"), partial):
             _flush(path)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+        _flush(target.parent)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)  # gives back what it took
         raise OSError(error.errno, error.strerror, str(partial)) from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(partial, target)
-    _flush(target.parent)
+    finally:
+        _remove(partial)  # gives back what it took
+        _unfinished.discard(partial)
+
+
+def discard_unfinished() -> None:
+    """Removes what is being written just now; for a process that is about to end."""
+    for path in list(_unfinished):
+        _remove(path)
+
+
+signals.before_leaving(lambda _: discard_unfinished())
+
+
+def _remove(path: Path) -> None:
+    """Removes a file or a folder, again where another thread has just written into it."""
+    for _ in range(_TRIES):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        if not path.exists():
+            return
+        time.sleep(_PAUSE)
 
 
 def _flush(path: Path) -> None:

@@ -15,8 +15,9 @@ PACKAGE = Path(kdjax.__file__).parent
 # a file that lies beside the folders.
 ALLOWED = {
     "errors": "",
+    "signals": "",
     "arguments": "errors",
-    "files": "errors",
+    "files": "errors signals",
     "fields": "errors",
     "recordings": "errors",
     "beats": "errors",
@@ -29,11 +30,11 @@ ALLOWED = {
     "detection": "errors files recordings beats rpeaks models scores pages",
     "embedded": "errors files beats models scores detection",
     "runs": "errors files fields beats datasets models scores pages detection embedded",
-    "training": "errors files datasets models scores detection runs",
+    "training": "errors signals files datasets models scores detection runs",
     "study": "errors files datasets models scores runs training",
-    "cli": "arguments errors files recordings datasets scores detection ec57 pages runs training "
-    "study",
-    "__main__": "cli",
+    "cli": "arguments errors signals files recordings datasets scores detection ec57 pages runs "
+    "training study",
+    "__main__": "signals cli",
     "__init__": "errors recordings detection runs ec57",
 }
 # Files that hold mathematics alone, with all that they may import of the package.

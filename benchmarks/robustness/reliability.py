@@ -1,6 +1,7 @@
 """Does anything get lost, or silently wrong? Kills, flipped bits, damaged files, a long run.
 
 python -m benchmarks.robustness.reliability processes  # two processes, one of them killed
+python -m benchmarks.robustness.reliability signals  # 200 of them, over a run: an hour
 python -m benchmarks.robustness.reliability kills  # 50 kills at random moments: 15 minutes
 python -m benchmarks.robustness.reliability flips  # single bits of every kind of file
 python -m benchmarks.robustness.reliability fuzz  # damaged recordings
@@ -17,22 +18,29 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from benchmarks.robustness.runs import (
+    ROOT,
+    Process,
+    finished,
+    flat,
+    last_saved,
+    options,
+    outcome,
+)
+from benchmarks.robustness.signals import signals
+
 FILE = ROOT / "docs/results/reliability.json"
 
 
@@ -60,153 +68,6 @@ def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
     others = json.loads(path.read_text()) if path.exists() else {}
     write_rows(path, others | {part: head | found | provenance.made_by()})
     print(f"{path}: {part}", flush=True)
-
-
-# --- a short run of train.py -------------------------------------------------------------------
-
-
-class Process:
-    """train.py at work: a student of width 2 and its teacher on synthetic beats.
-
-    The lines that it prints are read as they come: `lines`.
-    """
-
-    def __init__(self, workdir: Path, home: Path, *options: str, devices: int = 1) -> None:
-        self.workdir = workdir
-        self.lines: list[str] = []
-        environment = os.environ | {
-            "XDG_CACHE_HOME": str(home),  # compiled programs are kept there
-            "TFDS_DATA_DIR": str(home / "data"),
-            "JAX_PLATFORMS": "cpu",
-            "JAX_NUM_CPU_DEVICES": str(devices),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-        }
-        environment.pop("JAX_ENABLE_COMPILATION_CACHE", None)
-        command = [sys.executable, str(ROOT / "train.py"), f"--workdir={workdir}", *options]
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as said:
-            for line in said:
-                self.lines.append(line.rstrip("\n"))
-
-    def wait_for(self, pattern: str) -> bool:
-        """Whether a line that matches comes before the process ends."""
-        seen = 0
-        while True:
-            ended = self.process.poll() is not None
-            lines = self.lines[seen:]
-            if any(re.search(pattern, line) for line in lines):
-                return True
-            seen += len(lines)
-            if ended:
-                return False
-            time.sleep(0.01)
-
-    def finish(self) -> int:
-        """The exit status; every line has been read."""
-        status = self.process.wait()
-        self._reader.join()
-        return status
-
-    def kill(self) -> str:
-        """SIGKILL, and what the process was at."""
-        doing = self.doing()
-        self.process.kill()
-        self.finish()
-        return doing
-
-    def doing(self) -> str:
-        """What its last line and its files say that it does."""
-        if list(self.workdir.rglob("*.unfinished")):
-            return "saving"
-        step = r"^Epoch: \[\d+\] \[ *(\d+)/ *(\d+)\]"
-        said = [
-            line for line in self.lines if re.match(step + r"|^\[\d+\] |^Teacher:|^Student:", line)
-        ]
-        if not said or said[-1].startswith(("Teacher:", "Student:")):
-            return "starting"
-        found = re.match(step, said[-1])
-        return "validation or saving" if found and found[1] == found[2] else "steps"
-
-
-def options(epochs: int, batch: int = 64) -> list[str]:
-    """The flags of a short run; its teacher trains as long as it does."""
-    fields = {
-        "epochs": epochs,
-        "teacher.epochs": epochs,
-        "model.width": 2,
-        "teacher.model.width": 2,
-        "batch_size": batch,
-        "learning_rate": 1e-3,
-    }
-    flags = [f"--config.{name}={value}" for name, value in fields.items()]
-    return [f"--config={ROOT / 'configs/student.py'}", *flags]
-
-
-def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Process:
-    """A run that nothing disturbs."""
-    process = Process(workdir, home, *flags, devices=devices)
-    if process.finish():
-        sys.exit("\n".join([*process.lines[-20:], "the run itself fails"]))
-    return process
-
-
-def outcome(workdir: Path) -> dict[str, Any]:
-    """All of a finished run and its teacher but for what a clock says."""
-    from kdjax.runs import checkpoints, directory
-
-    found: dict[str, Any] = {}
-    for run in (workdir / "teacher", workdir):
-        result = directory.read_result(run)
-        for timed in ("epoch_seconds", "date", "sha256_of_the_rest"):
-            del result[timed]
-        rows = [json.loads(line) for line in (run / directory.METRICS).read_text().splitlines()]
-        model = directory.load_model(run)
-        last = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
-        found[run.name] = {
-            "model": model.fingerprint,
-            "state": whole_state(run, last, model),
-            "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in rows],
-            "result": result,
-        }
-    return {"teacher": found["teacher"], "student": found[workdir.name]}
-
-
-def flat(tree: Any, name: str = "") -> dict[str, Any]:
-    """The leaves of nested JSON by their paths."""
-    if isinstance(tree, dict | list):
-        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-        return {k: v for key, value in items for k, v in flat(value, f"{name}/{key}").items()}
-    return {name: tree}
-
-
-def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
-    """Fingerprint of all that training goes on from, Adam's moments among it."""
-    import jax
-    import numpy as np
-    from ml_collections import ConfigDict
-
-    from kdjax.models.distillation import Teacher
-    from kdjax.runs import directory
-    from kdjax.runs.config import distils
-    from kdjax.training import assemble
-    from kdjax.training.progress import read_state
-    from kdjax.training.step import fresh_state
-
-    config: Any = ConfigDict(directory.read_config(run))
-    teacher = directory.load_model(run / "teacher") if distils(config) else None
-    trainer = assemble.make_trainer(config, model.generator.channels)
-    frozen = Teacher(teacher.generator) if teacher else None
-    mean = np.zeros(model.generator.channels, np.float32)
-    start = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, frozen)
-    return directory.fingerprint(read_state(checkpoint, start))
 
 
 # --- kills -------------------------------------------------------------------------------------
@@ -261,14 +122,6 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         "failed_to_resume": failed,
         "saves_lost": sum(lost),
     }
-
-
-def last_saved(workdir: Path) -> tuple[int, int]:
-    """The last step saved of the teacher and of the student."""
-    from kdjax.runs import checkpoints
-
-    of = [checkpoints.steps(run / checkpoints.LAST) for run in (workdir / "teacher", workdir)]
-    return of[0][0] if of[0] else -1, of[1][0] if of[1] else -1
 
 
 # --- several processes -------------------------------------------------------------------------
@@ -580,6 +433,7 @@ def usage(pid: int) -> dict[str, float]:
 PARTS: dict[str, Callable[[Path, int, bool], dict[str, Any]]] = {
     "processes": processes,
     "kills": kills,
+    "signals": signals,
     "flips": flips,
     "fuzz": fuzz,
     "soak": soak,

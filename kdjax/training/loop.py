@@ -1,7 +1,6 @@
 """train(config, workdir): the loop over epochs and its side effects."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import jax
@@ -19,6 +17,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[re
 from tensorboardX.summary import scalar
 from tqdm import tqdm
 
+from kdjax import signals
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
@@ -238,8 +237,9 @@ def _train_network(
         devices=devices,
     )
     state, progress = _start(run, None if teacher is None else teacher.fingerprint)
-    with _signals() as caught:
-        _epochs(run, state, progress, caught)
+    with signals.Hold() as hold:
+        _epochs(run, state, progress, hold)
+    _stop_if_told(run, progress, hold)
     result = processes.told(lambda: evaluate_run(workdir, beats, parts))
     total = sum(row["seconds"] for row in progress.rows)
     print(
@@ -287,7 +287,7 @@ def _newest_whole(folder: Path) -> str | None:
     return None if found is None else found.name
 
 
-def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) -> None:
+def _epochs(run: Run, state: TrainState, progress: Progress, hold: signals.Hold) -> None:
     """Trains to the config's last epoch, saving at the end of each and on a signal."""
     x = run.beats.x[run.parts.train]
     program = epochs.on_devices(run.trainer, run.teacher, x, key=run.key, devices=run.devices)
@@ -296,13 +296,18 @@ def _epochs(run: Run, state: TrainState, progress: Progress, caught: list[int]) 
         while progress.epoch < run.config.epochs:
             epoch = progress.epoch + 1
             order = run.order(epoch)[None]
-            state = _chunks(run, program, state, progress, order, caught)
+            state = _chunks(run, program, state, progress, order, hold)
             norms = program.norms(state, program.place(order[:, :1]))
             finish = partial(_finish_epoch, run, program, state, progress, norms, writer)  # type: ignore[arg-type]
             processes.told(finish)
             progress.finish(epoch)  # as process 0 has done before it saved
-            if signum := processes.largest(caught[0] if caught else 0):
-                raise Stopped(signum, epoch * run.steps_per_epoch)
+            _stop_if_told(run, progress, hold)
+
+
+def _stop_if_told(run: Run, progress: Progress, hold: signals.Hold) -> None:
+    """Raises Stopped at an epoch's end, when all is saved, after a signal to any process."""
+    if signum := processes.largest(max(hold.caught, default=0)):
+        raise Stopped(signum, progress.epoch * run.steps_per_epoch)
 
 
 def _chunks(
@@ -311,9 +316,12 @@ def _chunks(
     state: TrainState,
     progress: Progress,
     order: np.ndarray,
-    caught: list[int],
+    hold: signals.Hold,
 ) -> TrainState:
-    """The state after the epoch's last step; logs each chunk, saves and stops on a signal."""
+    """The state after the epoch's last step; logs each chunk, saves and stops on a signal.
+
+    Signals are held from the first chunk on: before it nothing is there that a save would keep.
+    """
     steps, epoch = run.steps_per_epoch, progress.epoch + 1
     hidden = not (processes.is_main() and sys.stderr.isatty())
     title = f"epoch {epoch}/{run.config.epochs}"
@@ -322,11 +330,12 @@ def _chunks(
             program, state, [progress], order=order, saved=run.saved
         ):
             state = latest
+            hold.begin()
             bar.update(progress.done - bar.n)
             _say(
                 _step_line(epoch, progress.done, steps, {n: float(v[0]) for n, v in means.items()})
             )
-            signum = processes.largest(caught[0] if caught else 0)
+            signum = processes.largest(max(hold.caught, default=0))
             if signum and progress.done < steps:
                 host = _host(run, program, state)
                 processes.told(partial(_save, run, host, progress))
@@ -435,26 +444,3 @@ def _writer(run: Run, progress: Progress) -> Iterator[EventsWriter]:
         yield writer
     finally:
         writer.close()
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT to be looked at between chunks; a second one is not held back."""
-    caught: list[int] = []
-    previous: dict[int, Any] = {}
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        caught.append(signum)
-        signal.signal(signum, previous[signum])
-        print("stopping at the end of this chunk of steps", file=sys.stderr, flush=True)
-
-    try:
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            previous[signum] = signal.signal(signum, note)
-    except ValueError:  # not the main thread: signals are somebody else's
-        pass
-    try:
-        yield caught
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)

@@ -25,6 +25,7 @@ from jax._src import distributed  # the store has no public name; Orbax takes it
 from jax.errors import JaxRuntimeError
 from jax.experimental import multihost_utils
 
+from kdjax import signals
 from kdjax.errors import InputError
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ def join(
     me, n = distributed.global_state.process_id, distributed.global_state.num_processes
     _hold_aborts()
     threading.Thread(target=_watch, args=(_client(), me, n), daemon=True).start()
+    signals.before_leaving(lambda signum: _give_up(_client(), me, n, signum))
     if me:
         address = distributed.global_state.coordinator_address
         threading.Thread(target=_knock, args=(address, me, n), daemon=True).start()
@@ -136,6 +138,13 @@ def leave(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _give_up(client: Any, me: int, n: int, signum: int) -> None:
+    """Tells the others that a signal ends this process."""
+    _post(client, _FAILED, f"process {me} of {n} was stopped by {signal.Signals(signum).name}")
+    if me == 0:
+        time.sleep(2 * _PULSE)  # the others are still to read it
 
 
 def _depart(client: Any, me: int, n: int) -> None:

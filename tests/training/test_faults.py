@@ -22,7 +22,7 @@ import tiny
 from tensorboardX.event_file_writer import EventsWriter
 from test_loop import AtStep, assert_bitwise_the_uninterrupted, crash
 
-from benchmarks.robustness import reliability
+from benchmarks.robustness import reliability, runs
 from kdjax import datasets, files
 from kdjax.detection import saved
 from kdjax.errors import InputError
@@ -349,15 +349,15 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tmp_path):
 
     But for what NumPy's linear algebra fits for the calibration, which adds up in threads.
     """
-    flags, cores = reliability.options(2), os.sched_getaffinity(0)
+    flags, cores = runs.options(2), os.sched_getaffinity(0)
     found = []
     for name, allowed in (("one", {min(cores)}), ("all", cores)):
         os.sched_setaffinity(0, allowed)
         try:
-            reliability.finished(tmp_path / name, tmp_path, *flags)
+            runs.finished(tmp_path / name, tmp_path, *flags)
         finally:
             os.sched_setaffinity(0, cores)
-        outcome = reliability.outcome(tmp_path / name)
+        outcome = runs.outcome(tmp_path / name)
         for run in outcome.values():
             del run["result"]["device"], run["result"]["fingerprints"]["calibration"]
         found.append(outcome)

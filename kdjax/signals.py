@@ -1,0 +1,114 @@
+"""SIGTERM and SIGINT: a command ends with 128 + the signal, whatever it is doing.
+
+No exception is raised for a signal: Python drops one that comes up in a library's callback, and an
+import turns it into another. This module loads nothing slow, so that it can come first.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_PATIENCE = 2.0  # seconds for the main thread to notice: it cannot while compiled code runs
+_before_leaving: list[Callable[[int], Any]] = []
+
+
+def leave_at_once() -> None:
+    """Makes SIGTERM and SIGINT end the process; to be called from the main thread.
+
+    A second thread ends it where the main thread is busy in compiled code.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    for signum in SIGNALS:
+        signal.signal(signum, _leave)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+
+
+def before_leaving(work: Callable[[int], Any]) -> None:
+    """Registers work to do, given the signal's number, before the process ends; keep it quick."""
+    _before_leaving.append(work)
+
+
+class Hold:
+    """A block that notes signals from `begin` on instead of ending the process.
+
+    A second signal of a kind ends it. `caught` holds the numbers; look at it after the block too,
+    since a signal may come at its very end.
+    """
+
+    noted = 0  # of all holds
+
+    def __init__(self) -> None:
+        self.caught: list[int] = []
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "Hold":
+        return self
+
+    def begin(self) -> None:
+        """Notes signals from here on. Does nothing the second time, or outside the main thread."""
+        if self._previous or threading.current_thread() is not threading.main_thread():
+            return
+        for signum in SIGNALS:
+            self._previous[signum] = signal.signal(signum, self)
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        self.caught.append(signum)
+        signal.signal(signum, self._previous[signum])
+        Hold.noted += 1
+        _say("stopping at the end of this chunk of steps")
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """A block in which SIGINT raises KeyboardInterrupt, for work that ends with a summary."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is _leave:
+            signal.signal(signal.SIGINT, before)
+
+
+def _leave(signum: int, frame: FrameType | None = None) -> None:
+    _say(f"stopped by {signal.Signals(signum).name}; nothing half-written is left")
+    with suppress(OSError):  # other threads may still complain about what is taken from them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    for work in _before_leaving:
+        with suppress(Exception):
+            work(signum)
+    os._exit(128 + signum)
+
+
+def _watch(reader: int) -> None:
+    """Leaves in the main thread's place when that has not done so after `_PATIENCE`."""
+    held = 0  # signals that a Hold has noted, or will as soon as the main thread runs
+    while received := os.read(reader, 1):
+        signum = received[0]
+        handler = signal.getsignal(signum)
+        if handler is not _leave and not isinstance(handler, Hold):
+            continue
+        if held < Hold.noted or (held == Hold.noted and isinstance(handler, Hold)):
+            held += 1
+            continue
+        threading.Event().wait(_PATIENCE)
+        _leave(signum)
+
+
+def _say(line: str) -> None:
+    """A line on stderr; `print` must not be called where a signal has interrupted it."""
+    with suppress(OSError):
+        os.write(2, f"{line}\n".encode())
