@@ -407,6 +407,31 @@ class TestResume:
             == tiny.TEACHER_EPOCHS * tiny.STEPS
         )
 
+    def test_a_signal_at_the_very_end_of_training_is_not_lost(self, workdir, monkeypatch):
+        """After the last look at it, and before the evaluation has begun."""
+        close = loop.EventsWriter.close
+
+        def closing(writer):
+            send(signal.SIGTERM)()
+            close(writer)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop.EventsWriter, "close", closing)
+            with pytest.raises(loop.Stopped, match="step 21, saved"):
+                loop.train(tiny.config(), workdir)
+        assert not (workdir / "result.json").exists()
+
+    def test_a_signal_before_the_first_chunk_is_not_held(self, workdir):
+        """Nothing would be saved by waiting for the program to be compiled."""
+        before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("not held"))
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(loop.epochs, "on_devices", lambda *_, **__: send(signal.SIGTERM)())
+                with pytest.raises(pytest.exit.Exception, match="not held"):
+                    loop.train(tiny.config(), workdir)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
     def test_signals_are_given_back(self, workdir):
         before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
         with pytest.MonkeyPatch.context() as patch:
