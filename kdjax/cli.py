@@ -141,7 +141,9 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.data_dir is not None:
         config["data"]["dir"] = str(args.data_dir)
     beats, parts = evaluation.load_data(config)
-    print(evaluation.result_block(evaluation.evaluate_run(args.run_directory, beats, parts)))
+    found = evaluation.evaluate(args.run_directory, beats, parts)
+    print(evaluation.result_block(found.result))
+    evaluation.write(args.run_directory, found)  # after it: the disk may be full, or read-only
 
 
 def detect(args: argparse.Namespace) -> None:

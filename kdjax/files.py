@@ -169,7 +169,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """What `write_json` writes."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -177,14 +182,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def read_json(path: Path) -> Any:
-    """Raises InputError when the file is missing or is not JSON."""
+def read_json(path: Path, remedy: str = "restore it from a copy") -> Any:
+    """Raises InputError when the file is missing or is not JSON, with what to do about that."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; is {path.parent} a run directory?") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); restore it or train anew") from error
+        raise InputError(f"{path}: cannot be read ({error}); {remedy}") from error
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,9 +199,9 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:
     return sealed
 
 
-def read_sealed(path: Path) -> Any:
+def read_sealed(path: Path, remedy: str = "restore it or make it anew") -> Any:
     """A JSON file as `read_json`; InputError also where its checksum is missing or another's."""
-    value = read_json(path)
+    value = read_json(path, remedy)
     if not isinstance(value, dict) or not is_whole(value):
-        raise InputError(f"{path}: not what was written; restore it or make it anew")
+        raise InputError(f"{path}: not what was written; {remedy}")
     return value

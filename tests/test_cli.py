@@ -1,5 +1,6 @@
 """What a user types: exit statuses, and wrong input said in one line."""
 
+import errno
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 import tiny
 
 from kdjax import arguments, cli, datasets
+from kdjax.errors import InputError
 from kdjax.files import read_json
 from kdjax.runs import checkpoints, directory, evaluation, interop
 from kdjax.training import loop
@@ -231,10 +233,33 @@ class TestEvaluate:
         shutil.rmtree(copy / checkpoints.LAST)
         self.refused(capsys, copy, "no checkpoint")
 
-    @pytest.mark.parametrize("folder", [checkpoints.LAST, checkpoints.BEST])
+    def test_prints_the_result_on_a_disk_that_may_only_be_read(self, copy, capsys, small_world):
+        """And says then what could not be written."""
+
+        def refuse(path, *_):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+        before = (copy / "result.json").read_bytes()
+        small_world.setattr(Path, "write_bytes", refuse)
+        assert cli.main(["evaluate", str(copy)]) == 2
+        out, err = capsys.readouterr()
+        assert "########  Result  ########" in out
+        assert_one_line(err, "kdjax evaluate: ", "Read-only file system", str(copy))
+        assert (copy / "result.json").read_bytes() == before
+
+    @pytest.mark.parametrize("content", [b"", b'{"auc": 0.'])
+    def test_makes_a_result_anew_that_cannot_be_read(self, copy, capsys, small_world, content):
+        whole = read_json(copy / "result.json")
+        (copy / "result.json").write_bytes(content)
+        with pytest.raises(InputError, match=f"make it anew with kdjax evaluate {copy}"):
+            directory.load_run(copy)
+        assert cli.main(["evaluate", str(copy)]) == 0
+        assert read_json(copy / "result.json")["auc"] == whole["auc"]
+        directory.load_run(copy)
+
     @pytest.mark.parametrize("name", ["progress.json", "manifest.json", "model/manifest.ocdbt"])
-    def test_refuses_a_damaged_checkpoint(self, copy, capsys, small_world, folder, name):
-        newest = copy / folder / str(checkpoints.steps(copy / folder)[0])
+    def test_refuses_a_damaged_checkpoint(self, copy, capsys, small_world, name):
+        newest = copy / checkpoints.LAST / str(checkpoints.steps(copy / checkpoints.LAST)[0])
         before = (copy / "result.json").read_bytes()
         data = bytearray((newest / name).read_bytes())
         data[len(data) // 2] ^= 1

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kdjax.errors import InputError
-from kdjax.files import UNFINISHED, read_json
+from kdjax.files import UNFINISHED, read_json, write_json
 from kdjax.runs import checkpoints, directory
 from kdjax.runs import config as configs
 
@@ -23,14 +23,17 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
         return
     if not workdir.is_dir():
         raise InputError(f"{workdir}: not a folder; name another --workdir")
-    recorded = _recorded(workdir, damaged={} if overwrite else None)
+    recorded = _recorded(workdir, config, overwrite)
     if recorded is None:
         # A teacher of ours may be all there is: the student's own files come after it.
         strangers = [
             p.name
             for p in workdir.iterdir()
             if not p.name.endswith(UNFINISHED)
-            and (p.name != "teacher" or (_recorded(p) is None and any(p.iterdir())))
+            and (
+                p.name != "teacher"
+                or (_recorded(p, config, overwrite) is None and any(p.iterdir()))
+            )
         ]
         if strangers:
             raise InputError(
@@ -47,20 +50,38 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
         )
 
 
-def _recorded(folder: Path, damaged: dict | None = None) -> dict | None:
+def _recorded(folder: Path, config: configs.Config, overwrite: bool) -> dict | None:
     """The config of the run in a folder; None where there is none, or a stranger's config.json.
 
-    A run's config that cannot be read is `damaged`, and an InputError where that is None.
+    A config.json that cannot be read counts as `config` where a checkpoint there was trained with
+    that, or the run is to be deleted; else it is an InputError.
     """
     path = folder / directory.CONFIG
     try:
         found = read_json(path) if path.exists() else None
     except InputError:
-        if damaged is None or not (folder / checkpoints.LAST).exists():
-            raise
-        return damaged
+        if _trained_with(folder, config) or (overwrite and (folder / checkpoints.LAST).exists()):
+            return config.to_dict()
+        raise
     ours = isinstance(found, dict) and isinstance(found.get("data"), dict) and "model" in found
     return found if ours else None
+
+
+def _trained_with(run: Path, config: configs.Config) -> bool:
+    """Whether the newest whole checkpoint of a run is of this config."""
+    newest = checkpoints.newest_whole(run / checkpoints.LAST, lambda _: None)
+    if newest is None:
+        return False
+    recorded = checkpoints.read_progress(newest)["fingerprints"].get("config")
+    return recorded == configs.fingerprint(config.to_dict())
+
+
+def restore_config(config: configs.Config, run: Path) -> None:
+    """Writes a config.json anew that cannot be read; `check_directory` has let it pass."""
+    try:
+        read_json(run / directory.CONFIG)
+    except InputError:
+        write_json(run / directory.CONFIG, config.to_dict())
 
 
 def make_directory(workdir: Path, overwrite: bool) -> None:
@@ -101,6 +122,7 @@ def disk_errors(workdir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        directory.check_there(workdir)
         raise InputError(
             f"{error.filename or workdir}: {error.strerror or error}; what "
             f"{workdir}/{checkpoints.LAST} holds is kept: make room or mend the disk, then "

@@ -73,11 +73,21 @@ def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str,
     return {"generator": dict(shapes(generator)), "discriminator": dict(shapes(discriminator))}
 
 
+def check_there(run: Path) -> None:
+    """Raises InputError when a run has been moved or deleted since it was begun."""
+    if not (run / CONFIG).exists():
+        raise InputError(
+            f"{run}: its {CONFIG} is gone, somebody moved or deleted the run; put it back or name "
+            "another --workdir"
+        )
+
+
 def read_config(run: Path) -> dict[str, Any]:
     """The config that a run was made with; InputError unless it is one."""
-    config = read_json(run / CONFIG)
+    remedy = "type the command that trained it again, which restores it"
+    config = read_json(run / CONFIG, remedy)
     if not isinstance(config, dict):
-        raise InputError(f"{run / CONFIG}: holds no config; restore it or train anew")
+        raise InputError(f"{run / CONFIG}: holds no config; {remedy}")
     if "imported" not in config:
         config = configs.complete(config)
         try:
@@ -91,7 +101,7 @@ def read_result(run: Path) -> dict[str, Any]:
     """The result of a finished run; InputError when there is none, or it is incomplete."""
     if run.is_dir() and not (run / RESULT).exists():
         raise InputError(f"{run}: not a finished run; {remedy(run)}")
-    result = read_sealed(run / RESULT)
+    result = read_sealed(run / RESULT, f"make it anew with kdjax evaluate {run}")
     needed = ("auc", "ap", "label_free", "oracle", "dataset", "protocol", "fold", "fingerprints")
     missing = [name for name in needed if not isinstance(result, dict) or name not in result]
     if missing:

@@ -1,11 +1,12 @@
 """A run directory with trained networks -> result.json, scores, figures and report."""
 
 import datetime
+import hashlib
 import io
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,8 @@ from kdjax.datasets.protocols import Split, split
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.detection import saved
 from kdjax.detection.detector import Detector
-from kdjax.errors import InputError
-from kdjax.files import sha256, write_bytes, write_sealed
+from kdjax.errors import InputError, one_line
+from kdjax.files import json_bytes, with_seal, write_files
 from kdjax.models.networks import Discriminator, count_parameters, multiply_accumulates
 from kdjax.pages import plots
 from kdjax.runs import checkpoints, directory, report
@@ -49,11 +50,36 @@ def check_fingerprints(run: Path, recorded: Mapping, beats: BeatSet, parts: Spli
             )
 
 
-def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
-    """Scores every test beat, writes result.json, scores.npz, figures/ and report.html.
+class Evaluation(NamedTuple):
+    """What a run came to, and the files that say so: name -> content, the result last."""
 
-    Reads the networks from the run's checkpoints: the figures are those of what is on disk. Gives
-    the result. Raises InputError when the checkpoints are damaged or belong to other beats.
+    result: dict[str, Any]
+    files: dict[str, bytes]
+
+
+def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
+    """Scores every test beat and writes what `evaluate` gives; gives the result."""
+    found = evaluate(run, beats, parts)
+    write(run, found)
+    return found.result
+
+
+def write(run: Path, found: Evaluation) -> None:
+    """Writes an evaluation into its run, the result last: a run that has one is finished.
+
+    Raises InputError when the run has been moved or deleted meanwhile: it is not made anew.
+    """
+    directory.check_there(run)
+    if directory.CALIBRATION not in found.files:
+        (run / directory.CALIBRATION).unlink(missing_ok=True)
+    write_files({run / name: content for name, content in found.files.items()})
+
+
+def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
+    """Scores every test beat: the result, scores.npz, the calibration, figures and the report.
+
+    Reads the networks from the run's checkpoints: the figures are those of what is on disk. Raises
+    InputError when the checkpoints are damaged or belong to other beats.
     """
     config = directory.read_config(run)
     last = directory.load_model(run)
@@ -75,7 +101,7 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
     result = {
         **quality(label, record, score, thresholds),
         "label_free": label_free,
-        "oracle": oracle(run, beats, parts),
+        "oracle": oracle(run, last.progress, beats, parts),
         "n_test": len(test),
         "protocol": parts.protocol,
         "fold": parts.fold,
@@ -96,7 +122,10 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
         "device": last.progress["made_by"]["device"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    result["fingerprints"]["calibration"] = write_calibration(run, last, beats, parts)
+    files: dict[str, bytes] = {}
+    found = calibrated(last, beats, parts)
+    if found is not None:
+        files[directory.CALIBRATION] = saved.calibration_bytes(found)
     scores = io.BytesIO()
     np.savez_compressed(
         scores,
@@ -108,31 +137,18 @@ def evaluate_run(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
         calibrate_index=calibrate,
         calibrate_score=calibrate_score,
     )
-    write_bytes(run / directory.SCORES, scores.getvalue())
-    result["fingerprints"]["scores"] = sha256(run / directory.SCORES)
-    figures = draw(
-        run,
-        detector,
-        beats,
-        parts=parts,
-        score=score,
-        label_free=label_free,
-        rows=last.progress["rows"],
-    )
-    report.write_report(run / directory.REPORT, result, config, figures=figures)
-    return write_sealed(run / directory.RESULT, result)  # last: a run with a result is finished
-
-
-def write_calibration(
-    run: Path, model: directory.Model, beats: BeatSet, parts: Split
-) -> str | None:
-    """What `kdjax detect` decides with; gives the file's SHA-256, None where there is none."""
-    file, found = run / directory.CALIBRATION, calibrated(model, beats, parts)
-    if found is None:
-        file.unlink(missing_ok=True)
-        return None
-    write_bytes(file, saved.calibration_bytes(found))
-    return sha256(file)
+    files[directory.SCORES] = scores.getvalue()
+    for name, file in (("calibration", directory.CALIBRATION), ("scores", directory.SCORES)):
+        content = files.get(file)
+        digest = None if content is None else hashlib.sha256(content).hexdigest()
+        result["fingerprints"][name] = digest
+    rows = last.progress["rows"]
+    figures = draw(detector, beats, parts=parts, score=score, label_free=label_free, rows=rows)
+    files |= {f"figures/{name}.png": png for name, png in figures.items()}
+    files[directory.REPORT] = report.render(result, config, figures=figures).encode()
+    sealed = with_seal(result)
+    files[directory.RESULT] = json_bytes(sealed)
+    return Evaluation(sealed, files)
 
 
 def calibrated(model: directory.Model, beats: BeatSet, parts: Split) -> Calibration | None:
@@ -212,11 +228,18 @@ def two_kinds(label: np.ndarray) -> bool:
     return bool((label == 0).any() and (label > 0).any())
 
 
-def oracle(run: Path, beats: BeatSet, parts: Split) -> dict[str, Any]:
-    """The epoch that labelled validation beats prefer, the threshold that test labels prefer."""
-    if not checkpoints.steps(run / checkpoints.BEST) or not two_kinds(beats.label[parts.test]):
-        return {"epoch": None, "auc": None, "ap": None, "best_f1": None, "best_threshold": None}
-    best = directory.load_model(run, checkpoints.BEST)
+def oracle(run: Path, progress: Mapping, beats: BeatSet, parts: Split) -> dict[str, Any]:
+    """The epoch that labelled validation beats prefer, the threshold that test labels prefer.
+
+    All are None where there is no such epoch, or its checkpoint is lost, which a `note` says.
+    """
+    none = {"epoch": None, "auc": None, "ap": None, "best_f1": None, "best_threshold": None}
+    if not progress.get("best_epoch") or not two_kinds(beats.label[parts.test]):
+        return none
+    try:
+        best = directory.load_model(run, checkpoints.BEST)
+    except InputError as error:
+        return none | {"note": one_line(error)}
     score = Detector(best.generator, best.variables["generator"]).score(beats.x[parts.test])
     abnormal = beats.label[parts.test] > 0
     f1, threshold = metrics.best_f1(abnormal, score)
@@ -241,7 +264,6 @@ def cost(model: directory.Model) -> dict[str, int]:
 
 
 def draw(
-    run: Path,
     detector: Detector,
     beats: BeatSet,
     *,
@@ -249,8 +271,8 @@ def draw(
     score: np.ndarray,
     label_free: list[dict],
     rows: list[dict],
-) -> dict[str, Path]:
-    """Writes the run's figures, gives name -> path in the order they are shown."""
+) -> dict[str, bytes]:
+    """The run's figures, name -> PNG, in the order they are shown."""
     label = beats.label[parts.test]
     order = np.argsort(score, kind="stable")
     shown = parts.test[np.concatenate([order[:_SHOWN_BEATS], order[-_SHOWN_BEATS:]])]
@@ -274,10 +296,7 @@ def draw(
     }
     if rows:
         figures["loss_curves"] = plots.loss_curves(rows)
-    return {
-        name: plots.save(figure, run / "figures" / f"{name}.png")
-        for name, figure in figures.items()
-    }
+    return {name: plots.png(figure) for name, figure in figures.items()}
 
 
 def result_block(result: Mapping) -> str:
@@ -325,6 +344,8 @@ def result_block(result: Mapping) -> str:
             f"ap {best['ap']:.4f}",
             f"best th:{best['best_threshold']:.6f} --> best f1:{best['best_f1']:.4f}",
         ]
+    elif best.get("note"):
+        lines.append(f"no oracle: {best['note']}")
     return "\n".join([*lines, "#" * 29])
 
 

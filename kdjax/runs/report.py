@@ -7,10 +7,8 @@ network for nothing. Every text that comes from outside is escaped.
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from statistics import median
 
-from kdjax.files import write_text
 from kdjax.pages import page
 
 FEWEST_BEATS = 50  # a class with fewer test beats gets no claim
@@ -43,23 +41,14 @@ _PROTOCOLS = {
 }
 
 
-def write_report(
-    path: Path | str,
-    result: Mapping,
-    config: Mapping,
-    *,
-    figures: Mapping[str, Path | str | bytes],
-) -> Path:
-    """Writes the page and returns its path.
+def render(result: Mapping, config: Mapping, *, figures: Mapping[str, bytes]) -> str:
+    """The page as HTML.
 
     Args:
-        path: of the HTML file; its folder is made where it is missing.
         result: what result.json holds; a field that is missing or null shows as a dash.
         config: what config.json holds.
-        figures: name -> PNG, as a file or its bytes; they stand in this order. ValueError where one
-            is not a PNG.
+        figures: name -> PNG; they stand in this order. ValueError where one is not a PNG.
     """
-    path = Path(path)
     sections = (
         _headline(result),
         _per_class(result.get("per_class") or {}),
@@ -69,9 +58,7 @@ def write_report(
         _figures(figures),
         _provenance(result, config),
     )
-    html = page.render(_name(result), "\n".join(filter(None, sections)))
-    write_text(path, html)
-    return path
+    return page.render(_name(result), "\n".join(filter(None, sections)))
 
 
 def _name(result: Mapping) -> str:
@@ -233,12 +220,11 @@ def _per_record(records: Mapping, thresholds: Sequence[Mapping]) -> str:
     )
 
 
-def _figures(figures: Mapping[str, Path | str | bytes]) -> str:
+def _figures(figures: Mapping[str, bytes]) -> str:
     if not figures:
         return ""
     parts = ["<h2>Figures</h2>"]
-    for name, source in figures.items():
-        png = source if isinstance(source, bytes) else Path(source).read_bytes()
+    for name, png in figures.items():
         try:
             address = page.data_uri(png)
         except ValueError:

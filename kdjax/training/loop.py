@@ -26,7 +26,13 @@ from kdjax.files import write_json, write_text
 from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, directory, provenance
 from kdjax.runs import config as configs
-from kdjax.runs.claim import check_directory, disk_errors, locked, make_directory
+from kdjax.runs.claim import (
+    check_directory,
+    disk_errors,
+    locked,
+    make_directory,
+    restore_config,
+)
 from kdjax.runs.evaluation import (
     beside_teacher,
     check_fingerprints,
@@ -107,7 +113,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     _check_alike(config, workdir, overwrite)
     processes.told(lambda: check_directory(config, workdir, overwrite))
     if processes.told(lambda: not overwrite and (workdir / directory.RESULT).exists()):
-        return _finished(workdir)
+        return _finished(config, workdir)
     devices = jax.local_devices()
     processes.check_alike({"the number of devices": len(devices)})
     parallel.check_batch(config.batch_size, len(parallel.everywhere(devices)))
@@ -164,8 +170,10 @@ def _reserved(run: Path) -> AbstractContextManager[None]:
     return locked(run) if processes.is_main() else nullcontext()
 
 
-def _finished(workdir: Path) -> dict[str, Any]:
+def _finished(config: configs.Config, workdir: Path) -> dict[str, Any]:
     """Prints the results of a finished run, its own teacher's first."""
+    with disk_errors(workdir):
+        processes.told(lambda: restore_config(config, workdir))
     for run in (workdir / "teacher", workdir):
         if (run / directory.RESULT).exists():
             result = directory.read_result(run)
@@ -198,7 +206,7 @@ def _own_teacher(
     processes.told(lambda: check_directory(wanted, run, overwrite=False))
     print(f"Teacher: {run}, {wanted.epochs} epochs", flush=True)
     if processes.told(lambda: (run / directory.RESULT).exists()):
-        _finished(run)
+        _finished(wanted, run)
     else:
         processes.told(lambda: run.mkdir(exist_ok=True))
         with _reserved(run):
@@ -401,11 +409,7 @@ def _log(run: Run, row: dict[str, Any], writer: EventsWriter) -> None:
 
 def _host(run: Run, program: epochs.Program, state: TrainState) -> TrainState:
     """The state to be saved; InputError unless it is finite and there still is a run to save."""
-    if not (run.workdir / directory.CONFIG).exists():
-        raise InputError(
-            f"{run.workdir}: its {directory.CONFIG} is gone, somebody moved or deleted the run; "
-            "put it back or name another --workdir"
-        )
+    directory.check_there(run.workdir)
     return epochs.saveable(program, state, run.saved)
 
 

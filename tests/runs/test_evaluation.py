@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from functools import partial
@@ -193,14 +194,23 @@ class TestOracle:
         assert result["oracle"]["best_f1"] == pytest.approx(f1_score(abnormal, flagged))
 
     def test_is_empty_for_a_run_that_has_no_best_epoch(self, data, copy):
-        shutil.rmtree(copy / checkpoints.BEST)
-        oracle = evaluation.oracle(copy, *data)
-        assert set(oracle.values()) == {None}
+        assert set(evaluation.oracle(copy, {"best_epoch": 0}, *data).values()) == {None}
 
-    def test_a_damaged_best_checkpoint_is_refused(self, data, copy):
-        next((copy / checkpoints.BEST).glob("*/progress.json")).write_text("{}")
-        with pytest.raises(checkpoints.DamagedCheckpointError):
-            evaluation.oracle(copy, *data)
+    @pytest.mark.parametrize("lost", ["damaged", "deleted"])
+    def test_is_left_out_and_said_where_its_checkpoint_is_lost(self, data, copy, result, lost):
+        """The figures of the last epoch do not depend on it."""
+        if lost == "damaged":
+            next((copy / checkpoints.BEST).glob("*/progress.json")).write_text("{}")
+        else:
+            shutil.rmtree(copy / checkpoints.BEST)
+        with assemble.products(tiny.config()):
+            again = evaluation.evaluate(copy, *data).result
+        assert again["auc"] == result["auc"]
+        assert again["oracle"]["auc"] is None
+        said = (
+            f"no oracle: {copy / checkpoints.BEST}" if lost == "damaged" else f"no oracle: {copy}"
+        )
+        assert said in evaluation.result_block(again)
 
 
 class TestEvaluateRun:
@@ -213,14 +223,23 @@ class TestEvaluateRun:
             np.testing.assert_array_equal(file["score"], scores["score"])
 
     def test_a_run_has_no_result_before_all_else_is_written(self, data, copy, monkeypatch):
-        def full(*_, **__):
-            raise OSError("no space left")
+        written, rename = [], os.replace
+
+        def renamed(old, new):
+            written.append(new.name)
+            rename(old, new)
 
         (copy / "result.json").unlink()
-        monkeypatch.setattr(evaluation.report, "write_report", full)
-        with pytest.raises(OSError, match="no space"):
-            evaluation.evaluate_run(copy, *data)
-        assert not (copy / "result.json").exists()
+        monkeypatch.setattr(os, "replace", renamed)
+        evaluation.evaluate_run(copy, *data)
+        assert written == ["scores.npz", "report.html", "result.json"]
+
+    def test_a_run_that_was_deleted_meanwhile_is_not_made_anew(self, data, copy):
+        found = evaluation.evaluate(copy, *data)
+        shutil.rmtree(copy)
+        with pytest.raises(InputError, match=r"its config\.json is gone"):
+            evaluation.write(copy, found)
+        assert not copy.exists()
 
     def test_refuses_other_beats_or_another_split(self, copy):
         for changed, wanted in (

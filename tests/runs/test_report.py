@@ -5,7 +5,7 @@ import re
 import pytest
 from pages import Page
 
-from kdjax.runs.report import write_report
+from kdjax.runs.report import render
 
 # The smallest PNG: one white pixel (made with Pillow 13, checked by any viewer).
 PNG = base64.b64decode(
@@ -57,12 +57,11 @@ CONFIG = {"epochs": 40, "data": {"dataset": "mitbih"}}
 
 
 @pytest.fixture
-def page(tmp_path):
-    def render(result=RESULT, config=CONFIG, figures=None):
-        path = write_report(tmp_path / "report.html", result, config, figures=figures or {})
-        return path.read_text(encoding="utf-8")
+def page():
+    def made(result=RESULT, config=CONFIG, figures=None):
+        return render(result, config, figures=figures or {})
 
-    return render
+    return made
 
 
 def test_the_headline_carries_its_interval(page):
@@ -141,10 +140,8 @@ def test_missing_fields_show_as_dashes(page):
     Page(page({**RESULT, "ci95": None, "oracle": None, "per_record": None}))
 
 
-def test_pictures_are_inside_the_page(page, tmp_path):
-    file = tmp_path / "roc.png"
-    file.write_bytes(PNG)
-    html = page(figures={"roc_pr": file, "my_own": PNG})
+def test_pictures_are_inside_the_page(page):
+    html = page(figures={"roc_pr": PNG, "my_own": PNG})
     sources = [value for tag, name, value in Page(html).attributes if (tag, name) == ("img", "src")]
     assert len(sources) == 2
     for source in sources:

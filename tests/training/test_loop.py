@@ -314,9 +314,20 @@ class TestAgain:
         run = copy_of_the_run(tmp_path)
         (run / "config.json").write_text('{"epochs": ')
         with pytest.raises(InputError, match="cannot be read"):
-            loop.train(tiny.config(), run)
+            loop.train(tiny.config(epochs=1), run)
         loop.train(tiny.config(epochs=1, teacher__epochs=1), run, overwrite=True)
         assert len(rows(run)) == 1
+
+    @pytest.mark.parametrize("where", ["", "teacher"])
+    def test_a_config_that_cannot_be_read_is_restored_by_the_same_command(self, tmp_path, where):
+        run = copy_of_the_run(tmp_path)
+        whole = read_json(run / where / "config.json")
+        (run / where / "config.json").write_bytes(b"")
+        with pytest.raises(InputError, match="type the command that trained it again"):
+            directory.load_run(run / where)
+        loop.train(tiny.teacher_config() if where else tiny.config(), run / where)
+        assert read_json(run / where / "config.json") == whole
+        directory.load_run(run / where)
 
     @pytest.mark.parametrize("overwrite", [False, True])
     @pytest.mark.parametrize("name", ["thesis.tex", "config.json", "teacher/marks.csv"])
