@@ -2,6 +2,8 @@
 
 python -m benchmarks.robustness.reliability processes  # two processes, one of them killed
 python -m benchmarks.robustness.reliability signals  # 200 of them, over a run: an hour
+python -m benchmarks.robustness.reliability failing  # every call to the disk fails once
+python -m benchmarks.robustness.reliability power  # the power goes before every flush
 python -m benchmarks.robustness.reliability kills  # 50 kills at random moments: 15 minutes
 python -m benchmarks.robustness.reliability flips  # single bits of every kind of file
 python -m benchmarks.robustness.reliability fuzz  # damaged recordings
@@ -30,14 +32,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.robustness.disk import failing, power
 from benchmarks.robustness.runs import (
     ROOT,
     Process,
+    differences,
     finished,
-    flat,
     last_saved,
     options,
     outcome,
+    teacher_options,
 )
 from benchmarks.robustness.signals import signals
 
@@ -81,7 +85,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     started = time.perf_counter()
     finished(folder / "whole", folder, *flags)
     seconds = time.perf_counter() - started
-    whole = flat(outcome(folder / "whole"))
+    whole = outcome(folder / "whole")
     where: Counter[str] = Counter()
     differ, failed, runs_made, lost = [], [], 0, []
     while sum(where.values()) < wanted:
@@ -107,8 +111,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
                 failed.append("\n".join(process.lines[-3:]))
                 print(f"FAILED: {failed[-1]}", flush=True)
             else:
-                now = flat(outcome(workdir))
-                differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+                differ += differences(whole, outcome(workdir))
                 print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
             break
         shutil.rmtree(workdir)
@@ -135,7 +138,7 @@ def processes(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     two = pair(folder / "whole", folder, flags)
     if [process.finish() for process in two] != [0, 0]:
         sys.exit("\n".join([*two[0].lines[-20:], "the run itself fails"]))
-    whole = flat(outcome(folder / "whole"))
+    whole = outcome(folder / "whole")
     rows, differ, runs_made, unresumed = [], [], 0, []
     while len(rows) < wanted:
         runs_made += 1
@@ -151,8 +154,7 @@ def processes(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             if [process.finish() for process in two] != [0, 0]:
                 unresumed.append("\n".join(two[0].lines[-3:]))
                 break
-            now = flat(outcome(workdir))
-            differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+            differ += differences(whole, outcome(workdir))
             break
         print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
     return {
@@ -398,8 +400,7 @@ def fuzz(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
 def soak(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """Many short epochs of one process: its memory, open files and threads at each epoch's end."""
     epochs = 12 if quick else 400
-    flags = [f for f in options(epochs, batch=512) if "teacher" not in f]
-    flags[0] = f"--config={ROOT / 'configs/teacher.py'}"
+    flags = teacher_options(epochs, batch=512)
     flags.append(f"--config.seed={seed}")
     process, rows = Process(folder / "run", folder, *flags), []
     metrics = folder / "run/metrics.jsonl"
@@ -434,6 +435,8 @@ PARTS: dict[str, Callable[[Path, int, bool], dict[str, Any]]] = {
     "processes": processes,
     "kills": kills,
     "signals": signals,
+    "failing": failing,
+    "power": power,
     "flips": flips,
     "fuzz": fuzz,
     "soak": soak,

@@ -99,6 +99,12 @@ def options(epochs: int, batch: int = 64) -> list[str]:
     return [f"--config={ROOT / 'configs/student.py'}", *flags]
 
 
+def teacher_options(epochs: int, batch: int) -> list[str]:
+    """The flags of a short run of a teacher alone."""
+    flags = [flag for flag in options(epochs, batch) if "teacher" not in flag]
+    return [f"--config={ROOT / 'configs/teacher.py'}", *flags[1:]]
+
+
 def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Process:
     """A run that nothing disturbs."""
     process = Process(workdir, home, *flags, devices=devices)
@@ -108,24 +114,32 @@ def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Proces
 
 
 def outcome(workdir: Path) -> dict[str, Any]:
-    """All of a finished run and its teacher but for what a clock says."""
+    """All of a finished run, and of its teacher where it has one, but for what a clock says."""
     from kdjax.runs import checkpoints, directory
 
     found: dict[str, Any] = {}
-    for run in (workdir / "teacher", workdir):
+    for name, run in (("teacher", workdir / "teacher"), ("run", workdir)):
+        if not run.exists():
+            continue
         result = directory.read_result(run)
         for timed in ("epoch_seconds", "date", "sha256_of_the_rest"):
             del result[timed]
         rows = [json.loads(line) for line in (run / directory.METRICS).read_text().splitlines()]
         model = directory.load_model(run)
         last = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
-        found[run.name] = {
+        found[name] = {
             "model": model.fingerprint,
             "state": whole_state(run, last, model),
             "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in rows],
             "result": result,
         }
-    return {"teacher": found["teacher"], "student": found[workdir.name]}
+    return found
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The names of what is not the same in two outcomes."""
+    a, b = flat(one), flat(other)
+    return [name for name in sorted(a | b) if a.get(name) != b.get(name)]
 
 
 def flat(tree: Any, name: str = "") -> dict[str, Any]:

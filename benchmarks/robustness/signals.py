@@ -10,7 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.robustness.runs import Process, finished, flat, options, outcome
+from benchmarks.robustness.runs import (
+    Process,
+    differences,
+    finished,
+    last_saved,
+    outcome,
+    teacher_options,
+)
 
 STAGES = ("start", "steps", "evaluation")
 COUNT = 200
@@ -19,20 +26,24 @@ COUNT = 200
 def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """Signals to train.py by turns in each stage, each run typed again until it is finished.
 
-    A start is everything before the first chunk of steps. Ctrl-C ends the part early.
+    A start is everything before the first chunk of steps. SIGTERM to this command itself ends it
+    early, with what it has.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted, epochs = (6, 2) if quick else (COUNT, 6)
-    flags, rng = options(epochs, batch=32), random.Random(seed)
+    flags, rng = teacher_options(epochs, batch=32), random.Random(seed)
     finished(folder / "first", folder, *flags)  # makes the data and the programs
-    whole, seconds = stages(folder / "whole", folder, flags)
+    whole, seconds = stages(folder, flags)
     trained = shutil.copytree(folder / "whole", folder / "trained")
-    (trained / "result.json").unlink()
     rows: list[dict[str, Any]] = []
     try:
         while len(rows) < wanted:
             stage = STAGES[len(rows) % len(STAGES)]
             signum = (signal.SIGTERM, signal.SIGINT)[len(rows) // len(STAGES) % 2]
             workdir = trained if stage == "evaluation" else folder / stage
+            (workdir / "result.json").unlink(missing_ok=True)
+            if stage == "steps" and last_saved(workdir)[1] >= last_saved(folder / "whole")[1]:
+                shutil.rmtree(workdir)  # trained to its end: another one
             rows.append(send(workdir, folder, flags, stage, signum, seconds[stage], rng))
             print(len(rows), rows[-1], flush=True)
     except KeyboardInterrupt:
@@ -43,11 +54,10 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         if last.finish():
             failed.append("\n".join(last.lines[-3:]))
         else:
-            now = flat(outcome(workdir))
-            differ += [n for n in sorted(whole | now) if whole.get(n) != now.get(n)]
+            differ += differences(whole, outcome(workdir))
     return {
-        "signals": len(rows),
-        "epochs_of_each_network": epochs,
+        "signals": sum(row["signalled"] for row in rows),
+        "epochs": epochs,
         "stages": [summary(rows, stage) for stage in STAGES],
         "strange": [row for row in rows if row["strange"]],
         "ended_otherwise": differ,
@@ -55,23 +65,24 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def stages(workdir: Path, home: Path, flags: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
-    """The outcome of a run that nothing disturbs, and the seconds from the first line of a stage.
-
-    A start is timed from the process's first moment, an evaluation from that of a trained run.
-    """
-    began = time.perf_counter()
-    process = Process(workdir, home, *flags)
+def stages(folder: Path, flags: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
+    """The outcome of a run that nothing disturbs, and the seconds that each stage takes."""
+    began, workdir = time.perf_counter(), folder / "whole"
+    process = Process(workdir, folder, *flags)
     process.wait_for("^Epoch: ")
-    first = time.perf_counter() - began
-    process.wait_for("^Student: ")
-    process.wait_for("^Epoch: ")
-    student = time.perf_counter()
-    process.wait_for("^Avg one epoch time: .*")
+    first = time.perf_counter()
+    process.finish()
+    trained = time.perf_counter()
+    whole = outcome(workdir)
+    (workdir / "result.json").unlink()
+    process = Process(workdir, folder, *flags)
+    process.wait_for("goes on from")
+    evaluating = time.perf_counter()
     if process.finish():
         sys.exit("\n".join([*process.lines[-5:], "the run itself fails"]))
-    steps = time.perf_counter() - student
-    return flat(outcome(workdir)), {"start": first, "steps": steps / 2, "evaluation": first + 2}
+    evaluation = time.perf_counter() - evaluating
+    steps = trained - first - evaluation
+    return whole, {"start": first - began, "steps": max(steps, 2.0) / 2, "evaluation": evaluation}
 
 
 def send(
@@ -84,8 +95,6 @@ def send(
     rng: random.Random,
 ) -> dict[str, Any]:
     """One signal within `seconds` of a stage's beginning, and how the process ended."""
-    if (workdir / "result.json").exists():
-        shutil.rmtree(workdir)
     process = Process(workdir, home, *flags)
     if stage == "steps":
         process.wait_for("^Epoch: ")
