@@ -1,5 +1,6 @@
 """Who may write in a run directory: its checks, its lock and the errors of its disk."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -122,7 +123,8 @@ def disk_errors(workdir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        directory.check_there(workdir)
+        if error.errno == errno.ENOENT:
+            directory.check_there(workdir)
         raise InputError(
             f"{error.filename or workdir}: {error.strerror or error}; what "
             f"{workdir}/{checkpoints.LAST} holds is kept: make room or mend the disk, then "

@@ -491,6 +491,11 @@ class TestResume:
             progress=teacher.progress,
             keep=1,
         )
+        with pytest.raises(InputError, match=r"result\.json is not that of the newest checkpoint"):
+            loop.train(tiny.config(), workdir)
+        result = read_json(workdir / "teacher" / "result.json")
+        result["fingerprints"]["model"] = directory.load_model(workdir / "teacher").fingerprint
+        write_sealed(workdir / "teacher" / "result.json", result)
         with pytest.raises(InputError, match="begun with another teacher"):
             loop.train(tiny.config(), workdir)
 
