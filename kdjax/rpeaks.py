@@ -96,23 +96,23 @@ class _Bursts(NamedTuple):
 def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
     if len(filtered) < FS:
         return _Bursts(np.empty(0, np.int64), np.empty(0), np.empty(0))
-    energy = _energy(filtered, _QRS_BAND)
-    at, _ = scipy.signal.find_peaks(energy, distance=round(_APART * FS))
-    at = at[~unfit[at] & (energy[at] > _GRID)]
-    sharp, energy = _energy(filtered, _SHARP_BAND)[at], energy[at]
-    height = np.log(energy / _level(at, energy, len(filtered)))
-    return _Bursts(at, height, np.log(sharp / energy))
+    power = energy(filtered)
+    at, _ = scipy.signal.find_peaks(power, distance=round(_APART * FS))
+    at = at[~unfit[at] & (power[at] > _GRID)]
+    sharp, power = energy(filtered, _SHARP_BAND)[at], power[at]
+    return _Bursts(at, np.log(power / _level(at, power, len(filtered))), np.log(sharp / power))
 
 
-def _energy(signal: np.ndarray, band: tuple[float, float]) -> np.ndarray:
-    """The root mean square over 0.1 s of `signal` [T] in a band, at least the grid's step."""
+def energy(signal: np.ndarray, band: tuple[float, float] = _QRS_BAND) -> np.ndarray:
+    """The root mean square over 0.1 s of `signal` [T] at FS in a band, that of the QRS complex
+    unless another is given; at least the grid's step."""
     passed = scipy.signal.sosfiltfilt(_FILTERS[band], np.asarray(signal, np.float64))
     passed = np.round(passed / _GRID) * _GRID
     power = scipy.ndimage.uniform_filter1d(np.square(passed), round(_BURST * FS))
     return np.sqrt(np.maximum(power, _GRID**2))
 
 
-def _level(at: np.ndarray, energy: np.ndarray, length: int) -> np.ndarray:
+def _level(at: np.ndarray, power: np.ndarray, length: int) -> np.ndarray:
     """The energy [N] that a beat has around each burst.
 
     The 40th percentile of the highest burst in 1.75 s, over 5 s before, after or on both sides,
@@ -121,7 +121,7 @@ def _level(at: np.ndarray, energy: np.ndarray, length: int) -> np.ndarray:
     """
     step = round(_LEVEL_STEP * FS)
     highest = np.zeros(length // step + 1)
-    np.maximum.at(highest, at // step, energy)
+    np.maximum.at(highest, at // step, power)
     highest = scipy.ndimage.maximum_filter1d(highest, round(_LEVEL_BEAT / _LEVEL_STEP))
     near = round(_LEVEL_NEAR / _LEVEL_STEP) + 1
     side = near // 2 + 1
@@ -141,17 +141,17 @@ def _chosen(bursts: _Bursts, odds: Odds) -> np.ndarray:
     if len(beat) < 3:
         return beat
     gain = odds.height * height
-    gain += odds.sharp * np.clip(sharpness - _usual(time, time[beat], sharpness[beat]), -1, 1)
+    gain += odds.sharp * np.clip(sharpness - usual(time, time[beat], sharpness[beat]), -1, 1)
     gain -= odds.lower * _lower(time, bursts.height)
     for _ in range(2):
-        usual = _usual(time, time[beat][1:], np.diff(time[beat]))
-        beat = _best_sequence(time, gain, np.log(usual), odds)
+        interval = usual(time, time[beat][1:], np.diff(time[beat]))
+        beat = _best_sequence(time, gain, np.log(interval), odds)
         if len(beat) < 3:
             break
     return beat
 
 
-def _usual(time: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+def usual(time: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The median of the 17 `values` [K] around each of `time` [N], given their times."""
     size = 2 * _NEIGHBOURS + 1
     if len(values) <= size:

@@ -7,9 +7,9 @@ import numpy as np
 
 from kdjax import beats as pipeline
 from kdjax.datasets.synthetic_beats import generator
-from kdjax.detection.cores import QUALITIES
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.families import Family
+from kdjax.detection.quality import QUALITIES
 from kdjax.detection.recording import Detection
 from kdjax.detection.stream import Beats
 from kdjax.detection.tape import Recorder
@@ -25,7 +25,7 @@ def beats_of(*rows):
     types = (np.int64, np.float64, np.float64, bool, "<U8", np.float32, "<U1", np.int32)
     types += (np.float32, np.float32)
     made = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
-    return Beats(**dict(zip(NAMES, made, strict=True)))
+    return Beats(**dict(zip(NAMES, made, strict=True)), sqi=np.ones(len(made[0]), np.float32))
 
 
 NAMES = (
@@ -121,6 +121,7 @@ def many_beats(count, seed=0):
         family=family,
         confidence=np.where(good, 0.5, NAN).astype(np.float32),
         height=np.ones(count, np.float32),
+        sqi=np.where(good, 0.99, 0.5).astype(np.float32),
     )
 
 
@@ -145,6 +146,7 @@ def synthetic(index=9):
         family=np.array([list(order).index(name) for name in kind], np.int32),
         confidence=np.full(len(sample), 0.8, np.float32),
         height=np.ones(len(sample), np.float32),
+        sqi=np.ones(len(sample), np.float32),
     )
     filtered = pipeline.bandpass(record.signal, record.fs)
     families = []

@@ -10,23 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.signal
 
 from kdjax import beats, rpeaks
+from kdjax.detection import quality
 
 CORE, BEFORE, AFTER = 60.0, 20.0, 5.0  # s
 DELAY = CORE + AFTER  # s at most, from a beat to its decision, once the score is adapted
-QUALITIES = ("good", "gap", "flat", "clipped", "noisy", "edge")
-
-_REFRACTORY = 0.2  # s: two beats lie further apart
-_STILL = 1e-3  # mV from sample to sample: a converter that stands still
-_FLAT = 2.0  # s that a lead may stand still: the lead is off, or the heart stands still
-_CLIPPED = 5, 0.015  # samples, and s, at an end of the range, one after the other
-# A beat's height is eight times the root mean square of noise from 45 to 180 Hz, or as much a Hz:
-# more are noisy. Seven seconds in 10,000 of 15 records of MIT-BIH at 360 Hz, 60 at 128 Hz.
-_NOISE = 1 / 8, 135.0
-SEEN_ABOVE_BAND = 10.0  # Hz above 45 Hz that a recording must hold for its noise to be judged
-_ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
 
 
 class Found(NamedTuple):
@@ -34,9 +23,10 @@ class Found(NamedTuple):
 
     sample: int64 [B]; window: float32 [B, T, C] in mV and x, the same scaled, zeros where there is
     no whole window; height: float32 [B] in mV, of the first lead; quality: int8 [B], index into
-    QUALITIES; rr, after: float32 [B] in s to the beat before and to the next one, NaN where bad
-    signal lies between. first: where the core begins; samples: int8 [n], the quality of each of
-    its samples.
+    QUALITIES; sqi: float32 [B], the signal quality index; rr, after: float32 [B] in s to the beat
+    before and to the next one, NaN where bad signal lies between. first: where the core begins;
+    samples: int8 [n], the quality of each of its samples. hum: the mains frequency that was taken
+    out, 0 for none; bridged: how many single missing samples were filled.
     """
 
     sample: np.ndarray
@@ -44,10 +34,13 @@ class Found(NamedTuple):
     x: np.ndarray
     height: np.ndarray
     quality: np.ndarray
+    sqi: np.ndarray
     rr: np.ndarray
     after: np.ndarray
     first: int
     samples: np.ndarray
+    hum: float
+    bridged: int
 
 
 def find_beats(
@@ -63,48 +56,53 @@ def find_beats(
             before them that the core before left out, having seen it later, is taken as well.
         last: the last beat found so far, None when there is none.
     """
-    signal, quality = _without_gaps(np.asarray(signal, np.float64), fs)
+    signal, marks, bridged = quality.lost(np.asarray(signal, np.float64), fs)
     at_fs = beats.resample(signal, fs)
-    filtered = beats.bandpass(at_fs, beats.FS)
-    place = np.arange(len(filtered)) / float(beats.rate_ratio(fs))
-    unfit = np.isin(quality, _NOTHING)[np.minimum(place.astype(int), len(quality) - 1)]
-    peak = rpeaks.r_peaks(filtered[:, 0], unfit)
+    hum = quality.mains(at_fs, fs)
+    clean = quality.notched(at_fs, hum) if hum else at_fs
+    filtered = beats.bandpass(clean, beats.FS)
+    places = (np.arange(len(filtered)) / float(beats.rate_ratio(fs))).astype(int)
+    nothing = np.isin(marks, (quality.GAP, quality.FLAT))  # no beat can be there
+    peak = rpeaks.r_peaks(filtered[:, 0], nothing[np.minimum(places, len(marks) - 1)])
+    judged = quality.judge(marks, clean, filtered, at_fs - clean, peak, fs)
+    marks = judged.quality
     sample = start + np.rint(peak / float(beats.rate_ratio(fs))).astype(np.int64)
     sample = np.minimum(sample, start + len(signal) - 1)
-    whole = beats.whole(peak, len(filtered))
-    windows = beats.windows(filtered, peak[whole])
-    heights = np.ptp(windows, axis=1)  # [B, C]
-    _mark_noise(quality, at_fs, filtered, heights, fs)
 
-    earliest = core[0] - _REFRACTORY * fs
-    if last is not None:
-        earliest = max(earliest, last + _REFRACTORY * fs)
-    kept = (sample >= earliest) & (quality[sample - start] != _GAP)
-    kept &= _apart(sample, kept, _REFRACTORY * fs)
+    kept = np.flatnonzero(_later(sample, core, last, fs) & (marks[sample - start] != quality.GAP))
+    peak, sample = peak[kept], sample[kept]
+    intervals = np.append(_intervals(sample, last, marks, start, fs), np.float32(np.nan))
+    own = np.flatnonzero(sample < core[1])
+    peak, sample = peak[own], sample[own]
+    whole = beats.whole(peak, len(filtered))
     window = np.zeros((len(peak), beats.WINDOW, signal.shape[1]), np.float32)
-    window[whole] = windows
-    height = np.zeros(len(peak), np.float32)
-    height[whole] = heights[:, 0]
-    worst = _worst(quality, sample - start, fs)
-    worst[~whole] = QUALITIES.index("edge")
-    own = np.flatnonzero(kept & (sample < core[1]))
-    following = sample[kept & (sample >= core[1])][:1]
-    rr = _intervals(np.append(sample[own], following), last, quality, start, fs)
+    window[whole] = beats.windows(filtered, peak[whole])
+    worst = quality.worst(marks, sample - start, fs)
+    worst[judged.alike[kept][own] & (worst == quality.MOTION)] = 0
+    worst[~whole] = quality.EDGE
+    inside = slice(core[0] - start, core[1] - start)
     return Found(
-        sample[own],
-        window[own],
-        beats.scale(window[own]),
-        height[own],
-        worst[own],
-        rr[: len(own)],
-        np.append(rr, np.float32(np.nan))[1 : len(own) + 1],
-        core[0],
-        quality[core[0] - start : core[1] - start],
+        sample=sample,
+        window=window,
+        x=beats.scale(window),
+        height=np.ptp(window[..., 0], axis=1),
+        quality=worst,
+        sqi=judged.sqi[kept][own],
+        rr=intervals[own],
+        after=intervals[own + 1],
+        first=core[0],
+        samples=marks[inside],
+        hum=hum,
+        bridged=int(bridged[inside].sum()),
     )
 
 
-_GAP = QUALITIES.index("gap")
-_NOTHING = _GAP, QUALITIES.index("flat")  # no beat can be there
+def _later(sample: np.ndarray, core: tuple[int, int], last: int | None, fs: float) -> np.ndarray:
+    """Which beats [P] come after those of the cores before, each 0.2 s after the last."""
+    earliest = core[0] - rpeaks.REFRACTORY * fs
+    if last is not None:
+        earliest = max(earliest, last + rpeaks.REFRACTORY * fs)
+    return _apart(sample, sample >= earliest, rpeaks.REFRACTORY * fs)
 
 
 def _apart(sample: np.ndarray, wanted: np.ndarray, least: float) -> np.ndarray:
@@ -116,72 +114,12 @@ def _apart(sample: np.ndarray, wanted: np.ndarray, least: float) -> np.ndarray:
     return apart
 
 
-def _without_gaps(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
-    """The signal [n, C] with what is missing bridged by straight lines, and its quality int8 [n].
-
-    Long gaps, leads that stand still and clipping are marked.
-    """
-    missing = ~np.isfinite(signal)
-    bridged, gap = beats.bridge(np.where(missing, np.nan, signal), fs)
-    clipped, flat = np.zeros_like(gap), np.zeros_like(gap)
-    for value, lost in zip(bridged.T, missing.T, strict=True):
-        still = np.concatenate([[False], np.abs(np.diff(value)) < _STILL]) & ~lost
-        at_end = (value == value.max()) | (value == value.min())
-        clipped |= beats.long_runs(still & at_end, max(_CLIPPED[0], _CLIPPED[1] * fs) - 1)
-        flat |= beats.long_runs(still, _FLAT * fs)
-    quality = np.zeros(len(signal), np.int8)
-    for name, marked in (("clipped", clipped), ("flat", flat), ("gap", gap)):  # the last one counts
-        quality[marked] = QUALITIES.index(name)
-    return bridged, quality
-
-
-def _mark_noise(
-    quality: np.ndarray, signal: np.ndarray, filtered: np.ndarray, heights: np.ndarray, fs: float
-) -> None:
-    """Marks the noisy seconds in `quality` [n], given the signal [m, C] at 360 Hz before and after
-    the band-pass and the beats' heights [B, C]."""
-    if not len(heights):
-        return
-    height = np.median(heights, axis=0)
-    share, band = _NOISE
-    judged = noise_band(fs) >= SEEN_ABOVE_BAND
-    limit = height * share * np.sqrt(noise_band(fs) / band) if judged else np.inf
-    fast = scipy.signal.sosfiltfilt(_ABOVE_THE_BAND, signal, axis=0, padlen=0)
-    for second in range(-(-len(signal) // beats.FS)):
-        at = slice(second * beats.FS, (second + 1) * beats.FS)
-        noise = np.sqrt(np.square(fast[at]).mean(axis=0))
-        artefact = np.ptp(filtered[at], axis=0) > height * _ARTEFACT
-        if artefact.any() or (noise > limit).any():
-            part = quality[round(second * fs) : round((second + 1) * fs)]
-            part[part == 0] = QUALITIES.index("noisy")
-
-
-def noise_band(fs: float) -> float:
-    """How many Hz above 45 Hz a recording at `fs` Hz holds, of those up to 180 Hz."""
-    return min(0.45 * fs, 180.0) - 45.0
-
-
-_ABOVE_THE_BAND = scipy.signal.butter(4, 45, "highpass", fs=beats.FS, output="sos")
-
-
-def _worst(quality: np.ndarray, peak: np.ndarray, fs: float) -> np.ndarray:
-    """The quality of each beat [B]: the first of QUALITIES, good apart, anywhere in its window."""
-    first = np.clip(np.floor(peak - beats.BEFORE * fs / beats.FS).astype(int), 0, None)
-    end = np.ceil(peak + beats.AFTER * fs / beats.FS).astype(int)
-    end = np.minimum(end, len(quality))
-    worst = np.zeros(len(peak), np.int8)
-    for code in range(len(QUALITIES) - 1, 0, -1):
-        count = np.concatenate([[0], np.cumsum(quality == code)])
-        worst[count[end] > count[first]] = code
-    return worst
-
-
 def _intervals(
-    sample: np.ndarray, last: int | None, quality: np.ndarray, start: int, fs: float
+    sample: np.ndarray, last: int | None, marks: np.ndarray, start: int, fs: float
 ) -> np.ndarray:
     """Seconds from each beat [B] to the one before it, NaN where bad signal lies between them."""
     before = np.concatenate([[start - 1 if last is None else last], sample[:-1]])[: len(sample)]
-    bad = np.concatenate([[0], np.cumsum(quality != 0)])
+    bad = np.concatenate([[0], np.cumsum(marks != 0)])
     seen = before >= start
     known = np.where(seen, before - start, 0).astype(int)
     whole = seen & (bad[sample - start] == bad[known])

@@ -93,7 +93,7 @@ def check_free(out: Path, recording: Path) -> None:
 
 
 _PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",
-          "calibration", "notes", "made_by", "file", "unscorable")  # fmt: skip
+          "calibration", "notes", "handling", "made_by", "file", "unscorable")  # fmt: skip
 _FAMILY_ARRAYS = ("mean", "spread", "examples")
 
 

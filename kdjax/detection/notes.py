@@ -1,14 +1,18 @@
 """What the user should know of a recording before looking at its scores."""
 
 import datetime
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from kdjax import beats
-from kdjax.detection.cores import SEEN_ABOVE_BAND, noise_band
+from kdjax.detection.cores import Found
+from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
 from kdjax.detection.stream import ADAPTED_IN, Beats, Decided
 
+_FASTEST = 240.0  # beats a minute, near which every second beat may be missed
 _PAUSE = 2.0  # s between beats that the user is told of
 _USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
 _ALIKE = 300  # beats that are compared with the normal one
@@ -17,6 +21,53 @@ _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
 # own beats of a quarter of an hour earlier, and 81 % of pairs of people are.
 _ANOTHER = 0.93
 _HEIGHTS = (0.05, 20.0)  # mV: what a beat's height may be before the units are doubted
+
+
+MEANING = {
+    "gap": "samples are missing",
+    "flat": "the signal stands still",
+    "clipped": "the signal stands at an end of its range",
+    "hum": "mains hum, even without its 50 or 60 Hz line",
+    "muscle": "noise above the ECG's band, as of muscles",
+    "motion": "noise inside the ECG's band, as of moving electrodes",
+    "edge": "too near an end of the recording for a whole window",
+}
+
+
+class Handling:
+    """What was done to the signal before beats were looked for, gathered as cores pass by."""
+
+    def __init__(self, fs: float):
+        self._fs = fs
+        self._notched = defaultdict[float, float](float)  # seconds by mains frequency
+        self._bridged = 0
+
+    def passing(self, cores: Iterator[Found]) -> Iterator[Found]:
+        for found in cores:
+            if found.hum:
+                self._notched[found.hum] += len(found.samples) / self._fs
+            self._bridged += found.bridged
+            yield found
+
+    def facts(self) -> dict[str, Any]:
+        """For the summary: Hz resampled to, seconds notched by mains frequency, samples bridged."""
+        return {
+            "resampled_to_hz": None if self._fs == beats.FS else beats.FS,
+            "notched_s": {f"{hertz:g}": seconds for hertz, seconds in self._notched.items()},
+            "bridged_samples": self._bridged,
+        }
+
+    def notes(self) -> Iterator[str]:
+        """What the user should know of it."""
+        if self._fs != beats.FS:
+            yield f"resampled from {self._fs:g} to {beats.FS} Hz"
+        for hertz, seconds in sorted(self._notched.items()):
+            yield f"mains hum of {hertz:g} Hz was filtered out of {_clock(seconds)}"
+        if self._bridged:
+            yield (
+                f"{self._bridged} single missing samples were bridged by straight lines; longer "
+                "gaps are marked"
+            )
 
 
 class Likeness:
@@ -62,15 +113,23 @@ def doubts(
 ) -> Iterator[str]:
     """What the user should know before looking at the scores."""
     if not len(found.sample):
-        yield "no beats found"
+        yield f"no beats found: {_why_none(bad)}"
     elif not np.isfinite(found.score).any():
-        yield "no beat could be scored"
+        yield f"no beat could be scored: {_why_not_scored(found.quality)}"
     elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
         yield f"there were {adapted_to} good beats to adapt the score to; scores are less sure"
     if noise_band(fs) < SEEN_ABOVE_BAND:
         yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
     known = found.rr[np.isfinite(found.rr)]
-    if len(known) and not _USUAL_RATES[0] <= (rate := 60 / np.median(known)) <= _USUAL_RATES[1]:
+    if not len(known):  # no two good beats in a row
+        known = np.diff(found.sample) / fs
+    if len(known) and 60 / np.median(known) > _FASTEST:
+        yield (
+            f"beats come {60 / np.median(known):.0f} times a minute; the detector is made for "
+            f"people, up to {_FASTEST:g}, and misses beats of faster hearts; if that cannot be, "
+            f"{fs:g} Hz is not the recording's sampling rate"
+        )
+    elif len(known) and not _USUAL_RATES[0] <= (rate := 60 / np.median(known)) <= _USUAL_RATES[1]:
         yield (
             f"the median heart rate is {rate:.0f} a minute; if that cannot be, {fs:g} Hz is not "
             "the recording's sampling rate"
@@ -91,6 +150,22 @@ def doubts(
             f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {_clock(start)}; "
             "the lead was off, the heart stood still, or the units of the file are not right"
         )
+
+
+def _why_none(bad: Sequence[tuple[float, float, str]]) -> str:
+    seconds = defaultdict[str, float](float)
+    for start, stop, reason in bad:
+        seconds[reason] += stop - start
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    parts = [f"{MEANING[reason]} for {_clock(time)}" for reason, time in longest]
+    return "; ".join(parts) or "nothing in the lead looks like a QRS complex"
+
+
+def _why_not_scored(quality: np.ndarray) -> str:
+    parts = [
+        f"{count} {reason} ({MEANING[reason]})" for reason, count in Counter(quality).most_common()
+    ]
+    return f"of {len(quality)} beats, {', '.join(parts)}"
 
 
 def _clock(seconds: float) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection import kinds
-from kdjax.detection.cores import QUALITIES, Found, all_cores
+from kdjax.detection.cores import Found, all_cores
 from kdjax.detection.detector import Detector
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.families import Family, gather
 from kdjax.detection.leads import choose_leads
-from kdjax.detection.notes import Likeness, doubts
+from kdjax.detection.notes import Handling, Likeness, doubts
+from kdjax.detection.quality import QUALITIES
 from kdjax.detection.shapes import Shapes
 from kdjax.detection.signs import SIGNS
 from kdjax.detection.stream import (
@@ -42,8 +43,9 @@ class Detection:
     in the order of time. unscorable: (start, stop, reason) in seconds. tape: the signal to look
     at. threshold: a score above it is abnormal. fpr: what it was made for, None for a number of
     the user's. normal: float64 [N], ascending, scores of normal beats of others. score, detector,
-    calibration, notes: in words. file: the recording's. start: the time of its first sample by the
-    recorder's clock, None where the file does not say.
+    calibration, notes: in words. handling: what was done to the signal (`notes.Handling`). file:
+    the recording's. start: the time of its first sample by the recorder's clock, None where the
+    file does not say.
 
     With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
     is bad in any lead is not scored.
@@ -66,6 +68,7 @@ class Detection:
     calibration: str
     notes: tuple[str, ...]
     made_by: dict[str, Any]
+    handling: dict[str, Any] = field(default_factory=dict)
     file: str = ""
     start: datetime.datetime | None = None
 
@@ -113,11 +116,12 @@ def detect(
         raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
     stream = StreamingDetector(detector, source.fs, np.inf)
     parts: list[Decided] = []
-    stretches = _Stretches(source.fs)
+    stretches, handling = _Stretches(source.fs), Handling(source.fs)
     likeness = Likeness(calibration.beat, own=calibration.score.adaptation == "none")
     recorder = Recorder(len(columns), source.fs)
     blocks = recorder.passing(source.blocks(columns))
-    cores = stretches.passing(all_cores(stream.stream, blocks, progress))
+    cores = all_cores(stream.stream, blocks, progress)
+    cores = handling.passing(stretches.passing(cores))
     for decided in chain(stream.decide(cores), stream.decide_waiting()):
         parts.append(decided._replace(x=decided.x[:0]))
         likeness.add(decided)
@@ -148,10 +152,12 @@ def detect(
         notes=(
             *source.notes,
             *notes,
+            *handling.notes(),
             *doubts(found, source.fs, stretches.bad, stream.adapted_to),
             *likeness.doubts(),
             *doubts_of_kinds(found, events, source.fs),
         ),
+        handling=handling.facts(),
         made_by=made_by or {},
         start=source.start,
     )

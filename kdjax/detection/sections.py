@@ -5,20 +5,13 @@ from html import escape
 
 import numpy as np
 
+from kdjax.detection.notes import MEANING
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS
 from kdjax.pages import page
 
 _SHOWN_STRETCHES = 50  # in the table
 _SHOWN_HOURS = 48  # that stand open
-
-_QUALITY = {
-    "gap": "samples are missing",
-    "flat": "the signal does not change",
-    "clipped": "the signal is at an end of its range",
-    "noisy": "too much noise",
-    "edge": "too near an end of the recording for a whole window",
-}
 
 
 def clock(seconds: float) -> str:
@@ -146,7 +139,7 @@ def quality(summary: Mapping) -> str:
         ("Why", "Stretches", "Time (h:mm:ss)", "of the recording", "Beats not scored"),
         (
             [
-                f"{escape(reason)} <small>{_QUALITY.get(reason, '')}</small>",
+                f"{escape(reason)} <small>{MEANING.get(reason, '')}</small>",
                 page.cell(page.count(row["stretches"])),
                 page.cell(clock(row["seconds"])),
                 page.cell(page.percent(row["seconds"] / summary["seconds"])),

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kdjax.detection import kinds
-from kdjax.detection.cores import QUALITIES, BeatStream, Found
+from kdjax.detection.cores import BeatStream, Found
 from kdjax.detection.detector import Detector
+from kdjax.detection.quality import QUALITIES
 from kdjax.detection.signs import SIGNS, Person, Timing
 from kdjax.errors import InputError
 from kdjax.scores.calibration import Calibration, adapting_to_all
@@ -29,7 +30,7 @@ class Beats(NamedTuple):
     where none is known. kind: N, S, V or Q, abnormal beats are not N; empty where it was not
     scored. family: int32, -1 where it was not scored: the index into Detection.families, or a
     stream's number of the family. confidence: float32, how likely the kind is, NaN where there is
-    none. height: float32 in mV, of the first lead.
+    none. height: float32 in mV, of the first lead. sqi: float32, 0 to 1, the signal quality index.
     """
 
     sample: np.ndarray
@@ -42,6 +43,7 @@ class Beats(NamedTuple):
     family: np.ndarray
     confidence: np.ndarray
     height: np.ndarray
+    sqi: np.ndarray
 
 
 class Witness:
@@ -219,6 +221,7 @@ def _undecided(found: Found) -> Beats:
         family=np.full(len(unknown), -1, np.int32),
         confidence=unknown.astype(np.float32),
         height=found.height,
+        sqi=found.sqi,
     )
 
 
@@ -265,6 +268,7 @@ _NO_BEATS = Beats(
     family=np.empty(0, np.int32),
     confidence=np.empty(0, np.float32),
     height=np.empty(0, np.float32),
+    sqi=np.empty(0, np.float32),
 )
 
 

@@ -69,6 +69,7 @@ def summary(
         "detector": detection.detector,
         "calibration": detection.calibration,
         "notes": list(detection.notes),
+        "signal": detection.handling,
         "annotation_file": f"{safe(detection.recording)}.{ANNOTATOR}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "made_by": detection.made_by,

@@ -23,6 +23,7 @@ def beats(detection: Detection) -> str:
             for abnormal, known in zip(found.abnormal.tolist(), scored, strict=True)
         ],
         "quality": found.quality.tolist(),
+        "sqi": _all_known(found.sqi, ".3f"),
         "rr_s": _all_known(found.rr, ".6f"),
         "height_mv": _all_known(found.height, ".3f"),
     }

@@ -10,13 +10,13 @@ from kdjax.detection import tables
 
 def test_a_row_a_beat_and_what_is_not_known_stays_empty():
     assert tables.beats(detection_of()).splitlines() == [
-        "time_s,sample,kind,family,confidence,score,normalised_score,abnormal,quality,rr_s,"
+        "time_s,sample,kind,family,confidence,score,normalised_score,abnormal,quality,sqi,rr_s,"
         "height_mv",
-        "0.200000,50,,,,,,,edge,,0.000",
-        "1.000000,250,N,1,0.900,0.5,0.250000,0,good,0.800000,1.250",
-        "2.000000,500,V,2,0.750,7.25,1.000000,1,good,1.000000,2.000",
-        "6.000000,1500,,,,,,,flat,4.000000,0.000",
-        "7.000000,1750,N,1,0.500,2,0.750000,0,good,1.000000,1.000",
+        "0.200000,50,,,,,,,edge,1.000,,0.000",
+        "1.000000,250,N,1,0.900,0.5,0.250000,0,good,1.000,0.800000,1.250",
+        "2.000000,500,V,2,0.750,7.25,1.000000,1,good,1.000,1.000000,2.000",
+        "6.000000,1500,,,,,,,flat,1.000,4.000000,0.000",
+        "7.000000,1750,N,1,0.500,2,0.750000,0,good,1.000,1.000000,1.000",
     ]
 
 

@@ -1,0 +1,267 @@
+"""Which seconds of a signal can be judged, why the others cannot, and an index of each beat.
+
+`lost` marks samples that are missing, stand still or meet the limits of the converter. `mark_noise`
+marks seconds of noise above the ECG's band (muscle, mains hum) and inside it (motion). Inside the
+band two measures count: the QRS complexes against what lies between them, and how like each other
+they are (template matching: Orphanidou et al., 'Signal-quality indices for the electrocardiogram
+and photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838). Logistic regression fuses
+them, as in Clifford et al., Physiological Measurement 33 (2012) 1419-1433, into the probability
+that a detected beat is one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.signal
+
+from kdjax import beats, rpeaks
+
+QUALITIES = ("good", "gap", "flat", "clipped", "hum", "muscle", "motion", "edge")
+GAP, FLAT, CLIPPED, HUM, MUSCLE, MOTION, EDGE = range(1, len(QUALITIES))
+
+_STILL = 1e-3  # mV from sample to sample: a converter that stands still
+_FLAT_FOR = 2.0  # s that a lead may stand still: the lead is off, or the heart stands still
+_CLIPPED_SAMPLES, _CLIPPED_FOR = 5, 0.015  # and s, at an end of the range, one after the other
+
+# A beat's height is eight times the root mean square of noise from 45 to 180 Hz, or as much a Hz:
+# more are noisy. Seven seconds in 10,000 of 15 records of MIT-BIH at 360 Hz, 60 at 128 Hz.
+_FAST_SHARE, _FAST_BAND = 1 / 8, 135.0  # of a height, Hz
+SEEN_ABOVE_BAND = 10.0  # Hz above 45 Hz that a recording must hold for its noise to be judged
+_ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
+
+_MAINS = (50.0, 60.0)  # Hz
+_HUM_SEEN = 0.02  # of a beat's height, root mean square
+_HUM_NARROW = 4.0  # times the noise beside the line, in amplitude
+_NOTCH = 30.0  # quality factor
+
+_AROUND_BEAT = 0.12  # s that belong to a beat on each side
+_WINDOW = 4.0  # s over which a second is judged
+_SHAPE, _SHIFT = 0.08, 0.02  # s on each side of an R-peak that are compared, and how far shifted
+_NEIGHBOURS, _THIRD = 12, 3  # on each side; the third most similar of them counts
+ALIKE = 0.3  # a beat less unlike three neighbours than this is one, whatever lies around it
+# Fitted on DS1 of MIT-BIH with motion added, 24 to -6 dB (`benchmarks.robustness.fit_quality`):
+_SQI = -0.263, -3.3, -5.67  # bias, weights of the log of the ratio and of how unlike beats are
+_SQI_LEAST = 0.975  # below it a second is not good
+
+
+class Judged(NamedTuple):
+    """What noise does to a signal.
+
+    quality: int8 [n] of each sample at the recording's rate. sqi: float32 [P], 0 to 1, of each
+    R-peak. alike: bool [P], beats so like three neighbours that motion around them does not count.
+    """
+
+    quality: np.ndarray
+    sqi: np.ndarray
+    alike: np.ndarray
+
+
+def lost(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`signal` [n, C] with what is missing bridged by straight lines, its quality int8 [n], and
+    bool [n] where a sample was bridged that lies in no gap.
+
+    Long gaps, leads that stand still and clipping are marked.
+    """
+    missing = ~np.isfinite(signal)
+    bridged, gap = beats.bridge(np.where(missing, np.nan, signal), fs)
+    clipped, flat = np.zeros_like(gap), np.zeros_like(gap)
+    for value, absent in zip(bridged.T, missing.T, strict=True):
+        still = np.concatenate([[False], np.abs(np.diff(value)) < _STILL]) & ~absent
+        at_end = (value == value.max()) | (value == value.min())
+        least = max(_CLIPPED_SAMPLES, _CLIPPED_FOR * fs) - 1
+        clipped |= beats.long_runs(still & at_end, least)
+        flat |= beats.long_runs(still, _FLAT_FOR * fs)
+    quality = np.zeros(len(signal), np.int8)
+    for code, marked in ((CLIPPED, clipped), (FLAT, flat), (GAP, gap)):  # the last one counts
+        quality[marked] = code
+    return bridged, quality, missing.any(axis=1) & ~gap
+
+
+def mains(signal: np.ndarray, fs: float) -> float:
+    """The mains frequency, 50 or 60 Hz, that stands out of `signal` [n, C] at FS; 0 without.
+
+    A line stands out when its root mean square is 2 % of the height of a usual second and four
+    times that of the noise beside it. `fs`: the rate of the recording, which must hold the line.
+    """
+    if len(signal) < 4 * beats.FS:
+        return 0.0
+    signal = signal.astype(np.float64)
+    hertz, power = scipy.signal.welch(
+        signal, beats.FS, nperseg=2 * beats.FS, axis=0, detrend="linear"
+    )
+    seconds = signal[: len(signal) // beats.FS * beats.FS].reshape(-1, beats.FS, signal.shape[1])
+    height = np.median(np.ptp(seconds, axis=1), axis=0)
+    strongest, line = 0.0, 0.0
+    for mains in _MAINS:
+        if mains > 0.45 * fs:
+            continue
+        away = np.abs(hertz - mains)
+        around = power[(away > 2) & (away <= 5)].mean(axis=0)
+        level = np.sqrt((power[away <= 1] - around).clip(0).sum(axis=0) * hertz[1])
+        stands_out = power[away <= 1].max(axis=0) > _HUM_NARROW**2 * around
+        share = np.where(stands_out, level / np.maximum(height, 1e-9), 0).max()
+        if share > max(strongest, _HUM_SEEN):
+            strongest, line = share, mains
+    return line
+
+
+def notched(signal: np.ndarray, hertz: float) -> np.ndarray:
+    """`signal` [n, C] at FS without the mains frequency and its harmonics, without phase."""
+    for line in np.arange(hertz, beats.FS / 2, hertz):
+        b, a = scipy.signal.iirnotch(line, _NOTCH * line / hertz, fs=beats.FS)
+        signal = scipy.signal.filtfilt(b, a, signal, axis=0, padlen=min(beats.FS, len(signal) - 1))
+    return signal
+
+
+def judge(
+    quality: np.ndarray,
+    signal: np.ndarray,
+    filtered: np.ndarray,
+    hum: np.ndarray,
+    peaks: np.ndarray,
+    fs: float,
+) -> Judged:
+    """Marks seconds of noise and gives each R-peak its signal quality index.
+
+    Args:
+        quality: int8 [n] of `lost`, at the recording's rate `fs`.
+        signal: [m, C] in mV at FS, without hum.
+        filtered: [m, C], its band-pass.
+        hum: [m, C], what was taken out of the signal.
+        peaks: int64 [P], the R-peaks.
+    """
+    if not len(peaks):
+        return Judged(quality, np.empty(0, np.float32), np.empty(0, bool))
+    unlike = np.stack([unlikeness(lead, peaks) for lead in filtered.T], axis=1)  # [P, C]
+    index = np.stack(
+        [_index(*pair, peaks) for pair in zip(filtered.T, unlike.T, strict=True)], axis=1
+    )  # [S, C]
+    range_of = np.ptp(by_second(filtered), axis=1)  # [S, C]
+    own = range_of[peaks // beats.FS]
+    calm = index[peaks // beats.FS] >= _SQI_LEAST
+    height = np.array(
+        [np.median(o[c]) if c.any() else np.median(o) for o, c in zip(own.T, calm.T, strict=True)]
+    )
+    fast = _rms(scipy.signal.sosfiltfilt(_ABOVE_THE_BAND, signal, axis=0, padlen=0))
+    judged = noise_band(fs) >= SEEN_ABOVE_BAND
+    held = np.sqrt(noise_band(fs) / _FAST_BAND) if judged else 1.0  # of white noise, in amplitude
+    limit = height * _FAST_SHARE * held if judged else np.inf
+    marks = np.zeros(len(index), np.int8)
+    noisy = fast > limit
+    artefact = range_of > height * _ARTEFACT
+    marks[(artefact | (index < _SQI_LEAST) | noisy).any(axis=1)] = MOTION
+    above = noisy & (fast > held * _rms(filtered) / 2)  # more above the band than inside it
+    marks[above.any(axis=1)] = MUSCLE
+    marks[(above & (_rms(hum) > fast)).any(axis=1)] = HUM
+    place = (np.arange(len(quality)) / fs).astype(int)
+    by_sample = marks[np.minimum(place, len(marks) - 1)]
+    alike = (unlike < ALIKE).all(axis=1) & ~artefact.any(axis=1)[peaks // beats.FS]
+    sqi = index.min(axis=1)[peaks // beats.FS]
+    sqi = np.where(alike, np.maximum(sqi, _SQI_LEAST), sqi).astype(np.float32)
+    return Judged(np.where(quality == 0, by_sample, quality), sqi, np.asarray(alike))
+
+
+_ABOVE_THE_BAND = scipy.signal.butter(4, 45, "highpass", fs=beats.FS, output="sos")
+
+
+def noise_band(fs: float) -> float:
+    """How many Hz above 45 Hz a recording at `fs` Hz holds, of those up to 180 Hz."""
+    return min(0.45 * fs, 180.0) - 45.0
+
+
+def by_second(signal: np.ndarray) -> np.ndarray:
+    """`signal` [m, C] at FS as [S, FS, C]; the last second is filled up with its last sample."""
+    fill = -len(signal) % beats.FS
+    return np.pad(signal, ((0, fill), (0, 0)), mode="edge").reshape(-1, beats.FS, signal.shape[1])
+
+
+def _rms(signal: np.ndarray) -> np.ndarray:
+    """Root mean square [S, C] of each second of `signal` [m, C]."""
+    return np.sqrt(np.square(by_second(signal)).mean(axis=1))
+
+
+def _index(lead: np.ndarray, unlike: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """The signal quality index [S] of each second of a band-passed `lead` [m] with R-peaks [P]."""
+    bias, of_ratio, of_unlike = _SQI
+    odds = bias + of_ratio * np.log(noise_ratio(lead, peaks))
+    odds += of_unlike * median_around(unlike, peaks, len(odds))
+    return 1 / (1 + np.exp(-odds))
+
+
+def noise_ratio(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Noise over signal [S] in the band of the QRS complex, over the 4 s around each second.
+
+    The root mean square more than 0.12 s away from every R-peak, over the usual level at R-peaks;
+    0.01 is added.
+    """
+    energy = rpeaks.energy(lead)
+    middles = np.arange(-(-len(lead) // beats.FS)) + 0.5
+    usual = rpeaks.usual(middles, peaks / beats.FS, np.log(energy[peaks]))
+    between = np.ones(len(lead) + 1)
+    around = round(_AROUND_BEAT * beats.FS)
+    between[np.clip(peaks[:, None] + np.arange(-around, around + 1), 0, len(lead))] = 0
+    between = between[:-1]
+    power = _window_sum(np.square(energy) * between) / np.maximum(_window_sum(between), 1)
+    return np.sqrt(power) / np.exp(usual) + 0.01
+
+
+def unlikeness(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """How unlike its neighbours each beat [P] is, by the third most similar of 24; 1 without three.
+
+    The distance of two beats is the norm of their difference over the larger of their norms, 80 ms
+    on both sides of the R-peaks and with shifts of up to 20 ms.
+    """
+    half, shift = round(_SHAPE * beats.FS), round(_SHIFT * beats.FS)
+    around = np.pad(lead.astype(np.float64), half + shift)
+    around = around[peaks[:, None] + np.arange(2 * (half + shift) + 1)]
+    steps = np.arange(1, _NEIGHBOURS + 1)
+    other = np.arange(len(peaks))[:, None] + np.concatenate([-steps, steps])  # [P, K]
+    there = (other >= 0) & (other < len(peaks))
+    other = np.clip(other, 0, len(peaks) - 1)
+    own = _centred(around[:, shift : shift + 2 * half + 1])
+    distance = np.ones(other.shape)
+    for start in range(shift % 2, 2 * shift + 1, 2):
+        shifted = _centred(around[:, start : start + 2 * half + 1])
+        norms = np.square(own).sum(axis=1)[:, None], np.square(shifted).sum(axis=1)[other]
+        apart = norms[0] + norms[1] - 2 * np.einsum("pw,pkw->pk", own, shifted[other])
+        scale = np.maximum(np.maximum(*norms), 1e-12)
+        distance = np.minimum(distance, np.sqrt(np.maximum(apart, 0) / scale))
+    distance = np.sort(np.where(there, distance, 1), axis=1)
+    return distance[:, _THIRD - 1]
+
+
+def _centred(shapes: np.ndarray) -> np.ndarray:
+    return shapes - shapes.mean(axis=1, keepdims=True)
+
+
+def median_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarray:
+    """The median [S] of the beats' values [P] over the 4 s around each second; 0 without beats.
+
+    A median, so that a single ectopic beat does not count as noise.
+    """
+    middles = np.arange(seconds) + 0.5
+    ends = (middles + shift for shift in (-_WINDOW / 2, _WINDOW / 2))
+    first, end = (np.searchsorted(peaks / beats.FS, edge) for edge in ends)
+    spans = zip(first.tolist(), end.tolist(), strict=True)
+    return np.array([np.median(values[a:b]) if b > a else 0.0 for a, b in spans])
+
+
+def _window_sum(values: np.ndarray) -> np.ndarray:
+    """The sums [S] of `values` [m] over the 4 s around the middle of each second."""
+    sums = np.concatenate([[0], np.cumsum(values)])
+    starts = np.arange(-(-len(values) // beats.FS)) * beats.FS
+    reach = round((_WINDOW - 1) / 2 * beats.FS)
+    first = np.clip(starts - reach, 0, len(values))
+    return sums[np.clip(starts + beats.FS + reach, 0, len(values))] - sums[first]
+
+
+def worst(quality: np.ndarray, peak: np.ndarray, fs: float) -> np.ndarray:
+    """The quality of each beat [B]: the first of QUALITIES, good apart, anywhere in its window."""
+    first = np.clip(np.floor(peak - beats.BEFORE * fs / beats.FS).astype(int), 0, None)
+    end = np.ceil(peak + beats.AFTER * fs / beats.FS).astype(int)
+    end = np.minimum(end, len(quality))
+    worst = np.zeros(len(peak), np.int8)
+    for code in range(len(QUALITIES) - 1, 0, -1):
+        count = np.concatenate([[0], np.cumsum(quality == code)])
+        worst[count[end] > count[first]] = code
+    return worst

@@ -1,0 +1,167 @@
+"""Which seconds can be judged, and the index of each beat."""
+
+import numpy as np
+import pytest
+
+from benchmarks.robustness import noise
+from kdjax import beats, rpeaks
+from kdjax.detection import quality
+
+FS = beats.FS
+SECONDS = 60
+
+
+def ecg(seconds=SECONDS, gap=0.8, height=1.0):
+    """A lead [T] of QRS complexes with T waves on a converter's noise, and its beats."""
+    time = np.arange(seconds * FS) / FS
+    at = np.arange(0.5, seconds - 0.5, gap)
+    lead = np.random.default_rng(0).normal(0, 0.005, len(time))
+    for beat in at:
+        lead += height * np.exp(-0.5 * ((time - beat) / 0.012) ** 2)
+        lead += 0.2 * height * np.exp(-0.5 * ((time - beat - 0.25) / 0.04) ** 2)
+    return lead, np.rint(at * FS).astype(np.int64)
+
+
+def judged(lead, fs=FS):
+    """The marks and indices that `find_beats` would give a lead at 360 Hz."""
+    signal, marks, _ = quality.lost(lead[:, None], fs)
+    hum = quality.mains(signal, fs)
+    clean = quality.notched(signal, hum) if hum else signal
+    filtered = beats.bandpass(clean, FS)
+    peaks = rpeaks.r_peaks(filtered[:, 0], marks == quality.GAP)
+    return peaks, *quality.judge(marks, clean, filtered, signal - clean, peaks, fs)[:2]
+
+
+def with_noise(kind, snr, first, last):
+    """The lead with noise of a kind in seconds [first, last)."""
+    lead, at = ecg()
+    added = noise.noise(kind, len(lead), FS, 1)
+    gain = np.sqrt(noise.signal_power(lead, at, FS) / 10 ** (snr / 10))
+    time = np.arange(len(lead)) / FS
+    return lead + gain * added * ((time >= first) & (time < last))
+
+
+def test_a_clean_lead_is_good_and_its_indices_are_high():
+    peaks, marks, sqi = judged(ecg()[0])
+    assert (marks == 0).all()
+    assert len(sqi) == len(peaks)
+    assert sqi.dtype == np.float32
+    assert sqi.min() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("kind", "snr", "name"), [("motion", -3, "motion"), ("muscle", -3, "muscle"), ("wander", 0, "")]
+)
+def test_noise_is_told_by_its_kind_and_no_further_than_2_s(kind, snr, name):
+    peaks, marks, sqi = judged(with_noise(kind, snr, 20, 40))
+    second = marks.reshape(SECONDS, FS)[:, 0]
+    assert (second[:18] == 0).all()
+    assert (second[42:] == 0).all()
+    inside = second[21:39]
+    if name:
+        assert (inside > 0).mean() > 0.6
+        assert np.bincount(inside[inside > 0]).argmax() == quality.QUALITIES.index(name)
+    else:
+        assert (second == 0).all()
+    away = np.abs(peaks - 30 * FS)
+    assert sqi[away > 12 * FS].min() > 0.97
+    assert (np.median(sqi[away < 8 * FS]) < 0.9) == (kind == "motion")
+
+
+@pytest.mark.parametrize("hertz", [50.0, 60.0])
+def test_mains_hum_is_seen_taken_out_and_no_reason_to_refuse_beats(hertz):
+    lead, at = ecg()
+    hum = 0.5 * np.sin(2 * np.pi * hertz * np.arange(len(lead)) / FS + 1)
+    hum += 0.1 * np.sin(2 * np.pi * 3 * hertz * np.arange(len(lead)) / FS)
+    signal = (lead + hum)[:, None]
+    assert quality.mains(signal, FS) == hertz
+    clean = quality.notched(signal, hertz)[:, 0]
+    middle = slice(2 * FS, -2 * FS)
+    assert np.abs(clean - lead)[middle].max() < 0.05
+    peaks, marks, sqi = judged(lead + hum)
+    assert (marks[FS:-FS] == 0).all()
+    np.testing.assert_allclose(peaks[peaks > FS], at[at > FS], atol=1)
+    assert sqi.min() > 0.9
+
+
+def test_hum_that_a_notch_does_not_take_out_is_called_hum():
+    """Its frequency runs from 49 to 51 Hz and back."""
+    lead, _ = ecg()
+    time = np.arange(len(lead)) / FS
+    phase = 2 * np.pi * 50 * time + 20 * np.sin(2 * np.pi * 0.05 * time)
+    _, marks, _ = judged(lead + 2 * np.sin(phase))
+    assert "hum" in {quality.QUALITIES[code] for code in np.unique(marks)}
+
+
+def test_no_hum_is_seen_where_there_is_none_or_the_rate_cannot_hold_it():
+    lead, _ = ecg()
+    rng = np.random.default_rng(0)
+    line = np.sin(2 * np.pi * 50 * np.arange(len(lead)) / FS)
+    assert quality.mains(lead[:, None], FS) == 0
+    assert quality.mains((lead + rng.normal(0, 0.3, len(lead)))[:, None], FS) == 0
+    assert quality.mains((lead + 0.002 * line)[:, None], FS) == 0
+    assert quality.mains((lead + line)[:, None], 100) == 0
+    assert quality.mains((lead + line)[: 3 * FS, None], FS) == 0
+
+
+def test_what_is_lost_is_marked_and_what_is_bridged_counted():
+    lead, _ = ecg()
+    signal = lead[:, None].copy()
+    signal[100:103] = np.nan
+    signal[1000:1400] = np.nan
+    signal[5000 : 5000 + 3 * FS] = 0.1
+    bridged, marks, single = quality.lost(signal, FS)
+    assert np.isfinite(bridged).all()
+    assert single.sum() == 3
+    assert (marks[1000:1400] == quality.GAP).all()
+    assert (marks[5001 : 5000 + 3 * FS] == quality.FLAT).all()
+    assert (marks[[100, 999, 1401, 4990]] == 0).all()
+
+
+def test_the_ratio_by_hand():
+    """Bursts of equal height at the peaks and half of it between them."""
+    lead = np.zeros(60 * FS)
+    time = np.arange(-40, 41) / FS
+    burst = np.cos(2 * np.pi * 10 * time) * np.exp(-0.5 * (time / 0.04) ** 2)
+    peaks = np.arange(FS, 59 * FS, FS)
+    for peak in peaks:
+        lead[peak - 40 : peak + 41] += burst
+        lead[peak + 140 : peak + 221] += burst / 2
+    ratio = quality.noise_ratio(lead, peaks)
+    energy = rpeaks.energy(lead)
+    outside = np.ones(len(lead), bool)
+    for peak in peaks:
+        outside[peak - 43 : peak + 44] = False
+    window = slice(28 * FS + FS // 2, 32 * FS + FS // 2)
+    expected = np.sqrt(np.square(energy[window][outside[window]]).mean()) / energy[peaks[30]]
+    assert ratio[30] - 0.01 == pytest.approx(expected, rel=1e-6)
+
+
+def test_unlikeness_by_hand():
+    """Beats of one shape but for the sixth, half as high, and the ninth, upside down."""
+    lead = np.zeros(20 * FS)
+    peaks = np.arange(FS, 16 * FS, FS)
+    for number, peak in enumerate(peaks):
+        shape = np.sin(np.arange(-29, 30) / 29 * np.pi)
+        lead[peak - 29 : peak + 30] = {5: 0.5, 8: -1.0}.get(number, 1.0) * shape
+    unlike = quality.unlikeness(lead, peaks)
+    assert unlike[5] == pytest.approx(0.5)
+    assert unlike[8] == 1
+    assert np.delete(unlike, [5, 8]) == pytest.approx(0, abs=1e-6)
+    assert quality.unlikeness(lead, peaks[:3]) == pytest.approx(1)
+
+
+def test_without_beats_nothing_is_judged():
+    _, marks, sqi = judged(np.zeros(5 * FS))
+    assert len(sqi) == 0
+    assert set(np.unique(marks)) <= {0, quality.FLAT, quality.CLIPPED}
+
+
+def test_a_beat_has_the_worst_quality_in_its_window():
+    marks = np.zeros(2000, np.int8)
+    marks[700:710] = quality.MOTION
+    marks[1000:1010] = quality.GAP
+    marks[1010:1020] = quality.MUSCLE
+    got = quality.worst(marks, np.array([520, 521, 849, 850, 1100, 1300]), FS)
+    names = [quality.QUALITIES[code] for code in got]
+    assert names == ["good", "motion", "gap", "gap", "gap", "good"]
