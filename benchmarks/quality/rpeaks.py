@@ -1,0 +1,98 @@
+"""R-peaks against the annotations of MIT-BIH, record by record, by EC57.
+
+python -m benchmarks.quality.rpeaks --records DIR
+
+DIR holds the 48 records. Lead MLII, the first where there is none; from minute 5 on; 150 ms.
+Beside kdjax stand sleepecg on the whole record, run here, and the gross figures of gqrs (WFDB
+Software Package) and of EP Limited's open-source analyser on the same records, as `bxb` counted
+them on the first lead; those two are not run here. The detector was made on DS1; DS2 confirms.
+Writes docs/results/rpeaks.json.
+"""
+
+import argparse
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sleepecg.heartbeats import detect_heartbeats
+
+from benchmarks.robustness import records
+from benchmarks.shared import FOLDER, write_rows
+from kdjax import ec57
+from kdjax.ec57 import rates
+from kdjax.recordings import Annotations
+from kdjax.runs import provenance
+
+QUOTED = {
+    "gqrs, 48": {"se": 0.9976, "p": 0.9972, "ventricular_missed": 86},
+    "EP Limited, 48": {"se": 0.9977, "p": 0.9980, "ventricular_missed": 59},
+    "gqrs, DS2": {"se": 0.9980, "p": 0.9975, "ventricular_missed": 40},
+    "EP Limited, DS2": {"se": 0.9985, "p": 0.9982, "ventricular_missed": 25},
+}
+DETECTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "kdjax": lambda lead: records.detected(lead)[0],
+    "sleepecg": lambda lead: detect_heartbeats(lead, records.FS),
+}
+
+
+def main() -> None:
+    """Writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, required=True)
+    folder = parser.parse_args().records
+    groups = {"DS1": records.DS1, "DS2": records.DS2, "paced": records.PACED}
+    matrices = {
+        name: compared(records.read(folder, name)) for names in groups.values() for name in names
+    }
+    groups = {"48": list(matrices), **groups}
+    made = {
+        "command": "python -m benchmarks.quality.rpeaks --records DIR",
+        "gross": {
+            f"{detector}, {group}": row(
+                np.sum([matrices[name][detector] for name in names], axis=0)
+            )
+            for group, names in groups.items()
+            for detector in DETECTORS
+        },
+        "quoted": QUOTED,
+        "records": {
+            name: {detector: row(matrix) for detector, matrix in both.items()}
+            for name, both in sorted(matrices.items())
+        },
+        "made_by": provenance.made_by(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    write_rows(FOLDER / "rpeaks.json", made)
+    for name, values in made["gross"].items():
+        print(name, values)
+
+
+def compared(record: records.Record) -> dict[str, np.ndarray]:
+    """EC57's matrix int64 [7, 7] of each detector."""
+    made = {}
+    for name, detect in DETECTORS.items():
+        sample = np.asarray(detect(record.lead), np.int64)
+        test = Annotations(sample, np.full(len(sample), "N"))
+        made[name] = ec57.compare(record.reference, test, records.FS).beats.matrix
+    return made
+
+
+def row(matrix: np.ndarray) -> dict[str, Any]:
+    """QRS sensitivity and positive predictivity, and ventricular beats without a beat."""
+    of = rates.of_beats(matrix)
+    sensitivity, predictivity = of["Q Se"], of["Q +P"]
+    return {
+        "beats": sensitivity.whole,
+        "missed": sensitivity.whole - sensitivity.part,
+        "false": predictivity.whole - predictivity.part,
+        "se": round(sensitivity.part / sensitivity.whole, 5),
+        "p": round(predictivity.part / predictivity.whole, 5),
+        "ventricular": int(matrix[2].sum()),
+        "ventricular_missed": int(matrix[2, 5:].sum()),
+    }
+
+
+if __name__ == "__main__":
+    main()
