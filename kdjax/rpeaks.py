@@ -23,10 +23,10 @@ from kdjax import beats
 FS = beats.FS
 REFRACTORY = 0.2  # s: two beats lie at least so far apart
 
-_QRS_BAND, _SHARP_BAND = (5.0, 20.0), (6.0, 25.0)  # Hz
+_QRS_BAND, SHARP_BAND = (5.0, 20.0), (6.0, 25.0)  # Hz
 _FILTERS = {
     band: scipy.signal.butter(2, band, "bandpass", fs=FS, output="sos")
-    for band in (_QRS_BAND, _SHARP_BAND)
+    for band in (_QRS_BAND, SHARP_BAND)
 }
 _BURST = 0.1  # s of a moving average over energy
 _APART = 0.12  # s between bursts
@@ -99,7 +99,7 @@ def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
     power = energy(filtered)
     at, _ = scipy.signal.find_peaks(power, distance=round(_APART * FS))
     at = at[~unfit[at] & (power[at] > _GRID)]
-    sharp, power = energy(filtered, _SHARP_BAND)[at], power[at]
+    sharp, power = energy(filtered, SHARP_BAND)[at], power[at]
     return _Bursts(at, np.log(power / _level(at, power, len(filtered))), np.log(sharp / power))
 
 

@@ -13,6 +13,7 @@ DS1 = sorted({*MITBIH_GROUPS["train"], *MITBIH_GROUPS["heldout"], "201"})
 DS2 = sorted(MITBIH_GROUPS["test"])
 PACED = ["102", "104", "107", "217"]  # in neither
 NORMAL = tuple("NLRe")
+VENTRICULAR = tuple("VE")
 BEATS = tuple("NLRBAaJSVrFejnE/fQ?")
 FS = 360
 MATCH = round(0.15 * FS)
@@ -20,12 +21,14 @@ MATCH = round(0.15 * FS)
 
 class Record(NamedTuple):
     """lead: float64 [T] in mV, MLII, or the first where there is none. reference: all annotations.
-    beats: int64, the samples of its beats; normal: those of its normal beats."""
+    beats: int64, the samples of its beats; normal, ventricular: those of its normal and
+    ventricular ones."""
 
     lead: np.ndarray
     reference: Annotations
     beats: np.ndarray
     normal: np.ndarray
+    ventricular: np.ndarray
 
 
 def read(folder: Path, name: str) -> Record:
@@ -40,6 +43,7 @@ def read(folder: Path, name: str) -> Record:
         reference=reference,
         beats=reference.sample[is_beat],
         normal=reference.sample[np.isin(reference.symbol, NORMAL)],
+        ventricular=reference.sample[np.isin(reference.symbol, VENTRICULAR)],
     )
 
 

@@ -78,7 +78,9 @@ def find_beats(
     window = np.zeros((len(peak), beats.WINDOW, signal.shape[1]), np.float32)
     window[whole] = beats.windows(filtered, peak[whole])
     worst = quality.worst(marks, sample - start, fs)
-    worst[judged.alike[kept][own] & (worst == quality.MOTION)] = 0
+    fit = judged.fit[kept][own]
+    worst[fit & (worst == quality.MOTION)] = 0
+    worst[~fit & (worst == 0)] = quality.MOTION
     worst[~whole] = quality.EDGE
     inside = slice(core[0] - start, core[1] - start)
     return Found(

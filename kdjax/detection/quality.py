@@ -1,12 +1,12 @@
 """Which seconds of a signal can be judged, why the others cannot, and an index of each beat.
 
-`lost` marks samples that are missing, stand still or meet the limits of the converter. `mark_noise`
-marks seconds of noise above the ECG's band (muscle, mains hum) and inside it (motion). Inside the
-band two measures count: the QRS complexes against what lies between them, and how like each other
-they are (template matching: Orphanidou et al., 'Signal-quality indices for the electrocardiogram
-and photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838). Logistic regression fuses
-them, as in Clifford et al., Physiological Measurement 33 (2012) 1419-1433, into the probability
-that a detected beat is one.
+`lost` marks samples that are missing, stand still or meet the limits of the converter. `judge`
+marks seconds of noise above the ECG's band (muscle, mains hum) and inside it (motion), and gives
+each beat a signal quality index: the probability that it is a beat. Logistic regression, as in
+Clifford et al., Physiological Measurement 33 (2012) 1419-1433, makes it from four measures: what
+lies between the QRS complexes against their height; how unlike the beat is to others around it
+(template matching: Orphanidou et al., 'Signal-quality indices for the electrocardiogram and
+photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838); its height; its sharpness.
 """
 
 from typing import NamedTuple
@@ -37,23 +37,36 @@ _NOTCH = 30.0  # quality factor
 _AROUND_BEAT = 0.12  # s that belong to a beat on each side
 _WINDOW = 4.0  # s over which a second is judged
 _SHAPE, _SHIFT = 0.08, 0.02  # s on each side of an R-peak that are compared, and how far shifted
-_NEIGHBOURS, _THIRD = 12, 3  # on each side; the third most similar of them counts
-ALIKE = 0.3  # a beat less unlike three neighbours than this is one, whatever lies around it
-# Fitted on DS1 of MIT-BIH with motion added, 24 to -6 dB (`benchmarks.robustness.fit_quality`):
-_SQI = -0.263, -3.3, -5.67  # bias, weights of the log of the ratio and of how unlike beats are
-_SQI_LEAST = 0.975  # below it a second is not good
+_NEIGHBOURS, _THIRD = 40, 3  # on each side; the third most similar of them counts
+_AT_ONCE = 200  # beats compared at once, for the sake of memory
+
+
+class Weights(NamedTuple):
+    """What the measures of a beat add to the log odds that it is one."""
+
+    bias: float
+    noise: float
+    unlike: float
+    low: float
+    sharp: float
+
+
+# Fitted on DS1 of MIT-BIH with motion added (`benchmarks.robustness.fit_quality`):
+_SQI = Weights(-0.02, -5.36, -6.14, 4.02, 6.91)
+LEAST = 0.886  # a beat whose index is lower is not good
+_MOVING = 0.3  # of the beats around a second that are not good make it one of motion
 
 
 class Judged(NamedTuple):
     """What noise does to a signal.
 
     quality: int8 [n] of each sample at the recording's rate. sqi: float32 [P], 0 to 1, of each
-    R-peak. alike: bool [P], beats so like three neighbours that motion around them does not count.
+    R-peak. fit: bool [P], whether motion leaves the beat fit to be judged, whatever its second is.
     """
 
     quality: np.ndarray
     sqi: np.ndarray
-    alike: np.ndarray
+    fit: np.ndarray
 
 
 def lost(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,33 +145,32 @@ def judge(
     """
     if not len(peaks):
         return Judged(quality, np.empty(0, np.float32), np.empty(0, bool))
-    unlike = np.stack([unlikeness(lead, peaks) for lead in filtered.T], axis=1)  # [P, C]
-    index = np.stack(
-        [_index(*pair, peaks) for pair in zip(filtered.T, unlike.T, strict=True)], axis=1
-    )  # [S, C]
+    of_leads = [_index(lead, peaks) for lead in filtered.T]
+    index = np.min(of_leads, axis=0)
     range_of = np.ptp(by_second(filtered), axis=1)  # [S, C]
-    own = range_of[peaks // beats.FS]
-    calm = index[peaks // beats.FS] >= _SQI_LEAST
-    height = np.array(
-        [np.median(o[c]) if c.any() else np.median(o) for o, c in zip(own.T, calm.T, strict=True)]
+    seconds = peaks // beats.FS
+    height = np.stack(
+        [
+            np.median(own[calm] if (calm := of >= LEAST).any() else own)
+            for own, of in zip(range_of[seconds].T, of_leads, strict=True)
+        ]
     )
     fast = _rms(scipy.signal.sosfiltfilt(_ABOVE_THE_BAND, signal, axis=0, padlen=0))
     judged = noise_band(fs) >= SEEN_ABOVE_BAND
     held = np.sqrt(noise_band(fs) / _FAST_BAND) if judged else 1.0  # of white noise, in amplitude
     limit = height * _FAST_SHARE * held if judged else np.inf
-    marks = np.zeros(len(index), np.int8)
     noisy = fast > limit
-    artefact = range_of > height * _ARTEFACT
-    marks[(artefact | (index < _SQI_LEAST) | noisy).any(axis=1)] = MOTION
+    artefact = (range_of > height * _ARTEFACT).any(axis=1)
+    marks = np.zeros(len(range_of), np.int8)
+    moving = mean_around(index < LEAST, peaks, len(marks)) >= _MOVING
+    marks[artefact | moving | noisy.any(axis=1)] = MOTION
     above = noisy & (fast > held * _rms(filtered) / 2)  # more above the band than inside it
     marks[above.any(axis=1)] = MUSCLE
     marks[(above & (_rms(hum) > fast)).any(axis=1)] = HUM
     place = (np.arange(len(quality)) / fs).astype(int)
     by_sample = marks[np.minimum(place, len(marks) - 1)]
-    alike = (unlike < ALIKE).all(axis=1) & ~artefact.any(axis=1)[peaks // beats.FS]
-    sqi = index.min(axis=1)[peaks // beats.FS]
-    sqi = np.where(alike, np.maximum(sqi, _SQI_LEAST), sqi).astype(np.float32)
-    return Judged(np.where(quality == 0, by_sample, quality), sqi, np.asarray(alike))
+    fit = (index >= LEAST) & ~artefact[seconds]
+    return Judged(np.where(quality == 0, by_sample, quality), index.astype(np.float32), fit)
 
 
 _ABOVE_THE_BAND = scipy.signal.butter(4, 45, "highpass", fs=beats.FS, output="sos")
@@ -180,33 +192,44 @@ def _rms(signal: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(by_second(signal)).mean(axis=1))
 
 
-def _index(lead: np.ndarray, unlike: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """The signal quality index [S] of each second of a band-passed `lead` [m] with R-peaks [P]."""
-    bias, of_ratio, of_unlike = _SQI
-    odds = bias + of_ratio * np.log(noise_ratio(lead, peaks))
-    odds += of_unlike * median_around(unlike, peaks, len(odds))
+def _index(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """The signal quality index [P] of the R-peaks of a band-passed `lead` [m]."""
+    odds = _SQI.bias + measures(lead, peaks) @ np.array(_SQI[1:])
     return 1 / (1 + np.exp(-odds))
 
 
-def noise_ratio(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Noise over signal [S] in the band of the QRS complex, over the 4 s around each second.
+def measures(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """What the index is made from, float64 [P, 4] in the order of `Weights`, of a band-passed lead.
+
+    The log of `noise_ratio` in the beat's second; `unlikeness`; the log of its energy over the
+    usual one, where it is lower; the log of its sharpness.
+    """
+    energy = rpeaks.energy(lead)
+    time, log = peaks / beats.FS, np.log(energy[peaks])
+    noise = np.log(noise_ratio(energy, peaks))[peaks // beats.FS]
+    low = np.minimum(log - rpeaks.usual(time, time, log), 0)
+    sharp = np.log(rpeaks.energy(lead, rpeaks.SHARP_BAND)[peaks]) - log
+    return np.stack([noise, unlikeness(lead, peaks), low, sharp], axis=1)
+
+
+def noise_ratio(energy: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Noise over signal [S] of `energy` [m] (`rpeaks.energy`), over the 4 s around each second.
 
     The root mean square more than 0.12 s away from every R-peak, over the usual level at R-peaks;
     0.01 is added.
     """
-    energy = rpeaks.energy(lead)
-    middles = np.arange(-(-len(lead) // beats.FS)) + 0.5
+    middles = np.arange(-(-len(energy) // beats.FS)) + 0.5
     usual = rpeaks.usual(middles, peaks / beats.FS, np.log(energy[peaks]))
-    between = np.ones(len(lead) + 1)
+    between = np.ones(len(energy) + 1)
     around = round(_AROUND_BEAT * beats.FS)
-    between[np.clip(peaks[:, None] + np.arange(-around, around + 1), 0, len(lead))] = 0
+    between[np.clip(peaks[:, None] + np.arange(-around, around + 1), 0, len(energy))] = 0
     between = between[:-1]
     power = _window_sum(np.square(energy) * between) / np.maximum(_window_sum(between), 1)
     return np.sqrt(power) / np.exp(usual) + 0.01
 
 
 def unlikeness(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """How unlike its neighbours each beat [P] is, by the third most similar of 24; 1 without three.
+    """How unlike its neighbours each beat [P] is, by the third most similar of 80; 1 without three.
 
     The distance of two beats is the norm of their difference over the larger of their norms, 80 ms
     on both sides of the R-peaks and with shifts of up to 20 ms.
@@ -214,36 +237,44 @@ def unlikeness(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     half, shift = round(_SHAPE * beats.FS), round(_SHIFT * beats.FS)
     around = np.pad(lead.astype(np.float64), half + shift)
     around = around[peaks[:, None] + np.arange(2 * (half + shift) + 1)]
-    steps = np.arange(1, _NEIGHBOURS + 1)
-    other = np.arange(len(peaks))[:, None] + np.concatenate([-steps, steps])  # [P, K]
-    there = (other >= 0) & (other < len(peaks))
-    other = np.clip(other, 0, len(peaks) - 1)
+    shapes = [
+        _centred(around[:, start : start + 2 * half + 1])
+        for start in range(shift % 2, 2 * shift + 1, 2)
+    ]
     own = _centred(around[:, shift : shift + 2 * half + 1])
-    distance = np.ones(other.shape)
-    for start in range(shift % 2, 2 * shift + 1, 2):
-        shifted = _centred(around[:, start : start + 2 * half + 1])
-        norms = np.square(own).sum(axis=1)[:, None], np.square(shifted).sum(axis=1)[other]
-        apart = norms[0] + norms[1] - 2 * np.einsum("pw,pkw->pk", own, shifted[other])
-        scale = np.maximum(np.maximum(*norms), 1e-12)
-        distance = np.minimum(distance, np.sqrt(np.maximum(apart, 0) / scale))
-    distance = np.sort(np.where(there, distance, 1), axis=1)
-    return distance[:, _THIRD - 1]
+    unlike = np.ones(len(peaks))
+    for start in range(0, len(peaks), _AT_ONCE):
+        these = slice(start, start + _AT_ONCE)
+        near = slice(max(start - _NEIGHBOURS, 0), start + _AT_ONCE + _NEIGHBOURS)
+        shifted = [_distance(own[these], shape[near]) for shape in shapes]
+        distance = np.minimum(np.min(shifted, axis=0), 1)
+        number = np.arange(len(peaks))
+        away = np.abs(number[these, None] - number[None, near])
+        distance[(away == 0) | (away > _NEIGHBOURS)] = 1
+        if distance.shape[1] >= _THIRD:
+            unlike[these] = np.partition(distance, _THIRD - 1, axis=1)[:, _THIRD - 1]
+    return unlike
+
+
+def _distance(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The norm of the difference of each pair [P, K] of shapes over the larger of their norms."""
+    norms = [np.square(shapes).sum(axis=1) for shapes in (own, others)]
+    apart = norms[0][:, None] + norms[1] - 2 * own @ others.T
+    scale = np.maximum(np.maximum(norms[0][:, None], norms[1]), 1e-12)
+    return np.sqrt(np.maximum(apart, 0) / scale)
 
 
 def _centred(shapes: np.ndarray) -> np.ndarray:
     return shapes - shapes.mean(axis=1, keepdims=True)
 
 
-def median_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarray:
-    """The median [S] of the beats' values [P] over the 4 s around each second; 0 without beats.
-
-    A median, so that a single ectopic beat does not count as noise.
-    """
+def mean_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarray:
+    """The mean [S] of the beats' values [P] over the 4 s around each second; 0 without beats."""
     middles = np.arange(seconds) + 0.5
     ends = (middles + shift for shift in (-_WINDOW / 2, _WINDOW / 2))
     first, end = (np.searchsorted(peaks / beats.FS, edge) for edge in ends)
-    spans = zip(first.tolist(), end.tolist(), strict=True)
-    return np.array([np.median(values[a:b]) if b > a else 0.0 for a, b in spans])
+    sums = np.concatenate([[0], np.cumsum(values)])
+    return (sums[end] - sums[first]) / np.maximum(end - first, 1)
 
 
 def _window_sum(values: np.ndarray) -> np.ndarray:

