@@ -43,6 +43,7 @@ def detect(
     *,
     fs: float | None = None,
     units: str | None = None,
+    gain: float | None = None,
     **options: Any,
 ) -> Detection:
     """Reads a recording to its end and decides on every beat.
@@ -51,13 +52,17 @@ def detect(
         detector: from `kdjax.load_run`, with a calibration.
         signal: a recording's file, a signal [T] or [T, leads] in mV, or `kdjax.open_source`'s.
         fs: in Hz; needed for a signal, and for files that do not state it.
-        units: V, mV, uV or nV, for files that do not state them.
+        units: of a file, V, mV, uV or nV; they override those it states.
+        gain: of a file, the converter's steps per mV, instead of units.
         options: those of `recording.detect`: leads, fpr, alarms_per_hour, threshold, progress.
 
     Raises:
-        InputError: a signal without `fs`, a file that cannot be read, or as `recording.detect`.
+        InputError: a signal without `fs` or with units or gain, a file that cannot be read, or as
+            `recording.detect`.
     """
     file = ""
+    if isinstance(signal, np.ndarray | Source) and (units, gain) != (None, None):
+        raise InputError("units and gain are for files; a signal is in mV already: scale it first")
     if isinstance(signal, np.ndarray):
         if fs is None:
             raise InputError("fs is missing; give the signal's sampling rate in Hz")
@@ -66,6 +71,6 @@ def detect(
         source = signal
     else:
         file = str(Path(signal).absolute())
-        source = open_source(Path(signal), fs=fs, units=units)
+        source = open_source(Path(signal), fs=fs, units=units, gain=gain)
     found = replace(recording.detect(detector, source, **options), file=file)
     return Detection(**{field.name: getattr(found, field.name) for field in fields(found)})

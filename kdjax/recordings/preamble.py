@@ -113,8 +113,8 @@ def _opensignals(line: str) -> Preamble | None:
     if raw and ecg and len(bits) == len(sensors) and len({bits[i] for i in ecg}) == 1:
         gain = 2 ** bits[ecg[0]] / 3
         notes = (
-            f"raw numbers of {bits[ecg[0]]} bits are scaled as the data sheet of the PLUX ECG "
-            "sensor says: 3 mV over their whole range",
+            f"the file holds raw {bits[ecg[0]]}-bit numbers; they were scaled to 3 mV over their "
+            "whole range, as the PLUX ECG sensor's data sheet says; --gain overrides this",
         )
     if not ecg:
         ecg = range(len(sensors))  # they may be called RAW

@@ -41,6 +41,13 @@ def test_a_file_and_a_signal_give_the_same_beats(detector, signal, detection, tm
     assert other.file == str(tmp_path / "a.npy")
 
 
+def test_the_gain_of_a_file_overrides_its_units(detector, signal, detection, tmp_path):
+    np.save(tmp_path / "a.npy", signal * 200)
+    other = kdjax.detect(detector, tmp_path / "a.npy", fs=360, gain=200)
+    np.testing.assert_array_equal(other.beats.sample, detection.beats.sample)
+    np.testing.assert_allclose(other.beats.height, detection.beats.height, rtol=1e-4)
+
+
 def test_a_frame_has_a_row_for_each_beat(detection):
     frame = detection.to_frame()
     np.testing.assert_allclose(frame["time"] * 360, detection.beats.sample)
@@ -62,6 +69,7 @@ def test_it_saves_what_the_command_saves_and_reads_back(detection, tmp_path):
         (np.array(["a"]), {"fs": 360}, "real numbers"),
         (np.zeros(0), {"fs": 360}, "holds no samples"),
         (np.zeros(1000), {"fs": 10}, "10 Hz"),
+        (np.zeros(1000), {"fs": 360, "gain": 200}, "gain are for files"),
         ("nowhere.hea", {}, "nowhere"),
     ],
 )
