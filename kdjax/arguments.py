@@ -71,11 +71,13 @@ def _train(commands: _Commands) -> None:
 def _prepare(commands: _Commands) -> None:
     command = commands.add_parser(
         "prepare",
-        help="make a data set of beats",
+        help="make a data set of beats or windows",
         epilog="example: kdjax prepare mitbih --download",
     )
     command.add_argument(
-        "what", metavar="mitbih|FOLDER", help="MIT-BIH, or a folder with your own recordings"
+        "what",
+        metavar="mitbih|FOLDER|FILE.npz",
+        help="MIT-BIH, a folder with your own recordings, or windows of any kind",
     )
     source = command.add_mutually_exclusive_group()
     source.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the WFDB records")
@@ -83,8 +85,8 @@ def _prepare(commands: _Commands) -> None:
     command.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="default: where TFDS keeps it"
     )
+    command.add_argument("--name", help="of your own data set, for kdjax train CONFIG:NAME")
     own = command.add_argument_group("own recordings")
-    own.add_argument("--name", help="of the data set, for train.py --config FILE:NAME")
     own.add_argument("--classes", metavar="FILE", help="symbol,class in CSV or JSON")
     own.add_argument("--annotator", metavar="EXT", help="of WFDB annotations, default: atr")
     _add_input(own)

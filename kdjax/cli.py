@@ -84,30 +84,28 @@ def train(args: argparse.Namespace) -> int:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Makes the MIT-BIH data set, or one of own recordings; prints what each record gave."""
+    """Makes the MIT-BIH data set, or one of the user's data; prints what each record gave."""
     from kdjax import datasets
+    from kdjax.datasets import losses
 
-    own = {
-        "--name": args.name,
-        "--lead": args.lead,
-        "--classes": args.classes,
-        "--fs": args.fs,
-        "--units": args.units,
-        "--gain": args.gain,
-        "--annotator": args.annotator,
-    }
+    of_recordings = ("lead", "classes", "fs", "units", "gain", "annotator")
+    options = [f"--{o}" for o in of_recordings if getattr(args, o) not in (None, [])]
     remarks: list[str] = []
     if args.what == "mitbih":
-        strange = [option for option, value in own.items() if value not in (None, [])]
-        if strange:
-            raise InputError(f"mitbih takes no {strange[0]}; name a folder called so ./mitbih")
+        if args.name is not None or options:
+            strange = "--name" if args.name is not None else options[0]
+            raise InputError(f"mitbih takes no {strange}; name a folder called so ./mitbih")
         rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
+    elif args.source is not None or args.download or args.name is None:
+        raise InputError(
+            f"{args.what}: your own data takes --name NAME, and neither --from nor --download; "
+            "those are for: kdjax prepare mitbih"
+        )
+    elif args.what.lower().endswith(".npz"):
+        if options:
+            raise InputError(f"{args.what}: {options[0]} is for recordings; leave it out")
+        rows, remarks = datasets.prepare_windows(args.what, args.name, args.data_dir)
     else:
-        if args.source is not None or args.download or args.name is None:
-            raise InputError(
-                f"{args.what}: own recordings take --name NAME, and neither --from nor --download; "
-                "those are for: kdjax prepare mitbih"
-            )
         rows, remarks = datasets.prepare_own(
             args.what,
             args.name,
@@ -119,7 +117,7 @@ def prepare(args: argparse.Namespace) -> None:
             gain=args.gain,
             annotator=args.annotator,
         )
-    print("\n".join([_table([*rows, _total(rows)]), *map(one_line, remarks)]))
+    print("\n".join([losses.as_text(rows), *map(one_line, remarks)]))
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -446,28 +444,6 @@ def _in_short(found: Any, out: Path) -> str:
         f"{abnormal} of {scored} scored are abnormal ({kinds}); {out / 'report.html'}"
     )
     return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])
-
-
-def _total(rows: Sequence[dict]) -> dict:
-    """The table's last row: sums, and the share of all beats that is lost."""
-    names = [name for name in rows[0] if name not in ("record", "lost")]
-    counts = {name: sum(row[name] for row in rows) for name in names}
-    dropped = sum(n for name, n in counts.items() if len(name) > 1)
-    return {"record": "all"} | counts | {"lost": dropped / sum(counts.values())}
-
-
-def _table(rows: Sequence[dict]) -> str:
-    """Rows of the same keys as columns of text; 'lost' is a share."""
-    cells = [
-        [f"{value:.1%}" if name == "lost" else str(value) for name, value in row.items()]
-        for row in rows
-    ]
-    names = list(rows[0])
-    widths = [max(len(line[i]) for line in [names, *cells]) for i in range(len(names))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in [names, *cells]
-    )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ ALLOWED = {
     "detection": "errors files recordings beats rpeaks models scores pages",
     "embedded": "errors files beats models scores detection",
     "runs": "errors files fields beats datasets models scores pages detection embedded",
-    "training": "errors signals files datasets models scores detection runs",
+    "training": "errors signals files beats datasets models scores detection runs",
     "study": "errors files datasets models scores runs training",
     "cli": "arguments errors signals files recordings datasets scores detection ec57 pages runs "
     "training study",

@@ -100,7 +100,7 @@ def test_a_compiled_step_multiplies_as_often_as_is_said():
     width, batch = 32, 256
     config = teacher.get_config()
     config.model.width = width
-    trainer = assemble.make_trainer(config, 1)
+    trainer = assemble.make_trainer(config, (320, 1))
     x, order = chunks.noise(512), chunks.batches(512, 2, batch)
     key = jax.random.key_data(jax.random.key(0))
     steps = jax.jit(partial(step.run_steps, trainer)).lower(

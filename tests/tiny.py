@@ -104,7 +104,7 @@ def _changed(config: Any, changes: dict[str, Any]) -> Any:
 
 
 @functools.cache
-def _trainer(key: str, channels: int) -> loop.Trainer:
+def _trainer(key: str, shape: tuple[int, int]) -> loop.Trainer:
     return _make_trainer(*_makings.pop(key))
 
 
@@ -112,14 +112,16 @@ _make_trainer = assemble.make_trainer
 _makings: dict[str, tuple] = {}
 
 
-def _shared_trainer(config: Any, channels: int, axis_name: str | None = None) -> loop.Trainer:
+def _shared_trainer(
+    config: Any, shape: tuple[int, int], axis_name: str | None = None
+) -> loop.Trainer:
     plain = config.to_dict()
     names = ["model", "loss", "learning_rate", "grad_clip", "precision", "average_decay"]
     names += ["kd"] if configs.distils(config) else []
     what = {name: plain[name] for name in names} | {"augment": plain["data"]["augment"]}
     key = json.dumps([what, axis_name], sort_keys=True)
-    _makings[key] = (config, channels, axis_name)
-    return _trainer(key, channels)
+    _makings[key] = (config, shape, axis_name)
+    return _trainer(key, shape)
 
 
 # Trainers compare by what they hold, and `_trainer` makes equal ones one object.

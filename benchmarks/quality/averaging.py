@@ -45,7 +45,7 @@ def main() -> None:
     cells = [config_of(seed, args) for seed in args.seeds]
     beats, parts = evaluation.load_data(cells[0])
     x = beats.x[parts.train]
-    trainer = assemble.make_trainer(cells[0], x.shape[2])
+    trainer = assemble.make_trainer(cells[0], x.shape[1:])
     keys = [assemble.run_key(cell) for cell in cells]
     mean = jnp.asarray(x.mean(axis=(0, 1)))
     state = stacked([init_state(trainer, key, mean) for key in keys])

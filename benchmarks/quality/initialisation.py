@@ -42,7 +42,7 @@ def main() -> None:
     rows = []
     for arm, output_bias in ARMS.items():
         config.model.output_bias = output_bias
-        trainer = assemble.make_trainer(config, beats.x.shape[2], parallel.AXIS)
+        trainer = assemble.make_trainer(config, beats.x.shape[1:], parallel.AXIS)
         compiled = parallel.compile_steps(trainer, jax.local_devices())
         for seed in range(args.seeds):
             config.seed = seed

@@ -73,7 +73,7 @@ def medians(
     config: Any, x: np.ndarray, student: directory.Model, teacher: directory.Model
 ) -> dict[str, float]:
     """The median over batches of each term's gradient norm in the student's parameters."""
-    trainer = assemble.make_trainer(config, x.shape[2])
+    trainer = assemble.make_trainer(config, x.shape[1:])
     frozen = Teacher(teacher.generator, teacher.discriminator, teacher.variables)
     state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]), frozen)
     state = state.replace(**student.variables)

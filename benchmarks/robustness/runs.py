@@ -165,7 +165,7 @@ def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
 
     config: Any = ConfigDict(directory.read_config(run))
     teacher = directory.load_model(run / "teacher") if distils(config) else None
-    trainer = assemble.make_trainer(config, model.generator.channels)
+    trainer = assemble.make_trainer(config, (model.generator.length, model.generator.channels))
     frozen = Teacher(teacher.generator) if teacher else None
     mean = np.zeros(model.generator.channels, np.float32)
     start = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, frozen)

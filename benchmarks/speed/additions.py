@@ -69,7 +69,7 @@ def prepare(
     x = chunks.noise(beats)
     teacher, told = None, {}
     if configs.distils(config):
-        of_teacher = assemble.make_trainer(teacher_config, 1)
+        of_teacher = assemble.make_trainer(teacher_config, (320, 1))
         state = chunks.drawn_state(of_teacher, seed=1)
         variables = {"generator": state.generator, "discriminator": state.discriminator}
         teacher = directory.Model(of_teacher.generator, of_teacher.discriminator, variables, {}, "")
@@ -77,7 +77,7 @@ def prepare(
     frozen = assemble.make_teacher(config, x, teacher)
     if frozen is not None and frozen.lesson is not None:
         told = {"asking_once_seconds": time.perf_counter() - started}
-    trainer = assemble.make_trainer(config, 1, parallel.AXIS)
+    trainer = assemble.make_trainer(config, (320, 1), parallel.AXIS)
     order = chunks.batches(beats, steps, 64)
     state = chunks.drawn_state(trainer, teacher=frozen)
     chunk = chunks.turns(trainer, state, x, order, frozen)

@@ -107,7 +107,7 @@ def prepare(width: int, steps: int, sizes: tuple) -> tuple[Any, dict[str, Any]]:
 
     config: Any = teacher.get_config("mitbih")
     config.model.width = width
-    trainer = assemble.make_trainer(config, 1, parallel.AXIS)
+    trainer = assemble.make_trainer(config, (320, 1), parallel.AXIS)
     x, order = chunks.noise(3200), chunks.batches(3200, steps, BATCH)
     chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
     chunk(0, 0)

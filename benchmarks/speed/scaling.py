@@ -66,7 +66,6 @@ def prepare(case: Case) -> tuple[Any, dict[str, Any]]:
     import jax
 
     jax.config.update("jax_num_cpu_devices", case.devices)
-    from dataclasses import replace
 
     from benchmarks.speed import chunks
     from configs import teacher
@@ -75,8 +74,7 @@ def prepare(case: Case) -> tuple[Any, dict[str, Any]]:
     config: Any = teacher.get_config("mitbih")
     config.model.width = case.width
     axis = None if case.seeds else parallel.AXIS
-    trainer = assemble.make_trainer(config, case.leads, axis)
-    trainer = replace(trainer, generator=trainer.generator.clone(length=case.length))
+    trainer = assemble.make_trainer(config, (case.length, case.leads), axis)
     x = chunks.noise(case.beats, case.length, case.leads)
     order = chunks.batches(case.beats, 100, case.batch)
     if case.seeds:

@@ -52,7 +52,7 @@ def compare(config: Any, seeds: int) -> dict[str, float]:
     """Median seconds of STEPS steps of all seeds, together and one after another, interleaved."""
     rng = np.random.default_rng(0)
     x = jax.numpy.asarray(rng.uniform(-1, 1, (BEATS, 320, 1)).astype(np.float32))
-    trainer = assemble.make_trainer(config, 1)
+    trainer = assemble.make_trainer(config, (320, 1))
     keys = jax.random.split(jax.random.key(0), seeds)
     states = [init_state(trainer, key, x.mean(axis=(0, 1))) for key in keys]
     order = rng.integers(0, BEATS, (seeds, STEPS, config.batch_size)).astype(np.int32)

@@ -155,7 +155,7 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
             "discriminator": found.discriminator_variables,
         }
         teachers = directory.Model(found.generator, found.discriminator, variables, {}, "")
-    trainer = assemble.make_trainer(config, case.channels, parallel.AXIS)
+    trainer = assemble.make_trainer(config, (case.length, case.channels), parallel.AXIS)
     found = networks("")
     start = trainer.optimizer.init
     state = TrainState(

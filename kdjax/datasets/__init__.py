@@ -1,4 +1,4 @@
-"""Data sets of beats: prepared once with TFDS (array_record, no TensorFlow), read into memory."""
+"""Data sets of beats or windows: prepared once with TFDS (array_record), read into memory."""
 
 import json
 import re
@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.datasets import mitbih_beats, own_beats, storage, synthetic_beats
+from kdjax.datasets import mitbih_beats, own_beats, own_windows, storage, synthetic_beats
+from kdjax.datasets.losses import loss_table, window_table
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.errors import InputError
 
-__all__ = ["CLASSES", "BeatSet", "load", "prepare_mitbih", "prepare_own"]
-
+__all__ = ["CLASSES", "BeatSet", "load", "prepare_mitbih", "prepare_own", "prepare_windows"]
 
 _BUILDERS = {"mitbih": mitbih_beats.MitbihBeats, "synthetic": synthetic_beats.SyntheticBeats}
 
@@ -24,7 +23,7 @@ _BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 
 
 def load(name: str, data_dir: str | Path | None = None) -> BeatSet:
-    """The prepared beats of "mitbih", "synthetic" or own recordings, from `data_dir`.
+    """The prepared beats of "mitbih", "synthetic" or own data, from `data_dir`.
 
     None is TFDS's default folder. Synthetic beats are made on first use. InputError when there is
     no such data set there, or when its files are damaged.
@@ -50,23 +49,28 @@ def _load_own(name: str, data_dir: str | Path | None) -> BeatSet:
     if not place.exists():
         raise InputError(
             f"data.dataset is {name!r}, which is not prepared in {place}; choose one of "
-            f"{', '.join(_BUILDERS)}, or run: kdjax prepare FOLDER --name {name}"
+            f"{', '.join(_BUILDERS)}, or run: kdjax prepare FOLDER|FILE.npz --name {name}"
         )
-    builder, leads = _own(place)
-    return storage.beat_set(name, str(builder.version), storage.read_examples(builder), leads)
+    builder, about = _own(place)
+    version, examples = str(builder.version), storage.read_examples(builder)
+    if "classes" in about:
+        return storage.window_set(name, version, examples, about["classes"])
+    return storage.beat_set(name, version, examples, about["leads"])
 
 
-def _own(place: Path) -> tuple[tfds.core.DatasetBuilder, tuple[str, ...]]:
-    """What is prepared there, and its leads."""
+def _own(place: Path) -> tuple[tfds.core.DatasetBuilder, dict[str, list[str]]]:
+    """What is prepared there, and of recordings the `leads`, of windows the `classes`."""
     try:
         builder = tfds.builder_from_directory(place)
-        leads = tuple(builder.info.metadata["leads"])  # pyright: ignore
+        about = dict(builder.info.metadata or {})
+        if not about.keys() & {"leads", "classes"}:
+            raise ValueError("another data set")
     except Exception as error:  # TFDS raises all sorts on what it cannot read
         raise InputError(
-            f"{place} holds no beats of own recordings, or they are damaged; delete that folder "
-            "and prepare it again, or choose another name"
+            f"{place} holds no data set of kdjax, or it is damaged; delete that folder and prepare "
+            "it again, or choose another name"
         ) from error
-    return builder, leads
+    return builder, about
 
 
 def _check_name(name: str, what: str) -> None:
@@ -121,9 +125,7 @@ def prepare_own(
     for a name that cannot be, recordings that `own_beats.read` refuses or that hold no beats, and
     when other beats are prepared under that name.
     """
-    _check_name(name, "--name")
-    if name in _BUILDERS:
-        raise InputError(f"--name {name} is a data set that kdjax has already; choose another name")
+    _check_new(name)
     classes = None if classes is None else Path(classes)
     examples, leads, annotated, remarks = own_beats.read(
         Path(folder), leads, classes, fs, units, gain=gain, annotator=annotator
@@ -134,15 +136,46 @@ def prepare_own(
     builder = storage.builder(
         own_beats.OwnBeats, data_dir, name=name, examples=examples, leads=leads
     )
-    storage.prepare(builder)
-    there = _load_own(name, data_dir)
-    now = storage.beat_set(name, str(builder.version), examples, leads)
-    if (there.fingerprint, there.leads) != (now.fingerprint, now.leads):
-        raise InputError(
-            f"other beats are prepared under the name {name} in {builder.data_path}; delete that "
-            "folder or choose another --name"
-        )
+    _write(builder, storage.beat_set(name, str(builder.version), examples, leads), data_dir)
     return loss_table(examples), _remarks(examples, leads, annotated) + remarks
+
+
+def prepare_windows(
+    file: str | Path, name: str, data_dir: str | Path | None = None
+) -> tuple[list[dict], list[str]]:
+    """Prepare the windows in an .npz file as the data set `name`; see `own_windows.read`.
+
+    Gives a row for each group, see `window_table`, and what else there is to say of them.
+    InputError as `own_windows.read`, for a name that cannot be, and when other data is prepared
+    under that name.
+    """
+    _check_new(name)
+    examples, classes, remarks = own_windows.read(Path(file))
+    builder = storage.builder(
+        own_windows.OwnWindows, data_dir, name=name, examples=examples, classes=classes
+    )
+    _write(builder, storage.window_set(name, str(builder.version), examples, classes), data_dir)
+    return window_table(examples, classes), remarks
+
+
+def _check_new(name: str) -> None:
+    """Refuses names that a user's data set cannot have."""
+    _check_name(name, "--name")
+    if name in _BUILDERS:
+        raise InputError(f"--name {name} is a data set that kdjax has already; choose another name")
+
+
+def _write(
+    builder: tfds.core.GeneratorBasedBuilder, wanted: BeatSet, data_dir: str | Path | None
+) -> None:
+    """Prepares what a builder holds; InputError when there is something else of that name."""
+    storage.prepare(builder)
+    there = _load_own(wanted.name, data_dir)
+    if (there.fingerprint, there.leads) != (wanted.fingerprint, wanted.leads):
+        raise InputError(
+            f"other data is prepared under the name {wanted.name} in {builder.data_path}; delete "
+            "that folder or choose another --name"
+        )
 
 
 def _remarks(examples: list[dict], leads: Sequence[str], annotated: bool) -> list[str]:
@@ -162,27 +195,3 @@ def _remarks(examples: list[dict], leads: Sequence[str], annotated: bool) -> lis
         if found:
             remarks.append(f"{text}: {', '.join(found)}")
     return remarks
-
-
-def loss_table(examples: list[dict]) -> list[dict]:
-    """A row for each record: beats kept by class, beats dropped by reason, and the lost share.
-
-    Dropped are beats of which the recording holds no whole window, those whose window a gap in the
-    signal touches (own recordings alone), and normal beats that lie 10 samples or more from every
-    detected R-peak.
-    """
-    rows = []
-    for e in examples:
-        far = (e["label"] == CLASSES.index("N")) & (e["near_peak"] == 0)
-        kept = np.bincount(e["label"][~far], minlength=len(CLASSES))
-        dropped = {"no whole window": int(e["cut_off"].sum())}
-        dropped |= {"at a gap": int(e["at_gap"].sum())} if "at_gap" in e else {}
-        dropped |= {"far from an R-peak": int(far.sum())}
-        lost = sum(dropped.values())
-        rows.append(
-            {"record": e["record"]}
-            | {name: int(count) for name, count in zip(CLASSES, kept, strict=True)}
-            | dropped
-            | {"lost": lost / max(lost + int(kept.sum()), 1)}
-        )
-    return rows

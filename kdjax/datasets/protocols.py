@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.datasets.storage import BeatSet
 from kdjax.datasets.synthetic_beats.generator import RECORD_GROUPS as SYNTHETIC_GROUPS
 from kdjax.errors import InputError
 
@@ -95,7 +95,7 @@ def _beatgan(beats: BeatSet, fold: int, seed: int):
     rest = np.concatenate([normal[:first], normal[last:]])
     train, heldout = _nine_to_one(rest)
     test, abnormal = [normal[first:last]], []
-    for label in range(1, len(CLASSES)):
+    for label in range(1, len(beats.classes)):
         nine, one = _nine_to_one(_shuffled(np.flatnonzero(beats.label == label), seed, label))
         test.append(nine)
         abnormal.append(one)
@@ -130,8 +130,8 @@ def _own_groups(beats: BeatSet, seed: int) -> dict[str, list[str]]:
     )
     if len(records) < 3:
         raise InputError(
-            f"data.protocol is interpatient, which needs 3 records; {beats.name} has "
-            f"{len(records)}: use data.protocol=beatgan"
+            f"data.protocol is interpatient, which needs 3 records or groups; {beats.name} "
+            f"has {len(records)}: use data.protocol=beatgan"
         )
     fifth = max(len(records) // 5, 1)
     return {

@@ -1,4 +1,4 @@
-"""How beats are stored and read back: the example of a recording, its TFDS features, a BeatSet.
+"""How beats and windows are stored and read back: examples, their TFDS features, a BeatSet.
 
 An example holds all beats of one recording, band-passed in mV, so that a hundred thousand beats
 load in about a second. Scaling to [-1, 1] happens on reading.
@@ -7,6 +7,7 @@ load in about a second. Scaling to [-1, 1] happens on reading.
 import contextlib
 import hashlib
 import io
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,10 @@ class BeatSet:
     annotator's, '<U1' [B]; record: '<U16' or longer [B]; sample: int64 [B], the window's centre;
     rr_before, rr_after, rr_median: float32 [B] in seconds, NaN where there is none;
     near_peak: bool [B], the centre lies less than 10 samples from a detected R-peak;
-    fingerprint: SHA-256 of all that, whatever files it was read from; leads: names of the C leads.
+    fingerprint: SHA-256 of all that, whatever files it was read from; leads: names of the C leads;
+    classes: names of the classes, the normal one first; ecg: whether these are heartbeats. Windows
+    of anything else have their group as record and their time as sample (float64), no symbol and no
+    intervals, and fs is NaN.
     """
 
     name: str
@@ -57,6 +61,13 @@ class BeatSet:
     near_peak: np.ndarray
     fingerprint: str
     leads: tuple[str, ...] = ()
+    classes: tuple[str, ...] = CLASSES
+    ecg: bool = True
+
+    @property
+    def unit(self) -> str:
+        """What one of them is called."""
+        return "beat" if self.ecg else "window"
 
 
 def features(n_leads: int) -> tfds.features.FeaturesDict:
@@ -234,7 +245,7 @@ def read_examples(prepared: tfds.core.DatasetBuilder) -> list[dict]:
             "delete that folder and prepare it again"
         ) from error
     for e in examples:
-        e["record"], e["symbol"] = e["record"].decode(), e["symbol"].decode()
+        e |= {name: e[name].decode() for name in ("record", "symbol") if name in e}
     return sorted(examples, key=lambda e: e["record"])
 
 
@@ -258,17 +269,47 @@ def beat_set(name: str, version: str, examples: list[dict], leads: Sequence[str]
         "rr_median": joined("rr_median"),
         "near_peak": joined("near_peak").astype(bool),
     }
-    digest = hashlib.sha256(f"{name} {version} {beats.FS}".encode())
-    for field in sorted(arrays):
-        values = np.ascontiguousarray(arrays[field])
-        digest.update(f"{field} {values.dtype.str} {values.shape}".encode())
-        digest.update(values.view(np.uint8).data)
-    fingerprint = digest.hexdigest()
     return BeatSet(
         name=name,
         version=version,
         fs=float(beats.FS),
         **arrays,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint(f"{name} {version} {beats.FS}", arrays),
         leads=tuple(leads),
     )
+
+
+def window_set(name: str, version: str, examples: list[dict], classes: Sequence[str]) -> BeatSet:
+    """The examples' windows, see `own_windows.read`, as one BeatSet."""
+    record = [np.repeat(e["record"], len(e["label"])) for e in examples]
+    arrays = {
+        "x": beats.scale(np.concatenate([e["x"] for e in examples])),
+        "label": np.concatenate([e["label"] for e in examples]),
+        "record": np.concatenate(record).astype(str),
+        "sample": np.concatenate([e["time"] for e in examples]),
+    }
+    unknown = np.full(len(arrays["x"]), np.nan, np.float32)
+    return BeatSet(
+        name=name,
+        version=version,
+        fs=math.nan,
+        **arrays,
+        symbol=np.full(len(unknown), "", "<U1"),
+        rr_before=unknown,
+        rr_after=unknown,
+        rr_median=unknown,
+        near_peak=np.ones(len(unknown), bool),
+        fingerprint=fingerprint(f"{name} {version} {list(classes)}", arrays),
+        classes=tuple(classes),
+        ecg=False,
+    )
+
+
+def fingerprint(about: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of a text and of arrays with their names, dtypes and shapes."""
+    digest = hashlib.sha256(about.encode())
+    for field in sorted(arrays):
+        values = np.ascontiguousarray(arrays[field])
+        digest.update(f"{field} {values.dtype.str} {values.shape}".encode())
+        digest.update(values.view(np.uint8).data)
+    return digest.hexdigest()

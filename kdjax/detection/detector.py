@@ -25,13 +25,15 @@ class Detector:
     """A trained generator in inference mode.
 
     variables: {'params', 'batch_stats'}. threshold: a beat whose score is above it is abnormal;
-    None when none was fitted. calibration: what `kdjax.detect` decides with, None likewise.
+    None when none was fitted. calibration: what `kdjax.detect` decides with, None likewise. ecg:
+    whether it was trained on heartbeats; if not, it scores windows and detects nothing in an ECG.
     """
 
     generator: Generator
     variables: Any = field(repr=False)
     threshold: float | None = None
     calibration: Calibration | None = None
+    ecg: bool = True
 
     def score(self, x: np.ndarray) -> np.ndarray:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.

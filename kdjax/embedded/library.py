@@ -55,9 +55,14 @@ def integers(detector: Detector, fpr: float = FPR) -> Integers:
 def check_fits(detector: Detector) -> None:
     """InputError for a detector that cannot be put into integers.
 
-    One that is not calibrated, or not by the score and the adaptation that the C library knows, or
-    that takes more than one lead.
+    One of windows that are no heartbeats, that is not calibrated, or not by the score and the
+    adaptation that the C library knows, or that takes more than one lead.
     """
+    if not detector.ecg:
+        raise InputError(
+            "a detector in integers finds heartbeats, this run was trained on other windows; "
+            "export it as onnx or stablehlo"
+        )
     calibration = detector.calibration
     if calibration is None:
         raise InputError("integers need a calibration; kdjax evaluate RUN makes it")

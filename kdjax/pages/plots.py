@@ -104,12 +104,13 @@ def loss_curves(rows: Sequence[Mapping]) -> Figure:
     return figure
 
 
-def roc_pr(abnormal: np.ndarray, score: np.ndarray) -> Figure:
+def roc_pr(abnormal: np.ndarray, score: np.ndarray, unit: str = "beat") -> Figure:
     """ROC and precision-recall curves with their areas and what chance reaches.
 
     Args:
         abnormal: bool [B].
         score: float [B], higher is more abnormal.
+        unit: what one of them is called.
     """
     area, ap = metrics.auc(abnormal, score), metrics.average_precision(abnormal, score)
     figure, axes = _grid(1, 2, width=9.6, row_height=4.6)
@@ -117,15 +118,15 @@ def roc_pr(abnormal: np.ndarray, score: np.ndarray) -> Figure:
     fpr, tpr, _ = roc_curve(abnormal, score)
     roc.plot(fpr, tpr, color=BLUE, label=f"scores, AUC {area:.4f}")
     roc.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="chance, AUC 0.5")
-    roc.set(xlabel="false positive rate (share of normal beats)")
-    roc.set(ylabel="recall (share of abnormal beats)")
+    roc.set(xlabel=f"false positive rate (share of normal {unit}s)")
+    roc.set(ylabel=f"recall (share of abnormal {unit}s)")
     _title(roc, "ROC")
     precision, recall, _ = precision_recall_curve(abnormal, score)
     share = float(np.mean(abnormal))
     pr.plot(recall, precision, color=BLUE, label=f"scores, AP {ap:.4f}", drawstyle="steps-pre")
     pr.axhline(share, color=GREY, linestyle="--", label=f"chance, AP {share:.4f}")
-    pr.set(xlabel="recall (share of abnormal beats)")
-    pr.set(ylabel="precision (share of flagged beats)")
+    pr.set(xlabel=f"recall (share of abnormal {unit}s)")
+    pr.set(ylabel=f"precision (share of flagged {unit}s)")
     _title(pr, "Precision and recall")
     for ax in (roc, pr):
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
@@ -139,6 +140,7 @@ def score_histogram(
     score: np.ndarray,
     thresholds: Mapping[str, float | None],
     classes: Sequence[str],
+    unit: str = "beat",
 ) -> Figure:
     """How the scores of each class are spread, one row a class, the normal class behind the others.
 
@@ -149,6 +151,7 @@ def score_histogram(
         score: float [B].
         thresholds: name -> score, drawn as lines; None (no threshold) is left out.
         classes: names; the first is the normal one.
+        unit: what one of them is called.
     """
     label, score = np.asarray(label), np.asarray(score, np.float64)
     present = [i for i in range(len(classes)) if (label == i).any()]
@@ -168,7 +171,7 @@ def score_histogram(
             normal = f"{classes[0]} again, as outline"
             ax.stairs(_shares(score[label == 0], edges), edges, color=BLUE, label=normal)
         count = int((label == index).sum())
-        text = f"{classes[index]}: {count:,} beat{'s' if count > 1 else ''}"
+        text = f"{classes[index]}: {count:,} {unit}{'s' if count > 1 else ''}"
         ax.text(0.01, 0.93, text, transform=ax.transAxes, va="top", weight="bold")
         lines = [(name, value) for name, value in thresholds.items() if value is not None]
         for i, (name, value) in enumerate(lines):
@@ -176,8 +179,8 @@ def score_histogram(
         ax.set(yscale="log")
     smallest = 1 / max(int((label == i).sum()) for i in present)
     axes.flat[0].set(ylim=(smallest / 1.5, 1.5), xscale="log" if logarithmic else "linear")
-    axes.flat[-1].set(xlabel="score (mean squared error of the beat, scaled units²)")
-    figure.supylabel("share of the class's beats in a bin", fontsize=9)
+    axes.flat[-1].set(xlabel=f"score (mean squared error of the {unit}, scaled units²)")
+    figure.supylabel(f"share of the class's {unit}s in a bin", fontsize=9)
     handles, names = axes.flat[-1].get_legend_handles_labels()
     if handles:
         figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False)
@@ -191,7 +194,7 @@ def beats(
     label: np.ndarray,
     record: np.ndarray,
     sample: np.ndarray,
-    fs: float,
+    fs: float | None,
     classes: Sequence[str],
     count: int = 4,
 ) -> Figure:
@@ -205,27 +208,28 @@ def beats(
         score: float [B].
         label: int [B], index into `classes`.
         record: str [B].
-        sample: int [B], centre of the beat in its record.
-        fs: sampling frequency in Hz.
+        sample: int [B], centre of the beat in its record; float [B], time of the window.
+        fs: sampling frequency in Hz; None for windows that are no beats and may be at any rate.
         classes: names of the classes.
         count: beats in a row, fewer where there are not as many.
     """
     order = np.argsort(score, kind="stable")
     count = min(count, len(order))
     rows = (("lowest scores", order[:count]), ("highest scores", order[::-1][:count]))
-    time = np.arange(x.shape[1]) / fs
+    time = np.arange(x.shape[1]) / (fs or 1)
+    unit = "beat" if fs else "window"
     figure = Figure(figsize=(max(2.4 * count, 4.8), 7.2), layout="constrained")
     halves = figure.add_gridspec(2, 1)
     for half, (name, chosen) in zip((halves[0], halves[1]), rows, strict=True):
         part = figure.add_subfigure(half)
-        part.suptitle(f"Beats with the {name}", fontsize=11, weight="bold")
+        part.suptitle(f"{unit.capitalize()}s with the {name}", fontsize=11, weight="bold")
         axes = part.subplots(
             2, count, sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
         )
         for (wave, error), i in zip(axes.T, chosen, strict=True):
             for lead in range(x.shape[2]):
                 shift = -2.4 * lead
-                wave.plot(time, x[i, :, lead] + shift, color=BLACK, linewidth=1.2, label="beat")
+                wave.plot(time, x[i, :, lead] + shift, color=BLACK, linewidth=1.2, label=unit)
                 wave.plot(
                     time,
                     x_hat[i, :, lead] + shift,
@@ -236,22 +240,29 @@ def beats(
                 )
             squared = np.mean((x[i] - x_hat[i]) ** 2, axis=-1)
             error.fill_between(time, squared, color=BLUE, alpha=0.6, linewidth=0)
-            minutes, seconds = divmod(float(sample[i]) / fs, 60)
             _title(
                 wave,
-                f"{classes[int(label[i])]}, record {record[i]}, {int(minutes)}:{seconds:04.1f}\n"
+                f"{classes[int(label[i])]}, {_place(str(record[i]), float(sample[i]), fs)}\n"
                 f"score {float(score[i]):.4g}",
             )
-            error.set(xlabel="time in window (s)")
+            error.set(xlabel="time in window (s)" if fs else "sample of the window")
             for ax in (wave, error):
                 _soften(ax)
         axes[1, 0].set_ylim(bottom=0)
-        axes[0, 0].set_ylabel("scaled ECG\n(no unit)")
+        axes[0, 0].set_ylabel(f"scaled {'ECG' if fs else unit}\n(no unit)")
         axes[1, 0].set_ylabel("squared\nerror")
         part.align_ylabels(list(axes[:, 0]))
     handles, names = figure.subfigs[0].axes[0].get_legend_handles_labels()
     figure.legend(handles[:2], names[:2], loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _place(record: str, sample: float, fs: float | None) -> str:
+    """Where a beat or a window is from, for a title."""
+    if fs is None:
+        return f"group {record}, time {sample:g}"
+    minutes, seconds = divmod(sample / fs, 60)
+    return f"record {record}, {int(minutes)}:{seconds:04.1f}"
 
 
 def differences(rows: Sequence[tuple[str, Mapping]], unit: str) -> Figure:

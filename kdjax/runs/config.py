@@ -46,7 +46,9 @@ PRECISIONS = {
 class DataFields:
     """The beats, and who trains, validates, calibrates and tests."""
 
-    dataset: str = declare("synthetic", NAME, "synthetic, mitbih or a name of prepared recordings")
+    dataset: str = declare(
+        "synthetic", NAME, "synthetic, mitbih, or the name of your own prepared data"
+    )
     protocol: str = declare(
         "beatgan", NAME, "kind of split: beatgan or interpatient, see the protocol"
     )

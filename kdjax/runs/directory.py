@@ -49,13 +49,14 @@ class Finished(NamedTuple):
     result: dict[str, Any]
 
 
-def networks(model: Mapping, channels: int) -> tuple[Generator, Discriminator]:
-    """The networks of a config's `model` block for beats of so many leads."""
+def networks(model: Mapping, shape: tuple[int, int]) -> tuple[Generator, Discriminator]:
+    """The networks of a config's `model` block for beats of that shape: samples, leads."""
+    length, channels = shape
     return (
         Generator(
             width=model["width"],
             latent_dim=model["latent_dim"],
-            length=WINDOW,
+            length=length,
             channels=channels,
             output_bias=model["output_bias"],
         ),
@@ -148,7 +149,9 @@ def load_model(run: Path, folder: str = LAST) -> Model:
             f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "
             "train anew with --overwrite"
         )
-    generator, discriminator = networks(config["model"], progress["channels"])
+    # Before windows had other lengths, checkpoints did not note theirs.
+    shape = progress.get("length", WINDOW), progress["channels"]
+    generator, discriminator = networks(config["model"], shape)
     variables = read_model(checkpoint, empty_model(generator, discriminator))
     return Model(generator, discriminator, variables, progress, fingerprint(variables))
 
@@ -171,6 +174,7 @@ def load_run(path: str | Path) -> Detector:
         model.variables["generator"],
         result["label_free"][0]["threshold"],
         _calibration(run, model, result),
+        ecg=model.progress.get("ecg", True),
     )
 
 

@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 
 from kdjax import datasets
 from kdjax.datasets.protocols import Split, split
-from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.datasets.storage import BeatSet
 from kdjax.detection import saved
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError, one_line
@@ -84,10 +84,12 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     config = directory.read_config(run)
     last = directory.load_model(run)
     check_fingerprints(run, last.progress["fingerprints"], beats, parts)
-    if last.generator.channels != beats.x.shape[2]:
+    shape = last.generator.length, last.generator.channels
+    if shape != beats.x.shape[1:]:
         raise InputError(
-            f"{run}: its beats have {last.generator.channels} leads, those of {beats.name} "
-            f"{beats.x.shape[2]}; score it with kdjax.load_run on beats of its own kind"
+            f"{run}: its beats are of {shape[0]} samples and {shape[1]} leads, those of "
+            f"{beats.name} of {beats.x.shape[1]} and {beats.x.shape[2]}; score it with "
+            "kdjax.load_run on beats of its own kind"
         )
     detector = Detector(last.generator, last.variables["generator"])
     test, calibrate = parts.test, parts.calibrate
@@ -99,13 +101,14 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     )
     thresholds = [row["threshold"] for row in label_free]
     result = {
-        **quality(label, record, score, thresholds),
+        **quality(label, record, score, thresholds, beats.classes),
         "label_free": label_free,
         "oracle": oracle(run, last.progress, beats, parts),
         "n_test": len(test),
         "protocol": parts.protocol,
         "fold": parts.fold,
         "dataset": beats.name,
+        "unit": beats.unit,
         "seed": config["seed"],
         "epochs": last.progress["epoch"],
         "epoch_seconds": last.progress["epoch_seconds"],
@@ -152,9 +155,12 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
 
 
 def calibrated(model: directory.Model, beats: BeatSet, parts: Split) -> Calibration | None:
-    """The calibration of a run's networks on `calibrate` beats, None where they are too few."""
+    """The calibration of a run's networks on `calibrate` beats.
+
+    None where they are too few, and for windows that are no beats: its score weighs RR intervals.
+    """
     index = parts.calibrate
-    if len(index) < calibration.FEWEST:
+    if len(index) < calibration.FEWEST or not beats.ecg:
         return None
     rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
     found = evidence(model, beats, rhythm, index, features=False)
@@ -202,7 +208,11 @@ def _feature_error(
 
 
 def quality(
-    label: np.ndarray, record: np.ndarray, score: np.ndarray, thresholds: list[float | None]
+    label: np.ndarray,
+    record: np.ndarray,
+    score: np.ndarray,
+    thresholds: list[float | None],
+    classes: Sequence[str],
 ) -> dict[str, Any]:
     """What the scores [B] of labelled beats are worth, overall, by class and by record.
 
@@ -215,7 +225,7 @@ def quality(
     return {
         "auc": metrics.auc(abnormal, score) if both else None,
         "ap": metrics.average_precision(abnormal, score) if both else None,
-        "per_class": metrics.per_class(label, score, CLASSES),
+        "per_class": metrics.per_class(label, score, classes),
         "per_record": metrics.per_record(record, abnormal, score, thresholds),
         "ci95": metrics.bootstrap_ci(record, abnormal, score)
         if several
@@ -280,9 +290,11 @@ def draw(
     thresholds = {
         f"label-free, target {row['fpr_target']:.0%}": row["threshold"] for row in label_free
     }
-    figures = {"roc_pr": plots.roc_pr(label > 0, score)} if two_kinds(label) else {}
+    figures = {"roc_pr": plots.roc_pr(label > 0, score, beats.unit)} if two_kinds(label) else {}
     figures |= {
-        "score_histogram": plots.score_histogram(label, score, thresholds, CLASSES),
+        "score_histogram": plots.score_histogram(
+            label, score, thresholds, beats.classes, beats.unit
+        ),
         "beats": plots.beats(
             x,
             detector.reconstruct(x),
@@ -290,8 +302,8 @@ def draw(
             beats.label[shown],
             beats.record[shown],
             beats.sample[shown],
-            beats.fs,
-            CLASSES,
+            beats.fs if beats.ecg else None,
+            beats.classes,
         ),
     }
     if rows:
@@ -301,7 +313,7 @@ def draw(
 
 def result_block(result: Mapping) -> str:
     """The lines that people who come from BeatGAN know, and what they are worth."""
-    best = result["oracle"]
+    best, unit = result["oracle"], result.get("unit", "beat")
     ci, records = result["ci95"], len(result["per_record"])
     classes = "  ".join(
         f"{name} {row['auc']:.4f} (n {row['n']})"
@@ -311,10 +323,12 @@ def result_block(result: Mapping) -> str:
     lines = [
         "#" * 29,
         f"########  Result  ########   {result['dataset']}, {result['protocol']}, "
-        f"fold {result['fold']}, {result['epochs']} epochs, {result['n_test']} test beats",
+        f"fold {result['fold']}, {result['epochs']} epochs, {result['n_test']} test {unit}s",
     ]
     if result["auc"] is None:
-        lines += [NO_AUC]
+        lines += [
+            f"no AUC: among the test {unit}s none is annotated as abnormal, or none as normal"
+        ]
     else:
         lines += [
             f"ap: {result['ap']:.4f}   {_interval(ci['ap'], records)}",
@@ -335,8 +349,8 @@ def result_block(result: Mapping) -> str:
         lines.append(f"label-free th for {threshold} --> {', '.join(figures)}")
         if row["fpr"] is not None and row["fpr"] > max(5 * row["fpr_target"], 0.1):
             lines.append(
-                f"  that threshold does not hold here: {row['fpr']:.0%} of normal test beats, not "
-                f"{row['fpr_target']:.0%}, exceed it; these people differ from those it was set on"
+                f"  that threshold does not hold here: {row['fpr']:.0%} of normal test {unit}s, "
+                f"not {row['fpr_target']:.0%}, exceed it; they differ from those it was set on"
             )
     if best["epoch"] is not None:
         lines += [
@@ -361,7 +375,6 @@ def beside_teacher(student: Mapping, teacher: Mapping) -> str:
 
 
 _FEW_RECORDS = 8  # a bootstrap over fewer says little of other people
-NO_AUC = "no AUC: among the test beats none is annotated as abnormal, or none as normal"
 
 
 def _interval(bounds: list[float] | None, records: int) -> str:

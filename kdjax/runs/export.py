@@ -102,22 +102,34 @@ def export_c(run: str | Path, out: Path) -> Parity:
 def metadata(run: str | Path, detector: Detector) -> dict[str, Any]:
     """What a file says of itself, in JSON's terms: how to make its input, what its decision is."""
     generator = detector.generator
-    names = list(detector.calibration.leads) if detector.calibration else None
     return {
         "kdjax": kdjax.__version__,
-        "input": "ECG windows, band-passed, in mV: [batch, window, leads]",
-        "sampling_rate": beats.FS,
         "window": generator.length,
-        "before": beats.BEFORE,
-        "centre": "R-peak: the maximum of the band-passed first lead within 50 ms of its detection",
-        "filter": "band-pass 3-45 Hz, FIR of order 108 (windowed sinc, Hamming), forwards and "
-        "backwards",
+        **(_of_ecg(detector) if detector.ecg else _OF_WINDOWS),
         "leads": generator.channels,
-        "lead_names": names,
         "score": "mean squared error of the reconstruction, of a window scaled to [-1, 1]",
         "threshold": detector.threshold,
         "weights": directory.fingerprint(detector.variables),
         "source": _source(run),
+    }
+
+
+_OF_WINDOWS = {
+    "input": "windows as prepared, in their own unit: [batch, window, channels]; shorter ones are "
+    "padded at the end with their last sample",
+}
+
+
+def _of_ecg(detector: Detector) -> dict[str, Any]:
+    """How a detector of heartbeats gets its windows."""
+    return {
+        "input": "ECG windows, band-passed, in mV: [batch, window, leads]",
+        "sampling_rate": beats.FS,
+        "before": beats.BEFORE,
+        "centre": "R-peak: the maximum of the band-passed first lead within 50 ms of its detection",
+        "filter": "band-pass 3-45 Hz, FIR of order 108 (windowed sinc, Hamming), forwards and "
+        "backwards",
+        "lead_names": list(detector.calibration.leads) if detector.calibration else None,
     }
 
 
@@ -184,20 +196,22 @@ def check_int8(call: Call, detector: Detector) -> float:
 
 
 def trials(detector: Detector) -> np.ndarray:
-    """Band-passed windows float32 [N, 320, C] in mV to compare on, the same every time.
+    """Windows float32 [N, T, C] to compare on, the same every time.
 
-    Noise, what the network itself makes of it (which scores low), and what comes in odd recordings:
-    flat leads, one step of the converter, amplitudes of microvolts and of volts.
+    Band-passed noise, what the network itself makes of it (which scores low), and what comes in odd
+    recordings: flat leads, one step of the converter, amplitudes of microvolts and of volts.
     """
-    shape = (100 * beats.WINDOW, detector.generator.channels)
-    noise = beats.bandpass(np.random.default_rng(0).normal(0, 0.5, shape), beats.FS)
-    windows = noise.reshape(-1, beats.WINDOW, shape[1])
+    length, channels = detector.generator.length, detector.generator.channels
+    noise = beats.bandpass(
+        np.random.default_rng(0).normal(0, 0.5, (100 * length, channels)), beats.FS
+    )
+    windows = noise.reshape(-1, length, channels)
     odd = windows[:6].copy()
     odd[0, :, 0] = 0
     odd[1] = 0
     odd[2] = 0.25
     odd[3] = 0
-    odd[3, beats.BEFORE] = 2.0**-14
+    odd[3, length // 2] = 2.0**-14
     odd[4] *= 1e-3
     odd[5] *= 1e3
     own = detector.reconstruct(beats.scale(windows))
@@ -216,7 +230,7 @@ def _threshold(detector: Detector) -> np.float32:
 
 
 def to_stablehlo(detector: Detector) -> bytes:
-    """The serialised `jax.export.Exported` of windows [batch, 320, C] -> a dict of outputs."""
+    """The serialised `jax.export.Exported` of windows [batch, T, C] -> a dict of outputs."""
     folded, threshold = fold(detector.variables), _threshold(detector)
 
     def decide(windows: jax.Array) -> dict[str, jax.Array]:
@@ -258,7 +272,7 @@ def read_stablehlo(content: bytes) -> Call:
 
 
 def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
-    """The ONNX model of windows [batch, 320, C], `about` as JSON in its metadata."""
+    """The ONNX model of windows [batch, T, C], `about` as JSON in its metadata."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

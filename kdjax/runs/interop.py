@@ -103,6 +103,7 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
     }
     progress = {
         "channels": found.generator.channels,
+        "length": found.generator.length,
         "fingerprints": {},
         "teacher": None,
         "made_by": provenance.made_by() | {"device": "unknown (imported)"},

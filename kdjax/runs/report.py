@@ -8,10 +8,21 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import median
+from typing import NamedTuple
 
 from kdjax.pages import page
 
 FEWEST_BEATS = 50  # a class with fewer test beats gets no claim
+
+
+class _Words(NamedTuple):
+    """What is scored, and what several of them are of."""
+
+    unit: str
+    record: str
+
+
+_OF_WINDOWS = _Words("window", "group")  # of anything; a result without a unit is of beats
 
 _CLASSES = {
     "S": "supraventricular ectopic",
@@ -23,10 +34,10 @@ _CLASSES = {
 _CAPTIONS = {
     "loss_curves": "Training, epoch by epoch. The validation panel is an oracle's: it needs "
     "labelled anomalies.",
-    "roc_pr": "ROC and precision-recall curves over all test beats.",
+    "roc_pr": "ROC and precision-recall curves, over the whole test set.",
     "score_histogram": "Scores by class, on logarithmic axes, with the thresholds.",
-    "beats": "The beats that scored lowest and highest, with their reconstructions and the squared "
-    "error of each sample.",
+    "beats": "The lowest and the highest scores, with the reconstructions and the squared error of "
+    "each sample.",
 }
 
 _DATASETS = {
@@ -35,9 +46,9 @@ _DATASETS = {
 }
 
 _PROTOCOLS = {
-    "beatgan": "Protocol beatgan is intra-patient: training and test beats come from the same "
-    "people, and a window overlaps its neighbours. Expect less on people not seen in training.",
-    "interpatient": "Protocol interpatient: nobody among the test records was in training.",
+    "beatgan": "Protocol beatgan is intra-patient: training and test {unit}s come from the same "
+    "{record}s, and neighbours may overlap. Expect less of {record}s not seen in training.",
+    "interpatient": "Protocol interpatient: no test {record} was in training.",
 }
 
 
@@ -49,14 +60,15 @@ def render(result: Mapping, config: Mapping, *, figures: Mapping[str, bytes]) ->
         config: what config.json holds.
         figures: name -> PNG; they stand in this order. ValueError where one is not a PNG.
     """
+    words = _OF_WINDOWS if result.get("unit") == _OF_WINDOWS.unit else _Words("beat", "record")
     sections = (
-        _headline(result),
-        _per_class(result.get("per_class") or {}),
-        _label_free(result.get("label_free") or [], result.get("per_record") or {}),
+        _headline(result, words),
+        _per_class(result.get("per_class") or {}, words),
+        _label_free(result.get("label_free") or [], result.get("per_record") or {}, words),
         _oracle(result.get("oracle") or {}),
-        _per_record(result.get("per_record") or {}, result.get("label_free") or []),
+        _per_record(result.get("per_record") or {}, result.get("label_free") or [], words),
         _figures(figures),
-        _provenance(result, config),
+        _provenance(result, config, words),
     )
     return page.render(_name(result), "\n".join(filter(None, sections)))
 
@@ -69,7 +81,8 @@ def _name(result: Mapping) -> str:
     return " · ".join(str(part) for part in parts if part)
 
 
-def _headline(result: Mapping) -> str:
+def _headline(result: Mapping, words: _Words) -> str:
+    unit, record = words
     ci = result.get("ci95") or {}
     records = result.get("per_record") or {}
     n = result.get("n_test")
@@ -80,36 +93,36 @@ def _headline(result: Mapping) -> str:
         for key, name in (("auc", "AUC"), ("ap", "Average precision"))
     )
     warnings = [
-        table[str(result[key])]
+        table[str(result[key])].format(unit=unit, record=record)
         for key, table in (("dataset", _DATASETS), ("protocol", _PROTOCOLS))
         if str(result.get(key)) in table
     ]
     if n and result.get("auc") is None:
         warnings.append(
-            "No AUC and no average precision: the test beats are not annotated as normal and "
+            f"No AUC and no average precision: the test {unit}s are not labelled as normal and "
             "abnormal. How many of them are flagged is what this page can say."
         )
     return f"""<h1>{escape(_name(result))}</h1>
-<p class="sub">{page.count(n)} test beats of {len(records)} records{share};
+<p class="sub">{page.count(n)} test {unit}s of {len(records)} {record}s{share};
  seed {page.text(result.get("seed"))}, {page.text(result.get("epochs"))} epochs;
  {page.text(result.get("date"))[:10]}</p>
 <div class="cards">{cards}</div>
 <p>The model is the one that training ended with; no label chose it. AUC: the share of pairs of an
- abnormal and a normal beat in which the abnormal one scores higher; chance is 0.5. For average
- precision chance is the share of abnormal beats. Intervals: 95 %, bootstrap over the test records.
- They do not cover the choice of seed or fold; compare runs over several seeds.</p>
+ abnormal and a normal {unit} in which the abnormal one scores higher; chance is 0.5. For average
+ precision chance is the share of abnormal {unit}s. Intervals: 95 %, bootstrap over the test
+ {record}s. They do not cover the choice of seed or fold; compare runs over several seeds.</p>
 {"".join(f'<p class="note">{escape(text)}</p>' for text in warnings)}"""
 
 
-def _per_class(classes: Mapping) -> str:
+def _per_class(classes: Mapping, words: _Words) -> str:
     if not classes:
         return ""
     rows, weak = [], []
     for name, row in classes.items():
         few = (row.get("n") or 0) < FEWEST_BEATS
-        about = _CLASSES.get(str(name), "") + (
-            f"; fewer than {FEWEST_BEATS} beats: no claim" if few else ""
-        )
+        meaning = "" if words == _OF_WINDOWS else _CLASSES.get(str(name), "")
+        claim = f"fewer than {FEWEST_BEATS} {words.unit}s: no claim" if few else ""
+        about = "; ".join(filter(None, (meaning, claim)))
         weak.append(few)
         rows.append(
             [
@@ -120,14 +133,14 @@ def _per_class(classes: Mapping) -> str:
             ]
         )
     return (
-        "<h2>By class, each against all normal test beats</h2>"
-        + page.table(("Class", "Beats", "AUC", "AP"), rows, weak)
-        + '<p class="note">AP depends on how many beats a class has: compare it between models, '
-        "not between classes.</p>"
+        f"<h2>By class, each against all normal test {words.unit}s</h2>"
+        + page.table(("Class", f"{words.unit.capitalize()}s", "AUC", "AP"), rows, weak)
+        + f'<p class="note">AP depends on how many {words.unit}s a class has: compare it '
+        "between models, not between classes.</p>"
     )
 
 
-def _label_free(thresholds: Sequence[Mapping], records: Mapping) -> str:
+def _label_free(thresholds: Sequence[Mapping], records: Mapping, words: _Words) -> str:
     if not thresholds:
         return ""
     rows = []
@@ -144,29 +157,29 @@ def _label_free(thresholds: Sequence[Mapping], records: Mapping) -> str:
                 page.cell(page.number(row.get("f1"))),
             ]
         )
+    unit, record = words
     missing = any(row.get("threshold") is None for row in thresholds)
     head = (
         "Promised at most",
         "Flag if score &gt;",
         "Realised, all",
-        "Median record",
-        "Worst record",
+        f"Median {record}",
+        f"Worst {record}",
         "Recall",
         "F1",
     )
     return (
         "<h2>Thresholds without labels</h2>"
-        "<p>Each threshold is a quantile of scores of held-out normal beats; no abnormal beat was "
-        "looked at. Promised and realised are false positive rates, the share of normal beats that "
-        "is flagged: over all test beats, and record by record.</p>"
+        f"<p>Each threshold is a quantile of scores of held-out normal {unit}s; no abnormal {unit} "
+        f"was looked at. Promised and realised are false positive rates, the share of normal "
+        f"{unit}s that is flagged: over all test {unit}s, and {record} by {record}.</p>"
         + page.table(head, rows)
-        + "<p><b>What it promises:</b> a new normal beat drawn like the held-out ones is flagged "
-        "with at most the promised probability, averaged over draws of the held-out beats.</p>"
-        "<p><b>What it does not:</b> that rate for any one person, recording or electrode "
-        "placement (see the worst record), nor any recall. For a new patient it is a starting "
-        "point.</p>"
+        + f"<p><b>What it promises:</b> a new normal {unit} drawn like the held-out ones is "
+        f"flagged with at most the promised probability, averaged over draws of the held-out "
+        f"{unit}s.</p><p><b>What it does not:</b> that rate for any one {record} (see the worst), "
+        f"nor any recall. For a new {record} it is a starting point.</p>"
         + (
-            '<p class="note">None: there are too few held-out normal beats to promise that rate; '
+            f'<p class="note">None: too few held-out normal {unit}s to promise that rate; '
             "nothing is flagged.</p>"
             if missing
             else ""
@@ -195,11 +208,12 @@ def _oracle(oracle: Mapping) -> str:
     )
 
 
-def _per_record(records: Mapping, thresholds: Sequence[Mapping]) -> str:
+def _per_record(records: Mapping, thresholds: Sequence[Mapping], words: _Words) -> str:
     if not records:
         return ""
     shown = [i for i, row in enumerate(thresholds) if row.get("threshold") is not None]
     rates = [f"FPR, promised {page.percent(thresholds[i].get('fpr_target'))}" for i in shown]
+    unit, record = words
     rows = []
     for name, row in records.items():
         fpr = row.get("fpr") or []
@@ -214,9 +228,11 @@ def _per_record(records: Mapping, thresholds: Sequence[Mapping]) -> str:
             ]
         )
     return (
-        f"<h2>By record</h2><details><summary>Table of {len(records)} records</summary>"
-        + page.table(("Record", "Beats", "Abnormal", "AUC", "AP", *rates), rows)
-        + '<p class="note">A dash: the record lacks normal or abnormal beats.</p></details>'
+        f"<h2>By {record}</h2><details><summary>Table of {len(records)} {record}s</summary>"
+        + page.table(
+            (record.capitalize(), f"{unit.capitalize()}s", "Abnormal", "AUC", "AP", *rates), rows
+        )
+        + f'<p class="note">A dash: the {record} lacks normal or abnormal {unit}s.</p></details>'
     )
 
 
@@ -235,7 +251,7 @@ def _figures(figures: Mapping[str, bytes]) -> str:
     return "\n".join(parts)
 
 
-def _provenance(result: Mapping, config: Mapping) -> str:
+def _provenance(result: Mapping, config: Mapping, words: _Words) -> str:
     seconds = result.get("epoch_seconds")
     rows = [
         ("Date", page.text(result.get("date"))),
@@ -245,7 +261,7 @@ def _provenance(result: Mapping, config: Mapping) -> str:
         ("Epochs", page.text(result.get("epochs"))),
         ("Seconds an epoch", page.number(seconds, ".3g")),
         ("Parameters of the generator", page.count(result.get("params"))),
-        ("Multiply-adds a beat", page.count(result.get("macs"))),
+        (f"Multiply-adds a {words.unit}", page.count(result.get("macs"))),
         ("Size of the weights", page.size(result.get("bytes"))),
         ("Device", page.text(result.get("device"))),
         ("Versions", page.text(result.get("versions"))),

@@ -139,13 +139,14 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     if group.variant.teacher not in (None, SCORER):
         models = [_teacher(Path(cell.teacher.workdir), beats, parts) for cell in cells]
     teacher = _make_teacher(cells, x, models)
-    trainer = assemble.make_trainer(config, x.shape[2])
+    trainer = assemble.make_trainer(config, x.shape[1:])
     keys = [assemble.run_key(cell) for cell in cells]
     mean = x.mean(axis=(0, 1))
     fresh = parallel.stack([init_state(trainer, key, mean, teacher) for key in keys])
     every = [
         Progress(
             channels=x.shape[2],
+            length=x.shape[1],
             fingerprints=assemble.fingerprints(cell, beats, parts),
             teacher=models[i].fingerprint if models else None,
             made_by=provenance.made_by(),

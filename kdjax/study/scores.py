@@ -29,6 +29,11 @@ def load_data(
     """The beats, their split, and every beat's rhythm."""
     data = {"dataset": dataset, "dir": folder, "protocol": protocol, "fold": fold}
     beats, parts = evaluation.load_data({"data": data | {"split_seed": split_seed}})
+    if not beats.ecg:
+        raise InputError(
+            f"{dataset}: windows that are no heartbeats; the scores of a study need RR intervals, "
+            "so compare single runs of kdjax train"
+        )
     if not (beats.label[parts.test] > 0).any():
         raise InputError(f"{dataset}: no abnormal beat tests; a study compares AUCs and needs them")
     return beats, parts, fitted.rhythm(beats.record, beats.sample, beats.rr_before)

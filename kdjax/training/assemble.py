@@ -40,9 +40,14 @@ def products(config: configs.Config) -> AbstractContextManager[None]:
     return jax.default_matmul_precision(configs.PRECISIONS[config.precision])
 
 
-def make_trainer(config: configs.Config, channels: int, axis_name: str | None = None) -> Trainer:
-    """The training step's constant parts for a config, on devices that share `axis_name`."""
-    generator, discriminator = directory.networks(config.model, channels)
+def make_trainer(
+    config: configs.Config, shape: tuple[int, int], axis_name: str | None = None
+) -> Trainer:
+    """The training step's constant parts for a config and beats of `shape`: samples, leads.
+
+    axis_name: what the devices share that train together.
+    """
+    generator, discriminator = directory.networks(config.model, shape)
     return Trainer(
         generator=generator.clone(axis_name=axis_name),
         discriminator=discriminator.clone(axis_name=axis_name),

@@ -119,17 +119,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     parallel.check_batch(config.batch_size, len(parallel.everywhere(devices)))
     beats, parts = processes.in_turn(lambda: load_data(config))
     processes.check_alike({"the data": beats.fingerprint, "the split": parts.fingerprint})
-    if len(parts.train) < config.batch_size:
-        raise InputError(
-            f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
-            f"on {len(parts.train)} beats; lower it"
-        )
-    for part in ("validation", "test"):
-        if not len(getattr(parts, part)):
-            raise InputError(
-                f"the {parts.protocol} split of {beats.name} leaves no beats for {part}; "
-                "prepare more recordings or choose another data.protocol"
-            )
+    _check_parts(config, beats, parts)
     teacher = None
     own_teacher = configs.distils(config) and config.teacher.scorer == "network"
     if own_teacher and config.teacher.workdir:
@@ -163,6 +153,26 @@ def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None
             "the versions": made_by["versions"],
         }
     )
+
+
+def _check_parts(config: configs.Config, beats: BeatSet, parts: Split) -> None:
+    """Refuses data that a config cannot train on."""
+    if len(parts.train) < config.batch_size:
+        raise InputError(
+            f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
+            f"on {len(parts.train)} {beats.unit}s; lower it"
+        )
+    if config.data.augment != "none" and not beats.ecg:
+        raise InputError(
+            f"data.augment is {config.data.augment}, which warps heartbeats around their R-peak; "
+            f"{beats.name} holds other windows: make it none"
+        )
+    for part in ("validation", "test"):
+        if not len(getattr(parts, part)):
+            raise InputError(
+                f"the {parts.protocol} split of {beats.name} leaves no {beats.unit}s for "
+                f"{part}; prepare more of them or choose another data.protocol"
+            )
 
 
 def _reserved(run: Path) -> AbstractContextManager[None]:
@@ -238,7 +248,7 @@ def _train_network(
     run = Run(
         config=config,
         workdir=workdir,
-        trainer=make_trainer(config, beats.x.shape[2], parallel.AXIS),
+        trainer=make_trainer(config, beats.x.shape[1:], parallel.AXIS),
         teacher=make_teacher(config, beats.x[parts.train], teacher),
         beats=beats,
         parts=parts,
@@ -266,6 +276,8 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     recorded = fingerprints(run.config, run.beats, run.parts)
     fresh = Progress(
         channels=train.shape[2],
+        length=train.shape[1],
+        ecg=run.beats.ecg,
         fingerprints=recorded,
         teacher=teacher,
         made_by=provenance.made_by(),
@@ -386,7 +398,7 @@ def _finish_epoch(
     if auc is None:
         _say(
             f"[{progress.epoch}] mean validation score:{score.mean():.6f}"
-            "  (no AUC: the validation beats are not annotated as normal and abnormal)"
+            "  (no AUC: validation needs normal and abnormal labels)"
         )
         return
     f1, threshold = metrics.best_f1(abnormal, score)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kdjax.beats import WINDOW
 from kdjax.runs import checkpoints
 from kdjax.training.step import TrainState, Variables
 
@@ -21,6 +22,8 @@ class Progress:
     """
 
     channels: int
+    length: int = WINDOW  # the default is that of checkpoints that do not note it
+    ecg: bool = True
     fingerprints: dict[str, str]
     teacher: str | None
     made_by: dict[str, Any]

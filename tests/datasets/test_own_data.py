@@ -421,9 +421,9 @@ class TestAgain:
         prepare_own(folder, "mine", data_dir=tmp_path / "data")
         kept = load("mine", tmp_path / "data").fingerprint
         write_record(folder, "c3", beats_of("NNNN"))
-        with pytest.raises(InputError, match=r"other beats .* name mine in .*; delete that folder"):
+        with pytest.raises(InputError, match=r"other data .* name mine in .*; delete that folder"):
             prepare_own(folder, "mine", data_dir=tmp_path / "data")
-        with pytest.raises(InputError, match="other beats"):
+        with pytest.raises(InputError, match="other data"):
             prepare_own(folder, "mine", ["V5"], data_dir=tmp_path / "data")
         assert load("mine", tmp_path / "data").fingerprint == kept
         prepare_own(folder, "other", data_dir=tmp_path / "data")
@@ -504,8 +504,8 @@ class TestTyped:
             (["mitbih"], "either --from DIR or --download"),
             (["mitbih", "--download", "--name", "x"], "takes no --name; .* ./mitbih"),
             (["mitbih", "--download", "--lead", "V1"], "takes no --lead"),
-            (["ptbxl", "--download"], "ptbxl: own recordings take --name NAME, and neither --from"),
-            (["here"], "here: own recordings take --name"),
+            (["ptbxl", "--download"], "ptbxl: your own data takes --name NAME, and neither --from"),
+            (["here"], "here: your own data takes --name"),
             (["here", "--name", "x"], "here"),
         ],
     )

@@ -111,7 +111,7 @@ def test_the_table_of_records_is_folded_away(page):
     [
         ("dataset", "synthetic", "nothing about patients"),
         ("protocol", "beatgan", "intra-patient"),
-        ("protocol", "interpatient", "nobody among the test records was in training"),
+        ("protocol", "interpatient", "no test record was in training"),
     ],
 )
 def test_what_a_data_set_and_a_protocol_cannot_show(page, field, value, expected):

@@ -346,7 +346,7 @@ class TestMade:
         beats, parts = evaluation.load_data(cell)
         x = beats.x[parts.train]
         of_teacher = directory.load_model(Path(cell.teacher.workdir))
-        trainer = assemble.make_trainer(cell, x.shape[2])
+        trainer = assemble.make_trainer(cell, x.shape[1:])
         state = loop.init_state(trainer, assemble.run_key(cell), x.mean(axis=(0, 1)))
         state = state.replace(**model.variables)
         batch = assemble.batch_order(cell, len(x), 1)[0]

@@ -79,7 +79,7 @@ def newest(run, folder=checkpoints.LAST):
 
 def restored(config, checkpoint, model=None):
     """Every array of a checkpoint, by its path in the tree; `model` is the teacher's."""
-    trainer = assemble.make_trainer(config, 1)
+    trainer = assemble.make_trainer(config, (320, 1))
     teacher = Teacher(model.generator) if model else None
     make = partial(fresh_state, trainer)
     state = jax.eval_shape(make, jax.random.key(0), jnp.zeros(1), teacher)
@@ -372,7 +372,7 @@ class TestResume:
     def test_equal_trainings_share_one_program_in_these_tests(self):
         """The teacher's and the student's, once each: otherwise the tests take minutes more."""
         config = tiny.config(epochs=7, seed=3)
-        trainers = [loop.make_trainer(c, 1, parallel.AXIS) for c in (tiny.config(), config)]
+        trainers = [loop.make_trainer(c, (320, 1), parallel.AXIS) for c in (tiny.config(), config)]
         assert trainers[0] is trainers[1]
         steps = [parallel.compile_steps(t, jax.local_devices()) for t in trainers]
         assert steps[0] is steps[1]
@@ -757,7 +757,7 @@ class TestPrograms:
         config = tiny.teacher_config()
         devices = jax.local_devices()
         run = run_of(config)
-        trainer = assemble.make_trainer(config, 1, parallel.AXIS)
+        trainer = assemble.make_trainer(config, (320, 1), parallel.AXIS)
         precision = assemble.products(config)  # as in `train`
         with precision:
             state = loop.init_state(trainer, run.key, np.zeros(1, np.float32))
@@ -776,7 +776,7 @@ class TestPrograms:
 
 def test_a_checkpoint_holds_the_average_and_goes_on_from_the_weights_themselves(tmp_path):
     config = tiny.teacher_config(average_decay=0.9)
-    trainer = assemble.make_trainer(config, 1)
+    trainer = assemble.make_trainer(config, (320, 1))
     state = jax.device_get(fresh_state(trainer, jax.random.key(0), jnp.zeros(1)))
     moved = state.replace(average=jax.tree.map(lambda leaf: leaf + 1, state.average))
     write_state(tmp_path, 3, moved, progress={}, keep=1)

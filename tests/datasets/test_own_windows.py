@@ -1,0 +1,347 @@
+"""`kdjax prepare FILE.npz --name NAME`: windows of anything as a data set."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+from test_datasets import files_below
+
+from kdjax import cli
+from kdjax.beats import scale
+from kdjax.datasets import load, own_windows, prepare_windows
+from kdjax.datasets.own_windows import source
+from kdjax.datasets.protocols import split
+from kdjax.errors import InputError
+from kdjax.models import networks
+from kdjax.runs import directory, evaluation, export
+from kdjax.training import loop
+
+B, T, C = 12, 40, 2
+
+
+def arrays(**changes):
+    """Twelve windows of three groups; None leaves an array out."""
+    rng = np.random.default_rng(0)
+    found = {
+        "x": rng.normal(5, 3, (B, T, C)),
+        "label": np.arange(B) % 4 == 3,
+        "group": np.array(["press", "lathe", "mill"])[np.arange(B) % 3],
+        "time": np.arange(B)[::-1] / 2,
+    } | changes
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def written(folder: Path, **changes) -> Path:
+    file = folder / "windows.npz"
+    np.savez(file, **arrays(**changes))
+    return file
+
+
+def typed(*args) -> int:
+    return cli.main(["prepare", *map(str, args)])
+
+
+class TestRead:
+    def test_windows_are_loaded_by_group_and_time(self, tmp_path):
+        rows, remarks = prepare_windows(written(tmp_path), "mine", tmp_path / "data")
+        found, given_ = load("mine", tmp_path / "data"), arrays()
+        order = np.lexsort((given_["time"], given_["group"]))
+        padded = np.pad(given_["x"], ((0, 0), (0, 24), (0, 0)), mode="edge").astype(np.float32)
+        assert np.array_equal(found.x, scale(padded)[order])
+        assert np.array_equal(found.label, given_["label"][order])
+        assert found.record.tolist() == ["lathe"] * 4 + ["mill"] * 4 + ["press"] * 4
+        assert np.array_equal(found.sample, given_["time"][order])
+        assert (found.classes, found.ecg, found.unit) == (("normal", "abnormal"), False, "window")
+        assert rows[0] == {"group": "lathe", "normal": 3, "abnormal": 1}
+        assert remarks[0] == "windows of 40 samples, 2 channels"
+        assert remarks[1].startswith("padded to 64 samples by repeating the last")
+        assert len(remarks) == 2
+
+    def test_classes_have_names_and_the_normal_one_is_first(self, tmp_path):
+        label = np.array(["jam", "normal", "bent", "normal"] * 3)
+        examples, classes, _ = own_windows.read(written(tmp_path, label=label, group=None))
+        assert classes == ("normal", "bent", "jam")
+        assert examples[0]["label"][::-1].tolist() == [2, 0, 1, 0] * 3
+
+    def test_x_alone_is_enough_and_what_is_missing_is_said(self, tmp_path):
+        file = written(tmp_path, label=None, group=None, time=None)
+        (example,), _, remarks = own_windows.read(file)
+        assert np.array_equal(example["x"][:, :T], arrays()["x"].astype(np.float32))
+        assert (example["record"], example["label"].any()) == ("all", False)
+        assert "no AUC" in remarks[2]
+        assert remarks[3].startswith("groups: all; the protocol interpatient needs three")
+
+    @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float16, np.float64, ">f4"])
+    def test_any_real_numbers_will_do(self, tmp_path, dtype):
+        x = np.asfortranarray(arrays()["x"].astype(dtype))
+        examples, *_ = own_windows.read(written(tmp_path, x=x, group=np.arange(B) % 3))
+        assert examples[0]["record"] == "0"
+        assert np.array_equal(examples[0]["x"][::-1, :T], x[::3].astype(np.float32))
+
+    def test_the_length_is_what_the_networks_can_halve(self):
+        assert source.MULTIPLE == networks.REDUCTION
+
+    def test_compressed_archives_are_read(self, tmp_path):
+        np.savez_compressed(tmp_path / "w.npz", **arrays())
+        assert len(own_windows.read(tmp_path / "w.npz").examples) == 3
+
+
+def shaped(header: str) -> bytes:
+    """An array with that header and nothing after it."""
+    text = header.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def archive(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for name, data in members.items():
+            file.writestr(f"{name}.npy", data)
+    return content.getvalue()
+
+
+CLAIM = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 100000, 100), }"
+OBJECTS = "{'descr': '|O', 'fortran_order': False, 'shape': (2, 64, 1), }"
+NAN = arrays()["x"].copy()
+NAN[3, 7, 1] = np.nan
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"x": None}, r"has no array x; put the windows"),
+            ({"x": np.zeros((B, T))}, r"x has shape \(12, 40\); it must be \[windows, samples"),
+            ({"x": np.zeros((0, T, C))}, r"x has shape \(0, 40, 2\)"),
+            ({"x": np.zeros((B, T, 0))}, r"x has shape \(12, 40, 0\)"),
+            ({"x": np.zeros(())}, r"x has shape \(\)"),
+            ({"x": np.zeros((B, 15, C))}, "windows of 15 samples; 16 are the fewest"),
+            ({"x": np.zeros((B, T, C), complex)}, "x holds complex128; give real numbers"),
+            ({"x": np.full((B, T, C), "a")}, "x holds <U1; give real numbers"),
+            ({"x": np.full((B, T, C), None)}, "x holds objects; write numbers or text"),
+            ({"x": NAN}, r"1 windows hold NaN.*first is x\[3\]; leave them out"),
+            ({"x": np.full((B, T, C), 1e300)}, r"12 windows hold NaN, infinity or numbers beyond"),
+            ({"label": np.zeros(B - 1, int)}, r"label has shape \(11,\), x has 12 windows"),
+            ({"label": np.zeros((B, 1), int)}, r"label has shape \(12, 1\)"),
+            ({"label": np.arange(B)}, "label holds 2; give 0 for normal and 1 for abnormal"),
+            ({"label": np.zeros(B)}, "label holds float64; give 0 for normal"),
+            ({"label": np.array([None] * B)}, "label holds objects"),
+            ({"label": np.array([b"normal"] * B)}, r"label holds \|S6; give 0"),
+            ({"label": np.array(["N", "V"] * 6)}, "label holds N, V; the normal class must be"),
+            ({"label": np.array(["normal", ""] * 6)}, "label holds ''; a name has 1 to 64"),
+            ({"label": np.array(["normal", "a\x1b[2J"] * 6)}, r"label holds 'a\\x1b\[2J'"),
+            ({"label": np.ones(B, int)}, "no window is labelled as normal"),
+            ({"group": np.arange(B) / 3}, "group holds float64; give text or whole numbers"),
+            ({"group": np.array(["a" * 65] * B)}, "a name has 1 to 64 printable characters"),
+            ({"time": np.array(["now"] * B)}, "time holds <U3; give real numbers"),
+            ({"time": np.append(np.arange(B - 1.0), np.inf)}, r"time\[11\] is not finite"),
+            ({"y": np.zeros(B)}, r"holds y.npy; it may hold the arrays x, label, group, time"),
+        ],
+    )
+    def test_arrays_that_cannot_be_are_named(self, tmp_path, changes, words, capsys):
+        file = written(tmp_path, **changes)
+        assert typed(file, "--name", "mine", "--data-dir", tmp_path / "data") == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert re.fullmatch(rf"kdjax prepare: {re.escape(str(file))}: [^\n]*{words}[^\n]*\n", err)
+        assert files_below(tmp_path / "data") == []
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"", "cannot be read"),
+            (b"not a zip", "cannot be read"),
+            (archive(x=b""), "cannot be read"),
+            (archive(x=b"\x93NUMPY\x09\x00rest"), "cannot be read"),
+            (archive(x=shaped(OBJECTS)), "x holds objects"),
+            (archive(x=shaped(CLAIM)), "x is not as long as it says"),
+            (archive(x=shaped("__import__('os')")), "cannot be read"),
+            (archive(**{"../x": b""}), r"holds \.\./x\.npy; it may hold"),
+        ],
+    )
+    def test_what_is_no_archive_of_arrays_is_one_line(self, tmp_path, content, words):
+        (tmp_path / "w.npz").write_bytes(content)
+        with pytest.raises(InputError, match=words) as error:
+            own_windows.read(tmp_path / "w.npz")
+        assert "\n" not in str(error.value)
+
+    def test_a_flipped_bit_is_noticed(self, tmp_path):
+        content = bytearray(written(tmp_path).read_bytes())
+        content[2000] ^= 1
+        (tmp_path / "w.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"cannot be read .*; write it with numpy.savez"):
+            own_windows.read(tmp_path / "w.npz")
+
+    @given(st.integers(0, 10**6), st.binary(min_size=1, max_size=4))
+    def test_whatever_stands_in_an_archive_is_read_or_refused(self, tmp_path_factory, at, data):
+        content = io.BytesIO()
+        np.savez(content, **arrays())
+        damaged = bytearray(content.getvalue())
+        at %= len(damaged)
+        damaged[at : at + len(data)] = data
+        file = tmp_path_factory.getbasetemp() / "any.npz"
+        file.write_bytes(damaged)
+        try:
+            examples, *_ = own_windows.read(file)
+        except InputError:
+            return
+        assert sum(len(e["x"]) for e in examples) == B
+
+    def test_more_than_the_memory_holds_is_refused_before_it_is_read(self, tmp_path, monkeypatch):
+        file = written(tmp_path)
+        monkeypatch.setattr(source.os, "sysconf", lambda name: 64)
+        with pytest.raises(InputError, match=r"x needs 0 GB of memory.*prepare fewer windows"):
+            own_windows.read(file)
+        monkeypatch.undo()
+        monkeypatch.setattr(source, "_LARGEST", 1000)
+        with pytest.raises(InputError, match=r"windows of group lathe exceed .* divide the group"):
+            own_windows.read(file)
+
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(InputError, match=r"no such file; name an .npz file"):
+            own_windows.read(tmp_path / "w.npz")
+        (tmp_path / "w.npz").mkdir()
+        with pytest.raises(InputError, match="cannot be read"):
+            own_windows.read(tmp_path / "w.npz")
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            ([], "your own data takes --name NAME"),
+            (["--name", "mine", "--download"], "neither --from nor --download"),
+            (["--name", "mine", "--fs", "250"], "--fs is for recordings; leave it out"),
+            (["--name", "mine", "--lead", "II"], "--lead is for recordings; leave it out"),
+            (["--name", "mitbih"], "is a data set that kdjax has already"),
+            (["--name", "a b"], "begins with a letter"),
+        ],
+    )
+    def test_what_does_not_go_together(self, tmp_path, args, words, capsys):
+        file = written(tmp_path)
+        assert typed(file, *args, "--data-dir", tmp_path / "data") == 2
+        assert re.fullmatch(rf"kdjax prepare: [^\n]*{words}[^\n]*\n", capsys.readouterr().err)
+        assert files_below(tmp_path / "data") == []
+
+
+class TestAgain:
+    def test_the_same_windows_are_kept_and_others_refused(self, tmp_path):
+        first = prepare_windows(written(tmp_path), "mine", tmp_path / "data")
+        assert prepare_windows(written(tmp_path), "mine", tmp_path / "data") == first
+        for changes in ({"x": arrays()["x"] + 1e-3}, {"label": np.array(["normal", "b"] * 6)}):
+            other = written(tmp_path, **changes)
+            with pytest.raises(InputError, match="other data is prepared under the name mine"):
+                prepare_windows(other, "mine", tmp_path / "data")
+
+    def test_damaged_data_is_one_line(self, tmp_path):
+        prepare_windows(written(tmp_path), "mine", tmp_path / "data")
+        (damaged,) = (tmp_path / "data/mine").rglob("metadata.json")
+        damaged.write_text("{}")
+        with pytest.raises(InputError, match=r"holds no data set of kdjax, or it is damaged"):
+            load("mine", tmp_path / "data")
+
+
+# --- training on them ----------------------------------------------------------------------------
+
+
+def presses(count: int = 1200) -> dict[str, np.ndarray]:
+    """Two channels of 128 samples of six machines; in abnormal windows the second turns faster.
+
+    Neither channel's range nor its spectrum's peak alone is what a mean can tell apart.
+    """
+    rng = np.random.default_rng(3)
+    label = (rng.random(count) < 0.15).astype(np.int64)
+    phase = rng.normal(0, 0.3, (count, 1))
+    turn = 8 * np.pi * np.arange(128) / 128 + phase
+    push = np.where(label[:, None] == 1, np.sin(3 * turn), np.sin(2 * turn + 0.7))
+    x = np.stack([20 * np.sin(turn), push], axis=2) + rng.normal(0, 0.1, (count, 128, 2))
+    group = np.array([f"press {n}" for n in range(6)])[np.arange(count) % 6]
+    return {"x": x, "label": label, "group": group, "time": np.arange(count) / 6}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """The data_dir of a prepared set of `presses`."""
+    folder = tmp_path_factory.mktemp("presses")
+    np.savez(folder / "presses.npz", **presses())
+    prepare_windows(folder / "presses.npz", "presses", folder)
+    return folder
+
+
+@pytest.mark.parametrize("protocol", ["beatgan", "interpatient"])
+def test_both_protocols_part_the_windows(prepared, protocol):
+    found = load("presses", prepared)
+    parts = split(found, protocol, 0, 0)
+    tested, trained = (set(found.record[p]) for p in (parts.test, parts.train))
+    assert (found.label[parts.train] == 0).all()
+    assert (found.label[parts.test] == 1).any()
+    assert tested.isdisjoint(trained) == (protocol == "interpatient")
+    assert len(parts.train) + len(parts.select) + len(parts.calibrate) > 600
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data__augment": "time_warp"}, "warps heartbeats around their R-peak; presses holds"),
+        ({"batch_size": 5000}, "interpatient split of presses trains on .* windows; lower it"),
+    ],
+)
+def test_what_only_beats_allow_is_refused_before_anything_is_written(
+    prepared, tmp_path, changes, words
+):
+    wanted = {"data__dataset": "presses", "data__dir": str(prepared)}
+    config = tiny.teacher_config(**wanted, data__protocol="interpatient", **changes)
+    with pytest.raises(InputError, match=words):
+        loop.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_windows_are_trained_distilled_evaluated_and_exported(
+    prepared, tmp_path, capsys, monkeypatch
+):
+    device = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: device)
+    config = tiny.config(
+        data__dataset="presses",
+        data__dir=str(prepared),
+        data__protocol="interpatient",
+        epochs=6,
+        teacher__epochs=6,
+    )
+    run = tmp_path / "run"
+    result = loop.train(config, run)
+    teacher = directory.read_result(run / "teacher")
+    assert min(result["auc"], teacher["auc"]) > 0.9
+    assert set(result["per_record"]) < {f"press {n}" for n in range(6)}
+    assert not (run / directory.CALIBRATION).exists()
+    detector = directory.load_run(run)
+    assert (detector.generator.length, detector.generator.channels) == (128, 2)
+    with np.load(run / "scores.npz") as scores:
+        again = detector.score(load("presses", prepared).x[scores["index"]])
+        np.testing.assert_allclose(again, scores["score"], rtol=1e-5)
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(run)]) == 0
+    assert capsys.readouterr().out == evaluation.result_block(result) + "\n"
+    page = (run / "report.html").read_text()
+    assert "test windows of 1 groups" in page
+    assert not re.search(r"\b(beats?|records?|ECG)\b", re.sub(r"<details>.*?</details>", "", page))
+    export.export(run, "stablehlo", tmp_path / "run.stablehlo")
+    about = json.loads((tmp_path / "run.stablehlo.json").read_text())
+    assert (about["window"], about["leads"], about["source"]["dataset"]) == (128, 2, "presses")
+    assert not about.keys() & {"sampling_rate", "centre", "before", "filter"}
+    for args in (
+        ["detect", str(run), "any.hea"],
+        ["calibrate", str(run), "any.hea", "--out", str(tmp_path / "c.npz")],
+        ["export", str(run), "--format", "c", "--out", str(tmp_path / "c")],
+        ["export", str(run), "--format", "onnx", "--int8", "--out", str(tmp_path / "o.onnx")],
+    ):
+        assert cli.main(args) == 2
+        assert re.fullmatch(r"kdjax \w+: [^\n]*windows[^\n]*\n", capsys.readouterr().err)
+    assert not (tmp_path / "c").exists()
