@@ -49,7 +49,8 @@ def _load_own(name: str, data_dir: str | Path | None) -> BeatSet:
     if not place.exists():
         raise InputError(
             f"data.dataset is {name!r}, which is not prepared in {place}; choose one of "
-            f"{', '.join(_BUILDERS)}, or run: kdjax prepare FOLDER|FILE.npz --name {name}"
+            f"{', '.join(_BUILDERS)}, or run: kdjax prepare FOLDER --name {name} (FILE.npz for "
+            "windows)"
         )
     builder, about = _own(place)
     version, examples = str(builder.version), storage.read_examples(builder)
