@@ -34,9 +34,16 @@ NOT_RUN = {
     "python -m tests": "draws the architecture",
     "mv ": "moves a file",
     "bxb": "needs the WFDB Software Package",
+    "curl": "the network",
+    "unzip": "unpacks what was downloaded",
 }
 # Which tests run the Python blocks of a page.
-RUN = {"export.md": "tests/runs/test_export.py", "README.md": "below", "ec57.md": "below"}
+RUN = {
+    "export.md": "tests/runs/test_export.py",
+    "own_windows.md": "tests/datasets/test_own_windows.py",
+    "README.md": "below",
+    "ec57.md": "below",
+}
 
 
 def blocks(language):

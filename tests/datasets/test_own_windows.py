@@ -1,5 +1,6 @@
 """`kdjax prepare FILE.npz --name NAME`: windows of anything as a data set."""
 
+import contextlib
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_datasets import files_below
 
+import kdjax
 from kdjax import cli
 from kdjax.beats import scale
 from kdjax.datasets import load, own_windows, prepare_windows
@@ -24,6 +26,7 @@ from kdjax.models import networks
 from kdjax.runs import directory, evaluation, export
 from kdjax.training import loop
 
+GUIDE = Path(__file__).parents[2] / "docs/guides/own_windows.md"
 B, T, C = 12, 40, 2
 
 
@@ -250,28 +253,33 @@ class TestAgain:
 # --- training on them ----------------------------------------------------------------------------
 
 
-def presses(count: int = 1200) -> dict[str, np.ndarray]:
-    """Two channels of 128 samples of six machines; in abnormal windows the second turns faster.
-
-    Neither channel's range nor its spectrum's peak alone is what a mean can tell apart.
-    """
-    rng = np.random.default_rng(3)
-    label = (rng.random(count) < 0.15).astype(np.int64)
-    phase = rng.normal(0, 0.3, (count, 1))
-    turn = 8 * np.pi * np.arange(128) / 128 + phase
-    push = np.where(label[:, None] == 1, np.sin(3 * turn), np.sin(2 * turn + 0.7))
-    x = np.stack([20 * np.sin(turn), push], axis=2) + rng.normal(0, 0.1, (count, 128, 2))
-    group = np.array([f"press {n}" for n in range(6)])[np.arange(count) % 6]
-    return {"x": x, "label": label, "group": group, "time": np.arange(count) / 6}
+def blocks() -> list[str]:
+    """The Python of the guide: made-up windows, their scores, ECG5000 as an archive."""
+    return re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """The data_dir of a prepared set of `presses`."""
+    """The folder in which the guide's made-up windows are prepared, two channels of 128 samples."""
     folder = tmp_path_factory.mktemp("presses")
-    np.savez(folder / "presses.npz", **presses())
-    prepare_windows(folder / "presses.npz", "presses", folder)
+    with contextlib.chdir(folder):
+        exec(blocks()[0], {})
+    prepare_windows(folder / "windows.npz", "presses", folder)
     return folder
+
+
+def test_the_guide_s_recipe_reads_files_of_the_ucr_archive(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(12, 141))
+    rows[:, 0] = np.arange(12) % 5 + 1
+    np.savetxt("ECG5000_TRAIN.txt", rows[:6])
+    np.savetxt("ECG5000_TEST.txt", rows[6:])
+    exec(blocks()[2], {})
+    (example,), classes, remarks = own_windows.read(Path("ecg5000.npz"))
+    assert example["x"].shape == (12, 160, 1)
+    assert np.array_equal(example["x"][:, :140, 0], rows[:, 1:].astype(np.float32))
+    assert [classes[k] for k in example["label"][:5]] == ["normal", "R-on-T", "PVC", "SP", "UB"]
+    assert remarks[1].startswith("padded to 160 samples")
 
 
 @pytest.mark.parametrize("protocol", ["beatgan", "interpatient"])
@@ -326,7 +334,11 @@ def test_windows_are_trained_distilled_evaluated_and_exported(
     with np.load(run / "scores.npz") as scores:
         again = detector.score(load("presses", prepared).x[scores["index"]])
         np.testing.assert_allclose(again, scores["score"], rtol=1e-5)
+    monkeypatch.setattr(kdjax, "load_run", lambda _: detector)
     capsys.readouterr()
+    monkeypatch.chdir(tmp_path)
+    exec("".join(blocks()[:2]), {})
+    assert capsys.readouterr().out == "True\n"
     assert cli.main(["evaluate", str(run)]) == 0
     assert capsys.readouterr().out == evaluation.result_block(result) + "\n"
     page = (run / "report.html").read_text()
