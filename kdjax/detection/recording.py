@@ -95,7 +95,8 @@ def detect(
             one of the next two is given.
         alarms_per_hour: instead, false alarms an hour, were all beats of this recording normal.
         threshold: instead, a score.
-        name, made_by: of the detector and of what computes, for the record.
+        name: of the detector, for the record.
+        made_by: the code and versions that compute, for the record.
         progress: called with the number of samples of each block.
 
     Raises:

@@ -207,7 +207,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
     they are 0.
 
     Args:
-        a, b: one a seed, in the same order; ValueError for other lengths or fewer than two.
+        a: one a seed; ValueError for other lengths than that of `b`, or fewer than two.
+        b: the same seeds, in the same order.
     """
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     found = t_interval(difference.tolist())
