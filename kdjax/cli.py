@@ -337,7 +337,7 @@ def import_beatgan(args: argparse.Namespace) -> None:
     """Makes a run directory of BeatGAN's PyTorch checkpoints."""
     from kdjax.runs import interop
 
-    interop.import_run(args.generator, args.discriminator, args.out)
+    interop.import_run(args.generator, args.discriminator, args.out, args.dataset)
     print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
 
 

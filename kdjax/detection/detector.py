@@ -38,13 +38,14 @@ class Detector:
     def score(self, x: np.ndarray) -> np.ndarray:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.
 
+        A beat that holds NaN or infinity scores infinity, which is abnormal at any threshold.
         One beat at a time has a faster program, compiled for this detector at its first call; the
         calling thread waits for it without sleeping, which keeps a core busy.
         """
         x = self._checked(x)
-        if len(x) == 1:
-            return _at_once(self._score_one(x))
-        return _run(_scores, self, x, ((),))[0]
+        one = len(x) == 1
+        score = _at_once(self._score_one(x)) if one else _run(_scores, self, x, ((),))[0]
+        return np.where(np.isnan(score), np.array(np.inf, score.dtype), score)
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Reconstructions [B, T, C] of beats [B, T, C] scaled to [-1, 1]."""

@@ -88,8 +88,8 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     if shape != beats.x.shape[1:]:
         raise InputError(
             f"{run}: its beats are of {shape[0]} samples and {shape[1]} leads, those of "
-            f"{beats.name} of {beats.x.shape[1]} and {beats.x.shape[2]}; score it with "
-            "kdjax.load_run on beats of its own kind"
+            f"{beats.name} of {beats.x.shape[1]} and {beats.x.shape[2]}; import it again, with "
+            "--dataset and the name of such beats"
         )
     detector = Detector(last.generator, last.variables["generator"])
     test, calibrate = parts.test, parts.calibrate

@@ -107,7 +107,8 @@ def metadata(run: str | Path, detector: Detector) -> dict[str, Any]:
         "window": generator.length,
         **(_of_ecg(detector) if detector.ecg else _OF_WINDOWS),
         "leads": generator.channels,
-        "score": "mean squared error of the reconstruction, of a window scaled to [-1, 1]",
+        "score": "mean squared error of the reconstruction, of a window scaled to [-1, 1]; "
+        "infinity for a window that holds NaN or infinity",
         "threshold": detector.threshold,
         "weights": directory.fingerprint(detector.variables),
         "source": _source(run),
@@ -152,6 +153,7 @@ def check(call: Call, detector: Detector) -> float:
     than a relative 1e-5, scaled windows or reconstructions by 1e-5, or a decision at all, unless
     the score is within that of the threshold.
     """
+    _check_not_finite(call, detector)
     threshold, worst = float(_threshold(detector)), 0.0
     for windows in np.split(trials(detector), np.cumsum([1, 2, 17])):
         x = beats.scale(windows)
@@ -181,6 +183,7 @@ def check_int8(call: Call, detector: Detector) -> float:
     ParityError where it is more than INT8_TOLERANCE, or a decision differs whose score is further
     from the threshold.
     """
+    _check_not_finite(call, detector)
     windows = library.drawn(detector).astype(np.float32)
     threshold, score = float(_threshold(detector)), detector.score(windows)
     found = {name: np.asarray(array) for name, array in call(windows).items()}
@@ -193,6 +196,17 @@ def check_int8(call: Call, detector: Detector) -> float:
             f"with them; {INT8_TOLERANCE:g} is allowed; please report it"
         )
     return float(away.max())
+
+
+def _check_not_finite(call: Call, detector: Detector) -> None:
+    """Raises ParityError unless windows that hold NaN or infinity, and they alone, score that."""
+    windows = trials(detector)[-4:].copy()
+    windows[0, 7, -1], windows[1, 0], windows[2, -1, 0] = np.nan, np.inf, -np.inf
+    found = {name: np.asarray(array) for name, array in call(windows).items()}
+    if found["score"].tolist()[:3] != [np.inf] * 3 or not np.isfinite(found["score"][3]):
+        raise ParityError(f"windows with NaN or infinity score {found['score']}; please report it")
+    if not found["abnormal"][:3].all():
+        raise ParityError("windows with NaN or infinity are not abnormal; please report it")
 
 
 def trials(detector: Detector) -> np.ndarray:
@@ -239,7 +253,8 @@ def to_stablehlo(detector: Detector) -> bytes:
         scaled = (windows - low) / jnp.where(flat, jnp.float32(1), high - low) * 2 - 1
         x = jnp.where(flat, jnp.float32(0), scaled)
         x_hat, _ = forward(folded, x)
-        score = anomaly_score(x_hat, x)
+        finite = jnp.isfinite(windows).all(axis=(1, 2))
+        score = jnp.where(finite, anomaly_score(x_hat, x), jnp.float32(jnp.inf))
         return {"score": score, "abnormal": score > threshold, "x": x, "x_hat": x_hat}
 
     shape = jax.export.symbolic_shape(
@@ -317,7 +332,13 @@ def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
     x_hat = node("Transpose", "x_hat", node("Tanh", "tanh", h), perm=[0, 2, 1])
 
     error = node("Sub", "error", x_hat, x)
-    score = node("ReduceMean", "score", node("Mul", "square", error, error), beat, keepdims=0)
+    mean = node("ReduceMean", "mean", node("Mul", "square", error, error), beat, keepdims=0)
+    # The difference of a sample and itself is NaN where the sample is NaN or infinite.
+    nothing = node(
+        "ReduceSum", "nothing", node("Sub", "self", "windows", "windows"), beat, keepdims=0
+    )
+    infinity = constant("infinity", np.float32(np.inf))
+    score = node("Where", "score", node("IsNaN", "not_finite", nothing), infinity, mean)
     node("Greater", "abnormal", score, constant("threshold", threshold))
 
     def tensor(name: str, kind: int, *shape: int) -> onnx.ValueInfoProto:

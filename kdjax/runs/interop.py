@@ -51,6 +51,8 @@ def convert_beatgan(generator: Arrays, discriminator: Arrays) -> BeatGAN:
     """
     g = _plain_names(generator)
     d = _plain_names(discriminator)
+    for state in (g, d):
+        _check_convolutional(state)
     first = _array(g, "encoder1.0.weight", 3)
     head = _array(g, f"encoder1.{_ENCODER_HEAD}.weight", 3)
     module = Generator(
@@ -76,12 +78,12 @@ def convert_beatgan(generator: Arrays, discriminator: Arrays) -> BeatGAN:
     return converted
 
 
-def import_run(generator: Path, discriminator: Path, out: Path) -> None:
-    """Makes a run directory of two PyTorch files, to be scored on MIT-BIH under `beatgan`, fold 0.
+def import_run(generator: Path, discriminator: Path, out: Path, dataset: str = "mitbih") -> None:
+    """Makes a run directory of two PyTorch files.
 
-    What the networks were trained on is not known: `kdjax evaluate` scores the run, and it is
-    refused as a teacher. Raises InputError as `read_torch` and `convert_beatgan` do, and when `out`
-    exists.
+    It is to be scored on `dataset`, beats with as many leads, under protocol beatgan, fold 0. What
+    the networks were trained on is not known: `kdjax evaluate` scores the run, and it is refused as
+    a teacher. Raises InputError as `read_torch` and `convert_beatgan` do, and when `out` exists.
     """
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
@@ -119,7 +121,7 @@ def import_run(generator: Path, discriminator: Path, out: Path) -> None:
         "generator": sha256(generator),
         "discriminator": sha256(discriminator),
     }
-    data = {"dataset": "mitbih", "protocol": "beatgan", "fold": 0, "split_seed": 0, "dir": None}
+    data = {"dataset": dataset, "protocol": "beatgan", "fold": 0, "split_seed": 0, "dir": None}
     config = {
         "imported": source,
         "epochs": 0,
@@ -152,12 +154,24 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {str(name): np.asarray(tensor.numpy()) for name, tensor in state.items()}
     except Exception as error:  # torch raises many kinds for a file that is not one of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a state_dict that torch loads safely ({reason})") from error
+        raise InputError(
+            f"{path}: not a state_dict that torch loads safely ({type(error).__name__}); save one "
+            "with torch.save(network.state_dict(), file)"
+        ) from error
 
 
 def _plain_names(state: Arrays) -> dict[str, np.ndarray]:
     return {re.sub(r"^(module\.)?(\w+)\.(main\.)?", r"\2.", name): a for name, a in state.items()}
+
+
+def _check_convolutional(state: Arrays) -> None:
+    """Raises InputError for BeatGAN's other networks, which are of fully connected layers."""
+    axes = {np.ndim(array) for array in state.values()}
+    if 2 in axes and 3 not in axes:
+        raise InputError(
+            "fully connected networks, such as BeatGAN's for motion capture; only its "
+            "convolutional ones can be imported"
+        )
 
 
 def _array(state: Arrays, name: str, ndim: int) -> np.ndarray:
@@ -166,6 +180,8 @@ def _array(state: Arrays, name: str, ndim: int) -> np.ndarray:
     array = np.asarray(state[name], np.float32)
     if array.ndim != ndim:
         raise InputError(f"BeatGAN weights {name!r}: shape {array.shape}, {ndim} axes expected")
+    if not np.isfinite(array).all():
+        raise InputError(f"BeatGAN weights {name!r}: NaN or infinity among them; give whole ones")
     return array
 
 

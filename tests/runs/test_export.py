@@ -61,7 +61,8 @@ def write_run(folder, detector, **changes):
     write_json(folder / directory.CONFIG, {"imported": {}, "model": model})
     row = {"fpr_target": 0.02, "threshold": detector.threshold}
     result = {"auc": 0.9, "ap": 0.8, "label_free": [row], "oracle": {}, "dataset": "mitbih"}
-    result |= {"protocol": "beatgan", "fold": 3, "fingerprints": FINGERPRINTS}
+    fingerprints = FINGERPRINTS | {"model": directory.load_model(folder).fingerprint}
+    result |= {"protocol": "beatgan", "fold": 3, "fingerprints": fingerprints}
     write_sealed(folder / directory.RESULT, result | changes)
     return folder
 
@@ -115,6 +116,19 @@ class TestParity:
             np.testing.assert_allclose(found["score"], score, rtol=1e-5)
             np.testing.assert_array_equal(found["abnormal"], score > detector.threshold)
             assert found["abnormal"].dtype == bool
+
+    @pytest.mark.parametrize("form", FORMATS)
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_a_window_that_holds_no_number_is_abnormal(self, files, detector, form, value):
+        windows = export.trials(detector)[-3:].copy()
+        windows[1, 9, 0] = value
+        found = READ[form](files[form].read_bytes())(windows)
+        assert np.isposinf(found["score"]).tolist() == [False, True, False]
+        assert found["abnormal"][1]
+        with np.errstate(invalid="ignore"):
+            x = beats.scale(windows)
+        for score in (detector.score(x), detector.score(x[1:2])):
+            assert np.isposinf(score).sum() == 1
 
     def test_of_another_size_with_twelve_leads_as_well(self):
         detector = make_detector(width=3, latent_dim=1, leads=12, output_bias=False)
