@@ -16,14 +16,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FILES = 65536, PATH = 4096, SHORT = -1 };
+enum { FILES = 65536, PATH = 4096, SHORT = -1, FULL = -2 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char folder[PATH];           /* "" where nothing is watched */
 static char *paths[FILES];          /* of open files below the folder */
 static long handles[FILES], opened; /* a number for each opening */
 static long calls, failing = -1;    /* watched calls so far; the one that fails */
-static int wanted;                  /* its errno, or SHORT */
+static int wanted;                  /* its errno, or SHORT, or FULL */
 static char failed[PATH + 64];      /* what it was */
 static FILE *record;
 
@@ -38,7 +38,8 @@ void disk_watch(const char *path) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Call number `call`, from 0, fails with this errno; with SHORT a write writes half. */
+/* Call number `call`, from 0, fails with this errno; with SHORT a write writes half. With FULL the
+   disk is full from that call on: nothing is written, opened to be written or made. */
 void disk_fail(long call, int error) {
     failing = call;
     wanted = error;
@@ -73,7 +74,14 @@ static void whole(int at, const char *path, char *out) {
 
 /* Counts a call. 1: it is to fail, and errno says how; it is to be short where that is SHORT. */
 static int fails(const char *what, const char *path) {
-    if (calls++ != failing) return 0;
+    long call = calls++;
+    if (wanted == FULL && failing >= 0 && call >= failing) {
+        if (strcmp(what, "write") && strcmp(what, "open to write") && strcmp(what, "mkdir")) return 0;
+        if (!failed[0]) snprintf(failed, sizeof failed, "%s %s", what, path);
+        errno = ENOSPC;
+        return 1;
+    }
+    if (call != failing) return 0;
     snprintf(failed, sizeof failed, "%s %s", what, path);
     errno = wanted;
     return 1;

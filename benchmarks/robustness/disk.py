@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,15 @@ from typing import Any
 from benchmarks.robustness.runs import ROOT, differences, outcome
 
 SOURCE = Path(__file__).with_name("disk.c")
-SHORT = -1  # a write that writes half, as disk.c has it
-ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, SHORT)
+SHORT, FULL = -1, -2  # a write that writes half, a disk that is full from a call on: see disk.c
+ERRORS = {
+    errno.ENOSPC: "ENOSPC",
+    errno.EIO: "EIO",
+    errno.EACCES: "EACCES",
+    SHORT: "a short write",
+    FULL: "ENOSPC from then on",
+}
+BUDGET = 1500  # seconds of failing calls
 
 
 def failing(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
@@ -104,46 +112,61 @@ def train(workdir: Path, config: Path) -> tuple[int, str]:
 
 
 def fail_each(folder: Path, config: Path, seed: int, quick: bool) -> dict[str, Any]:
-    """See `failing`. Half of the runs begin in an empty folder, the others go on from an epoch."""
-    disk, whole, begun = Disk(), folder / "whole", folder / "begun"
+    """See `failing`. A run begins in an empty folder, or goes on from its first epoch.
+
+    The calls come in a random order, so that what `BUDGET` leaves out is like the rest.
+    """
+    disk, whole, begun, began = Disk(), folder / "whole", folder / "begun", time.monotonic()
     train(whole, config)
     wanted = outcome(whole)
     begin(begun, config)
+    lives = {"a whole run": None, "a resumed run": begun}
+    calls = {life: count(disk, folder / "run", config, start) for life, start in lives.items()}
+    every = [(life, call) for life, n in calls.items() for call in range(n)]
     rng, table = random.Random(seed), Counter()
+    rng.shuffle(every)
     strange: list[str] = []
-    lives = {"fresh": None, "resumed": begun}
-    counts = {}
-    for life, start in lives.items():
-        call = 0
-        while True:
-            run = folder / "run"
-            shutil.rmtree(run, ignore_errors=True)
-            if start:
-                shutil.copytree(start, run)
-            disk.watch(run)
-            error = rng.choice(ERRORS)
-            disk.fail(call, error)
-            status, said = train(run, config)
-            calls, failed = disk.calls, disk.failed
-            disk.watch(None)
-            if not failed:
-                counts[life] = calls
-                break
-            now = judge(run, config, wanted, status, said)
-            kind = failed.removesuffix(failed[failed.find(" /") :])
-            name = "short" if error == SHORT else errno.errorcode[error]
-            table[kind, name, now.split(":")[0]] += 1
-            if ":" in now:
-                strange.append(f"{life} {call}, {failed.replace(str(run), 'RUN')}, {name}, {now}")
-                print(strange[-1], flush=True)
-            call += rng.randint(1, 60) if quick else 1
-            if call % 50 == 0:
-                print(life, call, dict(Counter(k[2] for k in table.elements())), flush=True)
+    for life, call in every[: 12 if quick else None]:
+        error = rng.choice(list(ERRORS))
+        status, said, failed = fail_once(disk, folder / "run", config, lives[life], call, error)
+        if not failed:  # threads make a few calls more or less each time
+            continue
+        now = judge(folder / "run", config, wanted, status, said)
+        kind = failed[: failed.find(" /")]
+        table[kind, ERRORS[error], now.split(":")[0]] += 1
+        if ":" in now:
+            strange.append(f"{failed.replace(str(folder), '')}, {ERRORS[error]}, {life}: {now}")
+            print(strange[-1], flush=True)
+        if table.total() % 25 == 0:
+            print(dict(Counter(k[2] for k in table.elements())), flush=True)
+        if time.monotonic() - began > BUDGET:
+            break
     rows = [
         {"call": kind, "error": error, "ended": ended, "times": times}
         for (kind, error, ended), times in sorted(table.items())
     ]
-    return {"calls": counts, "tried": table.total(), "rows": rows, "strange": strange}
+    return {"calls": calls, "tried": table.total(), "rows": rows, "strange": strange}
+
+
+def count(disk: Disk, run: Path, config: Path, start: Path | None) -> int:
+    """The calls of a run that nothing disturbs."""
+    fail_once(disk, run, config, start, -1, 0)
+    return disk.calls
+
+
+def fail_once(
+    disk: Disk, run: Path, config: Path, start: Path | None, call: int, error: int
+) -> tuple[int, str, str]:
+    """The status of a run whose n-th call fails, what it said, and what call that was."""
+    shutil.rmtree(run, ignore_errors=True)
+    if start:
+        shutil.copytree(start, run)
+    disk.watch(run)
+    disk.fail(call, error)
+    status, said = train(run, config)
+    failed = disk.failed
+    disk.fail(-1, 0)
+    return status, said, failed
 
 
 def begin(run: Path, config: Path) -> None:
