@@ -9,7 +9,7 @@ from typing import Any
 
 from kdjax import signals
 from kdjax.arguments import parser
-from kdjax.errors import InputError, one_line
+from kdjax.errors import LACKS_MEMORY, InputError, lacks_memory, one_line
 
 
 def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
@@ -36,8 +36,16 @@ def _status(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
         print(f"{args.called}: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
+        if lacks_memory(error):
+            print(f"{args.called}: {LACKS_MEMORY}", file=sys.stderr)
+            return 2
         problem = f"{error.filename}: {error.strerror}; make room or choose another folder"
         print(f"{args.called}: {one_line(problem)}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        print(f"{args.called}: {LACKS_MEMORY}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if args.command in ("train", "study"):

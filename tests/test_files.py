@@ -1,5 +1,8 @@
 """What is written is what is read: seals in JSON, SHA256SUMS beside files."""
 
+import builtins
+import errno
+import io
 import json
 import os
 import subprocess
@@ -174,3 +177,80 @@ class TestWriting:
         with pytest.raises(OSError, match="No space") as caught:
             write_files({tmp_path / "a": b"new"})
         assert caught.value.filename == str(tmp_path / "a")
+
+
+# --- every call that can fail ------------------------------------------------------------------
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+
+
+class FailingCalls:
+    """Lets the n-th call fail among those that Python makes to the disk below a folder."""
+
+    def __init__(self, patch, folder, failing, error):
+        self.folder, self.failing, self.error, self.calls = str(folder), failing, error, 0
+        for holder, name in (
+            (os, "open"),
+            (os, "mkdir"),
+            (os, "replace"),
+            (os, "fsync"),
+            (io, "open"),
+            (builtins, "open"),
+        ):
+            patch.setattr(holder, name, self.wrapped(getattr(holder, name)))
+
+    def wrapped(self, call):
+        def calling(first, *args, **kwargs):
+            # A descriptor is one of a file that was opened there.
+            if isinstance(first, int) or str(first).startswith(self.folder):
+                self.calls += 1
+                if self.calls == self.failing:
+                    raise OSError(self.error, os.strerror(self.error), str(first))
+            return call(first, *args, **kwargs)
+
+        return calling
+
+
+def write_two_files(folder):
+    write_files({folder / "a": b"new", folder / "b": b"new"})
+
+
+def write_a_folder(folder):
+    with new_folder(folder / "step") as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "w").write_bytes(b"new")
+
+
+@pytest.mark.parametrize("work", [write_two_files, write_a_folder])
+def test_whichever_call_fails_files_are_old_or_new_and_nothing_is_left_over(tmp_path, work):
+    """The error names the place, and the same again succeeds."""
+    errors = []
+    for failing in range(1, 60):
+        folder = tmp_path / str(failing)
+        work(folder)
+        whole = contents(folder)
+        old = dict.fromkeys(whole, b"old")
+        for name, content in old.items():
+            (folder / name).write_bytes(content)
+        with pytest.MonkeyPatch.context() as patch:
+            calls = FailingCalls(patch, folder, failing, ERRORS[failing % len(ERRORS)])
+            try:
+                work(folder)
+            except OSError as error:
+                errors.append((error.errno == calls.error, str(folder) in error.filename))
+        now = contents(folder)
+        if work is write_a_folder:  # its old content goes before the new one comes
+            assert now in (old, whole, {})
+        else:
+            assert now.keys() == whole.keys()
+            assert set(now.values()) <= {b"old", b"new"}
+        work(folder)
+        assert contents(folder) == whole
+        if calls.calls < failing:
+            break
+    assert set(errors) == {(True, True)}
+    assert failing > len(errors) >= 7  # to make a folder that is there already costs nothing
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -22,8 +22,20 @@ heading make; `python -m benchmarks.pages.reliability` makes this page."""
 PROMISES = {
     "kill -9 at any moment": "the same command goes on from the last save, at worst the end of the "
     "epoch before, and ends with the very parameters of a run left alone",
-    "SIGTERM, Ctrl-C": "saves at the end of the chunk of 100 steps and exits with 128 + the "
-    "signal's number",
+    "SIGTERM, Ctrl-C": "from the first line to the last: one line, exit 128 + the signal's number, "
+    "nothing half-written; between steps it saves first, at the end of the chunk of 100, unless a "
+    "second signal comes",
+    "any one call to the disk fails": "one line and exit 2, or it goes on where the file is no "
+    "part of the run's state; the same command ends with the same bits",
+    "the power fails": "what is renamed into place was flushed before, file and folder: the same "
+    "command goes on from the last save, or begins anew where nothing was flushed yet",
+    "the memory does not suffice": "one line, exit 2, where the library that asks for it says so "
+    "instead of aborting",
+    "the newest checkpoint is missing, renamed or another run's": "whatever loads the run refuses: "
+    "weights, result and calibration are held to each other",
+    "config.json or result.json is empty or damaged": "refused with the command that makes it anew",
+    "the checkpoint of the best epoch is damaged": "the result comes without the oracle, and says "
+    "so",
     "the disk is full, or may only be read": "one line, exit 2; what was saved is whole, a "
     "half-written save gives its room back",
     "the run directory is moved or deleted": "one line, exit 2, at the next save; nothing is "
@@ -48,8 +60,8 @@ data in the checkpoint's `progress.json`; of scores and calibration in `result.j
 its own; of prepared data in `SHA256SUMS` beside it, for `sha256sum -c`. They notice accidents. They
 are no signatures: who can change a file can change its checksum.
 
-Not tried: a power failure (files are renamed into place, but the disk is not told to flush them),
-network file systems, other operating systems than Linux."""
+Not tried: a real power failure (what follows is a simulation), disks that say that they have
+flushed and have not, network file systems, other operating systems than Linux."""
 
 SECURITY = """## Security
 
@@ -95,6 +107,88 @@ def kills(part: dict[str, Any]) -> Iterable[str]:
         "ended otherwise than in the undisturbed run (weights, Adam's moments, figures of every "
         f"epoch, every score, compared to the last bit); {len(part['failed_to_resume'])} "
         f"starts failed; {part['saves_lost']} saves were lost."
+    )
+
+
+def signals(part: dict[str, Any]) -> Iterable[str]:
+    """How a run ended on signals, by stage."""
+    yield "## Signals"
+    yield (
+        f"{made(part)} SIGTERM and SIGINT by turns, at random moments of a start (from the first "
+        "moment of the process to the first steps), of the steps, and of the last evaluation of "
+        f"`train.py`, a teacher of width 2 and {part['epochs']} epochs on synthetic beats."
+    )
+    yield table(
+        (
+            "stage",
+            "signals",
+            "128 + the signal",
+            "the same, from Python itself",
+            "otherwise",
+            "seconds to the end, median",
+            "longest",
+        ),
+        [
+            (
+                row["stage"],
+                row["signals"],
+                row["left_with_128_and_the_signal"],
+                row["before_the_first_line"],
+                row["otherwise"],
+                row["seconds_median"],
+                row["seconds_most"],
+            )
+            for row in part["stages"]
+        ],
+    )
+    yield (
+        f"{part['signals']} signals. Otherwise means another status, a traceback or a half-written "
+        "file. Python itself ends a process in its first moments, before the first line of "
+        f"`train.py`. {len(part['ended_otherwise'])} figures of the runs that were typed again "
+        "ended otherwise than in the undisturbed run; "
+        f"{len(part['failed_to_resume'])} of them failed to go on."
+    )
+
+
+def failing(part: dict[str, Any]) -> Iterable[str]:
+    """What came of each kind of call that failed."""
+    yield "## Calls that fail"
+    calls = " and ".join(f"{n:,} of {life}" for life, n in part["calls"].items())
+    yield (
+        f"{made(part)} The tiny teacher of the tests trains for two epochs behind a library that "
+        "lets one call to the disk fail: open, read, write, fsync, rename or mkdir below the run "
+        "directory, Orbax's own among them. Then the same command is typed again. "
+        f"There are {calls} such calls; {part['tried']:,} of them, drawn at random, were tried, "
+        "each with one of the errors."
+    )
+    endings = sorted({row["ended"] for row in part["rows"]})
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for row in part["rows"]:
+        counts.setdefault((row["call"], row["error"]), {})[row["ended"]] = row["times"]
+    yield table(
+        ("call", "error", *endings),
+        [(*key, *(found.get(name, 0) for name in endings)) for key, found in counts.items()],
+    )
+    yield (
+        "One line: exit status 2, one line on stderr, nothing half-written, and the same command "
+        "ended with the same bits. Went on: the run ended as if nothing had been. "
+        f"{len(part['strange'])} ended in another way."
+    )
+
+
+def power(part: dict[str, Any]) -> Iterable[str]:
+    """How runs resumed from what a power failure leaves."""
+    yield "## Power failures"
+    yield (
+        f"{made(part)} A simulation: all that the tiny teacher of the tests does to the disk is "
+        f"logged ({part['entries']:,} entries, {part['flushes']} flushes, Orbax's own among them). "
+        "The power fails before each flush and at the end. What is on the disk then is made of the "
+        "log, in two ways: only files and names that were flushed; or every name, and of the files "
+        f"what was flushed. {part['states']} such disks differ. On each the same command is typed."
+    )
+    yield table(
+        ("on the disk", "ended", "times"),
+        [(row["disk"], row["ended"], row["times"]) for row in part["rows"]],
     )
 
 
@@ -211,6 +305,9 @@ def processes(part: dict[str, Any]) -> Iterable[str]:
 SECTIONS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
     "kills": kills,
     "processes": processes,
+    "signals": signals,
+    "failing": failing,
+    "power": power,
     "flips": flips,
     "fuzz": fuzz,
     "soak": soak,
