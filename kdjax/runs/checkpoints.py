@@ -1,11 +1,13 @@
 """Checkpoints of a run: written whole, checked against SHA-256 when they are read."""
 
+import asyncio
 import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ _MANIFEST = "manifest.json"
 _PROGRESS = "progress.json"
 _MODEL = "model"
 _OPTIMIZER = "optimizer"
+_PATIENCE = 10.0  # seconds for writes whose fellows have failed
 
 
 class DamagedCheckpointError(InputError):
@@ -117,13 +120,38 @@ def _checkpointer() -> ocp.Checkpointer:
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
+class _PatientLoop(asyncio.SelectorEventLoop):
+    """An event loop that waits for what it has begun before it closes, and keeps quiet about it.
+
+    When one array cannot be written Orbax gives up at once. The others would go on, into a folder
+    that is gone by then, and complain on the terminal.
+    """
+
+    def close(self) -> None:
+        if not self.is_closed() and (begun := asyncio.all_tasks(self)):
+            self.set_exception_handler(lambda *_: None)
+            self.run_until_complete(asyncio.wait(begun, timeout=_PATIENCE))
+        super().close()
+
+
+@contextmanager
+def _patient_loops() -> Iterator[None]:
+    """Has Orbax, which makes itself event loops, make patient ones."""
+    make = asyncio.new_event_loop
+    asyncio.new_event_loop = _PatientLoop
+    try:
+        yield
+    finally:
+        asyncio.new_event_loop = make
+
+
 def _write_tree(path: Path, tree: Any) -> None:
     """Raises OSError where the disk is full or fails; Orbax gives a ValueError and a traceback."""
     said = logging.getLogger("absl")
     level = said.level
     try:
         said.setLevel(logging.CRITICAL)
-        with _checkpointer() as checkpointer:
+        with _patient_loops(), _checkpointer() as checkpointer:
             checkpointer.save(path.absolute(), args=ocp.args.StandardSave(tree))
     except ValueError as error:
         code = re.search(r"os_error_code='(\d+)'", str(error))
