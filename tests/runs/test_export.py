@@ -194,7 +194,9 @@ class TestFile:
         assert str(run).encode() not in again
 
     @pytest.mark.parametrize("form", FORMATS)
-    def test_metadata_says_how_to_make_the_input_and_what_is_decided(self, files, detector, form):
+    def test_metadata_says_how_the_input_is_made_and_what_is_decided(
+        self, files, run, detector, form
+    ):
         about = metadata(files, form)
         numbers = {"window": 320, "before": 140, "sampling_rate": 360, "leads": 1}
         assert numbers.items() <= about.items()
@@ -203,7 +205,8 @@ class TestFile:
         assert about["weights"] == directory.fingerprint(detector.variables)
         assert about["lead_names"] is None
         source = {"fpr_target": 0.02, "dataset": "mitbih", "protocol": "beatgan", "fold": 3}
-        assert about["source"] == source | {"fingerprints": FINGERPRINTS}
+        fingerprints = FINGERPRINTS | {"model": directory.load_model(run).fingerprint}
+        assert about["source"] == source | {"fingerprints": fingerprints}
 
     def test_the_filter_is_the_one_that_metadata_names(self, files):
         about = metadata(files, "onnx")["filter"]
