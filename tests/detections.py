@@ -70,8 +70,8 @@ def family_of(own, kind, **fields):
     return Family(**whole | fields)
 
 
-def tape_of(signal, fs):
-    recorder = Recorder(signal.shape[1], fs)
+def tape_of(signal, fs, leads=("MLII",)):
+    recorder = Recorder(leads, fs)
     for _ in recorder.passing(iter([signal.astype(np.float32)])):
         pass
     return recorder.tape()
@@ -175,5 +175,5 @@ def synthetic(index=9):
             Event(event.name, *map(int, event[1:])) for event in find_events(beats, record.fs)
         ),
         unscorable=(),
-        tape=tape_of(record.signal, record.fs),
+        tape=tape_of(record.signal, record.fs, record.leads),
     )

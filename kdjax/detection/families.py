@@ -4,6 +4,7 @@ A shape's early beats and its other beats are two families. Beats whose shapes w
 they were rare are pooled, likewise in two families.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,8 @@ from kdjax.detection.signs import SIGNS, qrs_width
 from kdjax.detection.stream import Beats
 
 _EXAMPLES = 3
+_RARE = 3  # beats of a family that is named together with others
+_AN_ALARM = 0.2  # what naming a beat that is called abnormal is worth at least, in beats put right
 _LOW = -1.4  # log of a height over the normal one: lower families look like artefacts
 _NO_QRS = (25.0, 280.0)  # ms: so do narrower and wider ones
 
@@ -70,6 +73,29 @@ def gather(
         mean, spread = _mean_and_spread(shapes, number // 2 + POOLED, number % 2)
         families.append(_family(own, beats, signs, mean=mean, spread=spread, number=number))
     return tuple(families), family
+
+
+def to_name(beats: Beats, families: Sequence[Family]) -> list[list[int]]:
+    """What to name first: indices of `families`, one by one, rare ones of a kind together.
+
+    The largest family comes first, to compare the others with, and what looks like an artefact
+    last. Between them, what naming may put right decides: the beats times one less their
+    confidence. The page's script (kdjax/pages/script/review.js) has the same order.
+    """
+    wrong = np.where(np.isnan(beats.confidence), 0, 1 - beats.confidence)
+    worth = np.maximum(wrong, np.where(beats.abnormal, _AN_ALARM, 0))
+    known = beats.family >= 0
+    by_family = np.bincount(beats.family[known], worth[known], len(families))
+    groups: dict[object, list[int]] = {}
+    for i, family in enumerate(families):
+        if family.count:
+            rare = family.count <= _RARE and i > 0
+            groups.setdefault((family.kind, family.artefact) if rare else i, []).append(i)
+
+    def place(group: list[int]) -> tuple[bool, bool, float, int]:
+        return group[0] > 0, families[group[0]].artefact, -by_family[group].sum(), group[0]
+
+    return sorted(groups.values(), key=place)
 
 
 def _family(

@@ -23,7 +23,7 @@ from kdjax.files import write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def write(detection: Detection, out: Path) -> list[Path]:
@@ -155,6 +155,8 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Detection:
         beats=Beats(**{name: arrays[f"beats_{name}"] for name in Beats._fields}),
         families=tuple(families),
         events=tuple(Event(*event) for event in meta["events"]),
-        tape=Tape(tuple(arrays[f"tape_{i}"].tobytes() for i in range(chunks)), leads, length),
+        tape=Tape(
+            tuple(arrays[f"tape_{i}"].tobytes() for i in range(chunks)), tuple(leads), length
+        ),
         normal=arrays["normal"],
     )

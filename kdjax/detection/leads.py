@@ -45,3 +45,9 @@ def choose_leads(
         )
         return list(range(len(calibrated))), [note]
     raise InputError(f"{source.name}: no lead {', '.join(calibrated)}; {there}: choose with --lead")
+
+
+def with_second(source: Source, columns: Sequence[int]) -> list[int]:
+    """The columns to look at: those the detector reads and, beside a single one, the next lead."""
+    others = [column for column in range(len(source.leads)) if column not in columns]
+    return [*columns, *others[: max(2 - len(columns), 0)]]

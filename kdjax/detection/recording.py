@@ -13,7 +13,7 @@ from kdjax.detection.cores import Found, all_cores
 from kdjax.detection.detector import Detector
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.families import Family, gather
-from kdjax.detection.leads import choose_leads
+from kdjax.detection.leads import choose_leads, with_second
 from kdjax.detection.notes import Handling, Likeness, doubts
 from kdjax.detection.quality import QUALITIES
 from kdjax.detection.shapes import Shapes
@@ -91,7 +91,7 @@ def detect(
         source: from `recordings.open_source`.
         leads: names or numbers (from 1) of as many leads as the detector has; none: those that it
             was calibrated on.
-        fpr: the false-positive rate on normal beats that the threshold is made for; 0.01 unless
+        fpr: the false-positive rate on normal beats that the threshold is made for; 0.007 unless
             one of the next two is given.
         alarms_per_hour: instead, false alarms an hour, were all beats of this recording normal.
         threshold: instead, a score.
@@ -119,8 +119,9 @@ def detect(
     parts: list[Decided] = []
     stretches, handling = _Stretches(source.fs), Handling(source.fs)
     likeness = Likeness(calibration.beat, own=calibration.score.adaptation == "none")
-    recorder = Recorder(len(columns), source.fs)
-    blocks = recorder.passing(source.blocks(columns))
+    shown = with_second(source, columns)
+    recorder = Recorder([source.leads[column] for column in shown], source.fs)
+    blocks = (block[:, : len(columns)] for block in recorder.passing(source.blocks(shown)))
     cores = all_cores(stream.stream, blocks, progress)
     cores = handling.passing(stretches.passing(cores))
     for decided in chain(stream.decide(cores), stream.decide_waiting()):

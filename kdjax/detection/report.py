@@ -46,11 +46,10 @@ focus, or in the strips the selected beat</li>
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
 <h2>Families</h2>
-<p class="note">Mean beat with its standard deviation, and three beats among their neighbours;
+<p class="note">In the order in which naming them puts most right, after the largest.
+Mean beat with its standard deviation, and three beats among their neighbours;
 25&nbsp;mm/s, 10&nbsp;mm/mV, 0.5 to 40&nbsp;Hz.</p>
 <div id="families"></div>
-<h3 id="rare-heading"></h3>
-<div id="rare"></div>
 <h2>Recording</h2>
 <div class="buttons tools"><button type="button" id="in" title="key +">Zoom in</button>
 <button type="button" id="out" title="key -">Zoom out</button>
@@ -125,7 +124,6 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
         "fs": detection.fs,
         "seconds": detection.seconds,
         "start": detection.start.isoformat() if detection.start else None,
-        "leads": [_unicode(lead) for lead in detection.leads],
         "beats": {
             "sha256": beats_digest(detection),
             **{name: packing.packed(values) for name, values in columns.items()},
@@ -147,7 +145,7 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
         "tape": {
             "fs": RATE,
             "step": STEP,
-            "leads": detection.tape.leads,
+            "leads": [_unicode(lead) for lead in detection.tape.leads],
             "length": detection.tape.length,
             "chunks": [packing.text(chunk) for chunk in detection.tape.chunks],
         },

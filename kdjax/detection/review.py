@@ -1,8 +1,9 @@
 """What a person decides about a detection, as plain data, and what follows from it.
 
-A decision is one of four mappings, as in review.json:
+A decision is one of five mappings, as in review.json:
 
     {"family": 3, "kind": "V"}          all beats of family 3 are ventricular
+    {"families": [4, 9], "kind": "V"}   the same of several families
     {"beat": 81234, "kind": "N"}        the beat at this sample is normal, whatever its family
     {"merge": [3, 7]}                   the beats of family 7 become family 3's, and take its kind
     {"split": 3, "beats": [812, 1730]}  these beats of family 3 become a new family, the last one
@@ -91,10 +92,13 @@ def _apply(
     kind = decision["kind"]
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
-    if "family" in decision:
-        family = _family(decision["family"], families)
-        own = (beats.family == family) & ~by_hand
-        families[family] = replace(families[family], kind=kind, confidence=1.0)
+    if "family" in decision or "families" in decision:
+        named = [_family(number, families) for number in _numbers(decision)]
+        if not named:
+            raise ValueError("it names no family")
+        own = np.isin(beats.family, named) & ~by_hand
+        for family in named:
+            families[family] = replace(families[family], kind=kind, confidence=1.0)
     else:
         own = np.zeros(len(by_hand), bool)
         own[_beat(decision["beat"], beats)] = True
@@ -102,6 +106,13 @@ def _apply(
     beats.kind[own] = kind
     beats.confidence[own] = 1.0
     return set()
+
+
+def _numbers(decision: Mapping[str, Any]) -> list[Any]:
+    """The numbers of the families that a decision names."""
+    if "families" in decision:
+        return list(decision["families"])
+    return [decision["family"]] if "family" in decision else []
 
 
 def _family(number: Any, families: Sequence[Family]) -> int:
@@ -121,7 +132,7 @@ def _regrouped(
     families: Sequence[Family], changed: set[int], detection: Detection, beats: Beats
 ) -> list[Family]:
     """The families, those in `changed` as their beats are now."""
-    signal = detection.tape.signal()
+    signal = detection.tape.signal()[:, : len(detection.leads)]
     interval = Rhythm().timing(beats.rr.astype(np.float64)).interval
     regrouped = list(families)
     for i in changed:
@@ -235,7 +246,7 @@ def carried(
             f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
         )
     families = reviewed(earlier, decisions).families
-    numbers = {decision["family"] for decision in decisions if "family" in decision}
+    numbers = {number for decision in decisions for number in _numbers(decision)}
     named = [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
     if not named:
         raise InputError(f"{earlier.recording}: no family of it was named; review it first")

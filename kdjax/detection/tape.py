@@ -1,6 +1,6 @@
 """The signal that a person looks at: lightly filtered, at 120 Hz, compressed as it passes by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -22,28 +22,28 @@ class Tape:
     """The recording from 0.5 to 40 Hz at 120 Hz, in steps of 10 µV, ten minutes a chunk.
 
     chunks: int16 [C * n] each, one lead after the other, as `packing.deflated` leaves them.
-    length: samples of a lead at 120 Hz.
+    leads: their names, those that the detector read first. length: samples of a lead at 120 Hz.
     """
 
     chunks: tuple[bytes, ...] = field(repr=False)
-    leads: int
+    leads: tuple[str, ...]
     length: int
 
     def signal(self) -> np.ndarray:
         """float32 [length, C] in mV."""
         parts = [
-            packing.inflated(chunk, "int16").reshape(self.leads, -1).T for chunk in self.chunks
+            packing.inflated(chunk, "int16").reshape(len(self.leads), -1).T for chunk in self.chunks
         ]
-        whole = np.concatenate([np.empty((0, self.leads), np.int16), *parts])
+        whole = np.concatenate([np.empty((0, len(self.leads)), np.int16), *parts])
         return whole * np.float32(STEP)
 
 
 class Recorder:
     """Makes a tape of the blocks of a recording that pass by."""
 
-    def __init__(self, leads: int, fs: float):
-        """fs in Hz."""
-        self._leads, self._fs = leads, fs
+    def __init__(self, leads: Sequence[str], fs: float):
+        """leads: their names; fs in Hz."""
+        self._leads, self._fs = tuple(leads), fs
         self._ratio = Fraction(RATE / fs).limit_denominator(1000)
         self._blocks: list[np.ndarray] = []
         self._start = self._end = 0  # what they hold of the recording

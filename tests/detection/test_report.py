@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from detections import FIVE, beats_of, detection_of, synthetic
+from detections import FIVE, beats_of, detection_of, synthetic, tape_of
 from pages import Page
 
 from kdjax.detection import report
@@ -97,7 +97,8 @@ def test_hostile_names_are_only_text():
     html = page_of(
         detection_of(
             recording=HOSTILE,
-            leads=(HOSTILE, HOSTILE),
+            leads=(HOSTILE,),
+            tape=tape_of(np.zeros((2500, 1)), 250.0, [HOSTILE]),
             notes=(HOSTILE,),
             score=HOSTILE,
             detector=HOSTILE,
@@ -114,7 +115,7 @@ def test_hostile_names_are_only_text():
     assert seen.text.count("<script>alert(1)</script>") >= 8
     data = data_of(html)
     assert data["recording"] == HOSTILE
-    assert data["leads"] == [HOSTILE, HOSTILE]
+    assert data["tape"]["leads"] == [HOSTILE]
 
 
 def test_no_beats_found():

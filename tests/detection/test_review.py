@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from detections import FIVE, NAN, detection_of, family_of, synthetic
+from detections import FIVE, NAN, detection_of, family_of, many_beats, synthetic
 from javascript import calls
 
 from kdjax.detection import files, review, tables
+from kdjax.detection.families import to_name
 from kdjax.detection.report import beats_digest
 from kdjax.errors import InputError
 
@@ -20,6 +21,7 @@ THREE = detection_of(
 CASES = {
     "nothing": [],
     "a family": [{"family": 1, "kind": "S"}],
+    "several families": [{"beat": 250, "kind": "X"}, {"families": [1, 3], "kind": "F"}],
     "a beat": [{"beat": 500, "kind": "F"}],
     "a beat without a kind": [{"beat": 50, "kind": "N"}],
     "a beat by hand stays": [{"beat": 250, "kind": "V"}, {"family": 1, "kind": "Q"}],
@@ -37,6 +39,9 @@ WRONG = {
     "no such kind": [{"family": 1, "kind": "A"}],
     "two kinds": [{"family": 1, "kind": "NS"}],
     "no kind": [{"family": 1}],
+    "no families": [{"families": [], "kind": "N"}],
+    "one of several families": [{"families": [1, 4], "kind": "N"}],
+    "families in words": [{"families": "1", "kind": "N"}],
     "no such beat": [{"beat": 251, "kind": "N"}],
     "a merge of one": [{"merge": [1]}],
     "a merge with itself": [{"merge": [1, 1]}],
@@ -92,6 +97,7 @@ def kinds(decisions):
     ("case", "expected"),
     [
         ("a family", ["", "S", "V", "S", "S"]),
+        ("several families", ["", "X", "V", "F", "F"]),
         ("a beat by hand stays", ["", "V", "V", "S", "Q"]),
         ("a merge takes the kind", ["", "V", "V", "S", "V"]),
         ("a merge keeps what was named by hand", ["", "X", "V", "S", "V"]),
@@ -100,6 +106,36 @@ def kinds(decisions):
 )
 def test_what_decisions_mean(case, expected):
     assert kinds(CASES[case]) == expected
+
+
+def test_what_to_name_first_is_the_same_on_the_page():
+    rng = np.random.default_rng(0)
+    count = 400
+    family = np.minimum(rng.geometric(0.14, count) - 1, 30).astype(np.int32)
+    kind = np.array(list("NSVQ"))[family % 4]
+    beats = many_beats(count)._replace(
+        family=family,
+        kind=kind,
+        abnormal=kind != "N",
+        confidence=np.round(rng.uniform(0.5, 1, count), 2).astype(np.float32),
+    )
+    families = tuple(
+        family_of([0], "NSVQ"[i % 4], count=int((family == i).sum()), artefact=i % 7 == 3)
+        for i in range(31)
+    )
+    members = [np.flatnonzero(family == i).tolist() for i in range(31)]
+    asked = {
+        "kind": [KINDS.find(name) for name in kind],
+        "confidence": np.rint(beats.confidence * 100).tolist(),
+    }
+    shown = [{"kind": one.kind, "artefact": one.artefact} for one in families]
+    order = to_name(beats, families)
+    assert order == calls(["toName", asked, shown, members])[0]
+    assert order[0] == [0]
+    assert max(map(len, order)) > 1  # rare ones together
+    assert [families[group[0]].artefact for group in order] == sorted(
+        families[group[0]].artefact for group in order
+    )
 
 
 def test_what_was_detected_is_left_as_it_was():

@@ -10,7 +10,7 @@ from kdjax.detection import tape
 
 
 def recorded(signal, fs, blocks):
-    recorder = tape.Recorder(signal.shape[1], fs)
+    recorder = tape.Recorder(["I", "II"][: signal.shape[1]], fs)
     passed = list(recorder.passing(iter(blocks)))
     np.testing.assert_array_equal(np.concatenate([signal[:0], *passed]), signal)
     return recorder.tape()

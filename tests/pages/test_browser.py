@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from detections import detection_of, synthetic
+from detections import detection_of, family_of, synthetic
 
 from kdjax.detection import files, index, review
 
@@ -215,3 +217,25 @@ def test_the_index_sorts(opened, tmp_path):
     assert names.all_inner_texts() == ["synthetic", "small"]
     heading.click()
     assert names.all_inner_texts() == ["small", "synthetic"]
+
+
+def test_rare_shapes_are_named_together(opened, tmp_path):
+    person = synthetic()
+    others = np.flatnonzero(person.beats.kind != "N")
+    family, confidence = person.beats.family.copy(), person.beats.confidence
+    kind = person.beats.kind.copy()
+    family[others] = 1 + np.arange(len(others)) // 2
+    kind[others] = "V"
+    families = [person.families[0]] + [
+        family_of(others[family[others] == i], "V", count=int((family == i).sum()))
+        for i in range(1, family.max() + 1)
+    ]
+    beats = person.beats._replace(family=family, kind=kind, confidence=confidence)
+    files.write(replace(person, beats=beats, families=tuple(families)), tmp_path)
+    page = opened(tmp_path)
+    assert page.locator(".rare .family").count() == len(families) - 1
+    page.locator(".rare > .buttons").get_by_role("button", name="X").click()
+    assert count(page, "X") == len(others)
+    numbers = list(range(2, len(families) + 1))
+    assert saved(page)["decisions"] == [{"families": numbers, "kind": "X"}]
+    assert page.locator(".rare > .buttons button").count() == 0

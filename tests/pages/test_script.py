@@ -42,7 +42,7 @@ def test_arrays_arrive_as_they_were_packed():
 def test_chunks_of_the_tape_become_leads():
     parts = [np.arange(6, dtype=np.int16), np.arange(6, 14, dtype=np.int16)]
     chunks = [packing.text(packing.deflated(part)) for part in parts]
-    (leads,) = calls(["unpackTape", {"leads": 2, "length": 7, "chunks": chunks}])
+    (leads,) = calls(["unpackTape", {"leads": ["I", "II"], "length": 7, "chunks": chunks}])
     assert leads == [[0, 1, 2, 6, 7, 8, 9], [3, 4, 5, 10, 11, 12, 13]]
 
 

@@ -1,32 +1,39 @@
 // The families as cards.
 
-const RARE = 3; // beats of a family that has no mean worth showing
 const AROUND = 1.55; // s before and after a typical beat
 const AROUND_RARE = 1.35;
 const AVERAGED = 2000; // beats of a mean, an even share of more
 
-/** Numbers of the families with beats: the largest first, those that look like artefacts last. */
-function familyOrder() {
-  const numbers = app.members.map((_, i) => i).filter((i) => app.members[i].length);
-  const last = (i) => Number(Boolean(app.detected.families[i]?.artefact));
-  return numbers.sort((a, b) => last(a) - last(b) || app.members[b].length - app.members[a].length);
-}
-
 function renderFamilies() {
   const focused = Number(document.activeElement?.closest?.(".family")?.dataset.number);
   const total = app.members.reduce((sum, members) => sum + members.length, 0);
-  const order = familyOrder();
-  const rare = order.filter((i) => app.members[i].length <= RARE);
+  const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
   app.drawn = new IntersectionObserver(drawSeen, { rootMargin: "800px" });
   byId("families").replaceChildren(
-    ...order.filter((i) => !rare.includes(i)).map((i) => familyCard(i, total)),
+    ...toName(app.detected, asDetected, app.members).map((group) =>
+      group.length > 1 ? rareFamilies(group, total) : familyCard(group[0], total),
+    ),
   );
-  byId("rare").replaceChildren(...rare.map((i) => familyCard(i, total)));
-  byId("rare-heading").textContent = rare.length
-    ? `${rare.length} rare ${rare.length === 1 ? "shape" : "shapes"} of up to ${RARE} beats`
-    : "";
   if (focused) (cardOf(focused) ?? document.querySelector(".family"))?.focus();
+}
+
+/** Rare families of a kind: one row of buttons names all that have no name yet. */
+function rareFamilies(group, total) {
+  const numbers = group.filter((i) => !app.state.families[i].named).map((i) => i + 1);
+  const beats = group.reduce((sum, i) => sum + app.members[i].length, 0);
+  const { detected, artefact } = app.state.families[group[0]];
+  const like = artefact ? " and like artefacts" : "";
+  const naming = kindButtons("", (kind) => nameTogether(numbers, kind));
+  return element(
+    "section",
+    { className: "rare" },
+    element("h3", {
+      textContent: `${group.length} rare shapes called ${detected}${like}, ${beatsText(beats)}`,
+    }),
+    element("div", { className: "buttons" }, ...(numbers.length ? ["Name all: ", ...naming] : [])),
+    element("div", { className: "grid" }, ...group.map((i) => familyCard(i, total))),
+  );
 }
 
 /** Draws the pictures of cards that come near the window; a day has hundreds. */

@@ -28,6 +28,14 @@ function nameTheFamily(family, kind) {
   decide({ family, kind }, `Family ${family} is ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`);
 }
 
+function nameTogether(families, kind) {
+  const count = families.reduce((sum, family) => sum + app.members[family - 1].length, 0);
+  decide(
+    { families, kind },
+    `${families.length} families are ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`,
+  );
+}
+
 function nameTheBeat(kind) {
   if (app.selected < 0) {
     say("Choose a beat in the strips, or a family, first.");

@@ -121,6 +121,7 @@ function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeigh
     const middle = top + (i + 0.5) * leadHeight;
     const y = (value) => middle - (value - (low + high) / 2) * PER_MILLIVOLT * own;
     trace(context, lead, tape, from, to, y);
+    if (labels) nameLead(context, tape.leads[i], top + i * leadHeight);
   });
   for (const beat of beats) markBeat(context, beat, toX(beat.time), height, labels);
   if (gain < 1) {
@@ -129,6 +130,15 @@ function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeigh
     context.textAlign = "right";
     context.fillText(`${10 * gain} mm/mV`, width - 4, height - 4);
   }
+}
+
+function nameLead(context, name, top) {
+  context.font = "bold 11px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.fillStyle = "rgba(255, 255, 255, 0.8)";
+  context.fillRect(2, top + 2, context.measureText(name).width + 6, 14);
+  context.fillStyle = "#111";
+  context.fillText(name, 5, top + 13);
 }
 
 function markBeat(context, beat, x, height, labels) {

@@ -147,7 +147,8 @@ async function openPage() {
   app.times = samples.map((value) => value / data.fs);
   [app.score, app.confidence, app.rr] = arrays.slice(3);
   app.rate = Float32Array.from(app.rr, (value) => (value > 0 ? 60000 / value : 0));
-  app.detected = { samples, kind: arrays[1], family: arrays[2], families: data.families };
+  app.detected = { samples, kind: arrays[1], family: arrays[2], confidence: app.confidence };
+  app.detected.families = data.families.map((one) => ({ ...one, detected: one.kind }));
   app.decisions = data.decisions;
   app.saved = app.decisions.length;
   app.state = replay(app.detected, app.decisions);

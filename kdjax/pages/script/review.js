@@ -48,17 +48,18 @@ function replay(detected, decisions) {
 function apply(state, decision) {
   if (decision.merge) joinFamilies(state, decision.merge);
   else if (decision.split) divideFamily(state, decision.split - 1, decision.beats);
-  else if (decision.family) nameFamily(state, decision.family - 1, decision.kind);
+  else if (decision.beat === undefined) nameFamilies(state, numbersOf(decision), decision.kind);
   else nameBeat(state, decision.beat, decision.kind);
 }
 
-function nameFamily(state, family, kind) {
+const numbersOf = ({ family, families }) => families ?? [family];
+
+function nameFamilies(state, numbers, kind) {
   const code = KINDS.indexOf(kind);
   for (let i = 0; i < state.family.length; i++) {
-    if (state.family[i] === family && !state.byHand[i]) state.kind[i] = code;
+    if (numbers.includes(state.family[i] + 1) && !state.byHand[i]) state.kind[i] = code;
   }
-  state.families[family].kind = kind;
-  state.families[family].named = true;
+  for (const number of numbers) Object.assign(state.families[number - 1], { kind, named: true });
 }
 
 function nameBeat(state, sample, kind) {
@@ -99,7 +100,7 @@ function problem(detected, decisions) {
   return "";
 }
 
-function fits(state, { merge, split, family, beat, beats, kind }) {
+function fits(state, { merge, split, family, families, beat, beats, kind }) {
   const known = (number) =>
     Number.isInteger(number) && number >= 1 && number <= state.families.length;
   const placeOf = (sample) => (Number.isInteger(sample) ? beatAt(state.samples, sample) : -1);
@@ -112,6 +113,9 @@ function fits(state, { merge, split, family, beat, beats, kind }) {
     return beats.every((sample) => state.family[placeOf(sample)] === split - 1);
   }
   const isKind = typeof kind === "string" && kind.length === 1 && KINDS.includes(kind);
+  if (families !== undefined) {
+    return isKind && Array.isArray(families) && families.length > 0 && families.every(known);
+  }
   return isKind && (family === undefined ? placeOf(beat) >= 0 : known(family));
 }
 
@@ -129,6 +133,41 @@ function membersOf(state) {
     if (state.family[i] >= 0) members[state.family[i]].push(i);
   }
   return members;
+}
+
+const RARE = 3; // beats of a family that is named together with others
+const AN_ALARM = 0.2; // what naming a beat called abnormal is worth at least, in beats put right
+
+/** What naming beats may put right; confidence in per cent, negative where there is none. */
+function worthOf(own, { kind, confidence }) {
+  let worth = 0;
+  for (const i of own) {
+    const wrong = confidence[i] < 0 ? 0 : 1 - confidence[i] / 100;
+    worth += kind[i] > 0 ? Math.max(wrong, AN_ALARM) : wrong;
+  }
+  return worth;
+}
+
+/**
+ * What to name first, as `to_name` of kdjax.detection.families: lists of families, counted from 0.
+ * Rare ones of a kind are together. The largest is first, what looks like an artefact last.
+ * detected: that of `replay`, with `confidence`; families of {kind, artefact}; members of each.
+ */
+function toName(detected, families, members) {
+  const groups = new Map();
+  members.forEach((own, i) => {
+    if (!own.length) return;
+    const rare = own.length <= RARE && i > 0;
+    const key = rare ? `${families[i].kind} ${families[i].artefact}` : i;
+    groups.set(key, [...(groups.get(key) ?? []), i]);
+  });
+  const places = [...groups.values()].map((group) => ({
+    group,
+    last: Number(group[0] > 0) + Number(group[0] > 0 && families[group[0]].artefact),
+    worth: group.reduce((sum, i) => sum + worthOf(members[i], detected), 0),
+  }));
+  places.sort((a, b) => a.last - b.last || b.worth - a.worth || a.group[0] - b.group[0]);
+  return places.map(({ group }) => group);
 }
 
 /** Up to three beats that stand for a family: those detected as typical, else early, middle, late. */

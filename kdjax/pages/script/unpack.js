@@ -45,11 +45,11 @@ async function unpack(packed) {
 
 /** The strips' signal: an Int16Array for each lead. */
 async function unpackTape(tape) {
-  const leads = Array.from({ length: tape.leads }, () => new Int16Array(tape.length));
+  const leads = tape.leads.map(() => new Int16Array(tape.length));
   let start = 0;
   for (const chunk of tape.chunks) {
     const values = fromPlanes(await inflate(fromBase64(chunk)), "int16");
-    const length = values.length / tape.leads;
+    const length = values.length / tape.leads.length;
     leads.forEach((lead, i) => lead.set(values.subarray(i * length, (i + 1) * length), start));
     start += length;
   }
