@@ -249,6 +249,8 @@ def review(args: argparse.Namespace) -> None:
         earlier = files.read(args.earlier)
         known = review.read(args.earlier / files.REVIEW, earlier)
         decisions = review.carried(earlier, known, detection)
+        if doubt := review.doubt_of_person(earlier, detection):
+            print(f"kdjax review: {doubt}", file=sys.stderr)
     else:
         decisions = review.read(args.decisions or saved, detection)
     reviewed = review.reviewed(detection, decisions)

@@ -16,7 +16,7 @@ from kdjax.detection.stream import Beats
 
 _EXAMPLES = 3
 _RARE = 3  # beats of a family that is named together with others
-_AN_ALARM = 0.2  # what naming a beat that is called abnormal is worth at least, in beats put right
+_AN_ALARM = 20  # what naming a beat that is called abnormal is worth at least, in per cent
 _LOW = -1.4  # log of a height over the normal one: lower families look like artefacts
 _NO_QRS = (25.0, 280.0)  # ms: so do narrower and wider ones
 
@@ -82,7 +82,8 @@ def to_name(beats: Beats, families: Sequence[Family]) -> list[list[int]]:
     last. Between them, what naming may put right decides: the beats times one less their
     confidence. The page's script (kdjax/pages/script/review.js) has the same order.
     """
-    wrong = np.where(np.isnan(beats.confidence), 0, 1 - beats.confidence)
+    percent = np.rint(100 * beats.confidence.astype(np.float64))  # as the page has it
+    wrong = np.where(np.isnan(percent), 0, 100 - percent)
     worth = np.maximum(wrong, np.where(beats.abnormal, _AN_ALARM, 0))
     known = beats.family >= 0
     by_family = np.bincount(beats.family[known], worth[known], len(families))

@@ -261,6 +261,20 @@ def carried(
     return taken
 
 
+def doubt_of_person(earlier: Detection, detection: Detection) -> str:
+    """What to say where the usual beats of two recordings are unlike each other; "" where not."""
+    if not earlier.families or not detection.families:
+        return ""
+    one, other = (found.families[0].mean for found in (earlier, detection))
+    alike = float(likeness(other[None], one, _COMPARED)[0])
+    if alike >= _ALIKE:
+        return ""
+    return (
+        f"the usual beat of {detection.recording} is unlike that of {earlier.recording} "
+        f"(correlation {alike:.2f}); are they of the same person?"
+    )
+
+
 def as_json(detection: Detection, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What review.json holds."""
     return {

@@ -261,6 +261,14 @@ class TestCarried:
         known = [{"family": 1, "kind": "N"}]
         assert review.carried(synthetic(), known, replace(synthetic(), families=flipped)) == []
 
+    def test_another_person_is_doubted(self):
+        person = synthetic()
+        flipped = tuple(replace(family, mean=-family.mean) for family in person.families)
+        other = replace(person, families=flipped, recording="next")
+        assert review.doubt_of_person(person, person) == ""
+        assert "is unlike that of synthetic" in review.doubt_of_person(person, other)
+        assert review.doubt_of_person(person, replace(person, families=())) == ""
+
     def test_other_leads_and_no_names_are_said(self):
         with pytest.raises(InputError, match="carry decisions between recordings of"):
             review.carried(synthetic(), [], replace(synthetic(), leads=("V1",)))

@@ -136,13 +136,13 @@ function membersOf(state) {
 }
 
 const RARE = 3; // beats of a family that is named together with others
-const AN_ALARM = 0.2; // what naming a beat called abnormal is worth at least, in beats put right
+const AN_ALARM = 20; // what naming a beat called abnormal is worth at least, in per cent
 
-/** What naming beats may put right; confidence in per cent, negative where there is none. */
+/** What naming beats may put right, in per cent of a beat; confidence is negative without one. */
 function worthOf(own, { kind, confidence }) {
   let worth = 0;
   for (const i of own) {
-    const wrong = confidence[i] < 0 ? 0 : 1 - confidence[i] / 100;
+    const wrong = confidence[i] < 0 ? 0 : 100 - confidence[i];
     worth += kind[i] > 0 ? Math.max(wrong, AN_ALARM) : wrong;
   }
   return worth;
