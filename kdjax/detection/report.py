@@ -34,7 +34,7 @@ the same results.</p></noscript>
 <li><kbd>Tab</kbd> moves between families, overview and strips</li>
 <li><kbd>↑</kbd> <kbd>↓</kbd> previous and next family</li>
 <li><kbd>n</kbd> <kbd>s</kbd> <kbd>v</kbd> <kbd>f</kbd> <kbd>q</kbd> <kbd>x</kbd> name the family in
-focus, or in the strips the selected beat</li>
+focus, all rare shapes of the frame in focus, or in the strips the selected beat</li>
 <li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips</li>
 <li><kbd>m</kbd> merge: on the family that goes, then on the one it joins</li>
 <li><kbd>p</kbd> split a family by shape</li>

@@ -11,7 +11,7 @@ from kdjax import beats
 from kdjax.pages import packing
 
 RATE = 120  # Hz
-STEP = 0.01  # mV
+STEP = 0.02  # mV: 0.2 mm on paper, less than the width of the line
 CHUNK = 600  # s
 _AROUND = 10  # s that the filter sees on either side of a chunk
 _BAND = scipy.signal.butter(2, (0.5, 40), "bandpass", fs=RATE, output="sos")
@@ -19,7 +19,7 @@ _BAND = scipy.signal.butter(2, (0.5, 40), "bandpass", fs=RATE, output="sos")
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """The recording from 0.5 to 40 Hz at 120 Hz, in steps of 10 µV, ten minutes a chunk.
+    """The recording from 0.5 to 40 Hz at 120 Hz, in steps of 20 µV, ten minutes a chunk.
 
     chunks: int16 [C * n] each, one lead after the other, as `packing.deflated` leaves them.
     leads: their names, those that the detector read first. length: samples of a lead at 120 Hz.

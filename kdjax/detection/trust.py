@@ -21,7 +21,7 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     if share > _MANY:
         yield (
             f"{share:.0%} of the scored beats are not called normal; check that family 1 is this "
-            "person's normal beat, and name the largest families first"
+            "person's normal beat, and name the first families of the page"
         )
     seconds = ADAPTED_IN[0]
     start = float(beats.sample[scored][0] / fs)

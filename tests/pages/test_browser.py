@@ -222,19 +222,22 @@ def test_the_index_sorts(opened, tmp_path):
 def test_rare_shapes_are_named_together(opened, tmp_path):
     person = synthetic()
     others = np.flatnonzero(person.beats.kind != "N")
-    family, confidence = person.beats.family.copy(), person.beats.confidence
-    kind = person.beats.kind.copy()
-    family[others] = 1 + np.arange(len(others)) // 2
+    own, kind = person.beats.family.copy(), person.beats.kind.copy()
+    own[others] = 1 + np.arange(len(others)) // 2
     kind[others] = "V"
     families = [person.families[0]] + [
-        family_of(others[family[others] == i], "V", count=int((family == i).sum()))
-        for i in range(1, family.max() + 1)
+        family_of(others[own[others] == i], "V", count=int((own == i).sum()))
+        for i in range(1, own.max() + 1)
     ]
-    beats = person.beats._replace(family=family, kind=kind, confidence=confidence)
+    beats = person.beats._replace(family=own, kind=kind)
     files.write(replace(person, beats=beats, families=tuple(families)), tmp_path)
     page = opened(tmp_path)
     assert page.locator(".rare .family").count() == len(families) - 1
     page.locator(".rare > .buttons").get_by_role("button", name="X").click()
+    page.keyboard.press("u")
+    family(page, 1).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("x")
     assert count(page, "X") == len(others)
     numbers = list(range(2, len(families) + 1))
     assert saved(page)["decisions"] == [{"families": numbers, "kind": "X"}]

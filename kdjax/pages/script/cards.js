@@ -5,7 +5,7 @@ const AROUND_RARE = 1.35;
 const AVERAGED = 2000; // beats of a mean, an even share of more
 
 function renderFamilies() {
-  const focused = Number(document.activeElement?.closest?.(".family")?.dataset.number);
+  const { number, first } = document.activeElement?.closest?.(".family, .rare")?.dataset ?? {};
   const total = app.members.reduce((sum, members) => sum + members.length, 0);
   const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
@@ -15,7 +15,8 @@ function renderFamilies() {
       group.length > 1 ? rareFamilies(group, total) : familyCard(group[0], total),
     ),
   );
-  if (focused) (cardOf(focused) ?? document.querySelector(".family"))?.focus();
+  const again = first ? document.querySelector(`.rare[data-first="${first}"]`) : cardOf(number);
+  if (number || first) (again ?? document.querySelector(".family"))?.focus();
 }
 
 /** Rare families of a kind: one row of buttons names all that have no name yet. */
@@ -27,7 +28,7 @@ function rareFamilies(group, total) {
   const naming = kindButtons("", (kind) => nameTogether(numbers, kind));
   return element(
     "section",
-    { className: "rare" },
+    { className: "rare", tabIndex: 0, data: { first: group[0], families: JSON.stringify(numbers) } },
     element("h3", {
       textContent: `${group.length} rare shapes called ${detected}${like}, ${beatsText(beats)}`,
     }),

@@ -18,9 +18,10 @@ function undo() {
 }
 
 function nameSelected(kind) {
-  const family = Number(document.activeElement?.closest?.(".family")?.dataset.number);
-  if (family) nameTheFamily(family, kind);
-  else nameTheBeat(kind);
+  const card = document.activeElement?.closest?.(".family, .rare");
+  if (!card) nameTheBeat(kind);
+  else if (card.dataset.number) nameTheFamily(Number(card.dataset.number), kind);
+  else nameTogether(JSON.parse(card.dataset.families), kind);
 }
 
 function nameTheFamily(family, kind) {
@@ -29,6 +30,10 @@ function nameTheFamily(family, kind) {
 }
 
 function nameTogether(families, kind) {
+  if (!families.length) {
+    say("Each of them has a name.");
+    return;
+  }
   const count = families.reduce((sum, family) => sum + app.members[family - 1].length, 0);
   decide(
     { families, kind },

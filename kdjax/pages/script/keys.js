@@ -21,8 +21,13 @@ const IN_FAMILY = {
   Enter: (card) => showNext(Number(card.dataset.number) - 1),
 };
 
+const IN_RARE = {
+  ArrowDown: (frame) => nextCard(frame, 1),
+  ArrowUp: (frame) => nextCard(frame, -1),
+};
+
 function nextCard(card, step) {
-  const cards = [...document.querySelectorAll(".family")];
+  const cards = [...document.querySelectorAll(".family, .rare")];
   cards[cards.indexOf(card) + step]?.focus();
 }
 
@@ -52,10 +57,10 @@ function onKey(event) {
     return;
   }
   if (event.altKey || (event.key === "Enter" && event.target.matches("button, summary"))) return;
-  const card = event.target.closest(".family");
+  const card = event.target.closest(".family, .rare");
   const kind = event.key.length === 1 ? event.key.toUpperCase() : "";
   let action = ANYWHERE[event.key];
-  if (card) action ??= IN_FAMILY[event.key];
+  if (card) action ??= (card.matches(".rare") ? IN_RARE : IN_FAMILY)[event.key];
   else if (event.target.closest("#overview")) action ??= IN_OVERVIEW[event.key];
   else if (event.target.closest("#strips")) action ??= IN_STRIPS[event.key];
   if (!action && kind && KINDS.includes(kind)) action = () => nameSelected(kind);
