@@ -51,14 +51,6 @@ def test_a_shape_follows_slow_drift():
     assert len(np.unique(Shapes().update(windows, np.zeros(400, bool)))) == 1
 
 
-def test_a_rate_that_doubles_at_once_makes_few_early_beats():
-    rng = np.random.default_rng(0)
-    rr = np.repeat([1.6, 0.8, 1.6, 0.8], 60) + rng.normal(0, 0.01, 240)
-    early = Rhythm().timing(rr).early
-    np.testing.assert_array_equal(np.flatnonzero(early), np.arange(60, 76))
-    assert Rhythm().timing(np.repeat([1.6, 0.9], 60)).early[60:].all()  # no half of it
-
-
 def test_shapes_are_bounded_and_the_rarest_are_pooled():
     rng = np.random.default_rng(0)
     shapes = Shapes()
