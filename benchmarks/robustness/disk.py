@@ -32,7 +32,7 @@ ERRORS = {
     SHORT: "a short write",
     FULL: "ENOSPC from then on",
 }
-BUDGET = 1500  # seconds of failing calls
+BUDGET = 600  # seconds of failing calls
 
 
 def failing(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
