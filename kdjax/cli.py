@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdjax import signals
+from kdjax import memory, signals
 from kdjax.arguments import parser
-from kdjax.errors import LACKS_MEMORY, InputError, lacks_memory, one_line
+from kdjax.errors import InputError, one_line
 
 
 def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
@@ -31,26 +31,31 @@ def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
 def _status(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
     """The exit status of a command's work; what is wrong with the input is said in one line."""
     try:
+        memory.check_limit(args.command)
         return work() or 0
-    except InputError as error:
-        print(f"{args.called}: {one_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if lacks_memory(error):
-            print(f"{args.called}: {LACKS_MEMORY}", file=sys.stderr)
-            return 2
-        problem = f"{error.filename}: {error.strerror}; make room or choose another folder"
-        print(f"{args.called}: {one_line(problem)}", file=sys.stderr)
-        return 2
     except Exception as error:
-        if not lacks_memory(error):
+        said = _in_one_line(error)
+        if said is None:
             raise
-        print(f"{args.called}: {LACKS_MEMORY}", file=sys.stderr)
+        print(f"{args.called}: {one_line(said)}", file=sys.stderr)
+        if said is memory.LACKING:
+            signals.end(2)  # libraries that got no memory crash when they are taken down
         return 2
     except KeyboardInterrupt:
         if args.command in ("train", "study"):
             print("stopped; type the same command to go on", file=sys.stderr)
         return 130
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What a user is told of an exception; None where it is a defect."""
+    if memory.lacks(error):  # first: a reader may have taken it for a damaged file
+        return memory.LACKING
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}; make room or choose another folder"
+    return None
 
 
 def train(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import turns it into another. This module loads nothing slow, so that it can com
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,14 @@ def leave_at_once() -> None:
         signal.signal(signum, _leave)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+
+
+def end(status: int) -> None:
+    """Ends a command with this status, and takes nothing down; returns in any other process."""
+    if signal.getsignal(signal.SIGTERM) is _leave:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def before_leaving(work: Callable[[int], Any]) -> None:

@@ -16,6 +16,7 @@ PACKAGE = Path(kdjax.__file__).parent
 ALLOWED = {
     "errors": "",
     "signals": "",
+    "memory": "errors",
     "arguments": "errors",
     "files": "errors signals",
     "fields": "errors",
@@ -32,8 +33,8 @@ ALLOWED = {
     "runs": "errors files fields beats datasets models scores pages detection embedded",
     "training": "errors signals files beats datasets models scores detection runs",
     "study": "errors files datasets models scores runs training",
-    "cli": "arguments errors signals files recordings datasets scores detection ec57 pages runs "
-    "training study",
+    "cli": "arguments errors memory signals files recordings datasets scores detection ec57 pages "
+    "runs training study",
     "__main__": "signals cli",
     "__init__": "errors recordings detection runs ec57",
 }

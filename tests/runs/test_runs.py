@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 
 import jax
@@ -120,6 +121,24 @@ class TestCheckpoint:
                 copy.parent, 6, model_tree(), optimizer=None, progress={"auc": np.nan}, keep=1
             )
         assert checkpoints.newest_whole(copy.parent, print) == copy
+
+    def test_a_write_that_fails_leaves_no_writer_behind(self, copy, capfd):
+        """Orbax writes arrays side by side; the others end before their folder is taken away."""
+        trees = {f"array{i}": np.random.default_rng(i).random(50_000) for i in range(8)}
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large") as caught:
+                checkpoints.save_checkpoint(
+                    copy.parent, 6, trees, optimizer=None, progress={}, keep=1
+                )
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert str(copy.parent) in caught.value.filename
+        assert capfd.readouterr() == ("", "")
+        assert [p.name for p in copy.parent.iterdir()] == ["5"]
+        checkpoints.save_checkpoint(copy.parent, 6, trees, optimizer=None, progress={}, keep=1)
+        checkpoints.verify(copy.parent / "6")
 
     def test_no_folder_holds_no_checkpoint(self, tmp_path):
         assert checkpoints.steps(tmp_path / "absent") == []
