@@ -188,9 +188,11 @@ def _mean_and_spread(
 
 def read(path: Path, detection: Detection) -> list[dict[str, Any]]:
     """The decisions of a review.json; InputError where it belongs to another detection."""
-    review = read_json(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; save the review from report.html first")
+    review = read_json(path, "save it again from report.html")
     if not isinstance(review, dict) or review.get("format") != FORMAT:
-        raise InputError(f"{path}: no review of format {FORMAT}; save it from report.html")
+        raise InputError(f"{path}: not a review in format {FORMAT}; save it from report.html")
     if review.get("beats") != beats_digest(detection):
         raise InputError(
             f"{path}: a review of another recording or detection; review this report.html"

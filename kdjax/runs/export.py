@@ -397,6 +397,6 @@ def _check_onnx() -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise InputError(
-                f"exporting to ONNX needs {error.name}, which is not installed: "
-                "pip install 'kdjax[onnx]'"
+                f"exporting to ONNX needs {error.name}, which is not installed; install kdjax with "
+                "the extra onnx: pip install -e '.[onnx]' -c constraints.txt"
             ) from None

@@ -21,6 +21,8 @@ from kdjax.beats import scale
 from kdjax.datasets import load, own_windows, prepare_windows
 from kdjax.datasets.own_windows import source
 from kdjax.datasets.protocols import split
+from kdjax.detection.detector import Detector
+from kdjax.embedded import library
 from kdjax.errors import InputError
 from kdjax.models import networks
 from kdjax.runs import directory, evaluation, export
@@ -308,6 +310,19 @@ def test_what_only_beats_allow_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=words):
         loop.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda detector: kdjax.StreamingDetector(detector, 360), "cannot detect any"),
+        (library.check_fits, "finds heartbeats, this run was trained on other windows"),
+    ],
+)
+def test_a_detector_of_windows_is_refused_where_an_ecg_is_needed(use, words):
+    detector = Detector(networks.Generator(2, 3, 320, 1), {}, 0.5, ecg=False)
+    with pytest.raises(InputError, match=words):
+        use(detector)
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            ({"format": 2}, "no review of format 1"),
+            ({"format": 2}, "not a review in format 1"),
             ({"beats": "0" * 64}, "another recording or detection"),
             ({"decisions": {}}, "no list of decisions"),
         ],
@@ -199,6 +199,10 @@ class TestFiles:
         path.write_text(json.dumps(review.as_json(THREE, []) | change))
         with pytest.raises(InputError, match=says):
             review.read(path, THREE)
+
+    def test_one_that_is_not_there_says_where_it_comes_from(self, tmp_path):
+        with pytest.raises(InputError, match=r"review.json: no such file; save the review from"):
+            review.read(tmp_path / "review.json", THREE)
 
     def test_kinds_changed_in_families_csv_are_decisions(self, tmp_path):
         path = tmp_path / "families.csv"

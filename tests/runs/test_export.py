@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import jax
@@ -24,7 +25,8 @@ from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import checkpoints, directory, export
 from kdjax.runs.export import FORMATS, ParityError
 
-DOCS = Path(kdjax.__file__).parents[1] / "docs/guides/export.md"
+ROOT = Path(kdjax.__file__).parents[1]
+DOCS = ROOT / "docs/guides/export.md"
 FINGERPRINTS = {"data": "d" * 64, "split": "s" * 64, "config": "c" * 64, "model": "m" * 64}
 READ = {"onnx": export.read_onnx, "stablehlo": export.read_stablehlo}
 OUTPUTS = {"score", "abnormal", "x", "x_hat"}
@@ -280,8 +282,12 @@ class TestWrongInput:
     @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
     def test_onnx_that_is_not_installed(self, refused, run, monkeypatch, missing):
         monkeypatch.setitem(sys.modules, missing, None)  # as Python marks what it must not find
-        wanted = [f"needs {missing},", "pip install 'kdjax[onnx]'"]
+        wanted = [f"needs {missing},", "pip install -e '.[onnx]'"]
         refused(run, "--format", "onnx", wanted=wanted)
+
+    def test_what_jax_needs_to_write_stablehlo_is_no_extra(self):
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        assert any(name.startswith("flatbuffers") for name in project["dependencies"])
 
     def test_in_python_another_format_is_wrong_input_too(self, run, tmp_path):
         with pytest.raises(InputError, match="'tflite'; there are onnx, stablehlo"):

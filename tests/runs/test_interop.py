@@ -340,5 +340,5 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_torch_is_optional(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
-    with pytest.raises(InputError, match=r"pip install 'kdjax\[torch\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[torch\]'"):
         interop.read_torch(tmp_path / "G.pkl")
