@@ -146,8 +146,8 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError:
         raise InputError(
-            "reading PyTorch files needs torch, which is not installed; install kdjax with the extra "
-            "torch: pip install -e '.[torch]' -c constraints.txt"
+            "reading PyTorch files needs torch, which is not installed; install kdjax with the "
+            "extra torch: pip install -e '.[torch]' -c constraints.txt"
         ) from None
     if not path.is_file():
         raise InputError(f"{path}: no such file; name a state_dict saved by torch.save")
