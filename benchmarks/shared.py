@@ -5,7 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from kdjax.files import read_json, write_text
+from kdjax.pages import plots
 
 FOLDER = Path(__file__).parents[1] / "docs/results"
 
@@ -50,6 +53,12 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def picture(figure: Figure, name: str, caption: str) -> str:
+    """Writes a figure beside the JSON and shows it."""
+    plots.save(figure, FOLDER / name)
+    return f"![{caption}](../results/{name})"
 
 
 def folded(title: str, text: str) -> str:

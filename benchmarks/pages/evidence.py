@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.shared import FOLDER, mean, read, signed, table
+from benchmarks.shared import FOLDER, mean, picture, read, signed, table
+from kdjax.pages import plots
 
 IN_USE = "fusion, first_5_minutes"
 IN_USE_LATENT = "latent in use"
@@ -49,6 +50,20 @@ def headline() -> Iterable[str]:
         f"{found['epochs']} epochs, width {found['width']}, {found['n_test']:,} test beats. *No "
         "network* scores the raw beat and its 32 principal components; *both* takes the shape "
         "from all four distances. BeatGAN's class map counts e and j as S, AAMI's as normal."
+    )
+    compared = [
+        (f"{what}, {_MAPS[name]} map", _row(found, IN_USE, form, name)["less no network"])
+        for form, what in (
+            ("network", "network"),
+            ("both", "network and raw beat"),
+            ("untrained", "network before training"),
+        )
+        for name in _MAPS
+    ]
+    yield picture(
+        plots.differences(compared, "AUC of the score in use less that without a network"),
+        "headline.png",
+        "What the network changes in the score in use, by class map; 95 % intervals over seeds.",
     )
     scores = ("mse, none", "mahalanobis, none", "mahalanobis, first_5_minutes", "fusion, none")
     yield table(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.shared import FOLDER, folded, mean, read, signed, table
+from benchmarks.shared import FOLDER, folded, mean, picture, read, signed, table
 from kdjax.pages import plots
 from kdjax.study.comparison import PLAIN
 
@@ -392,9 +392,3 @@ def against(found: Any) -> tuple[str, str]:
     if found is None:
         return "", ""
     return signed(found[f"auc ({PLAIN})"]), f"{found[f'auc ({PLAIN})']['p_holm']:.3f}"
-
-
-def picture(figure: Any, name: str, caption: str) -> str:
-    """Writes a figure beside the JSON and shows it."""
-    plots.save(figure, FOLDER / name)
-    return f"![{caption}](../results/{name})"
