@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from kdjax import cli
 from kdjax.errors import InputError
-from kdjax.files import read_json
+from kdjax.files import read_json, write_sealed
 from kdjax.models.distillation import Distillation
 from kdjax.runs import checkpoints, claim, config, directory, evaluation, provenance
 from kdjax.study import cells, grid, scores
@@ -157,6 +157,15 @@ class TestOutlook:
         assert line == "6 of 12 cells are made; the others take about 6 min if they go as fast"
         assert "about 2.0 hours" in cells._outlook(self.groups(0, 4, 2), before, 4800)
         assert cells._outlook(self.groups(0, 0, 0), before, 9) == "12 of 12 cells are made"
+
+
+def test_a_teacher_whose_figures_are_of_other_weights_is_refused(tmp_path):
+    run = tmp_path / "teacher"
+    shutil.copytree(tiny.trained().path / "teacher", run)
+    figures = {"scores": [], "teacher": None, "fingerprints": {"model": "of others"}}
+    write_sealed(run / grid.CELL, figures)
+    with pytest.raises(InputError, match=r"cell\.json: not that of the checkpoint beside it"):
+        cells._teacher(run, tiny.beat_set(), None)
 
 
 @pytest.fixture(scope="module")
