@@ -88,7 +88,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     path = None
     try:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             partial[path].write_bytes(content)
             _flush(partial[path])
         for path, written in partial.items():
@@ -114,7 +114,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     _unfinished.add(partial)
     _remove(partial)
     try:
-        partial.mkdir(parents=True)
+        make_folder(target.parent)
+        partial.mkdir()
         yield partial
         for path in (*partial.rglob("*"), partial):
             _flush(path)
@@ -148,6 +149,14 @@ def _remove(path: Path) -> None:
         if not path.exists():
             return
         time.sleep(_PAUSE)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it, unless they are there; the disk holds their names."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _flush(path.parent)
 
 
 def _flush(path: Path) -> None:

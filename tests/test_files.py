@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kdjax.files import (
     changed_files,
     is_whole,
+    make_folder,
     new_folder,
     sha256,
     with_seal,
@@ -136,8 +137,9 @@ class TestWriting:
     def test_files_are_on_the_disk_before_the_first_takes_its_place(self, tmp_path, calls):
         folder = tmp_path / "new"
         write_files({folder / "a": b"1", folder / "b": b"2"})
-        assert [what for what, _ in calls] == ["flush", "flush", "rename", "rename", "flush"]
-        assert calls[2:] == [("rename", "a"), ("rename", "b"), ("flush", "new")]
+        assert calls[0] == ("flush", tmp_path.name)  # which holds the new folder's name
+        assert [what for what, _ in calls[1:]] == ["flush", "flush", "rename", "rename", "flush"]
+        assert calls[3:] == [("rename", "a"), ("rename", "b"), ("flush", "new")]
         assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"a": b"1", "b": b"2"}
 
     def test_a_folder_is_on_the_disk_before_it_takes_its_place(self, tmp_path, calls):
@@ -147,6 +149,12 @@ class TestWriting:
         last = calls.index(("rename", "step"))
         assert {"model", "w", "step.unfinished"} == {name for _, name in calls[:last]}
         assert calls[last + 1 :] == [("flush", tmp_path.name)]
+
+    def test_every_new_folder_s_name_is_on_the_disk(self, tmp_path, calls):
+        make_folder(tmp_path / "a" / "b" / "c")
+        assert sorted(calls) == [("flush", name) for name in sorted(("b", "a", tmp_path.name))]
+        make_folder(tmp_path / "a" / "b" / "c")
+        assert len(calls) == 3
 
     @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
     def test_what_fails_leaves_what_was_there(self, tmp_path, monkeypatch, error):

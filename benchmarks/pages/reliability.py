@@ -186,9 +186,14 @@ def power(part: dict[str, Any]) -> Iterable[str]:
         "log, in two ways: only files and names that were flushed; or every name, and of the files "
         f"what was flushed. {part['states']} such disks differ. On each the same command is typed."
     )
+    lost = sum("is lost" in line for line in part["strange"])
     yield table(
         ("on the disk", "ended", "times"),
         [(row["disk"], row["ended"], row["times"]) for row in part["rows"]],
+    )
+    yield (
+        f"{lost} finished saves were lost. Neither the last lines of metrics.jsonl nor "
+        "TensorBoard's events are flushed: the lines are written anew from the checkpoint."
     )
 
 

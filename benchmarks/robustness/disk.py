@@ -32,6 +32,7 @@ ERRORS = {
     SHORT: "a short write",
     FULL: "ENOSPC from then on",
 }
+LAST = "checkpoints/last"
 BUDGET = 600  # seconds of failing calls
 
 
@@ -302,16 +303,20 @@ def lose_power(folder: Path, config: Path, seed: int, quick: bool) -> dict[str, 
     if quick:
         points = sorted(random.Random(seed).sample(points, 4))
     counts, strange, seen = Counter(), [], {}
-    memory, done = Memory(top), 0
+    memory, done, saved = Memory(top), 0, 0
     for point in points:
         for entry in every[done:point]:
             memory.follow(*entry)
+            if entry[0] == "fsync" and entry[3] == str(top / "run" / LAST):
+                saved = max(map(int, filter(str.isdigit, memory.open[entry[1]].now)), default=0)
         done = point
         for survive in (False, True):
             place = folder / "after"
             shutil.rmtree(place, ignore_errors=True)
             memory.write(memory.root, place, survive)
             kind = "names survive" if survive else "only what was flushed"
+            if saved and not (place / "run" / LAST / str(saved)).exists():
+                strange.append(f"{kind}, before entry {point}: the save of step {saved} is lost")
             known = state(place)
             now = seen.get(known) or resumed(place / "run", config, wanted)
             seen[known] = now
@@ -325,6 +330,7 @@ def lose_power(folder: Path, config: Path, seed: int, quick: bool) -> dict[str, 
         "by_kind": Counter(entry[0] for entry in every),
         "flushes": sum(entry[0] == "fsync" for entry in every),
         "states": len(seen),
+        "last_saved": saved,
         "rows": [{"disk": k, "ended": e, "times": n} for (k, e), n in sorted(counts.items())],
         "strange": strange,
     }

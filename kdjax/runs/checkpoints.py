@@ -15,7 +15,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from kdjax.errors import InputError
-from kdjax.files import UNFINISHED, new_folder, sha256
+from kdjax.files import UNFINISHED, make_folder, new_folder, sha256
 
 LAST = "checkpoints/last"
 BEST = "checkpoints/best"
@@ -39,7 +39,7 @@ def save_checkpoint(
     Trees hold NumPy arrays. Every file's SHA-256 goes into a manifest: Orbax itself restores a file
     with a flipped bit without a word.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for leftover in folder.glob(f"*{UNFINISHED}"):
         shutil.rmtree(leftover)
     with new_folder(folder / str(step)) as partial:

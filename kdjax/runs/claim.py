@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kdjax.errors import InputError
-from kdjax.files import UNFINISHED, read_json, write_json
+from kdjax.files import UNFINISHED, make_folder, read_json, write_json
 from kdjax.runs import checkpoints, directory
 from kdjax.runs import config as configs
 
@@ -91,7 +91,7 @@ def make_directory(workdir: Path, overwrite: bool) -> None:
         if overwrite and workdir.exists():
             with locked(workdir):
                 shutil.rmtree(workdir)
-        workdir.mkdir(parents=True, exist_ok=True)
+        make_folder(workdir)
     except OSError as error:
         raise InputError(
             f"{workdir}: cannot be written ({error.strerror}); name another --workdir"
