@@ -1,9 +1,9 @@
 """R-peaks of one lead: `r_peaks` in use, `protocol_r_peaks` for training data.
 
 `r_peaks` picks, among all bursts of energy in the band of the QRS complex, the sequence that is
-most plausible as a whole. A burst gains from its height beside the beats around it, from its
-sharpness; an interval gains from its nearness to the usual interval
-there. So a small beat is taken where a beat is due, and a T or P wave beside a beat is not. All
+most plausible as a whole. A burst gains from its height and sharpness beside the beats around it,
+and from its likeness to them; an interval from its nearness to the usual interval there. So a
+small beat is taken where a beat is due, and a T or P wave beside a beat is not. All
 comparisons are with medians on both sides, so noise does not blind the detector to what follows.
 
 The constants below were chosen on DS1 of MIT-BIH alone (`benchmarks/quality/rpeaks.py`).
@@ -36,6 +36,11 @@ _REFINE = 0.05  # s
 _LEVEL_STEP, _LEVEL_BEAT = 0.25, 1.75  # s: a stretch of the second holds a beat
 _LEVEL_NEAR, _LEVEL_FAR = 10.0, 60.0  # s
 _LEVEL_FLOOR = 0.4  # of the level far around
+_AROUND_BEAT = 0.12  # s that belong to a beat on each side
+_WINDOW = 4.0  # s over which a second's noise is judged
+_SHAPE, _SHIFT = 0.08, 0.02  # s on each side of an R-peak that are compared, and how far shifted
+_COMPARED, _THIRD = 40, 3  # beats on each side; the third most similar of them counts
+_AT_ONCE = 200  # places compared at once, for the sake of memory
 _NEIGHBOURS = 8  # beats on each side, for the usual interval and sharpness
 _TALLEST = 1.0  # log height above which a burst gains nothing more
 
@@ -45,7 +50,9 @@ class Odds(NamedTuple):
 
     A burst gains `height` times the log of its height over `least` of the level around, and `sharp`
     times the log of its sharpness beside that of beats. It loses `lower` times the log by which
-    another within 0.2 s is higher. An interval r times the usual one gains `rhythm`, and loses
+    another within 0.2 s is higher. Once beats are known, it gains `bias`, and loses `unlike` times
+    what its `unlikeness` exceeds `unlike_from`, and `noisy` times the log by which the
+    `noise_ratio` exceeds `noisy_from`. An interval r times the usual one gains `rhythm`, and loses
     `steady` times log(1 + (log r / spread)^2), where the spread is `shorter` or `longer`, and
     `close` for each 0.1 s below `close_from` seconds.
     """
@@ -54,6 +61,11 @@ class Odds(NamedTuple):
     least: float = 0.333
     sharp: float = 2.25
     lower: float = 1.0
+    unlike: float = 5.0
+    unlike_from: float = 0.65
+    noisy: float = 1.5
+    noisy_from: float = 0.183
+    bias: float = 0.3
     rhythm: float = 0.75
     steady: float = 0.75
     shorter: float = 0.5
@@ -74,33 +86,40 @@ def r_peaks(filtered: np.ndarray, unfit: np.ndarray, odds: Odds = ODDS) -> np.nd
     bursts = _bursts(filtered, unfit)
     if not len(bursts.at):
         return np.empty(0, np.int64)
-    return moved_to_maximum(bursts.at[_chosen(bursts, odds)], filtered)
-
-
-def moved_to_maximum(peaks: np.ndarray, filtered: np.ndarray) -> np.ndarray:
-    """`peaks` int64 [P] moved to the maximum of `filtered` [T] within 50 ms, without doubles."""
-    reach = round(_REFINE * FS)
-    padded = np.pad(filtered, reach, constant_values=-np.inf)
-    around = padded[peaks[:, None] + np.arange(2 * reach + 1)]
-    return np.unique(peaks - reach + around.argmax(axis=1))
+    return bursts.peak[_chosen(bursts, filtered, odds)]
 
 
 class _Bursts(NamedTuple):
-    """Bursts of energy [N]: centre (sample), log energy over the level around, log sharpness."""
+    """Bursts of energy [N] in a lead [T].
+
+    at, peak: int64, its centre and the maximum of the lead within 50 ms of it; height: log energy
+    over the level around; sharpness: its log; energy: [T], of the lead.
+    """
 
     at: np.ndarray
+    peak: np.ndarray
     height: np.ndarray
     sharpness: np.ndarray
+    energy: np.ndarray
 
 
 def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
     if len(filtered) < FS:
-        return _Bursts(np.empty(0, np.int64), np.empty(0), np.empty(0))
-    power = energy(filtered)
-    at, _ = scipy.signal.find_peaks(power, distance=round(_APART * FS))
-    at = at[~unfit[at] & (power[at] > _GRID)]
-    sharp, power = energy(filtered, SHARP_BAND)[at], power[at]
-    return _Bursts(at, np.log(power / _level(at, power, len(filtered))), np.log(sharp / power))
+        return _Bursts(*[np.empty(0, np.int64)] * 2, *[np.empty(0)] * 3)
+    every = energy(filtered)
+    at, _ = scipy.signal.find_peaks(every, distance=round(_APART * FS))
+    at = at[~unfit[at] & (every[at] > _GRID)]
+    sharp, power = energy(filtered, SHARP_BAND)[at], every[at]
+    height = np.log(power / _level(at, power, len(filtered)))
+    return _Bursts(at, maximum_near(at, filtered), height, np.log(sharp / power), every)
+
+
+def maximum_near(places: np.ndarray, filtered: np.ndarray) -> np.ndarray:
+    """The maximum of `filtered` [T] within 50 ms of each of `places` int64 [P]."""
+    reach = round(_REFINE * FS)
+    padded = np.pad(filtered, reach, constant_values=-np.inf)
+    around = padded[places[:, None] + np.arange(2 * reach + 1)]
+    return places - reach + around.argmax(axis=1)
 
 
 def energy(signal: np.ndarray, band: tuple[float, float] = _QRS_BAND) -> np.ndarray:
@@ -133,8 +152,8 @@ def _level(at: np.ndarray, power: np.ndarray, length: int) -> np.ndarray:
     return np.maximum(level, _GRID)[at // step]
 
 
-def _chosen(bursts: _Bursts, odds: Odds) -> np.ndarray:
-    """Which bursts are beats, as indices: first by height alone, then beside those, twice."""
+def _chosen(bursts: _Bursts, filtered: np.ndarray, odds: Odds) -> np.ndarray:
+    """Which bursts are beats, as indices: first by height alone, then beside those found so far."""
     time, sharpness = bursts.at / FS, bursts.sharpness
     height = np.minimum(bursts.height, _TALLEST) - np.log(odds.least)
     beat = _best_sequence(time, odds.height * height, None, odds)
@@ -143,12 +162,27 @@ def _chosen(bursts: _Bursts, odds: Odds) -> np.ndarray:
     gain = odds.height * height
     gain += odds.sharp * np.clip(sharpness - usual(time, time[beat], sharpness[beat]), -1, 1)
     gain -= odds.lower * _lower(time, bursts.height)
-    for _ in range(2):
+    for look_again in (True, False):
         interval = usual(time, time[beat][1:], np.diff(time[beat]))
         beat = _best_sequence(time, gain, np.log(interval), odds)
         if len(beat) < 3:
             break
+        if look_again:
+            likely = np.flatnonzero(gain > _UNLIKELY)
+            gain[likely] += odds.bias - _doubts(bursts, filtered, likely, beat, odds)
     return beat
+
+
+def _doubts(
+    bursts: _Bursts, filtered: np.ndarray, likely: np.ndarray, beat: np.ndarray, odds: Odds
+) -> np.ndarray:
+    """What the bursts `likely` [L] lose for being unlike the beats around, and for noise there."""
+    peaks = bursts.peak[beat]
+    unlike = unlikeness(filtered, bursts.peak[likely], peaks)
+    noise = np.log(noise_ratio(bursts.energy, peaks))[bursts.at[likely] // FS]
+    return odds.unlike * np.maximum(unlike - odds.unlike_from, 0) + odds.noisy * np.maximum(
+        noise - np.log(odds.noisy_from), 0
+    )
 
 
 def usual(time: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -171,6 +205,78 @@ def _lower(time: np.ndarray, height: np.ndarray) -> np.ndarray:
     return least
 
 
+def noise_ratio(energy: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Noise over signal [S] of `energy` [m], over the 4 s around each second.
+
+    The root mean square more than 0.12 s away from every R-peak, over the usual level at R-peaks;
+    0.01 is added.
+    """
+    middles = np.arange(-(-len(energy) // FS)) + 0.5
+    level = usual(middles, peaks / FS, np.log(energy[peaks]))
+    between = np.ones(len(energy) + 1)
+    around = round(_AROUND_BEAT * FS)
+    between[np.clip(peaks[:, None] + np.arange(-around, around + 1), 0, len(energy))] = 0
+    between = between[:-1]
+    power = _window_sum(np.square(energy) * between) / np.maximum(_window_sum(between), 1)
+    return np.sqrt(power) / np.exp(level) + 0.01
+
+
+def _window_sum(values: np.ndarray) -> np.ndarray:
+    """The sums [S] of `values` [m] over the 4 s around the middle of each second."""
+    sums = np.concatenate([[0], np.cumsum(values)])
+    starts = np.arange(-(-len(values) // FS)) * FS
+    reach = round((_WINDOW - 1) / 2 * FS)
+    first = np.clip(starts - reach, 0, len(values))
+    return sums[np.clip(starts + FS + reach, 0, len(values))] - sums[first]
+
+
+def unlikeness(lead: np.ndarray, at: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """How unlike the beats around it the shape at each place is, by the third most similar beat.
+
+    The distance of two shapes is the norm of their difference over the larger of their norms, at
+    most 1, over 80 ms on both sides and with shifts of up to 20 ms. The 40 beats before and the 40
+    after are compared, the place itself never.
+
+    Args:
+        lead: [m] at FS.
+        at: int64 [N], ascending, the places.
+        peaks: int64 [P], ascending, the beats.
+    """
+    half, shift = round(_SHAPE * FS), round(_SHIFT * FS)
+    padded = np.pad(lead.astype(np.float64), half + shift)
+    reach = np.arange(2 * half + 1)
+    shapes = [
+        _centred(padded[peaks[:, None] + start + reach])
+        for start in range(shift % 2, 2 * shift + 1, 2)
+    ]
+    own, place = _centred(padded[at[:, None] + shift + reach]), np.searchsorted(peaks, at)
+    unlike = np.ones(len(at))
+    for start in range(0, len(at), _AT_ONCE):
+        these = slice(start, start + _AT_ONCE)
+        first, last = max(place[these][0] - _COMPARED, 0), place[these][-1] + _COMPARED
+        shifted = [_distance(own[these], shape[first : last + 1]) for shape in shapes]
+        distance = np.minimum(np.min(shifted, axis=0), 1)
+        others = np.arange(first, first + distance.shape[1])
+        itself = peaks[others] == at[these, None]
+        distance[itself | (np.abs(others - place[these, None]) > _COMPARED)] = 1
+        if len(others) >= _THIRD:
+            unlike[these] = np.partition(distance, _THIRD - 1, axis=1)[:, _THIRD - 1]
+    return unlike
+
+
+def _centred(shapes: np.ndarray) -> np.ndarray:
+    return shapes - shapes.mean(axis=1, keepdims=True)
+
+
+def _distance(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The norm of the difference of each pair [N, K] of shapes over the larger of their norms."""
+    norms = [np.square(shapes).sum(axis=1) for shapes in (own, others)]
+    apart = norms[0][:, None] + norms[1] - 2 * own @ others.T
+    scale = np.maximum(np.maximum(norms[0][:, None], norms[1]), 1e-12)
+    return np.sqrt(np.maximum(apart, 0) / scale)
+
+
+_UNLIKELY = -4.0  # log odds below which a burst's shape is not looked at
 _HOPELESS = -6.0  # log odds below which a burst is not looked at
 _SKIPPED = 24  # bursts between two beats, at most
 

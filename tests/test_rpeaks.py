@@ -43,9 +43,9 @@ class TestRPeaks:
     def test_a_peak_stands_at_the_maximum_within_50_ms(self):
         lead = np.zeros(1000)
         lead[[505, 519]] = 1, 2
-        assert rpeaks.moved_to_maximum(np.array([500]), lead) == [505]
-        assert rpeaks.moved_to_maximum(np.array([501]), lead) == [519]
-        assert list(rpeaks.moved_to_maximum(np.array([501, 525]), lead)) == [519]
+        assert rpeaks.maximum_near(np.array([500]), lead) == [505]
+        assert rpeaks.maximum_near(np.array([501]), lead) == [519]
+        assert list(rpeaks.maximum_near(np.array([501, 525]), lead)) == [519, 519]
 
     @pytest.mark.parametrize("bpm", [25, 40, 75, 150, 220])
     def test_a_t_wave_is_no_beat_at_any_rate(self, bpm):

@@ -32,7 +32,7 @@ QUOTED = {
     "EP Limited, DS2": {"se": 0.9985, "p": 0.9982, "ventricular_missed": 25},
 }
 DETECTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "kdjax": lambda lead: records.detected(lead)[0],
+    "kdjax": lambda lead: records.detected(lead).peaks,
     "sleepecg": lambda lead: detect_heartbeats(lead, records.FS),
 }
 

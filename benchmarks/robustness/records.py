@@ -56,9 +56,20 @@ def true(peaks: np.ndarray, beats: np.ndarray) -> np.ndarray:
     return np.isin(np.arange(len(peaks)), near)
 
 
-def detected(lead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R-peaks int64 [P] of a lead at FS, as `kdjax detect` has them, and whether each is good."""
+class Detected(NamedTuple):
+    """peaks: int64 [P]; good: bool [P], which of them are; unfit: bool [T], samples marked so."""
+
+    peaks: np.ndarray
+    good: np.ndarray
+    unfit: np.ndarray
+
+
+def detected(lead: np.ndarray) -> Detected:
+    """The R-peaks of a lead at FS and its quality, as `kdjax detect` has them."""
     stream = cores.BeatStream(1, FS)
     found = [*stream.push(lead), *stream.finish()]
-    sample = np.concatenate([core.sample for core in found])
-    return sample, np.concatenate([core.quality for core in found]) == 0
+    return Detected(
+        peaks=np.concatenate([core.sample for core in found]),
+        good=np.concatenate([core.quality for core in found]) == 0,
+        unfit=np.concatenate([core.samples for core in found]) != 0,
+    )

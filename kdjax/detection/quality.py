@@ -34,11 +34,7 @@ _HUM_SEEN = 0.02  # of a beat's height, root mean square
 _HUM_NARROW = 4.0  # times the noise beside the line, in amplitude
 _NOTCH = 30.0  # quality factor
 
-_AROUND_BEAT = 0.12  # s that belong to a beat on each side
 _WINDOW = 4.0  # s over which a second is judged
-_SHAPE, _SHIFT = 0.08, 0.02  # s on each side of an R-peak that are compared, and how far shifted
-_NEIGHBOURS, _THIRD = 40, 3  # on each side; the third most similar of them counts
-_AT_ONCE = 200  # beats compared at once, for the sake of memory
 
 
 class Weights(NamedTuple):
@@ -201,71 +197,15 @@ def _index(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 def measures(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """What the index is made from, float64 [P, 4] in the order of `Weights`, of a band-passed lead.
 
-    The log of `noise_ratio` in the beat's second; `unlikeness`; the log of its energy over the
-    usual one, where it is lower; the log of its sharpness.
+    The log of `rpeaks.noise_ratio` in the beat's second; `rpeaks.unlikeness`; the log of its energy
+    over the usual one, where it is lower; the log of its sharpness.
     """
-    energy = rpeaks.energy(lead)
-    time, log = peaks / beats.FS, np.log(energy[peaks])
-    noise = np.log(noise_ratio(energy, peaks))[peaks // beats.FS]
+    power = rpeaks.energy(lead)
+    time, log = peaks / beats.FS, np.log(power[peaks])
+    noise = np.log(rpeaks.noise_ratio(power, peaks))[peaks // beats.FS]
     low = np.minimum(log - rpeaks.usual(time, time, log), 0)
     sharp = np.log(rpeaks.energy(lead, rpeaks.SHARP_BAND)[peaks]) - log
-    return np.stack([noise, unlikeness(lead, peaks), low, sharp], axis=1)
-
-
-def noise_ratio(energy: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Noise over signal [S] of `energy` [m] (`rpeaks.energy`), over the 4 s around each second.
-
-    The root mean square more than 0.12 s away from every R-peak, over the usual level at R-peaks;
-    0.01 is added.
-    """
-    middles = np.arange(-(-len(energy) // beats.FS)) + 0.5
-    usual = rpeaks.usual(middles, peaks / beats.FS, np.log(energy[peaks]))
-    between = np.ones(len(energy) + 1)
-    around = round(_AROUND_BEAT * beats.FS)
-    between[np.clip(peaks[:, None] + np.arange(-around, around + 1), 0, len(energy))] = 0
-    between = between[:-1]
-    power = _window_sum(np.square(energy) * between) / np.maximum(_window_sum(between), 1)
-    return np.sqrt(power) / np.exp(usual) + 0.01
-
-
-def unlikeness(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """How unlike its neighbours each beat [P] is, by the third most similar of 80; 1 without three.
-
-    The distance of two beats is the norm of their difference over the larger of their norms, 80 ms
-    on both sides of the R-peaks and with shifts of up to 20 ms.
-    """
-    half, shift = round(_SHAPE * beats.FS), round(_SHIFT * beats.FS)
-    around = np.pad(lead.astype(np.float64), half + shift)
-    around = around[peaks[:, None] + np.arange(2 * (half + shift) + 1)]
-    shapes = [
-        _centred(around[:, start : start + 2 * half + 1])
-        for start in range(shift % 2, 2 * shift + 1, 2)
-    ]
-    own = _centred(around[:, shift : shift + 2 * half + 1])
-    unlike = np.ones(len(peaks))
-    for start in range(0, len(peaks), _AT_ONCE):
-        these = slice(start, start + _AT_ONCE)
-        near = slice(max(start - _NEIGHBOURS, 0), start + _AT_ONCE + _NEIGHBOURS)
-        shifted = [_distance(own[these], shape[near]) for shape in shapes]
-        distance = np.minimum(np.min(shifted, axis=0), 1)
-        number = np.arange(len(peaks))
-        away = np.abs(number[these, None] - number[None, near])
-        distance[(away == 0) | (away > _NEIGHBOURS)] = 1
-        if distance.shape[1] >= _THIRD:
-            unlike[these] = np.partition(distance, _THIRD - 1, axis=1)[:, _THIRD - 1]
-    return unlike
-
-
-def _distance(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The norm of the difference of each pair [P, K] of shapes over the larger of their norms."""
-    norms = [np.square(shapes).sum(axis=1) for shapes in (own, others)]
-    apart = norms[0][:, None] + norms[1] - 2 * own @ others.T
-    scale = np.maximum(np.maximum(norms[0][:, None], norms[1]), 1e-12)
-    return np.sqrt(np.maximum(apart, 0) / scale)
-
-
-def _centred(shapes: np.ndarray) -> np.ndarray:
-    return shapes - shapes.mean(axis=1, keepdims=True)
+    return np.stack([noise, rpeaks.unlikeness(lead, peaks, peaks), low, sharp], axis=1)
 
 
 def mean_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarray:
@@ -275,15 +215,6 @@ def mean_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarr
     first, end = (np.searchsorted(peaks / beats.FS, edge) for edge in ends)
     sums = np.concatenate([[0], np.cumsum(values)])
     return (sums[end] - sums[first]) / np.maximum(end - first, 1)
-
-
-def _window_sum(values: np.ndarray) -> np.ndarray:
-    """The sums [S] of `values` [m] over the 4 s around the middle of each second."""
-    sums = np.concatenate([[0], np.cumsum(values)])
-    starts = np.arange(-(-len(values) // beats.FS)) * beats.FS
-    reach = round((_WINDOW - 1) / 2 * beats.FS)
-    first = np.clip(starts - reach, 0, len(values))
-    return sums[np.clip(starts + beats.FS + reach, 0, len(values))] - sums[first]
 
 
 def worst(quality: np.ndarray, peak: np.ndarray, fs: float) -> np.ndarray:

@@ -127,7 +127,7 @@ def test_the_ratio_by_hand():
     for peak in peaks:
         lead[peak - 40 : peak + 41] += burst
         lead[peak + 140 : peak + 221] += burst / 2
-    ratio = quality.noise_ratio(rpeaks.energy(lead), peaks)
+    ratio = rpeaks.noise_ratio(rpeaks.energy(lead), peaks)
     energy = rpeaks.energy(lead)
     outside = np.ones(len(lead), bool)
     for peak in peaks:
@@ -144,11 +144,11 @@ def test_unlikeness_by_hand():
     for number, peak in enumerate(peaks):
         shape = np.sin(np.arange(-29, 30) / 29 * np.pi)
         lead[peak - 29 : peak + 30] = {5: 0.5, 8: -1.0}.get(number, 1.0) * shape
-    unlike = quality.unlikeness(lead, peaks)
+    unlike = rpeaks.unlikeness(lead, peaks, peaks)
     assert unlike[5] == pytest.approx(0.5)
     assert unlike[8] == 1
     assert np.delete(unlike, [5, 8]) == pytest.approx(0, abs=1e-6)
-    assert quality.unlikeness(lead, peaks[:3]) == pytest.approx(1)
+    assert rpeaks.unlikeness(lead, peaks[:3], peaks[:3]) == pytest.approx(1)
 
 
 def test_without_beats_nothing_is_judged():
