@@ -110,7 +110,7 @@ def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
     at, _ = scipy.signal.find_peaks(every, distance=round(_APART * FS))
     at = at[~unfit[at] & (every[at] > _GRID)]
     sharp, power = energy(filtered, SHARP_BAND)[at], every[at]
-    height = np.log(power / _level(at, power, len(filtered)))
+    height = np.log(power / _level(at, power, unfit))
     return _Bursts(at, maximum_near(at, filtered), height, np.log(sharp / power), every)
 
 
@@ -131,16 +131,19 @@ def energy(signal: np.ndarray, band: tuple[float, float] = _QRS_BAND) -> np.ndar
     return np.sqrt(np.maximum(power, _GRID**2))
 
 
-def _level(at: np.ndarray, power: np.ndarray, length: int) -> np.ndarray:
+def _level(at: np.ndarray, power: np.ndarray, unfit: np.ndarray) -> np.ndarray:
     """The energy [N] that a beat has around each burst.
 
     The 40th percentile of the highest burst in 1.75 s, over 5 s before, after or on both sides,
     whichever is the lowest: so noise on one side does not raise it. At least 0.4 times a low
-    percentile over a minute: so it does not fall where the signal is lost for seconds.
+    percentile over a minute: so it does not fall where the signal is lost for seconds. Time that is
+    `unfit` bool [T] is left out, as if the signal went on after it where it stopped.
     """
     step = round(_LEVEL_STEP * FS)
-    highest = np.zeros(length // step + 1)
-    np.maximum.at(highest, at // step, power)
+    lost = np.logical_and.reduceat(unfit, np.arange(0, len(unfit), step))
+    place = (np.cumsum(~lost) - 1)[at // step]
+    highest = np.zeros(np.count_nonzero(~lost))
+    np.maximum.at(highest, place, power)
     highest = scipy.ndimage.maximum_filter1d(highest, round(_LEVEL_BEAT / _LEVEL_STEP))
     near = round(_LEVEL_NEAR / _LEVEL_STEP) + 1
     side = near // 2 + 1
@@ -149,7 +152,7 @@ def _level(at: np.ndarray, power: np.ndarray, length: int) -> np.ndarray:
     after, before = (low(highest, 40, size=side, origin=o) for o in (-(side // 2), side // 2))
     far = low(highest, 30, size=round(_LEVEL_FAR / _LEVEL_STEP) + 1)
     level = np.maximum(np.minimum(np.minimum(before, after), around), _LEVEL_FLOOR * far)
-    return np.maximum(level, _GRID)[at // step]
+    return np.maximum(level, _GRID)[place]
 
 
 def _chosen(bursts: _Bursts, filtered: np.ndarray, odds: Odds) -> np.ndarray:

@@ -102,6 +102,16 @@ class TestRPeaks:
         assert not ((peaks > 3020) & (peaks < 5980)).any()
         assert len(peaks) == ((at < 3000) | (at > 6000)).sum()
 
+    def test_beats_and_t_waves_beside_a_gap_are_told_apart_as_elsewhere(self):
+        at, wave = regular(60 * 360), (0.3, 0.035, 0.5)
+        raw, unfit = waves(at, 60 * 360, wave), np.zeros(60 * 360, bool)
+        unfit[20 * 360 : 45 * 360] = True
+        raw[unfit] = np.linspace(raw[20 * 360], raw[45 * 360], 25 * 360)
+        fit = at[~unfit[at]]
+        inside = fit[np.abs(fit - 20 * 360) > 60]
+        peaks = peaks_of(raw, unfit)
+        np.testing.assert_allclose(peaks[np.abs(peaks - 20 * 360) > 60], inside, atol=2)
+
     @given(shift=st.integers(0, 4), gain=st.sampled_from([0.25, 8.0]), seed=st.integers(0, 1000))
     @settings(max_examples=10, deadline=None)
     def test_neither_a_later_start_nor_the_gain_matters(self, shift, gain, seed):

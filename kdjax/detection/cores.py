@@ -78,9 +78,8 @@ def find_beats(
     window = np.zeros((len(peak), beats.WINDOW, signal.shape[1]), np.float32)
     window[whole] = beats.windows(filtered, peak[whole])
     worst = quality.worst(marks, sample - start, fs)
-    fit = judged.fit[kept][own]
-    worst[fit & (worst == quality.MOTION)] = 0
-    worst[~fit & (worst == 0)] = quality.MOTION
+    sqi = judged.sqi[kept][own]
+    worst[(sqi < quality.LEAST) & (worst == 0)] = quality.MOTION
     worst[~whole] = quality.EDGE
     inside = slice(core[0] - start, core[1] - start)
     return Found(
@@ -89,7 +88,7 @@ def find_beats(
         x=beats.scale(window),
         height=np.ptp(window[..., 0], axis=1),
         quality=worst,
-        sqi=judged.sqi[kept][own],
+        sqi=sqi,
         rr=intervals[own],
         after=intervals[own + 1],
         first=core[0],

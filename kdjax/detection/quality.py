@@ -57,12 +57,11 @@ class Judged(NamedTuple):
     """What noise does to a signal.
 
     quality: int8 [n] of each sample at the recording's rate. sqi: float32 [P], 0 to 1, of each
-    R-peak. fit: bool [P], whether motion leaves the beat fit to be judged, whatever its second is.
+    R-peak; below LEAST it is not good, whatever its second is.
     """
 
     quality: np.ndarray
     sqi: np.ndarray
-    fit: np.ndarray
 
 
 def lost(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -140,7 +139,7 @@ def judge(
         peaks: int64 [P], the R-peaks.
     """
     if not len(peaks):
-        return Judged(quality, np.empty(0, np.float32), np.empty(0, bool))
+        return Judged(quality, np.empty(0, np.float32))
     of_leads = [_index(lead, peaks) for lead in filtered.T]
     index = np.min(of_leads, axis=0)
     range_of = np.ptp(by_second(filtered), axis=1)  # [S, C]
@@ -165,8 +164,7 @@ def judge(
     marks[(above & (_rms(hum) > fast)).any(axis=1)] = HUM
     place = (np.arange(len(quality)) / fs).astype(int)
     by_sample = marks[np.minimum(place, len(marks) - 1)]
-    fit = (index >= LEAST) & ~artefact[seconds]
-    return Judged(np.where(quality == 0, by_sample, quality), index.astype(np.float32), fit)
+    return Judged(np.where(quality == 0, by_sample, quality), index.astype(np.float32))
 
 
 _ABOVE_THE_BAND = scipy.signal.butter(4, 45, "highpass", fs=beats.FS, output="sos")
