@@ -89,9 +89,10 @@ def bridge(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
 def long_runs(mask: np.ndarray, least: float) -> np.ndarray:
     """Those runs of True in bool [T] that have `least` samples or more, bool [T]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    runs = edges.reshape(-1, 2)
     long = np.zeros(len(mask), bool)
-    for first, end in edges.reshape(-1, 2):
-        long[first:end] = end - first >= least
+    for first, end in runs[runs[:, 1] - runs[:, 0] >= least]:
+        long[first:end] = True
     return long
 
 

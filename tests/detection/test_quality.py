@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from benchmarks.robustness import noise
 from kdjax import beats, rpeaks
@@ -91,6 +92,13 @@ def test_hum_that_a_notch_does_not_take_out_is_called_hum():
     phase = 2 * np.pi * 50 * time + 20 * np.sin(2 * np.pi * 0.05 * time)
     _, marks, _ = judged(lead + 2 * np.sin(phase))
     assert "hum" in {quality.QUALITIES[code] for code in np.unique(marks)}
+
+
+def test_the_spectrum_is_that_of_scipy():
+    signal = np.random.default_rng(0).normal(size=(5 * FS + 7, 2)).cumsum(axis=0)
+    expected = scipy.signal.welch(signal, FS, nperseg=2 * FS, axis=0)
+    for mine, theirs in zip(quality._spectrum(signal), expected, strict=True):
+        np.testing.assert_allclose(mine, theirs)
 
 
 def test_no_hum_is_seen_where_there_is_none_or_the_rate_cannot_hold_it():
