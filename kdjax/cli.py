@@ -454,8 +454,10 @@ def _in_short(found: Any, out: Path) -> str:
     scored = int((beats.quality == "good").sum())
     abnormal = int(beats.abnormal.sum())
     kinds = ", ".join(f"{(beats.kind == kind).sum()} {kind}" for kind in "SVFQ")
+    hours = found.seconds / 3600
+    length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     line = (
-        f"{found.recording}: {found.seconds / 3600:.2f} h, {len(beats.sample)} beats, "
+        f"{found.recording}: {length}, {len(beats.sample)} beats, "
         f"{abnormal} of {scored} scored are abnormal ({kinds}); {out / 'report.html'}"
     )
     return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])

@@ -40,7 +40,7 @@ def choose_leads(
         return [column for column in columns if column is not None], []
     if len(source.leads) == len(calibrated):
         note = (
-            f"leads {', '.join(source.leads)} taken for {', '.join(calibrated)}, on which the "
+            f"{', '.join(source.leads)} taken for {', '.join(calibrated)}, on which the "
             "detector was calibrated"
         )
         return list(range(len(calibrated))), [note]

@@ -47,9 +47,9 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     done = typed("detect", "mitbih-w8", recording, "--fs", 360, "--units", "mV", "--out", out)
     assert done == 0
     line, *notes = capsys.readouterr().out.splitlines()
-    assert line.startswith("mine: 0.03 h, ")
+    assert line.startswith("mine: 1.5 min, ")
     assert line.endswith(str(out / "mine" / "report.html"))
-    assert notes == ["  note: leads lead 1 taken for MLII, on which the detector was calibrated"]
+    assert notes == ["  note: lead 1 taken for MLII, on which the detector was calibrated"]
     assert {path.name for path in (out / "mine").iterdir()} == {
         "beats.csv",
         "detection.npz",
