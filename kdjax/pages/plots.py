@@ -281,6 +281,7 @@ def differences(rows: Sequence[tuple[str, Mapping]], unit: str) -> Figure:
         ax.plot(found["mean"], y, marker="D" if apart else "o", color=VERMILION if apart else BLUE)
     ax.axvline(0, color=BLACK, linestyle="--", linewidth=1)
     ax.set(yticks=range(len(rows)), yticklabels=[name for name, _ in rows], xlabel=unit)
+    ax.locator_params(axis="x", nbins=6)  # long labels of small differences stay apart
     ax.invert_yaxis()
     return figure
 
