@@ -232,8 +232,8 @@ def fingerprint(config: Mapping) -> str:
     plain = identity(config)
     for name, field in walk(TeacherConfig):
         *blocks, last = name.split(".")
-        place = plain[blocks[0]] if blocks else plain
-        if not field.metadata["counts"] and place[last] == field.default:
+        place = plain.get(blocks[0], {}) if blocks else plain  # an import's lacks most of them
+        if not field.metadata["counts"] and last in place and place[last] == field.default:
             del place[last]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
