@@ -16,7 +16,6 @@ import scipy.ndimage
 import scipy.signal
 import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
-from sleepecg.heartbeats import detect_heartbeats
 
 from kdjax import beats
 
@@ -375,6 +374,9 @@ def _detections(raw: np.ndarray, fs: float) -> np.ndarray:
     and has room for a beat each 200 ms but one: on short signals it reads and writes beyond its
     arrays. Its Python code finds the same beats and raises instead, on nothing but noise.
     """
+    # Imported here because only training data need it; importing takes longer than many a use.
+    from sleepecg.heartbeats import detect_heartbeats
+
     varying = np.flatnonzero(raw != raw[0])
     length = len(raw) - varying[0] if len(varying) else 0
     if length < fs:

@@ -18,6 +18,9 @@ from kdjax.scores.fitted import Evidence
 # handful of programs, which detectors of one size share, and less than twice the work. Beyond 256 a
 # CPU gains nothing.
 BUCKETS = (1, 4, 16, 64, 256)
+# A recording gives some eighty beats at a time. A program for each small remainder takes longer to
+# compile than the remainder takes to be filled up.
+_OF_RECORDINGS = BUCKETS[3:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ class Detector:
         """
         x = self._checked(x)
         shapes = (x.shape[1:], (self.generator.latent_dim,))
-        residual, z = _run(_residuals_and_latents, self, x, shapes)
+        residual, z = _run(_residuals_and_latents, self, x, shapes, _OF_RECORDINGS)
         error = np.full(len(residual), np.nan, residual.dtype)
         return Evidence(residual, z, error, rhythm, record, sample, fs)
 
@@ -110,11 +113,15 @@ def _residuals_and_latents(folded: Folded, x: jax.Array) -> tuple[jax.Array, jax
 
 
 def _run(
-    function: Any, detector: Detector, x: np.ndarray, shapes: tuple[tuple[int, ...], ...]
+    function: Any,
+    detector: Detector,
+    x: np.ndarray,
+    shapes: tuple[tuple[int, ...], ...],
+    buckets: tuple[int, ...] = BUCKETS,
 ) -> list[np.ndarray]:
     """The function's results for all beats; `shapes` are those of each result for one beat."""
     whole = [np.empty((len(x), *shape), x.dtype) for shape in shapes]
-    parts = list(_parts(len(x)))
+    parts = list(_parts(len(x), buckets))
     pending = [function(detector._folded, _padded(x[part], size)) for part, size in parts]
     for (part, _), results in zip(parts, pending, strict=True):
         for out, result in zip(whole, results, strict=True):
@@ -133,11 +140,14 @@ def _at_once(result: Any) -> np.ndarray:
     return np.array(result)
 
 
-def _parts(beats: int) -> Iterator[tuple[slice, int]]:
-    """Cuts so many beats into parts, each with the largest bucket that it more than half fills."""
+def _parts(beats: int, buckets: tuple[int, ...]) -> Iterator[tuple[slice, int]]:
+    """Cuts so many beats into parts, each with the largest bucket that it more than half fills.
+
+    What fills no bucket by half takes the smallest one.
+    """
     start = 0
     while start < beats:
-        size = max(bucket for bucket in BUCKETS if bucket < 2 * (beats - start))
+        size = max((b for b in buckets if b < 2 * (beats - start)), default=buckets[0])
         stop = min(start + size, beats)
         yield slice(start, stop), size
         start = stop

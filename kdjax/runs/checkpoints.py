@@ -9,13 +9,15 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from kdjax.errors import InputError
 from kdjax.files import UNFINISHED, make_folder, new_folder, sha256
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 LAST = "checkpoints/last"
 BEST = "checkpoints/best"
@@ -110,8 +112,11 @@ def read_optimizer(checkpoint: Path, like: Any) -> Any:
     return _read_tree(checkpoint / _OPTIMIZER, like)
 
 
-def _checkpointer() -> ocp.Checkpointer:
+def _checkpointer() -> "ocp.Checkpointer":
     """Orbax's, for this process alone: it would have all processes of a training come here."""
+    # Imported here because a shipped detector starts without it.
+    import orbax.checkpoint as ocp
+
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(
         primary_host=me, active_processes={me}, barrier_sync_key_prefix=str(me)
@@ -147,6 +152,8 @@ def _patient_loops() -> Iterator[None]:
 
 def _write_tree(path: Path, tree: Any) -> None:
     """Raises OSError where the disk is full or fails; Orbax gives a ValueError and a traceback."""
+    import orbax.checkpoint as ocp
+
     said = logging.getLogger("absl")
     level = said.level
     try:
@@ -163,6 +170,8 @@ def _write_tree(path: Path, tree: Any) -> None:
 
 
 def _read_tree(path: Path, like: Any) -> Any:
+    import orbax.checkpoint as ocp
+
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
     with _checkpointer() as checkpointer:
         try:

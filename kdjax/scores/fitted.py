@@ -9,12 +9,13 @@ arrays that do not agree in their number of beats.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.covariance import ledoit_wolf
-from sklearn.neighbors import NearestNeighbors
+
+if TYPE_CHECKING:
+    from sklearn.neighbors import NearestNeighbors
 
 ADAPTED = ("mse", "standardised", "mahalanobis", "latent", "fusion")  # kinds that adaptation moves
 SCORES = (*ADAPTED, "features", "prematurity", "memory")
@@ -174,7 +175,9 @@ class FittedScore:
         return [np.log(np.maximum(distances, _SMALLEST)).mean(axis=0), evidence.rhythm[:, 1]]
 
     @cached_property
-    def _index(self) -> NearestNeighbors:
+    def _index(self) -> "NearestNeighbors":
+        from sklearn.neighbors import NearestNeighbors
+
         return NearestNeighbors(n_neighbors=1, algorithm="brute").fit(self.arrays["memory"])
 
 
@@ -240,6 +243,9 @@ def _fit_distance(normal: Evidence, name: str, adaptation: str) -> dict[str, np.
     elif name == "standardised":
         whiten = 1 / np.sqrt(np.maximum(np.square(values).mean(axis=0), _SMALLEST))
     else:
+        # Only fitting needs scikit-learn; a detector starts without it.
+        from sklearn.covariance import ledoit_wolf
+
         variances, axes = np.linalg.eigh(ledoit_wolf(values, assume_centered=True)[0])
         whiten = axes / np.sqrt(np.maximum(variances, _SMALLEST))
     usual = 1.0 if adaptation == "none" else np.median(_mean_square(values, whiten))

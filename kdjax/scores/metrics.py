@@ -11,13 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
-from sklearn.metrics import (
-    average_precision_score,
-    f1_score,
-    precision_recall_curve,
-    roc_auc_score,
-)
+
+# scipy.stats and scikit-learn are imported where they are used: detection starts without them.
 
 
 def auc(abnormal: np.ndarray, score: np.ndarray) -> float:
@@ -27,6 +22,8 @@ def auc(abnormal: np.ndarray, score: np.ndarray) -> float:
         abnormal: bool [B].
         score: float [B].
     """
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(*_two_kinds(abnormal, score)))
 
 
@@ -39,6 +36,8 @@ def average_precision(abnormal: np.ndarray, score: np.ndarray) -> float:
         abnormal: bool [B].
         score: float [B].
     """
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(*_two_kinds(abnormal, score)))
 
 
@@ -51,6 +50,8 @@ def best_f1(abnormal: np.ndarray, score: np.ndarray) -> tuple[float, float]:
         abnormal: bool [B].
         score: float [B].
     """
+    from sklearn.metrics import precision_recall_curve
+
     precision, recall, thresholds = precision_recall_curve(*_two_kinds(abnormal, score))
     # The curve ends in a point without a threshold (recall 0, precision 1 by convention).
     precision, recall = precision[:-1], recall[:-1]
@@ -191,6 +192,8 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
     Returns:
         {"mean", "sd", "ci95": [lo, hi], "n"}.
     """
+    from scipy import stats
+
     found = np.asarray(values, np.float64)
     if found.ndim != 1 or len(found) < 2:
         raise ValueError(f"an interval over seeds needs at least two, here {found.size}")
@@ -210,6 +213,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
         a: one a seed; ValueError for other lengths than that of `b`, or fewer than two.
         b: the same seeds, in the same order.
     """
+    from scipy import stats
+
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     found = t_interval(difference.tolist())
     if found["sd"] == 0:
@@ -227,6 +232,8 @@ def pitman_morgan(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     two-sided test (Pitman, Biometrika 31:9-12, 1939; Morgan, ibid. 13-19). ValueError for other
     lengths or fewer than three pairs.
     """
+    from scipy import stats
+
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if x.shape != y.shape or x.ndim != 1 or len(x) < 3:
         raise ValueError(f"{x.shape} and {y.shape}: three pairs or more are needed")
@@ -276,6 +283,8 @@ def label_free(
         infinity), and nothing is flagged. fpr is None without normal test beats, recall and f1
         without abnormal ones.
     """
+    from sklearn.metrics import f1_score
+
     abnormal, score = _checked(abnormal, score)
     calibrate = np.sort(_finite(calibrate_score, "calibrate_score"))
     rows = []
