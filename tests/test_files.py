@@ -5,6 +5,8 @@ import errno
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 from shutil import which
@@ -13,14 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdjax import files
+from kdjax.errors import InputError
 from kdjax.files import (
     changed_files,
     is_whole,
     make_folder,
     new_folder,
+    read_json,
+    read_sealed,
     sha256,
     with_seal,
     write_files,
+    write_json,
+    write_sealed,
     write_sums,
 )
 
@@ -185,6 +193,89 @@ class TestWriting:
         with pytest.raises(OSError, match="No space") as caught:
             write_files({tmp_path / "a": b"new"})
         assert caught.value.filename == str(tmp_path / "a")
+
+
+class TestPlainFiles:
+    def test_json_comes_back(self, tmp_path):
+        write_json(tmp_path / "new" / "a.json", {"auc": 0.9, "none": None})
+        assert read_json(tmp_path / "new" / "a.json") == {"auc": 0.9, "none": None}
+
+    def test_a_write_that_fails_leaves_the_old_file(self, tmp_path, monkeypatch):
+        path = tmp_path / "a.json"
+        write_json(path, 1)
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(path, float("nan"))
+
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_json(path, 2)
+        assert read_json(path) == 1
+
+    @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"NaN]"])
+    def test_what_is_no_json_is_said_in_one_line(self, tmp_path, damage):
+        path = tmp_path / "a.json"
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=re.escape(str(path))) as caught:
+            read_json(path)
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_file_asks_whether_this_is_a_run(self, tmp_path):
+        with pytest.raises(InputError, match=r"is .* a run directory"):
+            read_json(tmp_path / "config.json")
+
+    def test_a_seal_is_read_back_and_missed(self, tmp_path):
+        path = tmp_path / "a.json"
+        sealed = write_sealed(path, {"auc": 0.9})
+        assert read_sealed(path) == sealed
+        for value in ({"auc": 0.9}, ["auc"]):
+            write_json(path, value)
+            with pytest.raises(InputError, match="not what was written; make it anew"):
+                read_sealed(path, "make it anew")
+
+
+class TestUnfinished:
+    def test_what_is_being_written_is_discarded(self, tmp_path):
+        """As a signal has it done."""
+        with new_folder(tmp_path / "step") as folder:
+            (folder / "w").touch()
+            files.discard_unfinished()
+            assert not folder.exists()
+            folder.mkdir()
+
+    def test_what_another_thread_has_just_written_into_is_removed_again(
+        self, tmp_path, monkeypatch
+    ):
+        remove, left = shutil.rmtree, [None, None]
+
+        def half(path, **kwargs):
+            remove(path, **kwargs)
+            if left:
+                left.pop()
+                path.mkdir()
+
+        monkeypatch.setattr(shutil, "rmtree", half)
+        (tmp_path / "step").mkdir()
+        files._remove(tmp_path / "step")
+        assert (left, list(tmp_path.iterdir())) == ([], [])
+
+    def test_what_never_vanishes_is_given_up(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        monkeypatch.setattr(files, "_PAUSE", 0)
+        files._remove(tmp_path)
+        assert tmp_path.exists()
+
+    def test_a_file_system_that_flushes_no_folders_is_written_all_the_same(
+        self, tmp_path, monkeypatch
+    ):
+        def refuse(_):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+        monkeypatch.setattr(os, "fsync", refuse)
+        write_files({tmp_path / "a": b"1"})
+        assert (tmp_path / "a").read_bytes() == b"1"
 
 
 # --- every call that can fail ------------------------------------------------------------------

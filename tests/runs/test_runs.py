@@ -1,7 +1,6 @@
 """A run directory's files: written whole or not at all, and every damage noticed."""
 
 import json
-import os
 import re
 import resource
 import shutil
@@ -226,38 +225,6 @@ class TestVerify:
         assert len(said) == 1
         assert said[0].startswith("skipped: ")
         assert str(copy.parent / "9") in said[0]
-
-
-class TestPlainFiles:
-    def test_json_comes_back(self, tmp_path):
-        write_json(tmp_path / "new" / "a.json", {"auc": 0.9, "none": None})
-        assert read_json(tmp_path / "new" / "a.json") == {"auc": 0.9, "none": None}
-
-    def test_a_write_that_fails_leaves_the_old_file(self, tmp_path, monkeypatch):
-        path = tmp_path / "a.json"
-        write_json(path, 1)
-        with pytest.raises(ValueError, match="JSON"):
-            write_json(path, float("nan"))
-
-        def killed(*_):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(os, "replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            write_json(path, 2)
-        assert read_json(path) == 1
-
-    @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"NaN]"])
-    def test_what_is_no_json_is_said_in_one_line(self, tmp_path, damage):
-        path = tmp_path / "a.json"
-        path.write_bytes(damage)
-        with pytest.raises(InputError, match=re.escape(str(path))) as caught:
-            read_json(path)
-        assert "\n" not in str(caught.value)
-
-    def test_a_missing_file_asks_whether_this_is_a_run(self, tmp_path):
-        with pytest.raises(InputError, match=r"is .* a run directory"):
-            read_json(tmp_path / "config.json")
 
 
 class TestLoadRun:
