@@ -199,6 +199,26 @@ def power(part: dict[str, Any]) -> Iterable[str]:
     )
 
 
+def branches(part: dict[str, Any]) -> Iterable[str]:
+    """The branches that tests take, file by file, and those they do not."""
+    yield "## Branches"
+    yield f"{made(part)} The tests: {', '.join(f'`{name}`' for name in part['tests'])}."
+    yield table(
+        ("file", "branches", "taken", "lines", "run", "not taken, from line to line"),
+        [
+            (
+                f"`{row['file']}`",
+                row["branches"],
+                row["taken"],
+                row["lines"],
+                row["lines_run"],
+                ", ".join(row["missing"]),
+            )
+            for row in part["rows"]
+        ],
+    )
+
+
 def flips(part: dict[str, Any]) -> Iterable[str]:
     """Counts by kind of file."""
     yield "## Flipped bits"
@@ -315,6 +335,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
     "signals": signals,
     "failing": failing,
     "power": power,
+    "branches": branches,
     "flips": flips,
     "fuzz": fuzz,
     "soak": soak,

@@ -4,6 +4,7 @@ python -m benchmarks.robustness.reliability processes  # two processes, one of t
 python -m benchmarks.robustness.reliability signals  # 200 of them, over a run: an hour
 python -m benchmarks.robustness.reliability failing  # every call to the disk fails once
 python -m benchmarks.robustness.reliability power  # the power goes before every flush
+python -m benchmarks.robustness.reliability branches  # those that the tests take
 python -m benchmarks.robustness.reliability kills  # 50 kills at random moments: 15 minutes
 python -m benchmarks.robustness.reliability flips  # single bits of every kind of file
 python -m benchmarks.robustness.reliability fuzz  # damaged recordings
@@ -32,6 +33,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.robustness.branches import branches
 from benchmarks.robustness.disk import failing, power
 from benchmarks.robustness.runs import (
     ROOT,
@@ -68,7 +70,7 @@ def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
     from kdjax.runs import provenance
 
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    head = {"command": f"python -m benchmarks.{command}", "date": date}
+    head = {"command": f"python -m benchmarks.robustness.{command}", "date": date}
     others = json.loads(path.read_text()) if path.exists() else {}
     write_rows(path, others | {part: head | found | provenance.made_by()})
     print(f"{path}: {part}", flush=True)
@@ -437,6 +439,7 @@ PARTS: dict[str, Callable[[Path, int, bool], dict[str, Any]]] = {
     "signals": signals,
     "failing": failing,
     "power": power,
+    "branches": branches,
     "flips": flips,
     "fuzz": fuzz,
     "soak": soak,
