@@ -109,11 +109,13 @@ def prepare(args: argparse.Namespace) -> None:
             strange = "--name" if args.name is not None else options[0]
             raise InputError(f"mitbih takes no {strange}; name a folder called so ./mitbih")
         rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
-    elif args.source is not None or args.download or args.name is None:
+    elif args.source is not None or args.download:
         raise InputError(
-            f"{args.what}: your own data takes --name NAME, and neither --from nor --download; "
-            "those are for: kdjax prepare mitbih"
+            f"{args.what}: your own data takes neither --from nor --download; those are for: "
+            "kdjax prepare mitbih"
         )
+    elif args.name is None:
+        raise InputError(f"{args.what}: your own data needs a name, as in --name mine")
     elif args.what.lower().endswith(".npz"):
         if options:
             raise InputError(f"{args.what}: {options[0]} is for recordings; leave it out")
@@ -131,6 +133,8 @@ def prepare(args: argparse.Namespace) -> None:
             annotator=args.annotator,
         )
     print("\n".join([losses.as_text(rows), *map(one_line, remarks)]))
+    place = "" if args.data_dir is None else f" --set data.dir={args.data_dir}"
+    print(f"train on it with: kdjax train student:{args.name or args.what}{place}")
 
 
 def evaluate(args: argparse.Namespace) -> None:

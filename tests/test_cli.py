@@ -286,7 +286,8 @@ class TestPrepare:
         monkeypatch.setattr(datasets, "prepare_mitbih", prepare)
         assert cli.main(["prepare", "mitbih", "--from", str(tmp_path), "--data-dir", "d"]) == 0
         assert asked == [(tmp_path, Path("d"), False)]
-        out = capsys.readouterr().out.splitlines()
+        *out, last = capsys.readouterr().out.splitlines()
+        assert last == "train on it with: kdjax train student:mitbih --set data.dir=d"
         assert len({len(line) for line in out}) == 1
         cells = [re.split(r"\s{2,}", line.strip()) for line in out]
         names = ["record", "N", "S", "V", "F", "Q", "no whole window", "far from an R-peak", "lost"]

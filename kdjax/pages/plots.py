@@ -242,7 +242,7 @@ def beats(
             error.fill_between(time, squared, color=BLUE, alpha=0.6, linewidth=0)
             _title(
                 wave,
-                f"{classes[int(label[i])]}, {_place(str(record[i]), float(sample[i]), fs)}\n"
+                f"{_title_of(classes[int(label[i])], str(record[i]), float(sample[i]), fs)}\n"
                 f"score {float(score[i]):.4g}",
             )
             error.set(xlabel="time in window (s)" if fs else "sample of the window")
@@ -257,12 +257,16 @@ def beats(
     return figure
 
 
-def _place(record: str, sample: float, fs: float | None) -> str:
-    """Where a beat or a window is from, for a title."""
+def _title_of(name: str, record: str, sample: float, fs: float | None) -> str:
+    """The class of a beat or a window and where it is from, in lines that fit above it."""
     if fs is None:
-        return f"group {record}, time {sample:g}"
+        return f"{_clipped(name, 20)}\n{_clipped(record, 10)}, time {sample:.4g}"
     minutes, seconds = divmod(sample / fs, 60)
-    return f"record {record}, {int(minutes)}:{seconds:04.1f}"
+    return f"{name}, record {_clipped(record, 8)}, {int(minutes)}:{seconds:04.1f}"
+
+
+def _clipped(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def differences(rows: Sequence[tuple[str, Mapping]], unit: str) -> Figure:
@@ -369,7 +373,7 @@ _PANELS = (
 )
 _UNITS = {
     "seconds": "seconds an epoch",
-    "selected": "share of the beats (0 to 1)",
+    "selected": "share of the batch (0 to 1)",
     "learning_rate": "learning rate",
 }
 

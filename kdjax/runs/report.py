@@ -103,7 +103,7 @@ def _headline(result: Mapping, words: _Words) -> str:
             "abnormal. How many of them are flagged is what this page can say."
         )
     return f"""<h1>{escape(_name(result))}</h1>
-<p class="sub">{page.count(n)} test {unit}s of {len(records)} {record}s{share};
+<p class="sub">{page.count(n)} test {unit}s of {_number(len(records), record)}{share};
  seed {page.text(result.get("seed"))}, {page.text(result.get("epochs"))} epochs;
  {page.text(result.get("date"))[:10]}</p>
 <div class="cards">{cards}</div>
@@ -228,7 +228,7 @@ def _per_record(records: Mapping, thresholds: Sequence[Mapping], words: _Words) 
             ]
         )
     return (
-        f"<h2>By {record}</h2><details><summary>Table of {len(records)} {record}s</summary>"
+        f"<h2>By {record}</h2><details><summary>Table of {_number(len(records), record)}</summary>"
         + page.table(
             (record.capitalize(), f"{unit.capitalize()}s", "Abnormal", "AUC", "AP", *rates), rows
         )
@@ -279,6 +279,10 @@ def _provenance(result: Mapping, config: Mapping, words: _Words) -> str:
         f"<h2>Where it comes from</h2>{table}"
         f"<details><summary>Configuration</summary><pre>{text}</pre></details>"
     )
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _rates(records: Mapping, index: int) -> list[float]:

@@ -504,8 +504,8 @@ class TestTyped:
             (["mitbih"], "either --from DIR or --download"),
             (["mitbih", "--download", "--name", "x"], "takes no --name; .* ./mitbih"),
             (["mitbih", "--download", "--lead", "V1"], "takes no --lead"),
-            (["ptbxl", "--download"], "ptbxl: your own data takes --name NAME, and neither --from"),
-            (["here"], "here: your own data takes --name"),
+            (["ptbxl", "--download"], "ptbxl: your own data takes neither --from"),
+            (["here"], "here: your own data needs a name, as in --name mine"),
             (["here", "--name", "x"], "here"),
         ],
     )

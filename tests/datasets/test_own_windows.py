@@ -220,7 +220,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("args", "words"),
         [
-            ([], "your own data takes --name NAME"),
+            ([], "your own data needs a name, as in --name mine"),
             (["--name", "mine", "--download"], "neither --from nor --download"),
             (["--name", "mine", "--fs", "250"], "--fs is for recordings; leave it out"),
             (["--name", "mine", "--lead", "II"], "--lead is for recordings; leave it out"),
@@ -357,7 +357,7 @@ def test_windows_are_trained_distilled_evaluated_and_exported(
     assert cli.main(["evaluate", str(run)]) == 0
     assert capsys.readouterr().out == evaluation.result_block(result) + "\n"
     page = (run / "report.html").read_text()
-    assert "test windows of 1 groups" in page
+    assert "test windows of 1 group" in page
     assert not re.search(r"\b(beats?|records?|ECG)\b", re.sub(r"<details>.*?</details>", "", page))
     export.export(run, "stablehlo", tmp_path / "run.stablehlo")
     about = json.loads((tmp_path / "run.stablehlo.json").read_text())

@@ -45,6 +45,14 @@ def some_beats(leads=1, n=12):
     return x, x_hat, score, label, record, np.arange(n) * 3600, 360.0, CLASSES
 
 
+def some_windows():
+    """Two channels at no rate, with names as long as can be."""
+    x, x_hat, score, label, *_ = some_beats(leads=2)
+    names = ("normal", *(word * 8 for word in ("jammed ", "bent ", "slow ", "loose ")))
+    group = np.array([f"the press in the northern hall, number {i}" for i in range(len(x))])
+    return x, x_hat, score, label, group, np.arange(len(x)) / 7, None, names
+
+
 def text_of(figure):
     """Every text of a figure, legends and those of its parts included."""
     return [item.get_text() for item in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
@@ -63,6 +71,7 @@ FIGURES = {
     "roc_pr": lambda: plots.roc_pr(some_scores()[0] > 0, some_scores()[1]),
     "score_histogram": lambda: plots.score_histogram(*some_scores(), {"5 %": 0.03}, CLASSES),
     "beats": lambda: plots.beats(*some_beats()),
+    "windows": lambda: plots.beats(*some_windows()),
 }
 
 
