@@ -119,7 +119,7 @@ def remedy(run: Path) -> str:
     if trained >= epochs:
         return f"make its result with kdjax evaluate {run}"
     first = f"delete {run / RESULT}, then " if (run / RESULT).exists() else ""
-    return f"{trained} of {epochs} epochs are trained; {first}type the same command to go on"
+    return f"{trained} of {epochs} epochs are trained; {first}type the command that trains it again"
 
 
 def fingerprint(variables: Any) -> str:
