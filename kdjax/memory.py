@@ -10,8 +10,8 @@ from kdjax.errors import InputError
 
 LACKING = "out of memory; end other programs, raise the limit (ulimit -v) or take a larger machine"
 
-# GB of address space that a command takes on two cores, most of it never touched: training took 3.4,
-# detection less than 2.9.
+# GB of address space that a command takes on two cores, most of it never touched: training took
+# 3.4, detection less than 2.9.
 NEEDED = {"train": 4.0, "study": 4.0, "review": 0.0, "ec57": 0.0}
 _OTHERS = 2.5
 
