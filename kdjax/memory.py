@@ -17,7 +17,6 @@ _OTHERS = 2.5
 
 # What is said where no MemoryError is raised: by XLA, the loader of shared objects, Python.
 _SAID = (
-    "RESOURCE_EXHAUSTED",
     "ut of memory",
     "annot allocate memory",
     "nable to allocate",

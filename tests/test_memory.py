@@ -49,6 +49,8 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     with pytest.raises(RuntimeError, match="a defect"):
         cli.main(["review", "folder"])
     assert not memory.lacks(InputError("a.hea: no such file"))
+    full = "RESOURCE_EXHAUSTED: Failed to write: No space left on device [os_error_code='28']"
+    assert not memory.lacks(chained(ValueError(full), OSError(28, "No space left on device")))
 
 
 def test_a_limit_is_seen_beforehand(monkeypatch, capsys):
