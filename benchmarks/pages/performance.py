@@ -289,6 +289,53 @@ def startup(found: Mapping[str, Any]) -> Iterable[str]:
     )
 
 
+def detect_start(found: Mapping[str, Any]) -> Iterable[str]:
+    """What a user of `kdjax detect` waits for."""
+    first, second = found["rows"]["first"], found["rows"]["second"]
+    yield "## The start of `kdjax detect`"
+    rounds = "one round" if found["rounds"] == 1 else f"{found['rounds']} rounds"
+    yield (
+        f"{made(found)}. Half an hour of one lead, `{found['detector']}`, {rounds}: seconds of the "
+        "clock, and seconds of processor time, which other work on the machine lengthens less."
+    )
+    stages = [stage for stage in first if not stage.endswith(", processor")]
+    head = ("", "first, clock", "first, processor", "second, clock", "second, processor")
+    rows = [
+        [stage]
+        + [
+            between(row[key], "{:.2f}")
+            for row in (first, second)
+            for key in (stage, f"{stage}, processor")
+        ]
+        for stage in stages
+    ]
+    yield table(head, rows)
+
+
+def onnx_int8(found: Mapping[str, Any]) -> Iterable[str]:
+    """int8 beside float32 in ONNX Runtime."""
+    yield "## int8 in ONNX Runtime"
+    auc, sizes = found["auc"], found["bytes"]
+    yield (
+        f"{made(found)}, {found['rounds']} rounds. `{found['detector']}` as exported, "
+        f"{sizes['float32']:,} and {sizes['int8']:,} bytes. AUC of the plain score on "
+        f"{auc['beats']:,} beats of DS2: {auc['float32']:.4f} in float32, {auc['int8']:.4f} in "
+        f"int8; {100 * auc['decisions_that_differ']:.2f} % of the decisions differ."
+    )
+    yield table(
+        ("", "batch", "ms a call", "times as fast as float32 on all cores"),
+        [
+            (
+                row["software"],
+                row["batch"],
+                milliseconds(row["seconds"]),
+                times(row["faster_than_onnxruntime_float32_by"]),
+            )
+            for row in found["rows"]
+        ],
+    )
+
+
 def memory(found: Mapping[str, Any]) -> Iterable[str]:
     """Resident size over epochs."""
     yield "## Memory of a training run"
@@ -391,8 +438,10 @@ SECTIONS = {
     "roofline": roofline,
     "convolutions": convolutions,
     "inference": inference,
+    "onnx_int8": onnx_int8,
     "additions": additions,
     "startup": startup,
+    "detect_start": detect_start,
     "memory": memory,
     "scaling": scaling,
 }

@@ -3,7 +3,8 @@
 python -m benchmarks.speed.inference --out docs/results/perf-inference.json
 
 ONNX Runtime runs the graph that PyTorch exports of the peer and its score, with its own
-optimisations and all cores, on the CPU. Every contestant is a process of its own; they take turns.
+optimisations, on the CPU: on all cores, and on one thread, which may be faster at one beat. Every
+contestant is a process of its own; they take turns.
 On a GPU machine kdjax and PyTorch run on its GPU.
 """
 
@@ -60,10 +61,11 @@ def compare(folder: str, width: int, batches: tuple[int, ...], rounds: int) -> l
             "kdjax": (kdjax, folder),
             "torch eager": (torch_peer, folder, width, False),
             "torch.compile": (torch_peer, folder, width, True),
-            "onnxruntime": (onnx_runtime, folder),
+            "onnxruntime": (onnx_runtime, folder, CORES),
+            "onnxruntime, one thread": (onnx_runtime, folder, 1),
         }
     )
-    same_device({name: c for name, c in ready.items() if name != "onnxruntime"})
+    same_device({name: c for name, c in ready.items() if "onnxruntime" not in name})
     rows = []
     for batch in batches:
         # A call of each, which may compile; the scores must agree.
@@ -163,12 +165,12 @@ def torch_peer(folder: str, width: int, compiled: bool) -> tuple[Any, dict[str, 
     return _turns(_channels_first, score), {"device": JAX_NAMES[peer.DEVICE]}
 
 
-def onnx_runtime(folder: str) -> tuple[Any, dict[str, Any]]:
-    """The exported graph."""
+def onnx_runtime(folder: str, threads: int) -> tuple[Any, dict[str, Any]]:
+    """The exported graph on so many threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = CORES
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
         str(Path(folder) / "scorer.onnx"), options, providers=["CPUExecutionProvider"]
     )

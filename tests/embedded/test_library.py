@@ -9,7 +9,7 @@ import pytest
 
 import kdjax
 from kdjax import beats, cli
-from kdjax.embedded import fixed, frontend, library, quantise, score, stream
+from kdjax.embedded import fixed, frontend, library, quantise, score, stream, trials
 from kdjax.errors import InputError, ParityError
 from kdjax.models.inference import fold
 from kdjax.runs import export
@@ -41,19 +41,57 @@ def folder(made, tmp_path_factory):
     return folder
 
 
-def test_the_c_library_gives_the_same_integers(made, folder):
-    """On nine minutes, learning and decisions, compiled without a warning and with sanitisers."""
-    found, signal, decisions = made
-    for name, content in library.files(found, signal, decisions).items():
-        (folder / "whole").mkdir(exist_ok=True)
-        (folder / "whole" / name).write_bytes(content)
-    flags = f"CFLAGS={' '.join(SANITISED)}"
-    done = subprocess.run(
-        ["make", "check", flags], cwd=folder / "whole", capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def sanitised(folder):
+    """The program `check`, compiled without a warning and with sanitisers."""
+    command = ["make", "check-host", f"CFLAGS={' '.join(SANITISED)}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "check-host"
+
+
+def assert_same(program, integers, signal, decisions, where):
+    """The library's decisions on a signal are those, to the last bit."""
+    for name, content in library.files(integers, signal, decisions).items():
+        if name in ("signal.bin", "expected.txt"):
+            (where / name).write_bytes(content)
+    command = [program, where / "signal.bin", where / "expected.txt"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"beats as expected: {len(decisions)}" in done.stdout
-    assert {d.kind for d in decisions} == {"N", "S", "V", "Q"}
+
+
+def test_the_c_library_gives_the_same_integers(made, sanitised, tmp_path):
+    """On nine minutes, learning and decisions."""
+    assert_same(sanitised, *made, tmp_path)
+    assert {d.kind for d in made[2]} == {"N", "S", "V", "Q"}
+
+
+def test_signals_that_no_heart_makes_give_the_same_integers(made, sanitised, tmp_path):
+    """Noise up to both ends of int16, jumps, silence and spikes, then beats again."""
+    rng = np.random.default_rng(5)
+    hard = [
+        rng.integers(-32768, 32768, 5000),
+        np.where(np.arange(5000) // 400 % 2, 32767, -32768),
+        np.zeros(9000, np.int64),
+        np.where(np.arange(6000) % 97 < 3, 32767, rng.integers(-300, 300, 6000)),
+        rng.normal(0, 8000, 6000).cumsum().clip(-32768, 32767).astype(np.int64),
+    ]
+    integers, signal, _ = made
+    whole = np.concatenate([signal[:6000], *hard, signal[6000:12000]])
+    decisions = stream.decide(integers, whole)
+    assert {d.scored for d in decisions} == {True, False}
+    assert_same(sanitised, integers, whole, decisions, tmp_path)
+
+
+@pytest.mark.slow
+def test_half_an_hour_gives_the_same_integers(detector, made, sanitised, tmp_path):
+    rng = np.random.default_rng(6)
+    folded = fold(detector.variables)
+    x = trials.normal_beats(detector.calibration, folded, count=2200, rng=rng)
+    signal = trials.signal(x, rng=rng)[: 1800 * frontend.FS]
+    assert len(signal) == 1800 * frontend.FS
+    assert_same(sanitised, made[0], signal, stream.decide(made[0], signal), tmp_path)
 
 
 def test_check_says_which_line_is_not_as_expected(folder, tmp_path):
@@ -99,6 +137,16 @@ class TestParity:
         other = stream.Integers(found.network, replace(found.score, **wrong))
         with pytest.raises(ParityError, match="does not decide"):
             library.check(detector, found, signal, stream.decide(other, signal))
+
+    def test_an_export_that_decides_otherwise_writes_nothing(
+        self, detector, made, tmp_path, monkeypatch
+    ):
+        other = replace(made[0].score, shape=score.Tail(median=0, inverse=fixed.ONE))
+        wrong = stream.Integers(made[0].network, other)
+        monkeypatch.setattr(library, "integers", lambda _: wrong)
+        with pytest.raises(ParityError, match="does not decide"):
+            export.export_c("mitbih-w8", tmp_path / "watch")
+        assert not (tmp_path / "watch").exists()
 
     def test_the_command_writes_a_folder_with_its_figures(self, tmp_path, capsys):
         out = tmp_path / "watch"
