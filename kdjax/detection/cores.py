@@ -26,7 +26,8 @@ class Found(NamedTuple):
     QUALITIES; sqi: float32 [B], the signal quality index; rr, after: float32 [B] in s to the beat
     before and to the next one, NaN where bad signal lies between. first: where the core begins;
     samples: int8 [n], the quality of each of its samples. hum: the mains frequency that was taken
-    out, 0 for none; bridged: how many single missing samples were filled.
+    out, 0 for none; bridged: how many single missing samples were filled; repeats: how often a
+    minute the first lead repeats itself, 0 unless that is too fast for the detector.
     """
 
     sample: np.ndarray
@@ -41,6 +42,7 @@ class Found(NamedTuple):
     samples: np.ndarray
     hum: float
     bridged: int
+    repeats: float
 
 
 def find_beats(
@@ -95,6 +97,7 @@ def find_beats(
         samples=marks[inside],
         hum=hum,
         bridged=int(bridged[inside].sum()),
+        repeats=quality.repeats(filtered[:, 0].astype(np.float64)),
     )
 
 

@@ -11,6 +11,7 @@ from kdjax import beats
 from kdjax.detection.cores import Found
 from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
 from kdjax.detection.stream import ADAPTED_IN, Beats, Decided
+from kdjax.rpeaks import REFRACTORY
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
 _PAUSE = 2.0  # s between beats that the user is told of
@@ -41,12 +42,15 @@ class Handling:
         self._fs = fs
         self._notched = defaultdict[float, float](float)  # seconds by mains frequency
         self._bridged = 0
+        self._fast: list[tuple[float, float]] = []  # seconds, how often a minute they repeat
 
     def passing(self, cores: Iterator[Found]) -> Iterator[Found]:
         for found in cores:
             if found.hum:
                 self._notched[found.hum] += len(found.samples) / self._fs
             self._bridged += found.bridged
+            if found.repeats:
+                self._fast.append((len(found.samples) / self._fs, found.repeats))
             yield found
 
     def facts(self) -> dict[str, Any]:
@@ -67,6 +71,13 @@ class Handling:
             yield (
                 f"{self._bridged} single missing samples were bridged by straight lines; longer "
                 "gaps are marked"
+            )
+        if self._fast:
+            seconds, rates = np.array(self._fast).T
+            yield (
+                f"the signal repeats itself {np.median(rates):.0f} times a minute for "
+                f"{_clock(seconds.sum())}; the detector is made for people: it takes beats to be "
+                f"at least {REFRACTORY:g} s apart and misses those of faster hearts"
             )
 
 

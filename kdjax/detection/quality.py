@@ -34,6 +34,7 @@ _ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
 _MAINS = (50.0, 60.0)  # Hz
 _HUM_SEEN = 0.02  # of a beat's height, root mean square
 _HUM_NARROW = 4.0  # times the noise beside the line, in amplitude
+_REPEATS = 0.4  # autocorrelation of a lead that repeats itself
 _NOTCH = 30.0  # quality factor
 
 _WINDOW = 4.0  # s over which a second is judged
@@ -134,6 +135,25 @@ def notched(signal: np.ndarray, hertz: float) -> np.ndarray:
         b, a = scipy.signal.iirnotch(line, _NOTCH * line / hertz, fs=beats.FS)
         signal = scipy.signal.filtfilt(b, a, signal, axis=0, padlen=min(beats.FS, len(signal) - 1))
     return signal
+
+
+def repeats(lead: np.ndarray) -> float:
+    """How often a minute a band-passed `lead` [m] repeats itself, as a mouse's heart does, if that
+    is faster than beats can be told apart; 0 where it does not.
+
+    The highest peak of the autocorrelation at lags up to 0.2 s counts, if it and the value at twice
+    its lag are high.
+    """
+    longest = round(rpeaks.REFRACTORY * beats.FS)
+    length = scipy.fft.next_fast_len(len(lead) + 2 * longest, real=True)
+    power = np.square(np.abs(scipy.fft.rfft(lead, length)))
+    alike = scipy.fft.irfft(power, length)[: 2 * longest + 1]
+    inner = alike[1:longest]
+    peaks = 1 + np.flatnonzero((inner >= alike[: longest - 1]) & (inner > alike[2 : longest + 1]))
+    if not len(peaks):
+        return 0.0
+    lag = int(peaks[np.argmax(alike[peaks])])
+    return 60 * beats.FS / lag if min(alike[lag], alike[2 * lag]) > _REPEATS * alike[0] else 0.0
 
 
 def judge(

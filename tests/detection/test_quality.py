@@ -159,6 +159,16 @@ def test_unlikeness_by_hand():
     assert rpeaks.unlikeness(lead, peaks[:3], peaks[:3]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("gap", "rate"), [(0.1, 600), (0.15, 400), (0.3, 0), (0.8, 0)])
+def test_a_heart_too_fast_for_the_detector_is_seen(gap, rate):
+    time = np.arange(SECONDS * FS) / FS
+    width = min(0.012, gap / 10)
+    lead = np.exp(-0.5 * (((time + gap / 2) % gap - gap / 2) / width) ** 2)
+    lead += np.random.default_rng(0).normal(0, 0.01, len(lead))
+    assert quality.repeats(beats.bandpass(lead, FS)) == rate
+    assert quality.repeats(np.zeros(SECONDS * FS)) == 0
+
+
 def test_without_beats_nothing_is_judged():
     _, marks, sqi = judged(np.zeros(5 * FS))
     assert len(sqi) == 0
