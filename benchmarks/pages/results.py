@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.pages import evidence as evidence_page
 from benchmarks.pages import kinds as kinds_page
+from benchmarks.pages import rpeaks as rpeaks_page
 from benchmarks.pages import study as study_page
 from benchmarks.shared import FOLDER, bracket, folded, read, table
 from kdjax.files import write_text
@@ -39,6 +40,7 @@ def main() -> None:
         *evidence_page.averaging(),
         *evidence_page.opinions(),
         *study_page.sections(),
+        *rpeaks_page.sections(),
         *recordings(),
         *kinds_page.sections(),
         *mitbih(),

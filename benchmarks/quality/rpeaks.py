@@ -3,14 +3,16 @@
 python -m benchmarks.quality.rpeaks --records DIR
 
 DIR holds the 48 records. Lead MLII, the first where there is none; from minute 5 on; 150 ms.
-Beside kdjax stand sleepecg on the whole record, run here, and the gross figures of gqrs (WFDB
-Software Package) and of EP Limited's open-source analyser on the same records, as `bxb` counted
-them on the first lead; those two are not run here. The detector was made on DS1; DS2 confirms.
-Writes docs/results/rpeaks.json.
+Beside kdjax stand sleepecg and NeuroKit2 (`pip install neurokit2`) on the whole record, run here,
+and the gross figures of gqrs (WFDB Software Package) and of EP Limited's open-source analyser on
+the same records, as `bxb` counted them on the first lead; those two are not run here. The detector
+was made on DS1; DS2 confirms. Writes docs/results/rpeaks.json.
 """
 
 import argparse
 import datetime
+import importlib
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,9 +33,19 @@ QUOTED = {
     "gqrs, DS2": {"se": 0.9980, "p": 0.9975, "ventricular_missed": 40},
     "EP Limited, DS2": {"se": 0.9985, "p": 0.9982, "ventricular_missed": 25},
 }
+
+
+def neurokit(lead: np.ndarray) -> np.ndarray:
+    """R-peaks by NeuroKit2's own method."""
+    package = importlib.import_module("neurokit2")
+    cleaned = package.ecg_clean(lead, sampling_rate=records.FS)
+    return package.ecg_peaks(cleaned, sampling_rate=records.FS)[1]["ECG_R_Peaks"]
+
+
 DETECTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "kdjax": lambda lead: records.detected(lead).peaks,
     "sleepecg": lambda lead: detect_heartbeats(lead, records.FS),
+    "NeuroKit2": neurokit,
 }
 
 
@@ -56,7 +68,13 @@ def main() -> None:
             for group, names in groups.items()
             for detector in DETECTORS
         },
+        "average": {
+            f"{detector}, {group}": average([matrices[name][detector] for name in names])
+            for group, names in groups.items()
+            for detector in DETECTORS
+        },
         "quoted": QUOTED,
+        "versions": {name: importlib.metadata.version(name) for name in ("sleepecg", "neurokit2")},
         "records": {
             name: {detector: row(matrix) for detector, matrix in both.items()}
             for name, both in sorted(matrices.items())
@@ -77,6 +95,12 @@ def compared(record: records.Record) -> dict[str, np.ndarray]:
         test = Annotations(sample, np.full(len(sample), "N"))
         made[name] = ec57.compare(record.reference, test, records.FS).beats.matrix
     return made
+
+
+def average(matrices: list[np.ndarray]) -> dict[str, float]:
+    """The means of the records' sensitivities and positive predictivities."""
+    rows = [row(matrix) for matrix in matrices]
+    return {name: round(float(np.mean([one[name] for one in rows])), 5) for name in ("se", "p")}
 
 
 def row(matrix: np.ndarray) -> dict[str, Any]:
