@@ -70,7 +70,7 @@ def _peaks(found: dict[str, Any]) -> Iterable[str]:
             (
                 name,
                 *(_errors(rows[detector]) for detector in rows),
-                WHY.get(name, "a beat or three"),
+                WHY.get(name, "single beats"),
             )
             for name, rows in found["records"].items()
             if _sum(rows["kdjax"]) > min(_sum(row) for row in rows.values())

@@ -147,7 +147,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         "QRS Se": lambda row: row["se"],
         "QRS +P": lambda row: row["p"],
         "good beats still good": lambda row: 1 - row["good_lost"] / row["good_before"],
-        "noisy seconds marked unfit": lambda row: row["noisy_unfit_s"] / row["noisy_s"],
+        "seconds marked unfit": lambda row: row["noisy_unfit_s"] / row["noisy_s"],
     }
     for axis, (title, value) in zip(axes, panels.items(), strict=True):
         for kind in KINDS:
