@@ -88,7 +88,7 @@ def test_signals_that_no_heart_makes_give_the_same_integers(made, sanitised, tmp
 def test_half_an_hour_gives_the_same_integers(detector, made, sanitised, tmp_path):
     rng = np.random.default_rng(6)
     folded = fold(detector.variables)
-    x = trials.normal_beats(detector.calibration, folded, count=2200, rng=rng)
+    x = trials.normal_beats(detector.calibration, folded, count=2300, rng=rng)
     signal = trials.signal(x, rng=rng)[: 1800 * frontend.FS]
     assert len(signal) == 1800 * frontend.FS
     assert_same(sanitised, made[0], signal, stream.decide(made[0], signal), tmp_path)
