@@ -26,12 +26,7 @@ def sections() -> Iterable[str]:
         f"{_percent(with_network['changed_at_the_end'])} change when the recording is over and all "
         "families are known."
     )
-    yield (
-        "Aimed at were VEB Se and +P of 90, SVEB Se of 75 and +P of 60, at most 60 false alarms an "
-        "hour and at most 8 % of any person's normal beats flagged. On DS2 the +P of VEBs, false "
-        "alarms and the worst person miss that where the table says so: people with atrial "
-        "fibrillation (202, 219, 222), changing conduction (231) and noise (105)."
-    )
+    yield _aims(with_network)
     yield "Records of DS2 with more than 100 false alarms an hour:"
     yield table(
         ("record", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour", "normal flagged"),
@@ -50,14 +45,34 @@ def sections() -> Iterable[str]:
         ),
     )
     yield (
-        "A reviewer names families by what most of their beats are, the largest first. The rest "
-        "keep what the detector said.\n\n![Rates by families named](../results/kinds.png)"
+        "A reviewer names families by what most of their beats are, in the order of the page: the "
+        "largest, then those whose naming puts most right; rare shapes of a kind are one decision. "
+        "The rest keep what the detector said. Aimed at, after ten: VEB 97 and 97, SVEB 90 and 85, "
+        "five false alarms an hour.\n\n![Rates by decisions](../results/kinds.png)"
     )
     yield table(
-        ("people", "named", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour"),
+        ("people", "decisions", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour"),
         (
             (row["people"], row["decisions"], *_rates(row), row["false_alarms_per_hour"])
             for row in found["reviewer"]
+        ),
+    )
+    yield (
+        "Five records of DS1 with noise of 12 dB in every other two minutes from minute 5 on "
+        "(`benchmarks.robustness.noise`), weights fitted on the other records. Beats that are not "
+        "scored count as missed."
+    )
+    yield table(
+        ("noise", "scored", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour", "flagged"),
+        (
+            (
+                row["noise"],
+                _percent(row["scored"]),
+                *_rates(row),
+                row["false_alarms_per_hour"],
+                _flagged(row),
+            )
+            for row in found["noise"]
         ),
     )
     yield (
@@ -88,6 +103,31 @@ def sections() -> Iterable[str]:
         f"({_percent(gross['changed_share'])}) another kind than in the final one. The median "
         f"delay is {max(row['delay_median'] for row in live['records']):.1f} s or less in each "
         "record when a second is pushed at a time."
+    )
+
+
+AIMS = (
+    ("VEB Se", "V Se", 90, 1),
+    ("VEB +P", "V +P", 90, 1),
+    ("SVEB Se", "S Se", 75, 1),
+    ("SVEB +P", "S +P", 60, 1),
+    ("false alarms an hour", "false_alarms_per_hour", 60, -1),
+    ("normal beats of the worst person flagged (%)", "worst_person_normal_flagged", 8, -1),
+)
+
+
+def _aims(row: dict[str, Any]) -> str:
+    """What was aimed at on DS2, and what is missed."""
+    aimed, missed = [], []
+    for words, name, aim, sign in AIMS:
+        value = row[name] * (100 if name == "worst_person_normal_flagged" else 1)
+        aimed.append(f"{words} {'at least' if sign > 0 else 'at most'} {aim}")
+        if sign * value < sign * aim:
+            missed.append(f"{words} ({value:.1f})")
+    verdict = f"Missed: {'; '.join(missed)}." if missed else "All are reached."
+    return (
+        f"Aimed at on DS2: {'; '.join(aimed)}. {verdict} What costs most are people with atrial "
+        "fibrillation, changing conduction and noise, in the next table."
     )
 
 

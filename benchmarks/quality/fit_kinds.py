@@ -38,7 +38,7 @@ _RIDGE = 1e-3
 _VENTRICULAR, _SUPRAVENTRICULAR = 0.3, 0.1
 # The sign that physiology gives a weight; other terms may have either.
 _SIGN = {"shape's share": -1, "many shapes": -1, "shape is low": 0, "steady": 0}
-_SIGN_S = {"steady": 0, "qrs": 0}
+_SIGN_S = {"qrs": 0}
 
 
 class Read(NamedTuple):

@@ -24,7 +24,8 @@ UNSCORED = -2  # the shape of a beat that is not scored
 
 _REMEMBERED = 64  # beats of a shape, whose medians a stream decides with
 _MAIN = 6  # shapes that hold most beats, where shapes are few
-_STEADY = 0.08  # irregularity that is much
+_STEADY = 0.08  # irregularity at which timing says half as much
+_SHORTER = 0.08  # of log RR below the usual one
 _UNDECIDED = 0.65  # of the probability of being abnormal: what the likelier kind must have
 _SIGN = {name: column for column, name in enumerate(SIGNS)}
 
@@ -154,14 +155,19 @@ def ventricular_terms(
 def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
     """What speaks for and against a supraventricular beat, if it is not ventricular.
 
-    Timing says less where the rhythm is irregular, as in atrial fibrillation.
+    Timing and P wave say little where the rhythm is irregular, as in atrial fibrillation. A
+    supraventricular beat resets the sinus node, so the interval after it is the longer one; a
+    heart that only beats faster, or conducts again, has none.
     """
     own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
-    steady = _STEADY / np.hypot(_STEADY, np.exp(own["irregularity"]) - 0.01)
+    irregularity = np.exp(own["irregularity"]) - 0.01
+    steady = _STEADY**2 / (_STEADY**2 + np.square(irregularity))
+    longer = np.where(own["interval"] < -_SHORTER, own["pause"] - own["interval"], 0)
     return {
         "early, steady": np.clip(own["early"], 0, 0.8) * steady,
         "step, steady": np.minimum(10 * _below(own["step"]) * steady, 4),
         "premature, steady": np.clip(own["prematurity"], -1, 4) * steady,
+        "longer after, steady": np.clip(longer, 0, 0.7) * steady,
         "steady": steady,
         "p": own["p"],
         "qrs": own["qrs"],

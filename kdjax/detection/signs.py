@@ -4,7 +4,8 @@ A person's normal beat is the running mean of the shape that most often comes in
 that do so about as often it is the narrowest, since ventricular beats may alternate with normal
 ones. The usual RR interval is the median of the last 16 that were neither early nor late. So it
 stays as it was through a run of early beats. After 100 beats in a row that were early or late it is
-the median of the last 16 of all, which in bigeminy lies between the short and the long ones.
+the median of the last 16 of all, which in bigeminy lies between the short and the long ones. After
+16 in a row of half the usual interval it is theirs: every other beat was blocked or missed before.
 
 A beat is early when its interval is well below the usual one and it came suddenly, or after another
 early beat: a rate that rises slowly makes no early beats.
@@ -47,6 +48,7 @@ _EARLY = 0.12, 2.0  # of log RR below the usual one, and irregularities: such a 
 _LATE = 0.25  # of log RR above the usual one
 _ABRUPT = 0.6  # of that: how much shorter than the one before the first early interval is
 _TOO_MANY = 100  # beats in a row
+_HALF, _NEAR_HALF, _HALVED = np.log(2), 0.06, 16  # of log RR below the usual one; beats in a row
 _FADE = 0.8  # of a shape's count, each core
 _AS_OFTEN = 0.5
 
@@ -139,7 +141,7 @@ class Rhythm:
     def __init__(self) -> None:
         self._recent = np.empty(0)  # log RR of the latest beats, NaN where unknown
         self._accepted: list[float] = []  # of the latest that were neither early nor late
-        self._refused = 0
+        self._refused = self._halved = 0
         self._early = False
 
     def timing(self, rr: np.ndarray) -> Timing:
@@ -179,10 +181,12 @@ class Rhythm:
             self._refused = 0
         else:
             self._refused += 1
-        if self._refused >= _TOO_MANY:
+        is_half = abs(usual - own - _HALF) < _NEAR_HALF
+        self._halved = self._halved + 1 if is_half else 0
+        if self._refused >= _TOO_MANY or self._halved >= _HALVED:
             recent = log_rr[-_USUAL:]
             self._accepted = recent[np.isfinite(recent)].tolist()
-            self._refused = 0
+            self._refused = self._halved = 0
         return usual, self._early
 
 

@@ -15,7 +15,7 @@ from kdjax.detection import cores, kinds, personal
 from kdjax.detection.leads import choose_leads
 from kdjax.detection.recording import detect, revised
 from kdjax.detection.signs import SIGNS
-from kdjax.detection.stream import Beats, StreamingDetector, join_beats
+from kdjax.detection.stream import FPR, Beats, StreamingDetector, join_beats
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.runs import directory
@@ -205,8 +205,8 @@ def test_the_sampling_rate_hardly_matters(detector, whole):
 
 def test_abnormal_is_above_the_threshold_of_one_in_a_hundred(detector, whole):
     normal = kinds.normal_scores()
-    assert whole.fpr == 0.01
-    assert (normal > whole.threshold).mean() == pytest.approx(0.01)
+    assert whole.fpr == FPR
+    assert (normal > whole.threshold).mean() == pytest.approx(FPR)
     np.testing.assert_array_equal(whole.beats.abnormal, whole.beats.score > whole.threshold)
     scored = np.isfinite(whole.beats.score)
     np.testing.assert_array_equal(scored, whole.beats.quality == "good")

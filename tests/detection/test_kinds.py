@@ -8,7 +8,7 @@ from kdjax.detection import kinds
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, qrs_width
-from kdjax.detection.stream import Beats
+from kdjax.detection.stream import FPR, Beats
 from kdjax.errors import InputError
 
 TIME = (np.arange(WINDOW) - BEFORE) / FS  # s
@@ -49,6 +49,14 @@ def test_a_shape_follows_slow_drift():
     windows = np.stack([(1 - s) * normal + s * wide for s in np.linspace(0, 0.6, 400)])
     assert np.corrcoef(windows[0].ravel(), windows[-1].ravel())[0, 1] < 0.5
     assert len(np.unique(Shapes().update(windows, np.zeros(400, bool)))) == 1
+
+
+def test_a_rate_that_doubles_at_once_makes_few_early_beats():
+    rng = np.random.default_rng(0)
+    rr = np.repeat([1.6, 0.8, 1.6, 0.8], 60) + rng.normal(0, 0.01, 240)
+    early = Rhythm().timing(rr).early
+    np.testing.assert_array_equal(np.flatnonzero(early), np.arange(60, 76))
+    assert Rhythm().timing(np.repeat([1.6, 0.9], 60)).early[60:].all()  # no half of it
 
 
 def test_shapes_are_bounded_and_the_rarest_are_pooled():
@@ -123,7 +131,7 @@ def test_kinds_of_normal_early_and_wide_beats():
     expected = pattern.copy()
     expected[25::50] = "S"
     opinion = opinion_of(pattern, rr)
-    kind = opinion.kind(kinds.threshold(0.01))
+    kind = opinion.kind(kinds.threshold(FPR))
     np.testing.assert_array_equal(kind[1:], expected[1:])
     confidence = opinion.confidence(kind)
     assert confidence.dtype == np.float32
@@ -153,6 +161,7 @@ def named(kind, rr=None):
         family=ones.astype(np.int32),
         confidence=ones,
         height=ones,
+        sqi=ones,
     )
 
 
