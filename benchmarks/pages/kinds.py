@@ -14,8 +14,8 @@ def sections() -> Iterable[str]:
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
         f"`{found['detector']}` with its own R-peaks, by EC57 from minute 5 on, e and j normal. "
         "No label of the person is used. The weights of the kinds were fitted with the labels of "
-        "DS1; DS2 confirms. Earlier forms had been measured on DS2 three times: its figures chose no "
-        "constant, but it was known which of its people cost most when the terms for irregular "
+        "DS1; DS2 confirms. Earlier forms had been measured on DS2 three times: its figures chose "
+        "no constant, but it was known which of its people cost most when the terms for irregular "
         "rhythms were added. In the first row of DS1 each record has weights fitted on the others, "
         "in its second row all of DS1 fitted them. F is never given."
     )
