@@ -168,11 +168,11 @@ def detect(args: argparse.Namespace) -> None:
     from kdjax.detection import files, index, saved
     from kdjax.detection.recording import detect
     from kdjax.recordings import result_names
-    from kdjax.runs import directory, provenance
+    from kdjax.runs import provenance
     from kdjax.training import compilation
 
     compilation.keep_programs()
-    detector = directory.load_run(args.run_directory)
+    detector = _detector(args.run_directory)
     if args.calibration is not None:
         detector = saved.recalibrated(detector, args.calibration)
     made_by = provenance.made_by()
@@ -275,7 +275,6 @@ def calibrate(args: argparse.Namespace) -> None:
     from kdjax.detection import kinds, personal, saved
     from kdjax.detection.stream import FPR
     from kdjax.files import write_bytes
-    from kdjax.runs import directory
     from kdjax.scores import calibration
     from kdjax.training import compilation
 
@@ -284,7 +283,7 @@ def calibrate(args: argparse.Namespace) -> None:
         raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
     if args.out.exists():
         saved.read_calibration(args.out)  # nothing else is written over
-    detector = directory.load_run(args.run_directory)
+    detector = _detector(args.run_directory)
     sources = [_source(path, args) for path in _recordings(args)[0]]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
         moved, own = personal.calibrate(detector, sources, args.lead, progress)
@@ -435,6 +434,16 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     if not found:
         raise InputError(f"{empty[0]}: no recordings in it; name another folder, or a recording")
     return list(found.values()), empty
+
+
+def _detector(run: str) -> Any:
+    """A calibrated detector; what has none is refused before a recording is read."""
+    from kdjax.detection.stream import calibration_of
+    from kdjax.runs import directory
+
+    detector = directory.load_run(run)
+    calibration_of(detector)
+    return detector
 
 
 def _source(path: Path, args: argparse.Namespace) -> Any:
