@@ -107,7 +107,7 @@ def prepare(args: argparse.Namespace) -> None:
     if args.what == "mitbih":
         if args.name is not None or options:
             strange = "--name" if args.name is not None else options[0]
-            raise InputError(f"mitbih takes no {strange}; name a folder called so ./mitbih")
+            raise InputError(f"mitbih takes no {strange}; for a folder of that name give ./mitbih")
         rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
     elif args.source is not None or args.download:
         raise InputError(

@@ -46,7 +46,7 @@ focus, all rare shapes of the frame in focus, or in the strips the selected beat
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
 <h2>Families</h2>
-<p class="note">In the order in which naming them puts most right, after the largest.
+<p class="note">The largest first, then those whose naming is likely to correct the most errors.
 Mean beat with its standard deviation, and three beats among their neighbours;
 25&nbsp;mm/s, 10&nbsp;mm/mV, 0.5 to 40&nbsp;Hz.</p>
 <div id="families"></div>

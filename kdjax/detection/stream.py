@@ -251,7 +251,7 @@ def calibration_of(detector: Detector) -> Calibration:
     """The detector's calibration; InputError where it has none, or no use for one."""
     if not detector.ecg:
         raise InputError(
-            "this run was trained on windows that are no heartbeats, so it cannot detect any in a "
+            "this run was trained on windows that are not heartbeats, so it cannot detect any in a "
             "recording; score windows with kdjax.load_run(RUN).score"
         )
     if detector.calibration is None:

@@ -78,7 +78,7 @@ def check_there(run: Path) -> None:
     """Raises InputError when a run has been moved or deleted since it was begun."""
     if not (run / CONFIG).exists():
         raise InputError(
-            f"{run}: its {CONFIG} is gone, somebody moved or deleted the run; put it back or name "
+            f"{run}: its {CONFIG} is gone, the run was moved or deleted; put it back or name "
             "another --workdir"
         )
 

@@ -31,7 +31,7 @@ def load_data(
     beats, parts = evaluation.load_data({"data": data | {"split_seed": split_seed}})
     if not beats.ecg:
         raise InputError(
-            f"{dataset}: windows that are no heartbeats; the scores of a study need RR intervals, "
+            f"{dataset}: windows that are not heartbeats; the scores of a study need RR intervals, "
             "so compare single runs of kdjax train"
         )
     if not (beats.label[parts.test] > 0).any():
