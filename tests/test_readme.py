@@ -133,7 +133,10 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         for form in ("no network", "network")
     )
     teacher, student = (read(f"mitbih-{name}.json")["auc"] for name in ("teacher", "student"))
+    peaks = read("rpeaks.json")["gross"]["kdjax, DS2"]
     for wanted in (
+        f"R-peaks | Se {100 * peaks['se']:.2f} %, +P {100 * peaks['p']:.2f} %; "
+        f"{peaks['ventricular_missed']} of {peaks['ventricular']} ventricular beats without one",
         f"ventricular beats | Se {row['V Se']:.1f} %, +P {row['V +P']:.1f} %",
         f"supraventricular beats | Se {row['S Se']:.1f} %, +P {row['S +P']:.1f} %",
         f"{row['false_alarms_per_hour']:.0f} an hour; "

@@ -12,7 +12,6 @@ photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838); its height;
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -124,9 +123,9 @@ def _spectrum(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     parts = sliding_window_view(signal, length, axis=0)[:: length // 2]  # [K, C, length]
     window = scipy.signal.get_window("hann", length)
     parts = (parts - parts.mean(axis=-1, keepdims=True)) * window
-    power = np.square(np.abs(scipy.fft.rfft(parts, axis=-1))).mean(axis=0).T
+    power = np.square(np.abs(np.fft.rfft(parts, axis=-1))).mean(axis=0).T
     power[1:-1] *= 2  # those of negative frequencies
-    return scipy.fft.rfftfreq(length, 1 / beats.FS), power / (beats.FS * np.square(window).sum())
+    return np.fft.rfftfreq(length, 1 / beats.FS), power / (beats.FS * np.square(window).sum())
 
 
 def notched(signal: np.ndarray, hertz: float) -> np.ndarray:
@@ -145,9 +144,9 @@ def repeats(lead: np.ndarray) -> float:
     its lag are high.
     """
     longest = round(rpeaks.REFRACTORY * beats.FS)
-    length = scipy.fft.next_fast_len(len(lead) + 2 * longest, real=True)
-    power = np.square(np.abs(scipy.fft.rfft(lead, length)))
-    alike = scipy.fft.irfft(power, length)[: 2 * longest + 1]
+    length = 1 << (len(lead) + 2 * longest).bit_length()  # a power of two
+    power = np.square(np.abs(np.fft.rfft(lead, length)))
+    alike = np.fft.irfft(power, length)[: 2 * longest + 1]
     inner = alike[1:longest]
     peaks = 1 + np.flatnonzero((inner >= alike[: longest - 1]) & (inner > alike[2 : longest + 1]))
     if not len(peaks):
