@@ -103,7 +103,7 @@ class StreamingDetector:
     """
 
     def __init__(self, detector: Detector, fs: float, threshold: float | None = None):
-        """fs in Hz; threshold: None for that of a false-positive rate of 1 % on normal beats.
+        """fs in Hz; threshold: None for that of a false-positive rate of 0.5 % on normal beats.
 
         InputError for a detector without calibration, or 90 Hz or less.
         """
