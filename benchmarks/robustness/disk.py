@@ -33,7 +33,7 @@ ERRORS = {
     FULL: "ENOSPC from then on",
 }
 LAST = "checkpoints/last"
-BUDGET = 480  # seconds of each part
+BUDGET = 300  # seconds of each part
 
 
 def failing(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
