@@ -230,6 +230,9 @@ def _import_beatgan(commands: _Commands) -> None:
     command.add_argument("--generator", type=Path, required=True, metavar="G.pkl")
     command.add_argument("--discriminator", type=Path, required=True, metavar="D.pkl")
     command.add_argument("--out", type=Path, required=True, metavar="RUN")
+    command.add_argument(
+        "--dataset", default="mitbih", metavar="NAME", help="the beats to score it on"
+    )
 
 
 def _add_input(command: argparse._ActionsContainer) -> None:

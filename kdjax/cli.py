@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ def _in_one_line(error: Exception) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):
+        if error.filename is None:  # of a pipe or a socket
+            return str(error) or type(error).__name__
         return f"{error.filename}: {error.strerror}; make room or choose another folder"
     return None
 
@@ -133,7 +136,7 @@ def prepare(args: argparse.Namespace) -> None:
             annotator=args.annotator,
         )
     print("\n".join([losses.as_text(rows), *map(one_line, remarks)]))
-    place = "" if args.data_dir is None else f" --set data.dir={args.data_dir}"
+    place = "" if args.data_dir is None else f" --set data.dir={shlex.quote(str(args.data_dir))}"
     print(f"train on it with: kdjax train student:{args.name or args.what}{place}")
 
 
@@ -147,7 +150,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if not args.run_directory.exists() and str(args.run_directory) in saved.shipped():
         raise InputError(
             f"{args.run_directory}: a shipped detector, without a run's test beats; evaluate takes "
-            "the run directory of train.py"
+            "the run directory of kdjax train"
         )
     config = directory.read_config(args.run_directory)
     # Before the data, so that a damaged run is told at once.
@@ -207,7 +210,7 @@ def detect(args: argparse.Namespace) -> None:
             print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
         else:
             done.append((name, path))
-            print(_in_short(found, out))
+            print(_in_short(found, out), flush=True)
     if len(done) > 1:
         index.write(args.out)
         print(f"all of them: {args.out / index.PAGE}")

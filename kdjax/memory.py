@@ -12,7 +12,7 @@ LACKING = "out of memory; end other programs, raise the limit (ulimit -v) or tak
 
 # GB of address space that a command takes on two cores, most of it never touched: training took
 # 3.4, detection less than 2.9.
-NEEDED = {"train": 4.0, "study": 4.0, "review": 0.0, "ec57": 0.0}
+NEEDED = {"train": 4.0, "study": 4.0, "detect": 3.0, "review": 0.0, "ec57": 0.0}
 _OTHERS = 2.5
 
 # What is said where no MemoryError is raised: by XLA, the loader of shared objects, Python.
@@ -42,7 +42,8 @@ def lacks(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return True
-        if any(words in str(error) for words in _SAID):
+        if not isinstance(error, InputError) and any(words in str(error) for words in _SAID):
             return True
-        error = error.__cause__ or error.__context__
+        context = None if error.__suppress_context__ else error.__context__
+        error = error.__cause__ or context
     return False

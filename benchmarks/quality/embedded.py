@@ -33,7 +33,6 @@ from kdjax.datasets.protocols import MITBIH_GROUPS, Split, split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.detection.recording import detect
-from kdjax.detection.stream import FPR
 from kdjax.ec57 import rates, tables
 from kdjax.embedded import frontend, library, quantise, score, stream
 from kdjax.embedded.stream import Integers
@@ -63,7 +62,7 @@ def main() -> None:
     args = parser.parse_args()
     beats = datasets.load("mitbih", args.data_dir)
     parts = split(beats, "interpatient", 0, 0)
-    result: dict[str, Any] = {"command": COMMAND, "fpr": FPR, "lost": {}, "quality": {}}
+    result: dict[str, Any] = {"command": COMMAND, "fpr": library.FPR, "lost": {}, "quality": {}}
     result |= {"stream": {}, "r_peaks": {}, "made_by": provenance.made_by()}
     result["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     for run in [SHIPPED, *args.run]:

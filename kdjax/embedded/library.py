@@ -9,7 +9,6 @@ import numpy as np
 
 from kdjax import beats
 from kdjax.detection.detector import Detector
-from kdjax.detection.stream import FPR
 from kdjax.embedded import emit, frontend, quantise, score, trials
 from kdjax.embedded.stream import Decision, Integers
 from kdjax.errors import InputError, ParityError
@@ -17,6 +16,7 @@ from kdjax.models.inference import fold
 from kdjax.scores.calibration import adapting_to_all
 from kdjax.scores.fitted import rhythm_after
 
+FPR = 0.01  # of the calibration's normal beats
 BEATS = 640  # of the test signal, some nine minutes
 TOLERANCE = 2.0  # how far a score may lie from the float detector's where it matters
 

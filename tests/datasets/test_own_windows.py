@@ -124,6 +124,7 @@ class TestRefusals:
         ("changes", "words"),
         [
             ({"x": None}, r"has no array x; put the windows"),
+            ({"label": np.array(["normal", "lost"] * (B // 2))}, "holds 'lost', a column of"),
             ({"x": np.zeros((B, T))}, r"x has shape \(12, 40\); it must be \[windows, samples"),
             ({"x": np.zeros((0, T, C))}, r"x has shape \(0, 40, 2\)"),
             ({"x": np.zeros((B, T, 0))}, r"x has shape \(12, 40, 0\)"),

@@ -15,6 +15,7 @@ NORMAL, ABNORMAL = "normal", "abnormal"  # the classes of labels 0 and 1
 MULTIPLE = 32  # the networks halve a window five times
 _ARRAYS = ("x", "label", "group", "time")
 _SHORTEST = 16  # samples; a shorter window would be padding for the most part
+_COLUMNS = {"group", "record", "lost"}  # of the tables that count classes
 _MOST_CLASSES = 100  # labels are stored as int8
 _LONGEST_NAME = 64
 _LARGEST = 1_900_000_000  # bytes of a group; an example of TFDS ends at 2 GiB
@@ -110,6 +111,8 @@ def _labels(file: Path, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]
         )
     names, place = np.unique(values, return_inverse=True)
     _check_names(file, "label", names)
+    if taken := sorted(_COLUMNS & set(names.tolist())):
+        raise InputError(f"{file}: label holds {taken[0]!r}, a column of tables; rename that class")
     if NORMAL not in names:
         raise InputError(
             f"{file}: label holds {_listed(names)}; the normal class must be called {NORMAL!r}"
