@@ -43,8 +43,9 @@ def headline() -> Iterable[str]:
     )
     yield "## Does the network add anything?"
     yield (
-        f"On people whom training has not met, the network {_adds(network)} the score in use. "
-        f"Heard beside the raw beat it {_adds(both)} that: {signed(both)}. The same network before "
+        f"On people who are not in the training data, the network {_adds(network)} the score in "
+        f"use. Fused with the raw beat's evidence it {_adds(both)} what the raw beat reaches alone: "
+        f"{signed(both)}. The same network before "
         f"training differs from no network by {signed(fresh)}. {_made(found)} "
         f"({len(found['seeds'])} of the ten networks that were named), "
         f"{found['epochs']} epochs, width {found['width']}, {found['n_test']:,} test beats. *No "

@@ -72,7 +72,7 @@ def in_short(confirmed: Any, screened: Any) -> Iterable[str]:
         f"- Distillation: a gain in AUC is {'shown' if named else 'not shown'} in the comparison "
         "named before the runs; of all terms, selections and teachers it is shown, corrected for "
         f"their number, for {', '.join(gains) or 'none'}.\n"
-        f"- On people whom training has not met the best simple detector (`{simple[1]}`, "
+        f"- On people who are not in the training data the best simple detector (`{simple[1]}`, "
         f"{simple[0]:.4f}) stands beside the student's plain reconstruction error, "
         f"{mean(scores[0]['auc'])}.\n"
         "- The fused score, adapted to the person, reaches "
@@ -338,7 +338,7 @@ def cost(found: Any) -> Iterable[str]:
     yield (
         f"`{found['command']}`, {found['device']}, {found['date']}, width {found['width']}: "
         f"seconds of {found['steps']} steps of all seeds under vmap and one run after another, "
-        f"medians of {found['repeats']} by turns, with some other work on the machine. "
+        f"medians of {found['repeats']}, in turn, with some other work on the machine. "
         "On a CPU there is nothing to gain."
     )
     yield table(
