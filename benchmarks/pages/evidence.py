@@ -44,7 +44,7 @@ def headline() -> Iterable[str]:
     yield "## Does the network add anything?"
     yield (
         f"On people who are not in the training data, the network {_adds(network)} the score in "
-        f"use. Fused with the raw beat's evidence it {_adds(both)} what the raw beat reaches alone: "
+        f"use. Fused with the raw beat's evidence it {_adds(both)} what that reaches alone: "
         f"{signed(both)}. The same network before "
         f"training differs from no network by {signed(fresh)}. {_made(found)} "
         f"({len(found['seeds'])} of the ten networks that were named), "
