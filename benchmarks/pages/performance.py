@@ -295,8 +295,8 @@ def detect_start(found: Mapping[str, Any]) -> Iterable[str]:
     yield "## The start of `kdjax detect`"
     rounds = "one round" if found["rounds"] == 1 else f"{found['rounds']} rounds"
     yield (
-        f"{made(found)}. Half an hour of one lead, `{found['detector']}`, {rounds}: seconds of the "
-        "clock, and seconds of processor time, which other work on the machine lengthens less."
+        f"{made(found)}. {loaded(found)}Half an hour of one lead, `{found['detector']}`, {rounds}: "
+        "clock seconds, and processor seconds, which other work on the machine lengthens less."
     )
     stages = [stage for stage in first if not stage.endswith(", processor")]
     head = ("", "first, clock", "first, processor", "second, clock", "second, processor")
@@ -317,7 +317,7 @@ def onnx_int8(found: Mapping[str, Any]) -> Iterable[str]:
     yield "## int8 in ONNX Runtime"
     auc, sizes = found["auc"], found["bytes"]
     yield (
-        f"{made(found)}, {found['rounds']} rounds. `{found['detector']}` as exported, "
+        f"{made(found)}, {found['rounds']} rounds. {loaded(found)}`{found['detector']}` takes "
         f"{sizes['float32']:,} and {sizes['int8']:,} bytes. AUC of the plain score on "
         f"{auc['beats']:,} beats of DS2: {auc['float32']:.4f} in float32, {auc['int8']:.4f} in "
         f"int8; {100 * auc['decisions_that_differ']:.2f} % of the decisions differ."
@@ -384,6 +384,12 @@ def made(found: Mapping[str, Any]) -> str:
     software = ", ".join(f"{name} {versions[name]}" for name in shown)
     device = f"{found['device']}, {found['processor']}"
     return f"`{found['command']}`, {device}, {software}, code {found['code'][:8]}, {found['date']}"
+
+
+def loaded(found: Mapping[str, Any]) -> str:
+    """What a busy machine means for the figures."""
+    busy = f"Load {found['load']:g} on {found['threads']} cores: other work lengthened the times. "
+    return busy if found["load"] > found["threads"] else ""
 
 
 def between(values: Mapping[str, float], form: str) -> str:

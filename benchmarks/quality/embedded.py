@@ -190,6 +190,7 @@ def on_records(found: Integers, records: Path, names: list[str]) -> dict[str, An
                 np.array([int(b[0]) for b in beats]), np.array([b[6] for b in beats])
             )
             reference = read_annotations(records / f"{name}.hea", frontend.FS)
+            assert reference is not None
             results.append(ec57.compare(reference, test, frontend.FS).beats)
     of = rates.of_beats(tables.total_matrix(results), gross=True)
     return {key: ratio.percent for key, ratio in of.items()} | {"records": len(names)}
@@ -213,6 +214,7 @@ def r_peaks(detector: Detector, records: Path) -> dict[str, Any]:
             "kdjax detect": detect(detector, source).beats.sample,
         }
         reference = read_annotations(path, frontend.FS)
+        assert reference is not None
         for way, sample in found.items():
             test = Annotations(sample, np.full(len(sample), "N"))
             ways[way].append(ec57.compare(reference, test, frontend.FS))

@@ -43,7 +43,12 @@ def main() -> None:
         name: {key: spread([row[key] for row in found]) for key in found[0]}
         for name, found in starts.items()
     }
-    write(args.out, "detect_start", {"detector": NAME, "rounds": rounds, "rows": rows})
+    load = round(os.getloadavg()[1], 1)
+    write(
+        args.out,
+        "detect_start",
+        {"detector": NAME, "rounds": rounds, "load": load, "rows": rows},
+    )
 
 
 def draw(folder: Path) -> None:

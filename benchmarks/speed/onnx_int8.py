@@ -8,6 +8,7 @@ stands `Detector.score`. Every contestant is a process of its own; they take tur
 plain score on the beats of DS2, cut around their annotations; DIR holds the prepared beats.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> None:
         result = {
             "detector": NAME,
             "rounds": rounds,
+            "load": round(os.getloadavg()[1], 1),
             "rows": times(folder, batches, rounds),
             "bytes": sizes,
             "auc": auc(Path(folder), args.data_dir),
