@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdjax import ec57
+    from kdjax.detection.api import Detection, detect
+    from kdjax.detection.deciding import StreamingDetector
     from kdjax.detection.detector import Detector
-    from kdjax.detection.face import Detection, detect
-    from kdjax.detection.stream import StreamingDetector
     from kdjax.recordings import open_source
     from kdjax.runs import interop
     from kdjax.runs.directory import load_run
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Detection": "detection.face",
+    "Detection": "detection.api",
     "Detector": "detection.detector",
-    "StreamingDetector": "detection.stream",
-    "detect": "detection.face",
+    "StreamingDetector": "detection.deciding",
+    "detect": "detection.api",
     "load_run": "runs.directory",
     "open_source": "recordings",
 }

@@ -142,12 +142,12 @@ def prepare(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Scores a run's test beats anew and prints the result block."""
-    from kdjax.detection import saved
+    from kdjax.detection import detector_files
     from kdjax.runs import directory, evaluation
     from kdjax.training import compilation
 
     compilation.keep_programs()
-    if not args.run_directory.exists() and str(args.run_directory) in saved.shipped():
+    if not args.run_directory.exists() and str(args.run_directory) in detector_files.shipped():
         raise InputError(
             f"{args.run_directory}: a shipped detector, without a run's test beats; evaluate takes "
             "the run directory of kdjax train"
@@ -168,7 +168,7 @@ def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from dataclasses import replace
 
-    from kdjax.detection import files, index, saved
+    from kdjax.detection import detector_files, files, index
     from kdjax.detection.recording import detect
     from kdjax.recordings import result_names
     from kdjax.runs import provenance
@@ -177,7 +177,7 @@ def detect(args: argparse.Namespace) -> None:
     compilation.keep_programs()
     detector = _detector(args.run_directory)
     if args.calibration is not None:
-        detector = saved.recalibrated(detector, args.calibration)
+        detector = detector_files.recalibrated(detector, args.calibration)
     made_by = provenance.made_by()
     paths, empty = _recordings(args)
     refused, all_of_them = len(empty), len(paths) + len(empty)
@@ -275,8 +275,8 @@ def review(args: argparse.Namespace) -> None:
 
 def calibrate(args: argparse.Namespace) -> None:
     """Moves a detector to one person by recordings that nobody labelled."""
-    from kdjax.detection import kinds, personal, saved
-    from kdjax.detection.stream import FPR
+    from kdjax.detection import detector_files, kinds, personal
+    from kdjax.detection.deciding import FPR
     from kdjax.files import write_bytes
     from kdjax.scores import calibration
     from kdjax.training import compilation
@@ -285,12 +285,12 @@ def calibrate(args: argparse.Namespace) -> None:
     if args.out.suffix != ".npz":
         raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
     if args.out.exists():
-        saved.read_calibration(args.out)  # nothing else is written over
+        detector_files.read_calibration(args.out)  # nothing else is written over
     detector = _detector(args.run_directory)
     sources = [_source(path, args) for path in _recordings(args)[0]]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
         moved, own = personal.calibrate(detector, sources, args.lead, progress)
-    write_bytes(args.out, saved.calibration_bytes(moved))
+    write_bytes(args.out, detector_files.calibration_bytes(moved))
     threshold = kinds.threshold(FPR)
     print(
         f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
@@ -441,7 +441,7 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 
 def _detector(run: str) -> Any:
     """A calibrated detector; what has none is refused before a recording is read."""
-    from kdjax.detection.stream import calibration_of
+    from kdjax.detection.deciding import calibration_of
     from kdjax.runs import directory
 
     detector = directory.load_run(run)

@@ -7,11 +7,11 @@ import numpy as np
 
 from kdjax import beats as pipeline
 from kdjax.datasets.synthetic_beats import generator
+from kdjax.detection.deciding import Beats
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.families import Family
 from kdjax.detection.quality import QUALITIES
 from kdjax.detection.recording import Detection
-from kdjax.detection.stream import Beats
 from kdjax.detection.tape import Recorder
 
 FS = 250.0

@@ -28,9 +28,9 @@ from kdjax import datasets, recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.datasets.storage import CLASSES, SYMBOLS
 from kdjax.detection import cores, files, personal
+from kdjax.detection.deciding import FPR, StreamingDetector, Witness, calibration_of
 from kdjax.detection.detector import Detector
 from kdjax.detection.recording import detect
-from kdjax.detection.stream import FPR, StreamingDetector, Witness, calibration_of
 from kdjax.runs import directory, provenance
 from kdjax.scores import calibration, fitted, metrics
 

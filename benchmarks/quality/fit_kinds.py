@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 from kdjax import recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.detection import kinds
+from kdjax.detection.deciding import Decided, StreamingDetector, join_beats
 from kdjax.detection.detector import Detector
-from kdjax.detection.stream import Decided, StreamingDetector, join_beats
 from kdjax.ec57.labels import CLASSES
 from kdjax.ec57.pairing import align
 from kdjax.recordings import Annotations

@@ -23,9 +23,9 @@ from benchmarks.shared import write_rows
 from kdjax import ec57
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.detection import kinds
+from kdjax.detection.deciding import FPR, Beats, join_beats
 from kdjax.detection.detector import Detector
 from kdjax.detection.families import gather, to_name
-from kdjax.detection.stream import FPR, Beats, join_beats
 from kdjax.ec57 import labels
 from kdjax.ec57.rates import of_beats
 from kdjax.pages import plots

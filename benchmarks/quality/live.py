@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.quality.fit_kinds import DETECTOR
 from benchmarks.shared import write_rows
 from kdjax import recordings
+from kdjax.detection.deciding import StreamingDetector, join_beats
 from kdjax.detection.detector import Detector
-from kdjax.detection.stream import StreamingDetector, join_beats
 from kdjax.runs import directory, provenance
 
 RESULT = Path("docs/results/live.json")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from configs import study as studies
-from kdjax.detection import saved
+from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.files import write_bytes
 from kdjax.runs import directory, evaluation
@@ -96,7 +96,7 @@ def main() -> None:
         "made_by": model.progress["made_by"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    for name, content in saved.pack(detector, card).items():
+    for name, content in detector_files.pack(detector, card).items():
         write_bytes(Path("kdjax/shipped") / NAME / name, content)
         print(f"{name}: {len(content)} bytes")
 

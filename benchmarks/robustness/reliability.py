@@ -237,7 +237,7 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     'not read' are files of which the command that reads their kind makes no use.
     """
     from kdjax import datasets
-    from kdjax.detection import saved
+    from kdjax.detection import detector_files
     from kdjax.files import write_sealed
     from kdjax.runs import checkpoints, directory
     from kdjax.study import grid
@@ -249,9 +249,9 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         run / part / str(checkpoints.steps(run / part)[0])
         for part in (checkpoints.LAST, checkpoints.BEST)
     )
-    shipped = shutil.copytree(next(iter(saved.shipped().values())), folder / "shipped")
+    shipped = shutil.copytree(next(iter(detector_files.shipped().values())), folder / "shipped")
     alone = folder / "calibration.npz"
-    shutil.copy(shipped / saved.CALIBRATION, alone)
+    shutil.copy(shipped / detector_files.CALIBRATION, alone)
     cell = folder / grid.CELL
     write_sealed(cell, {"scores": [0.125], "fingerprints": {"model": "a"}, "teacher": None})
 
@@ -269,10 +269,10 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         "calibration.npz of the run": ([run / directory.CALIBRATION], detector),
         "calibration.npz by itself": (
             [alone],
-            lambda: told(saved.read_calibration(alone)),
+            lambda: told(detector_files.read_calibration(alone)),
         ),
         "prepared data": (files(data), lambda: told(datasets.load("synthetic", data))),
-        "shipped detector": (files(shipped), lambda: told(saved.read(shipped))),
+        "shipped detector": (files(shipped), lambda: told(detector_files.read(shipped))),
         "cell.json of a study": ([cell], lambda: told(grid.read_cell(cell))),
     }
     rng, table = random.Random(seed), {}

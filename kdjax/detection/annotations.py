@@ -5,7 +5,7 @@ The format: https://physionet.org/physiotools/wag/annot-5.htm
 
 import numpy as np
 
-from kdjax.detection.stream import Beats
+from kdjax.detection.deciding import Beats
 
 # https://physionet.org/physiotools/wpg/wpg_36.htm: N, S, V, F and Q; | is an isolated QRS-like
 # artefact, ? a beat that was not classified.

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdjax.detection.deciding import Beats
 from kdjax.detection.signs import Rhythm
-from kdjax.detection.stream import Beats
 
 PAUSE = 2.0  # s between beats
 

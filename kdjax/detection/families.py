@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kdjax.detection.deciding import Beats
 from kdjax.detection.kinds import KINDS, UNSCORED
 from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import SIGNS, qrs_width
-from kdjax.detection.stream import Beats
 
 _EXAMPLES = 3
 _RARE = 3  # beats of a family that is named together with others

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection import annotations, report, tables
+from kdjax.detection.deciding import Beats
 from kdjax.detection.events import Event
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
-from kdjax.detection.stream import Beats
 from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from kdjax.detection.sections import clock
+from kdjax.detection.notes import clock
 from kdjax.files import write_json, write_text
 from kdjax.pages import page
 

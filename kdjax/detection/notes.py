@@ -1,6 +1,5 @@
 """What the user should know of a recording before looking at its scores."""
 
-import datetime
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,8 +8,9 @@ import numpy as np
 
 from kdjax import beats
 from kdjax.detection.cores import Found
+from kdjax.detection.deciding import ADAPTED_IN, Beats, Decided
+from kdjax.detection.events import Event
 from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
-from kdjax.detection.stream import ADAPTED_IN, Beats, Decided
 from kdjax.rpeaks import REFRACTORY
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
@@ -22,6 +22,10 @@ _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
 # own beats of a quarter of an hour earlier, and 81 % of pairs of people are.
 _ANOTHER = 0.93
 _HEIGHTS = (0.05, 20.0)  # mV: what a beat's height may be before the units are doubted
+_MANY = 0.1  # of the scored beats that are not normal
+_OTHERS = 0.2  # of the first minutes' beats that are not normal
+_IRREGULAR = 60.0  # s of the first minutes that are irregular
+_RHYTHMS = ("irregular", "bigeminy", "trigeminy")  # in the names of events
 
 
 MEANING = {
@@ -66,7 +70,7 @@ class Handling:
         if self._fs != beats.FS:
             yield f"resampled from {self._fs:g} to {beats.FS} Hz"
         for hertz, seconds in sorted(self._notched.items()):
-            yield f"mains hum of {hertz:g} Hz was filtered out of {_clock(seconds)}"
+            yield f"mains hum of {hertz:g} Hz was filtered out of {clock(seconds)}"
         if self._bridged:
             yield (
                 f"{self._bridged} single missing samples were bridged by straight lines; longer "
@@ -76,7 +80,7 @@ class Handling:
             seconds, rates = np.array(self._fast).T
             yield (
                 f"the signal repeats itself {np.median(rates):.0f} times a minute for "
-                f"{_clock(seconds.sum())}; the detector is made for people: it takes beats to be "
+                f"{clock(seconds.sum())}; the detector is made for people: it takes beats to be "
                 f"at least {REFRACTORY:g} s apart and misses those of faster hearts"
             )
 
@@ -148,17 +152,17 @@ def doubts(
     pauses = np.flatnonzero(found.rr > _PAUSE)
     if len(pauses):
         longest = pauses[np.argmax(found.rr[pauses])]
-        clock = _clock(float(found.sample[longest]) / fs)
+        when = clock(float(found.sample[longest]) / fs)
         yield (
             f"intervals of more than {_PAUSE:g} s without a detected beat: {len(pauses)}, the "
-            f"longest {found.rr[longest]:.1f} s before {clock}; look whether they are pauses or "
+            f"longest {found.rr[longest]:.1f} s before {when}; look whether they are pauses or "
             "missed beats, the score does not see them"
         )
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
         yield (
-            f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {_clock(start)}; "
+            f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {clock(start)}; "
             "the lead was off, the heart stood still, or the units of the file are not right"
         )
 
@@ -168,8 +172,37 @@ def _why_none(bad: Sequence[tuple[float, float, str]]) -> str:
     for start, stop, reason in bad:
         seconds[reason] += stop - start
     longest = sorted(seconds.items(), key=lambda item: -item[1])
-    parts = [f"{MEANING[reason]} for {_clock(time)}" for reason, time in longest]
+    parts = [f"{MEANING[reason]} for {clock(time)}" for reason, time in longest]
     return "; ".join(parts) or "nothing in the lead looks like a QRS complex"
+
+
+def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterator[str]:
+    """Where many beats are not normal, or the first minutes are not one rhythm; fs in Hz."""
+    scored = beats.kind != ""
+    if not scored.any():
+        return
+    other = scored & (beats.kind != "N")
+    share = other.sum() / scored.sum()
+    if share > _MANY:
+        yield (
+            f"{share:.0%} of the scored beats are not called normal; check that family 1 is this "
+            "person's normal beat, and name the first families of the page"
+        )
+    seconds = ADAPTED_IN[0]
+    start = float(beats.sample[scored][0] / fs)
+    early = scored & (beats.sample / fs < start + seconds)
+    others = other[early].mean()
+    irregular = sum(
+        max(min(event.last / fs, start + seconds) - max(event.first / fs, start), 0)
+        for event in events
+        if any(rhythm in event.name for rhythm in _RHYTHMS)
+    )
+    if others > _OTHERS or irregular > _IRREGULAR:
+        yield (
+            f"the first {seconds / 60:g} minutes, which the score adapts to, are not one rhythm: "
+            f"{others:.0%} of their beats are not called normal, {irregular:.0f} s are irregular "
+            "or bigeminy; kinds are less sure"
+        )
 
 
 def _why_not_scored(quality: np.ndarray) -> str:
@@ -179,5 +212,7 @@ def _why_not_scored(quality: np.ndarray) -> str:
     return f"of {len(quality)} beats, {', '.join(parts)}"
 
 
-def _clock(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=int(seconds)))
+def clock(seconds: float) -> str:
+    """A time from the start as h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

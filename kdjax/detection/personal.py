@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection.cores import BeatStream, all_cores
+from kdjax.detection.deciding import Witness, calibration_of, joined_evidence
 from kdjax.detection.detector import Detector
 from kdjax.detection.leads import choose_leads
 from kdjax.detection.recording import detect
-from kdjax.detection.stream import Witness, calibration_of, joined_evidence
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.scores.calibration import Calibration, personal

@@ -10,15 +10,7 @@ import numpy as np
 
 from kdjax.detection import kinds
 from kdjax.detection.cores import Found, all_cores
-from kdjax.detection.detector import Detector
-from kdjax.detection.events import Event, find_events
-from kdjax.detection.families import Family, gather
-from kdjax.detection.leads import choose_leads, with_second
-from kdjax.detection.notes import Handling, Likeness, doubts
-from kdjax.detection.quality import QUALITIES
-from kdjax.detection.shapes import Shapes
-from kdjax.detection.signs import SIGNS
-from kdjax.detection.stream import (
+from kdjax.detection.deciding import (
     ADAPTED_IN,
     FPR,
     Beats,
@@ -28,8 +20,15 @@ from kdjax.detection.stream import (
     decided_on,
     join_beats,
 )
+from kdjax.detection.detector import Detector
+from kdjax.detection.events import Event, find_events
+from kdjax.detection.families import Family, gather
+from kdjax.detection.leads import choose_leads, with_second
+from kdjax.detection.notes import Handling, Likeness, doubts, doubts_of_kinds
+from kdjax.detection.quality import QUALITIES
+from kdjax.detection.shapes import Shapes
+from kdjax.detection.signs import SIGNS
 from kdjax.detection.tape import Recorder, Tape
-from kdjax.detection.trust import doubts_of_kinds
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.scores import fitted

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kdjax.detection import sections
+from kdjax.detection import report_sections
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS
 from kdjax.detection.tape import RATE, STEP
@@ -79,13 +79,13 @@ def render(
         decisions: those applied so far, as in review.json.
     """
     body = (
-        sections.headline(summary),
+        report_sections.headline(summary),
         _TOOL.format(seconds=summary["seconds"]) if summary["beats"] else "",
-        sections.threshold(reviewed, summary),
-        sections.hours(summary),
-        sections.quality(summary),
-        sections.files(summary),
-        sections.provenance(summary),
+        report_sections.threshold(reviewed, summary),
+        report_sections.hours(summary),
+        report_sections.quality(summary),
+        report_sections.files(summary),
+        report_sections.provenance(summary),
     )
     tool = {}
     if summary["beats"]:

@@ -23,12 +23,12 @@ import numpy as np
 import scipy.signal
 
 from kdjax import beats as pipeline
+from kdjax.detection.deciding import Beats
 from kdjax.detection.events import find_events
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
 from kdjax.detection.signs import Rhythm, likeness, qrs_width
-from kdjax.detection.stream import Beats
 from kdjax.detection.summary import KINDS, without_artefacts
 from kdjax.detection.tape import RATE
 from kdjax.errors import InputError

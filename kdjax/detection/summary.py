@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kdjax.detection.deciding import Beats
 from kdjax.detection.recording import Detection
-from kdjax.detection.stream import Beats
 from kdjax.pages import page
 
 ANNOTATOR = "kdjax"

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from kdjax.beats import WINDOW
-from kdjax.detection import saved
+from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import read_json, read_sealed, sha256
@@ -157,16 +157,16 @@ def load_model(run: Path, folder: str = LAST) -> Model:
 
 
 def load_run(path: str | Path) -> Detector:
-    """The Detector of a finished run, or of a name in `saved.shipped()`.
+    """The Detector of a finished run, or of a name in `detector_files.shipped()`.
 
     Its threshold is that of the run's first false-positive-rate target. Raises InputError when the
     run is missing, unfinished or damaged.
     """
     run = Path(path)
-    if not run.exists() and str(path) in saved.shipped():
-        return saved.read(saved.shipped()[str(path)])
+    if not run.exists() and str(path) in detector_files.shipped():
+        return detector_files.read(detector_files.shipped()[str(path)])
     if not run.exists():
-        shipped = ", ".join(saved.shipped())
+        shipped = ", ".join(detector_files.shipped())
         raise InputError(f"{run}: no such run; name a run directory, or one of {shipped}")
     model, result = load_finished(run)
     return Detector(
@@ -204,7 +204,7 @@ def _calibration(run: Path, model: Model, result: Mapping) -> Calibration | None
         raise InputError(f"{file}: no such file, and {RESULT} was made with one; {made_anew}")
     if sha256(file) != recorded:
         raise InputError(f"{file}: not the one that {RESULT} was made with; {made_anew}")
-    calibration = saved.read_calibration(file)
+    calibration = detector_files.read_calibration(file)
     if calibration.model != model.fingerprint:
         raise InputError(f"{file}: made for other weights than the run's; {made_anew}")
     return calibration

@@ -15,7 +15,7 @@ import numpy as np
 from kdjax import datasets
 from kdjax.datasets.protocols import Split, split
 from kdjax.datasets.storage import BeatSet
-from kdjax.detection import saved
+from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError, one_line
 from kdjax.files import json_bytes, with_seal, write_files
@@ -128,7 +128,7 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     files: dict[str, bytes] = {}
     found = calibrated(last, beats, parts)
     if found is not None:
-        files[directory.CALIBRATION] = saved.calibration_bytes(found)
+        files[directory.CALIBRATION] = detector_files.calibration_bytes(found)
     scores = io.BytesIO()
     np.savez_compressed(
         scores,

@@ -19,7 +19,7 @@ import numpy as np
 
 import kdjax
 from kdjax import beats
-from kdjax.detection import saved
+from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.embedded import library, qdq, stream
 from kdjax.embedded.library import Parity
@@ -137,7 +137,7 @@ def _of_ecg(detector: Detector) -> dict[str, Any]:
 def _source(run: str | Path) -> dict[str, Any]:
     """Where a run's weights and threshold come from; of a shipped detector, its card."""
     if not Path(run).exists():
-        return saved.read_card(saved.shipped()[str(run)])["card"]
+        return detector_files.read_card(detector_files.shipped()[str(run)])["card"]
     result = directory.read_result(Path(run))
     names = ("dataset", "protocol", "fold", "fingerprints")
     return {"fpr_target": result["label_free"][0]["fpr_target"]} | {n: result[n] for n in names}

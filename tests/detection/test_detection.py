@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from kdjax import beats, rpeaks
 from kdjax.datasets.synthetic_beats import generator
 from kdjax.detection import cores, kinds, personal
+from kdjax.detection.deciding import FPR, Beats, StreamingDetector, join_beats
 from kdjax.detection.leads import choose_leads
 from kdjax.detection.recording import detect, revised
 from kdjax.detection.signs import SIGNS
-from kdjax.detection.stream import FPR, Beats, StreamingDetector, join_beats
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.runs import directory

@@ -5,10 +5,10 @@ import pytest
 
 from kdjax.beats import BEFORE, FS, WINDOW
 from kdjax.detection import kinds
+from kdjax.detection.deciding import FPR, Beats
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, qrs_width
-from kdjax.detection.stream import FPR, Beats
 from kdjax.errors import InputError
 
 TIME = (np.arange(WINDOW) - BEFORE) / FS  # s

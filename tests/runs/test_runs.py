@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from kdjax.detection import saved as packed
+from kdjax.detection import detector_files as packed
 from kdjax.errors import InputError
 from kdjax.files import read_json, sha256, write_json, write_sealed
 from kdjax.runs import checkpoints, cost, directory

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdjax.detection import saved
+from kdjax.detection import detector_files
 from kdjax.errors import InputError
 from kdjax.runs import directory
 from kdjax.scores import calibration
@@ -87,44 +87,44 @@ def test_a_file_gives_the_same_calibration_back(tmp_path):
     normal = evidence(400)
     found = calibration.calibrate(normal, np.ones((400, 32, 1), np.float32), ["II"], "m", "me")
     file = tmp_path / "c.npz"
-    file.write_bytes(saved.calibration_bytes(found))
-    back = saved.read_calibration(file)
+    file.write_bytes(detector_files.calibration_bytes(found))
+    back = detector_files.read_calibration(file)
     np.testing.assert_array_equal(back.score.score(normal), found.score.score(normal))
     np.testing.assert_array_equal(back.normal, found.normal)
     np.testing.assert_array_equal(back.moved, found.moved)
     np.testing.assert_array_equal(back.beat, found.beat)
     assert (back.leads, back.model, back.source) == (("II",), "m", "me")
     assert back.score.kind == "fusion"
-    assert saved.calibration_bytes(back) == file.read_bytes()
+    assert detector_files.calibration_bytes(back) == file.read_bytes()
 
 
 @given(data=st.data())
 def test_a_file_that_is_no_calibration_is_refused_in_one_line(data, tmp_path_factory):
     file = tmp_path_factory.mktemp("c") / "c.npz"
-    content = saved.calibration_bytes(made(np.arange(10.0)))
+    content = detector_files.calibration_bytes(made(np.arange(10.0)))
     cut = data.draw(st.integers(0, len(content) - 1))
     file.write_bytes(content[:cut])
     with pytest.raises(InputError, match=r"c\.npz: no calibration"):
-        saved.read_calibration(file)
+        detector_files.read_calibration(file)
 
 
 def test_a_calibration_of_another_network_is_refused(tmp_path):
     """Its numbers would fit no beat of this one."""
     detector = directory.load_run("mitbih-w8")
     file = tmp_path / "other.npz"
-    file.write_bytes(saved.calibration_bytes(made(np.arange(10.0))))
+    file.write_bytes(detector_files.calibration_bytes(made(np.arange(10.0))))
     with pytest.raises(InputError, match=r"other\.npz: made for another detector"):
-        saved.recalibrated(detector, file)
+        detector_files.recalibrated(detector, file)
     own = replace(detector.calibration, source="me")
-    file.write_bytes(saved.calibration_bytes(own))
-    assert saved.recalibrated(detector, file).calibration.source == "me"
+    file.write_bytes(detector_files.calibration_bytes(own))
+    assert detector_files.recalibrated(detector, file).calibration.source == "me"
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
     file = tmp_path / "c.npz"
     np.savez(file, format=np.array([print], object))
     with pytest.raises(InputError, match="no calibration"):
-        saved.read_calibration(file)
+        detector_files.read_calibration(file)
 
 
 def test_thresholds_by_a_person_s_own_beats_leave_out_those_believed_abnormal():
@@ -139,9 +139,9 @@ def test_thresholds_by_a_person_s_own_beats_leave_out_those_believed_abnormal():
 
 
 def test_the_shipped_detector_is_whole_and_says_what_it_is():
-    ((name, folder),) = saved.shipped().items()
+    ((name, folder),) = detector_files.shipped().items()
     assert name == "mitbih-w8"
-    card = saved.read_card(folder)["card"]
+    card = detector_files.read_card(folder)["card"]
     assert "ODC-BY" in card["data"]
     assert card["figures"]["mean squared error"]["auc"]["n"] == 10
     detector = directory.load_run(name)
@@ -151,12 +151,12 @@ def test_the_shipped_detector_is_whole_and_says_what_it_is():
 
 
 def test_a_damaged_shipped_file_is_noticed(tmp_path):
-    folder = saved.shipped()["mitbih-w8"]
-    for name in (saved.WEIGHTS, saved.CALIBRATION):
+    folder = detector_files.shipped()["mitbih-w8"]
+    for name in (detector_files.WEIGHTS, detector_files.CALIBRATION):
         for file in folder.iterdir():
             (tmp_path / file.name).write_bytes(file.read_bytes())
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=f"{name}: not what was written"):
-            saved.read(tmp_path)
+            detector_files.read(tmp_path)

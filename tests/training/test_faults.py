@@ -24,7 +24,7 @@ from test_loop import AtStep, assert_bitwise_the_uninterrupted, crash
 
 from benchmarks.robustness import reliability, runs
 from kdjax import datasets
-from kdjax.detection import saved
+from kdjax.detection import detector_files
 from kdjax.errors import InputError
 from kdjax.files import read_json, read_sealed, sha256, write_json, write_sealed
 from kdjax.runs import checkpoints, directory, evaluation
@@ -286,17 +286,17 @@ class TestFlippedBits:
         assert run.result["fingerprints"]["scores"] == sha256(run.path / "scores.npz")
 
     def test_of_a_shipped_detector_are_refused(self, tmp_path):
-        folder = shutil.copytree(next(iter(saved.shipped().values())), tmp_path / "one")
+        folder = shutil.copytree(next(iter(detector_files.shipped().values())), tmp_path / "one")
         rng = np.random.default_rng(1)
         for number in range(60):
             path = folder / ("card.json", "weights.npz", "calibration.npz")[number % 3]
             whole = path.read_bytes()
             flipped(path, rng)
             with pytest.raises(InputError) as caught:
-                saved.read(folder)
+                detector_files.read(folder)
             assert path.name in one_line(caught)
             path.write_bytes(whole)
-        saved.read(folder)
+        detector_files.read(folder)
 
     @pytest.mark.parametrize("name", ["result.json", "cell.json"])
     def test_a_seal_that_is_missing_is_a_damaged_file(self, copy, name):

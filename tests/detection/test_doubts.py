@@ -5,7 +5,7 @@ import pytest
 from detections import beats_of
 
 from kdjax.detection.events import Event
-from kdjax.detection.trust import doubts_of_kinds
+from kdjax.detection.notes import doubts_of_kinds
 
 FS = 10.0
 

@@ -5,19 +5,13 @@ from html import escape
 
 import numpy as np
 
-from kdjax.detection.notes import MEANING
+from kdjax.detection.notes import MEANING, clock
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS
 from kdjax.pages import page
 
 _SHOWN_STRETCHES = 50  # in the table
 _SHOWN_HOURS = 48  # that stand open
-
-
-def clock(seconds: float) -> str:
-    """A time from the start as h:mm:ss."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def headline(summary: Mapping) -> str:
