@@ -321,7 +321,7 @@ def ec57(args: argparse.Namespace) -> None:
         )
     if not any(result.beats.matrix.any() for result in results.values()):
         raise InputError(
-            f"--from {args.start}: no beat lies after it; compare from an earlier time"
+            f"--from {args.start}: no beat lies after it; begin earlier, as with --from 0:00"
         )
     settings = {
         "reference": args.reference,
