@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sleepecg.heartbeats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,7 +194,7 @@ class TestProtocolRPeaks:
             called.append(backend)
             return np.array([], np.int64)
 
-        monkeypatch.setattr(rpeaks, "detect_heartbeats", detect)
+        monkeypatch.setattr(sleepecg.heartbeats, "detect_heartbeats", detect)
         noise = np.random.default_rng(0).normal(size=round(seconds * FS) + 1)
         self.find(np.concatenate([np.zeros(round(flat * FS)), noise]).astype(np.float32))
         assert called == [backend]

@@ -26,7 +26,7 @@ from kdjax.training import assemble
 FIELDS = {
     *("auc", "ap", "per_class", "per_record", "ci95", "label_free", "oracle", "n_test"),
     *("protocol", "fold", "dataset", "seed", "epochs", "epoch_seconds", "params", "macs", "bytes"),
-    *("fingerprints", "versions", "device", "date", "sha256_of_the_rest"),
+    *("unit", "fingerprints", "versions", "device", "date", "sha256_of_the_rest"),
 }
 FINGERPRINTS = {
     *("calibration", "scores", "data", "split", "config", "model", "teacher", "code"),
