@@ -4,6 +4,7 @@ python -m benchmarks.pages.reliability
 """
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -115,6 +116,7 @@ def kills(part: dict[str, Any]) -> Iterable[str]:
 
 def signals(part: dict[str, Any]) -> Iterable[str]:
     """How a run ended on signals, by stage."""
+    reasons = [re.sub(r"/\S+/", "", line) for line in part["failed_to_resume"]]
     yield "## Signals"
     yield (
         f"{made(part)} SIGTERM and SIGINT by turns, at random moments of a start (from the first "
@@ -136,7 +138,7 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
                 row["stage"],
                 row["signals"],
                 row["left_with_128_and_the_signal"],
-                row["before_the_first_line"],
+                row["left_by_python_itself"],
                 row["otherwise"],
                 row["seconds_median"],
                 row["seconds_most"],
@@ -146,10 +148,11 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
     )
     yield (
         f"{part['signals']} signals. Otherwise means another status, a traceback or a half-written "
-        "file. Python itself ends a process in its first moments, before the first line of "
-        f"`train.py`. {len(part['ended_otherwise'])} figures of the runs that were typed again "
+        "file. Python itself ends a process before the first line of `train.py` and after its "
+        f"last. {len(part['ended_otherwise'])} figures of the runs that were typed again "
         "ended otherwise than in the undisturbed run; "
-        f"{len(part['failed_to_resume'])} of them failed to go on."
+        f"{len(part['failed_to_resume'])} of them failed to go on"
+        f"{''.join(f': {line}' for line in reasons) or '.'}"
     )
 
 

@@ -96,11 +96,17 @@ def send(
 ) -> dict[str, Any]:
     """One signal within `seconds` of a stage's beginning, and how the process ended."""
     process = Process(workdir, home, *flags)
+    try:
+        return _sent(process, stage, signum, rng.uniform(0, seconds))
+    finally:
+        process.process.kill()  # where this command itself is ended early
+
+
+def _sent(process: Process, stage: str, signum: signal.Signals, pause: float) -> dict[str, Any]:
     if stage == "steps":
         process.wait_for("^Epoch: ")
     elif stage == "evaluation":
         process.wait_for("goes on from")
-    pause = rng.uniform(0, seconds)
     row: dict[str, Any] = {"stage": stage, "signal": signum.name, "after": round(pause, 2)}
     try:
         process.process.wait(pause)
@@ -112,12 +118,12 @@ def send(
     status = process.finish()
     said = "\n".join(process.lines)
     strange = []
-    # A negative status is the signal's too: it came before the first line, from Python's own way.
+    # A negative status is the signal's too: Python's own way, before the first or after the last.
     if signalled and status not in (128 + signum, -signum):
         strange.append("swallowed" if status == 0 else f"status {status}")
     if re.search("Traceback", said) and status != -signum:
         strange.append("traceback")
-    if list(workdir.rglob("*.unfinished")):
+    if list(process.workdir.rglob("*.unfinished")):
         strange.append("half-written")
     return row | {
         "signalled": signalled,
@@ -135,7 +141,7 @@ def summary(rows: list[dict[str, Any]], stage: str) -> dict[str, Any]:
         "stage": stage,
         "signals": len(of),
         "left_with_128_and_the_signal": sum(row["status"] > 128 for row in of),
-        "before_the_first_line": sum(row["status"] < 0 for row in of),
+        "left_by_python_itself": sum(row["status"] < 0 for row in of),
         "otherwise": sum(bool(row["strange"]) for row in of),
         "seconds_median": seconds[len(seconds) // 2] if seconds else None,
         "seconds_most": seconds[-1] if seconds else None,
