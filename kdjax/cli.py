@@ -34,7 +34,7 @@ def _status(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
     try:
         memory.check_limit(args.command)
         return work() or 0
-    except Exception as error:
+    except Exception as error:  # lack of memory is raised as anything; a defect is raised again
         said = _in_one_line(error)
         if said is None:
             raise

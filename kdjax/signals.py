@@ -93,7 +93,7 @@ def interrupting() -> Iterator[None]:
 
 
 def _leave(signum: int, frame: FrameType | None = None) -> None:
-    _say(f"stopped by {signal.Signals(signum).name}; nothing half-written is left")
+    _say(f"stopped by {signal.Signals(signum).name}; what was finished is kept")
     with suppress(OSError):  # other threads may still complain about what is taken from them
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for work in _before_leaving:

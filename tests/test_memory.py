@@ -9,13 +9,9 @@ from kdjax.errors import InputError
 
 
 def chained(inner, outer):
-    try:
-        try:
-            raise inner
-        except Exception as error:
-            raise outer from error
-    except Exception as error:
-        return error
+    """`outer` as `raise outer from inner` leaves it."""
+    outer.__cause__ = inner
+    return outer
 
 
 LACKING = [

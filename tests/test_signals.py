@@ -69,7 +69,7 @@ def send(code, *signums):
 def test_a_signal_ends_a_process_that_is_busy_in(busy, signum):
     status, _, said = send(BUSY[busy], signum)
     assert status == 128 + signum
-    assert said == f"stopped by {signum.name}; nothing half-written is left\n"
+    assert said == f"stopped by {signum.name}; what was finished is kept\n"
 
 
 def test_what_is_half_written_is_removed(tmp_path):
@@ -101,7 +101,7 @@ with signals.Hold() as hold:
     status, _, said = send(code, signal.SIGTERM, signal.SIGTERM)
     assert status == 128 + signal.SIGTERM
     assert said.splitlines()[0] == "stopping at the end of this chunk of steps"
-    assert said.splitlines()[1:] == ["stopped by SIGTERM; nothing half-written is left"]
+    assert said.splitlines()[1:] == ["stopped by SIGTERM; what was finished is kept"]
 
 
 def test_after_a_hold_signals_end_the_process_again():

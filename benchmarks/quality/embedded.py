@@ -53,15 +53,20 @@ LOST = (  # name, the float score, the same in integers
 )
 
 
-def main() -> None:
-    """Writes the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def given(about: str) -> tuple[argparse.Namespace, BeatSet, Split]:
+    """What a benchmark of the C library is called with, the beats and their split."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--records", type=Path, required=True, metavar="DIR")
     parser.add_argument("--data-dir", type=Path, help="where mitbih is prepared")
     parser.add_argument("--run", action="append", default=[], help="a study's cell; repeat it")
     args = parser.parse_args()
     beats = datasets.load("mitbih", args.data_dir)
-    parts = split(beats, "interpatient", 0, 0)
+    return args, beats, split(beats, "interpatient", 0, 0)
+
+
+def main() -> None:
+    """Writes the result."""
+    args, beats, parts = given(__doc__)
     result: dict[str, Any] = {"command": COMMAND, "fpr": library.FPR, "lost": {}, "quality": {}}
     result |= {"stream": {}, "r_peaks": {}, "made_by": provenance.made_by()}
     result["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -7,6 +7,7 @@ those of Python, of Orbax and of every other library.
 import contextlib
 import ctypes
 import errno
+import importlib
 import io
 import json
 import os
@@ -369,7 +370,7 @@ def get_config():
 """
 
 if __name__ == "__main__":
-    import conftest  # noqa: F401  # four virtual devices, one folder of programs
+    importlib.import_module("conftest")  # four virtual devices, one folder of programs
     import tiny
 
     _, part, out, seed, quick = sys.argv

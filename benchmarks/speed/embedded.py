@@ -12,7 +12,6 @@ under QEMU. A difference ends the command with an error. cores: flash, memory an
 build for size (-Os), counted by QEMU on 100 beats.
 """
 
-import argparse
 import datetime
 import re
 import tempfile
@@ -22,10 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.embedded import SHIPPED, load, said, signal
+from benchmarks.quality.embedded import SHIPPED, given, load, said, signal
 from benchmarks.shared import write_rows
-from kdjax import datasets
-from kdjax.datasets.protocols import split
 from kdjax.detection.detector import Detector
 from kdjax.embedded import library, quantise, stream, trials
 from kdjax.embedded.stream import Integers
@@ -49,13 +46,7 @@ _SAID = {
 
 def main() -> None:
     """Writes the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--data-dir", type=Path, help="where mitbih is prepared")
-    parser.add_argument("--run", action="append", default=[], help="a study's cell; repeat it")
-    args = parser.parse_args()
-    beats = datasets.load("mitbih", args.data_dir)
-    parts = split(beats, "interpatient", 0, 0)
+    args, beats, parts = given(__doc__)
     result: dict[str, Any] = {"command": COMMAND, "record": RECORD, "cores": {}, "same": {}}
     result |= {"made_by": provenance.made_by(), "compilers": compilers()}
     result["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
