@@ -49,6 +49,13 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     assert not memory.lacks(chained(ValueError(full), OSError(28, "No space left on device")))
 
 
+def test_what_a_reader_has_said_itself_stands():
+    assert not memory.lacks(InputError("std::bad_alloc.csv: no such file"))
+    refusal = InputError("x.npz: too large for the memory; prepare fewer windows")
+    refusal.__context__, refusal.__suppress_context__ = MemoryError(), True  # raised from None
+    assert not memory.lacks(refusal)
+
+
 def test_a_limit_is_seen_beforehand(monkeypatch, capsys):
     """Libraries abort within a limit that is too low, and then nobody can say anything."""
     monkeypatch.setitem(cli._COMMANDS, "train", lambda _: pytest.fail("begun"))

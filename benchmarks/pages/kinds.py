@@ -100,7 +100,8 @@ def sections() -> Iterable[str]:
     )
     gross = live["gross"]
     yield (
-        f"Live, `{live['command']}`: of {gross['beats']} beats of {len(live['records'])} records, "
+        f"Live, by R-peaks and kinds of earlier code, `{live['command']}`: "
+        f"of {gross['beats']} beats of {len(live['records'])} records, "
         f"{gross['missed']} had no provisional decision and {gross['changed']} "
         f"({_percent(gross['changed_share'])}) another kind than in the final one. The median "
         f"delay is {max(row['delay_median'] for row in live['records']):.1f} s or less in each "
