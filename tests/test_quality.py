@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from benchmarks.pages import evidence as evidence_page
-from benchmarks.quality import averaging, encoder_only, headline, opinions
+from benchmarks.quality import (
+    asymmetry,
+    averaging,
+    encoder_only,
+    headline,
+    inputs,
+    opinions,
+    together,
+)
 from benchmarks.shared import write_rows
+from kdjax.datasets.storage import BeatSet
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import directory
 from kdjax.scores.fitted import Evidence
@@ -135,6 +144,82 @@ def test_averages_are_judged_by_their_late_epochs_and_chosen_by_the_error_of_nor
     assert average["spread"]["mean"] == pytest.approx(0)
     assert average["auc"]["mean"] == pytest.approx(0.905)
     assert last["auc_of_last_epoch"]["mean"] == pytest.approx(0.905)
+
+
+def people(x, record, sample):
+    """Beats of people, of whom nothing else is known."""
+    n = len(x)
+    return BeatSet(
+        name="two",
+        version="1.0.0",
+        fs=360.0,
+        x=np.asarray(x, np.float32),
+        label=np.zeros(n, np.int8),
+        symbol=np.full(n, "N"),
+        record=np.asarray(record),
+        sample=np.asarray(sample),
+        rr_before=np.ones(n, np.float32),
+        rr_after=np.ones(n, np.float32),
+        rr_median=np.ones(n, np.float32),
+        near_peak=np.ones(n, bool),
+        fingerprint="",
+    )
+
+
+def test_a_persons_usual_beat_is_that_of_the_first_minutes_in_time():
+    x = np.array([1.0, 3, 5, 50, 9, 7, 8])[:, None, None] * np.ones((7, 32, 1))
+    record = np.array(["a"] * 5 + ["b"] * 2)
+    minutes = np.array([0, 1, 2, 3, 6, 10, 11])
+    beats = people(x, record, minutes * 60 * 360)
+    early = np.array([0, 0, 0, 1.0, 0, 0, 0])  # the fourth beat comes too soon
+    usual = inputs.usual_beats(beats, early)
+    assert usual.shape == (7, 32, 1)
+    # "b" begins after five minutes: all of its beats stand for it.
+    assert usual[:, 0, 0].tolist() == [3.0] * 5 + [7.5] * 2
+
+
+def test_neighbours_are_the_same_persons():
+    x = np.arange(5.0)[:, None, None] * np.ones((5, 32, 1))
+    before, after = inputs.neighbours(people(x, list("aaabb"), np.arange(5)))
+    assert before[:, 0, 0].tolist() == [0, 0, 1, 3, 3]
+    assert after[:, 0, 0].tolist() == [1, 2, 2, 4, 4]
+
+
+def test_a_network_does_not_differ_from_itself_and_differs_in_every_form_from_another():
+    generator = Generator(2, 3, 32, 1)
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 32, 1)).astype(np.float32)
+    draw = jax.jit(lambda key: generator.init(key, x[:2], train=False))
+    one, other = draw(jax.random.key(0)), draw(jax.random.key(1))
+    same = asymmetry.discrepancies(generator, one, one, x)
+    assert not same["discrepancy"][0].any()
+    assert not same["attention"][0].any()
+    found = asymmetry.discrepancies(generator, one, other, x)
+    np.testing.assert_array_equal(
+        found["student"][0], asymmetry.answers(generator, other, x)[0] - x
+    )
+    # The student's stages halve a beat of 32 samples to 1 and back.
+    assert found["attention"][0].shape == (20, 16 + 8 + 4 + 2 + 1 + 1 + 2 + 4 + 8 + 16, 1)
+    assert all(np.abs(residual).max() > 0 for residual, _ in found.values())
+
+
+def test_a_trial_with_terms_of_a_teacher_has_none_of_its_own():
+    alone, taught = together.cells_of([7], None)[0], together.cells_of([7], None, latent=1.0)[0]
+    assert "kd" not in alone
+    assert set(taught.loss.values()) == {0.0}
+    assert (taught.kd.latent, taught.kd.response) == (1.0, 0.0)
+
+
+def test_the_form_that_gains_is_named():
+    def row(form, **more):
+        return {"score": evidence_page.IN_USE, "form": form, "map": "beatgan", **more}
+
+    def less(low):
+        return {"less no network": {"mean": low + 1, "ci95": [low, low + 2]}}
+
+    rows = [row("no network", auc=0.9), row("a", **less(-1)), row("b", **less(0.1))]
+    sentence = evidence_page._in_use({"rows": rows}, ("a", "b"))
+    assert sentence.startswith("B adds to the score in use without a network, 0.9000")
+    assert evidence_page._in_use({"rows": rows}, ("a",)).startswith("None adds")
 
 
 def test_rows_take_a_line_each_and_read_back(tmp_path):

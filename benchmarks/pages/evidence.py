@@ -1,6 +1,6 @@
 """Sections of the results page: the network's worth, narrow students, encoders, averages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.shared import FOLDER, mean, picture, read, signed, table
@@ -222,6 +222,75 @@ def averaging() -> Iterable[str]:
             for name, row in kinds.items()
         ],
     )
+
+
+def asymmetry() -> Iterable[str]:
+    """The discrepancy of a student and a teacher that has seen abnormal beats."""
+    found = _read("asymmetry.json")
+    if found is None:
+        return
+    yield "## A teacher that knows more than its student"
+    yield (
+        f"{_in_use(found, ('discrepancy', 'attention', 'no network and discrepancy'))} "
+        f"{_made(found)}, width {found['width']}, {found['epochs']} epochs. The teachers learnt "
+        f"from {found['n_teacher']:,} beats of the training people, abnormal ones included and no "
+        f"label used, the students what these say of the {found['n_student']:,} normal ones. "
+        "*Discrepancy* is that of reconstructions and latents, *attention* that of the attention "
+        "maps of all stages and of latents."
+    )
+    yield _of_forms(found)
+
+
+def inputs() -> Iterable[str]:
+    """Networks that see more than one beat."""
+    found = _read("inputs.json")
+    if found is None:
+        return
+    forms = list(dict.fromkeys(row["form"] for row in found["rows"]))[1:]
+    yield "## A network that sees more than one beat"
+    yield (
+        f"{_in_use(found, forms)} {_made(found)}, width {found['width']}, {found['epochs']} "
+        "epochs. Further channels hold the median of the person's beats in time over the first "
+        "five minutes, or the beats before and after; only the residual of the beat itself is "
+        "scored, and the latent."
+    )
+    yield _of_forms(found)
+
+
+def _in_use(found: Mapping[str, Any], forms: Sequence[str]) -> str:
+    """One sentence: what each form in use changes against no network, BeatGAN's class map."""
+    without = _row(found, IN_USE, "no network", "beatgan")["auc"]
+    less = {form: _row(found, IN_USE, form, "beatgan")["less no network"] for form in forms}
+    gains = [form for form, row in less.items() if row["ci95"][0] > 0]
+    verdict = f"{' and '.join(gains).capitalize()} adds" if gains else "None adds"
+    each = "; ".join(f"{form} {signed(row)}" for form, row in less.items())
+    return f"{verdict} to the score in use without a network, {without:.4f}: {each}."
+
+
+def _of_forms(found: Mapping[str, Any]) -> str:
+    """AUC of every form under both class maps, and by class of BeatGAN's."""
+    forms = dict.fromkeys(row["form"] for row in found["rows"])
+    rows = []
+    for form in forms:
+        alone = _row(found, "mahalanobis, first_5_minutes", form, "beatgan")
+        row, aami = (_row(found, IN_USE, form, name) for name in _MAPS)
+        less = row.get("less no network")
+        rows.append(
+            (
+                form,
+                _figure(alone["auc"]) if alone else "",
+                row["auc"] if not less else mean(row["auc"]),
+                signed(less) if less else "",
+                _figure(aami["auc"]),
+                *(_figure(row[kind]) for kind in "SVF"),
+            )
+        )
+    head = ("form", "shape alone", "in use", "less no network", "AAMI's map", "S", "V", "F")
+    return table(head, [[_short(cell) for cell in row] for row in rows])
+
+
+def _short(cell: Any) -> str:
+    return f"{cell:.4f}" if isinstance(cell, float) else cell
 
 
 def opinions() -> Iterable[str]:

@@ -37,6 +37,8 @@ def main() -> None:
         *evidence_page.headline(),
         *evidence_page.narrow(),
         *evidence_page.encoder_only(),
+        *evidence_page.asymmetry(),
+        *evidence_page.inputs(),
         *evidence_page.averaging(),
         *evidence_page.opinions(),
         *study_page.sections(),

@@ -1,0 +1,150 @@
+"""A teacher that has seen abnormal beats, a student that has not: is their discrepancy a score?
+
+python -m benchmarks.quality.asymmetry --out docs/results/asymmetry.json
+
+After Bergmann et al. (CVPR 2020) and Wang et al. (STFPM, BMVC 2021), who compare a student with a
+teacher that knows more. The teacher learns from every beat of the training people, without labels;
+the student learns what the teacher says of their normal beats: its reconstruction, its latent and
+the attention maps of its stages. Labels enter where they always do: what is normal.
+"""
+
+import argparse
+import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.quality import together
+from benchmarks.quality.headline import (
+    MAPS,
+    NO_NETWORK,
+    Beats,
+    Quality,
+    counts,
+    labelled,
+    qualities,
+    raw_beats,
+    scores,
+    shapes,
+    summary,
+)
+from benchmarks.shared import write_rows
+from configs.study import WEIGHTS
+from kdjax.models.distillation import Teacher, attention_maps
+from kdjax.models.networks import Generator, GeneratorOutput
+from kdjax.runs import evaluation, provenance
+from kdjax.scores import fitted
+from kdjax.training.step import Variables
+
+TERMS = {
+    name: weight
+    for term in ("reconstruction", "attention", "latent")
+    for name, weight in WEIGHTS[term].items()
+}
+_AT_ONCE = 1024  # beats
+
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]  # reconstruction, latent, attention maps
+
+
+def main() -> None:
+    """Trains teachers and students, scores the test beats and writes the JSON."""
+    parser = argparse.ArgumentParser(description="The discrepancy of teacher and student as score")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[60, 61, 62, 63, 64])
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    cells = together.cells_of(args.seeds, args.data_dir)
+    beats, parts = evaluation.load_data(cells[0])
+    rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
+    people = np.unique(beats.record[parts.train])
+    every = np.flatnonzero(np.isin(beats.record, people) & beats.near_peak)
+
+    trainer, teachers = together.train(cells, beats.x[every])
+    frozen = Teacher(trainer.generator, variables={"generator": together.stacked(teachers)})
+    pupils = together.cells_of(args.seeds, args.data_dir, **TERMS)
+    _, students = together.train(pupils, beats.x[parts.train], frozen)
+
+    symbol, label = beats.symbol[parts.test], beats.label[parts.test]
+    labels = {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
+    raw = raw_beats(beats, parts, rhythm)
+    raw_shapes = shapes(raw)
+    forms: dict[str, list[dict[str, Quality]]] = {
+        NO_NETWORK: [qualities(scores(raw, raw_shapes), labels)]
+    }
+    for of_teacher, of_student in zip(teachers, students, strict=True):
+        found: dict[str, list[fitted.Evidence]] = {}
+        for index in (parts.calibrate, parts.test):
+            place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
+            for form, pair in discrepancies(
+                trainer.generator, of_teacher, of_student, beats.x[index]
+            ).items():
+                evidence = fitted.Evidence(*pair, np.full(len(index), np.nan), *place)
+                found.setdefault(form, []).append(evidence)
+        of_forms = {form: Beats(*pair) for form, pair in found.items()}
+        own = {form: shapes(form_beats) for form, form_beats in of_forms.items()}
+        scored = {form: scores(of_forms[form], own[form]) for form in of_forms}
+        difference, alone = of_forms["discrepancy"], own["discrepancy"]
+        scored["student and discrepancy"] = scores(difference, own["student"], alone)
+        scored["no network and discrepancy"] = scores(difference, raw_shapes, alone)
+        for form, values in scored.items():
+            forms.setdefault(form, []).append(qualities(values, labels))
+    out = {
+        "command": "python -m benchmarks.quality.asymmetry",
+        "protocol": parts.protocol,
+        "seeds": args.seeds,
+        "width": together.WIDTH,
+        "epochs": together.EPOCHS,
+        "terms": TERMS,
+        "n_teacher": len(every),
+        "n_student": len(parts.train),
+        "n_test": len(parts.test),
+        "classes": {name: counts(found) for name, found in labels.items()},
+        "rows": summary(forms),
+        "fingerprints": {"data": beats.fingerprint, "split": parts.fingerprint},
+        **provenance.made_by(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    write_rows(args.out, out)
+
+
+def discrepancies(
+    generator: Generator, teacher: Variables, student: Variables, x: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What stands for a residual [B, T', C] and a latent [B, L] in each form, of beats [B, T, C].
+
+    student: its own. discrepancy: the student's less the teacher's. attention: the discrepancy of
+    the attention maps of all stages, and of the latents.
+    """
+    of_teacher, of_student = (answers(generator, one, x) for one in (teacher, student))
+    x_hat, z, maps = (s - t for s, t in zip(of_student, of_teacher, strict=True))
+    return {
+        "student": (of_student[0] - x, of_student[1]),
+        "discrepancy": (x_hat, z),
+        "attention": (maps, z),
+    }
+
+
+def answers(generator: Generator, variables: Variables, x: np.ndarray) -> Answers:
+    """Reconstructions [B, T, C], latents [B, L] and attention maps [B, sum of T_l, 1]."""
+    parts = [
+        jax.device_get(_answers(generator, variables, x[start : start + _AT_ONCE]))
+        for start in range(0, len(x), _AT_ONCE)
+    ]
+    x_hat, z, maps = (np.concatenate(found) for found in zip(*parts, strict=True))
+    return x_hat, z, maps
+
+
+@partial(jax.jit, static_argnums=0)
+def _answers(generator: Generator, variables: Any, x: jax.Array) -> Any:
+    output = generator.apply(variables, x, train=False)
+    assert isinstance(output, GeneratorOutput)
+    maps = jnp.concatenate(attention_maps(output), axis=1)
+    return output.x_hat, output.z, maps[:, :, None]
+
+
+if __name__ == "__main__":
+    main()

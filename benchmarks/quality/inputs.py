@@ -1,0 +1,123 @@
+"""Does a network that sees more than one beat score better?
+
+python -m benchmarks.quality.inputs --out docs/results/inputs.json
+
+Beside the beat as it is, the network gets further channels: the person's own usual beat, or the
+beats before and after. Only the residual of the beat itself is scored, and the latent.
+"""
+
+import argparse
+import datetime
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality import together
+from benchmarks.quality.headline import (
+    MAPS,
+    NO_NETWORK,
+    Beats,
+    Quality,
+    counts,
+    labelled,
+    qualities,
+    raw_beats,
+    scores,
+    shapes,
+    summary,
+)
+from benchmarks.shared import write_rows
+from kdjax.datasets.storage import BeatSet
+from kdjax.detection.detector import Detector
+from kdjax.runs import evaluation, provenance
+from kdjax.scores import fitted
+
+FIRST = 300.0  # s of a recording that show the person's usual beat
+IN_TIME = 0.75  # prematurity below which a beat may stand for its person, as in `fitted`
+
+
+def main() -> None:
+    """Trains a network on each input, scores the test beats and writes the JSON after each."""
+    parser = argparse.ArgumentParser(description="Networks that see more than one beat")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[65, 66, 67, 68, 69])
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    cells = together.cells_of(args.seeds, args.data_dir)
+    beats, parts = evaluation.load_data(cells[0])
+    rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
+    symbol, label = beats.symbol[parts.test], beats.label[parts.test]
+    labels = {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
+    raw = raw_beats(beats, parts, rhythm)
+    forms: dict[str, list[dict[str, Quality]]] = {
+        NO_NETWORK: [qualities(scores(raw, shapes(raw)), labels)]
+    }
+    for form, x in inputs(beats, rhythm[:, 1]).items():
+        print(form, flush=True)
+        trainer, trained = together.train(cells, x[parts.train])
+        for variables in trained:
+            detector = Detector(trainer.generator, variables)
+            evidence = []
+            for index in (parts.calibrate, parts.test):
+                place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
+                whole = detector.evidence(x[index], *place)
+                evidence.append(whole._replace(residual=whole.residual[:, :, :1]))
+            own = Beats(*evidence)
+            forms.setdefault(form, []).append(qualities(scores(own, shapes(own)), labels))
+        out = {
+            "command": "python -m benchmarks.quality.inputs",
+            "protocol": parts.protocol,
+            "seeds": args.seeds,
+            "width": together.WIDTH,
+            "epochs": together.EPOCHS,
+            "n_test": len(parts.test),
+            "classes": {name: counts(found) for name, found in labels.items()},
+            "rows": summary(forms),
+            "fingerprints": {"data": beats.fingerprint, "split": parts.fingerprint},
+            **provenance.made_by(),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
+        write_rows(args.out, out)
+
+
+def inputs(beats: BeatSet, prematurity: np.ndarray) -> dict[str, np.ndarray]:
+    """What each network sees, by name: [B, T, 1 and more], the beat itself first."""
+    x = beats.x[:, :, :1]
+    return {
+        "the beat": x,
+        "the beat and the person's usual beat": np.concatenate(
+            [x, usual_beats(beats, prematurity)], axis=2
+        ),
+        "the beat between its neighbours": np.concatenate([x, *neighbours(beats)], axis=2),
+    }
+
+
+def usual_beats(beats: BeatSet, prematurity: np.ndarray) -> np.ndarray:
+    """The median of the person's beats in time in the first five minutes, for each [B, T, 1].
+
+    Without labels. A person without such beats has the median of all of their beats.
+    """
+    x = beats.x[:, :, :1]
+    found = np.empty_like(x)
+    early = (beats.sample < FIRST * beats.fs) & (prematurity < IN_TIME)
+    for record in np.unique(beats.record):
+        own = beats.record == record
+        stand = own & early if (own & early).any() else own
+        found[own] = np.median(x[stand], axis=0)
+    return found
+
+
+def neighbours(beats: BeatSet) -> tuple[np.ndarray, np.ndarray]:
+    """The beats before and after [B, T, 1]; at the ends of a recording the beat itself."""
+    x = beats.x[:, :, :1]
+    before = np.maximum(np.arange(len(x)) - 1, 0)
+    after = np.minimum(np.arange(len(x)) + 1, len(x) - 1)
+    found = []
+    for other in (before, after):
+        same = beats.record[other] == beats.record
+        found.append(x[np.where(same, other, np.arange(len(x)))])
+    return found[0], found[1]
+
+
+if __name__ == "__main__":
+    main()
