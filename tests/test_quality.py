@@ -213,13 +213,14 @@ def test_the_form_that_gains_is_named():
     def row(form, **more):
         return {"score": evidence_page.IN_USE, "form": form, "map": "beatgan", **more}
 
-    def less(low):
-        return {"less no network": {"mean": low + 1, "ci95": [low, low + 2]}}
+    def less(mean, p):
+        return {"less no network": {"mean": mean, "ci95": [mean - 1, mean + 1], "p": p}}
 
-    rows = [row("no network", auc=0.9), row("a", **less(-1)), row("b", **less(0.1))]
+    rows = [row("no network", auc=0.9), row("a", **less(-1, 0.001)), row("b", **less(1, 0.02))]
     sentence = evidence_page._in_use({"rows": rows}, ("a", "b"))
     assert sentence.startswith("B adds to the score in use without a network, 0.9000")
-    assert evidence_page._in_use({"rows": rows}, ("a",)).startswith("None adds")
+    rows[2]["less no network"]["p"] = 0.03  # not enough for one of two
+    assert evidence_page._in_use({"rows": rows}, ("a", "b")).startswith("None is shown to add")
 
 
 def test_rows_take_a_line_each_and_read_back(tmp_path):

@@ -258,11 +258,14 @@ def inputs() -> Iterable[str]:
 
 
 def _in_use(found: Mapping[str, Any], forms: Sequence[str]) -> str:
-    """One sentence: what each form in use changes against no network, BeatGAN's class map."""
+    """One sentence: what each form in use changes against no network, BeatGAN's class map.
+
+    A form gains where its p value, corrected for the number of forms (Bonferroni), is below 0.05.
+    """
     without = _row(found, IN_USE, "no network", "beatgan")["auc"]
     less = {form: _row(found, IN_USE, form, "beatgan")["less no network"] for form in forms}
-    gains = [form for form, row in less.items() if row["ci95"][0] > 0]
-    verdict = f"{' and '.join(gains).capitalize()} adds" if gains else "None adds"
+    gains = [f for f, row in less.items() if row["mean"] > 0 and row["p"] * len(less) < 0.05]
+    verdict = f"{' and '.join(gains).capitalize()} adds" if gains else "None is shown to add"
     each = "; ".join(f"{form} {signed(row)}" for form, row in less.items())
     return f"{verdict} to the score in use without a network, {without:.4f}: {each}."
 
