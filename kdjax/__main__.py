@@ -6,8 +6,11 @@ from kdjax import signals
 
 
 def run() -> int:
-    """The command, from its first line on ended by signals as `signals` says."""
-    signals.leave_at_once()  # before anything that takes time is imported
+    """The command that the process's arguments ask for."""
+    return signals.run(_command)
+
+
+def _command() -> int:
     from kdjax.cli import main
 
     return main()

@@ -1,11 +1,14 @@
 """Files: written whole or not at all, with checksums that are checked when they are read."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +23,7 @@ UNFINISHED = ".unfinished"
 _SEAL = "sha256_of_the_rest"
 _TRIES = 20
 _PAUSE = 0.01  # seconds between two of them
-_unfinished: set[Path] = set()  # what is being written, under the names it has meanwhile
+_unfinished: set[Path] = set()  # what is to go with the process, whatever ends it
 
 
 def sha256(path: Path) -> str:
@@ -130,13 +133,40 @@ def new_folder(target: Path) -> Iterator[Path]:
         _unfinished.discard(partial)
 
 
+def temporary_folder(owner: object) -> Path:
+    """A folder that goes with its owner, or with the process where that ends first."""
+    path = Path(tempfile.mkdtemp(prefix="kdjax-"))
+    _unfinished.add(path)
+    weakref.finalize(owner, _discard, path)
+    return path
+
+
 def discard_unfinished() -> None:
-    """Removes what is being written just now; for a process that is about to end."""
+    """Removes what is being written and what is temporary, of a process that is about to end."""
     for path in list(_unfinished):
         _remove(path)
 
 
 signals.before_leaving(lambda _: discard_unfinished())
+
+
+def _discard(path: Path) -> None:
+    _remove(path)
+    _unfinished.discard(path)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keeps other processes that lock it out of a folder, until the process ends at the latest.
+
+    Raises BlockingIOError while another process has it, unless it is to wait for that.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

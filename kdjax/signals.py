@@ -4,6 +4,7 @@ No exception is raised for a signal: Python drops one that comes up in a library
 import turns it into another. This module loads nothing slow, so that it can come first.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -17,6 +18,27 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _PATIENCE = 2.0  # seconds for the main thread to notice: it cannot while compiled code runs
 _before_leaving: list[Callable[[int], Any]] = []
+
+
+def run(command: Callable[[], int]) -> int:
+    """Runs a command and gives its exit status, with which the process will end.
+
+    Signals end the process from here to its last moment. Python alone would lose one that comes
+    while it takes the process down, or fall back to its own handling of it; so the process ends as
+    soon as what libraries do at the exit is done. `command` should import what takes time.
+    """
+    leave_at_once()
+    status = 1  # of an exception, which Python prints before it gets to the exit
+
+    def leave() -> None:
+        end(status)
+
+    atexit.register(leave)  # the first to be registered is the last to be called
+    try:
+        status = command()
+    except SystemExit as leaving:  # argparse's
+        status = int(leaving.code or 0)
+    return status
 
 
 def leave_at_once() -> None:
@@ -33,11 +55,20 @@ def leave_at_once() -> None:
 
 
 def end(status: int) -> None:
-    """Ends a command with this status, and takes nothing down; returns in any other process."""
-    if signal.getsignal(signal.SIGTERM) is _leave:
+    """Ends a command with this status, and takes nothing down; returns in any other process.
+
+    The status is 2 where all went well but for the output, which could not be written.
+    """
+    if signal.getsignal(signal.SIGTERM) is not _leave:
+        return
+    try:
         sys.stdout.flush()
+    except OSError as error:
+        _say(f"standard output: {error.strerror}")
+        status = status or 2
+    with suppress(OSError):
         sys.stderr.flush()
-        os._exit(status)
+    os._exit(status)
 
 
 def before_leaving(work: Callable[[int], Any]) -> None:

@@ -20,7 +20,7 @@ ALLOWED = {
     "arguments": "errors",
     "files": "errors signals",
     "fields": "errors",
-    "recordings": "errors",
+    "recordings": "errors files",
     "beats": "errors",
     "rpeaks": "beats",
     "ec57": "errors files recordings",

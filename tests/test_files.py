@@ -237,6 +237,19 @@ class TestPlainFiles:
 
 
 class TestUnfinished:
+    def test_a_temporary_folder_goes_with_its_owner_or_with_the_process(self):
+        class Owner:
+            pass
+
+        first, second = Owner(), Owner()
+        folders = [files.temporary_folder(owner) for owner in (first, second)]
+        for folder in folders:
+            (folder / "w").touch()
+        del first
+        assert [folder.exists() for folder in folders] == [False, True]
+        files.discard_unfinished()
+        assert not folders[1].exists()
+
     def test_what_is_being_written_is_discarded(self, tmp_path):
         """As a signal has it done."""
         with new_folder(tmp_path / "step") as folder:

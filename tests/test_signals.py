@@ -1,5 +1,6 @@
 """Signals end a command from its first line to its last, whatever it is doing."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -128,3 +129,60 @@ except KeyboardInterrupt:
 """
     status, said, _ = send(code, signal.SIGINT, signal.SIGINT)
     assert (status, said) == (128 + signal.SIGINT, "ready\nready\n")
+
+
+# --- the end of a command ----------------------------------------------------------------------
+
+RUN = """
+import atexit, sys, time
+from kdjax import signals
+class Last:
+    def __del__(self):
+        print("taken down", flush=True)
+last = Last()
+def command():
+"""
+
+
+def run(body, **options):
+    """A command with this body, run to its end; the object `last` would outlive all else."""
+    code = f"{RUN}    {body}\nsys.exit(signals.run(command))"
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    return subprocess.run(
+        [sys.executable, "-c", code], stderr=-1, text=True, timeout=30, env=buffered, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("return 5", 5, ""),
+        ("sys.exit(2)", 2, ""),
+        ("sys.exit()", 0, ""),
+        ("raise KeyError('x')", 1, "KeyError: 'x'"),
+    ],
+)
+def test_the_process_ends_with_the_command_s_status_and_nothing_comes_after(body, status, said):
+    """After the exit functions no handler would be called, so there is no such time."""
+    done = run(f"atexit.register(lambda: print('exit', flush=True)); {body}", stdout=-1)
+    assert (done.returncode, done.stdout) == (status, "exit\n")
+    assert done.stderr.strip().endswith(said)
+    assert bool(done.stderr) == bool(said)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_libraries_do_their_last_is_not_lost(signum):
+    code = """
+import atexit, time
+def command():
+    atexit.register(lambda: (ready(), time.sleep(60)))
+    return 0
+sys.exit(signals.run(command))
+"""
+    assert send(code, signum)[0] == 128 + signum
+
+
+def test_output_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "w") as full:
+        done = run("print('the result'); return 0", stdout=full)
+    assert (done.returncode, done.stderr) == (2, "standard output: No space left on device\n")

@@ -8,17 +8,20 @@ import contextlib
 import hashlib
 import io
 import math
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import utils as tfds_utils
 
 from kdjax import beats, rpeaks
 from kdjax.errors import InputError
-from kdjax.files import SUMS, changed_files, write_sums
+from kdjax.files import SUMS, changed_files, locked, make_folder, new_folder, write_sums
 from kdjax.recordings import Annotations, Recording
 
 CLASSES = ("N", "S", "V", "F", "Q")
@@ -194,29 +197,66 @@ def builder(
 def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = None) -> None:
     """Write the beats of a builder, from the records in `source` where it needs any.
 
-    What is prepared already is kept. A preparation that fails or is killed leaves nothing that
-    would be read; one that another process has finished meanwhile counts as done. InputError when
-    the folder cannot be written. The files' checksums stand beside them.
+    What is prepared already is kept. A preparation that fails or is stopped leaves nothing; what a
+    killed one leaves is never read, and removed by the next. Where another process is preparing the
+    same, waits for it. InputError when the folder cannot be written. The files' checksums stand
+    beside them.
     """
     place = Path(to_prepare.data_path)
     if place.exists():
         _keep_sums(place)
         return
     print(f"preparing {to_prepare.name} {to_prepare.version} in {place}", file=sys.stderr)
+    try:
+        make_folder(place.parent)
+        with locked(place.parent, wait=True), _whole_folders():
+            if not place.exists():
+                _write(to_prepare, source)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or _reason_of_array_record(error)
+        if reason is None:
+            raise
+        raise InputError(
+            f"cannot write {place} ({reason}); make room or choose another folder with data.dir or "
+            "TFDS_DATA_DIR"
+        ) from error
+
+
+def _reason_of_array_record(error: Exception) -> str | None:
+    """What the disk said to a writer of array_record, which raises RuntimeError for everything."""
+    found = re.search(r"\w+\(\) failed: ([^;]+);", str(error))
+    return None if found is None else found[1]
+
+
+def _write(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None) -> None:
     config = tfds.download.DownloadConfig(manual_dir=None if source is None else str(source))
     tfds.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of a download; there is none
             to_prepare.download_and_prepare(download_config=config)
-    except OSError as error:
-        if not place.exists():
-            raise InputError(
-                f"cannot write {place} ({error.strerror or error}); make room or choose another "
-                "folder with data.dir or TFDS_DATA_DIR"
-            ) from error
     finally:
         tfds.enable_progress_bar()
-    _keep_sums(place)
+
+
+@contextlib.contextmanager
+def _whole_folders() -> Iterator[None]:
+    """Has TFDS write its folders as `files.new_folder` does, with the checksums.
+
+    TFDS's own unfinished folders stay where a signal ends the process, and are not flushed.
+    """
+    theirs = tfds_utils.incomplete_dir
+
+    @contextlib.contextmanager
+    def ours(dirname: str, **_: Any) -> Iterator[str]:
+        with new_folder(Path(dirname)) as folder:
+            yield str(folder)
+            write_sums(folder)
+
+    tfds_utils.incomplete_dir = ours
+    try:
+        yield
+    finally:
+        tfds_utils.incomplete_dir = theirs
 
 
 def _keep_sums(place: Path) -> None:

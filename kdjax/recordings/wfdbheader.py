@@ -5,14 +5,12 @@ https://physionet.org/physiotools/wag/header-5.htm
 
 import datetime
 import re
-import shutil
 import warnings
-import weakref
 from pathlib import Path
-from tempfile import mkdtemp
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from kdjax.files import temporary_folder
 from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
 
 _MOST_LINES = 20_000  # wfdb takes 0.2 ms a line
@@ -25,8 +23,7 @@ class _Copy:
     """A folder for a header in other words; it goes when nobody reads from it any more."""
 
     def __init__(self):
-        self.path = Path(mkdtemp(prefix="kdjax-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self.path = temporary_folder(self)
 
 
 class Header(NamedTuple):

@@ -1,13 +1,12 @@
 """Who may write in a run directory: its checks, its lock and the errors of its disk."""
 
 import errno
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from kdjax import files
 from kdjax.errors import InputError
 from kdjax.files import UNFINISHED, make_folder, read_json, write_json
 from kdjax.runs import checkpoints, directory
@@ -33,7 +32,7 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
             if not p.name.endswith(UNFINISHED)
             and (
                 p.name != "teacher"
-                or (_recorded(p, config, overwrite) is None and any(p.iterdir()))
+                or (_recorded(p, _of_teacher(config), overwrite) is None and any(p.iterdir()))
             )
         ]
         if strangers:
@@ -49,6 +48,11 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
             f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
             "name another --workdir, or --overwrite to start anew"
         )
+
+
+def _of_teacher(config: configs.Config) -> configs.Config:
+    """The config of the teacher that a student's config asks for; any other as it is."""
+    return configs.teacher_config(config) if configs.is_student(config) else config
 
 
 def _recorded(folder: Path, config: configs.Config, overwrite: bool) -> dict | None:
@@ -104,17 +108,14 @@ def locked(run: Path) -> Iterator[None]:
 
     Raises Busy when another process holds it.
     """
-    descriptor = os.open(run, os.O_RDONLY)
-    try:
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(files.locked(run))
         except BlockingIOError:
             raise Busy(
                 f"{run}: another process is training there; wait for it or name another --workdir"
             ) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from kdjax import beats, rpeaks
 from kdjax.datasets import CLASSES, load, loss_table, mitbih_beats, prepare_mitbih, storage
 from kdjax.datasets.protocols import split
 from kdjax.errors import InputError
+from kdjax.files import discard_unfinished
 from kdjax.recordings import Annotations, Recording, read_wfdb
 
 FS = 360
@@ -196,6 +197,26 @@ class TestPrepare:
         for arguments in ((source, tmp_path / "data"), (None, tmp_path / "data", True)):
             with pytest.raises(InputError, match=r"cannot write .*data"):
                 prepare_mitbih(*arguments, checksums=checksums_of(source))
+
+    def test_what_is_not_finished_goes_with_the_process(self, source, tmp_path):
+        """Whether a signal ends it or a kill: the next one begins anew."""
+        builder = storage.builder(mitbih_beats.MitbihBeats, tmp_path, records=["a1", "b2"])
+        generate, place = builder._generate_examples, Path(builder.data_path)
+
+        def stopped(folder):
+            assert [p.name for p in place.parent.iterdir()] == [f"{place.name}.unfinished"]
+            discard_unfinished()  # as a signal has it done
+            assert not list(place.parent.iterdir())
+            yield from generate(folder)
+
+        builder._generate_examples = stopped
+        with pytest.raises(InputError, match="cannot write"):
+            storage.prepare(builder, source)
+        left = place.with_name(f"{place.name}.unfinished")
+        left.mkdir(parents=True)
+        (left / "half").touch()
+        prepare_mitbih(source, tmp_path, checksums=checksums_of(source))
+        assert [p.name for p in place.parent.iterdir()] == [place.name]
 
     def test_another_process_that_was_faster_is_no_failure(self, source, prepared, tmp_path):
         records = ["a1", "b2"]

@@ -329,6 +329,17 @@ class TestAgain:
         assert read_json(run / where / "config.json") == whole
         directory.load_run(run / where)
 
+    def test_a_teacher_s_damaged_config_is_held_to_the_teacher_s_own(self, tmp_path):
+        """Also before the student has a config there itself."""
+        shutil.copytree(tiny.trained().path / "teacher", tmp_path / "teacher")
+        (tmp_path / "teacher/config.json").write_text('{"epochs": ')
+        claim.check_directory(tiny.config(), tmp_path, overwrite=False)
+        with pytest.raises(InputError, match=r"teacher/config\.json: cannot be read") as caught:
+            claim.check_directory(tiny.config(teacher__epochs=1), tmp_path, overwrite=False)
+        assert "\n" not in str(caught.value)
+        claim.restore_config(tiny.teacher_config(), tmp_path / "teacher")
+        directory.load_run(tmp_path / "teacher")
+
     @pytest.mark.parametrize("overwrite", [False, True])
     @pytest.mark.parametrize("name", ["thesis.tex", "config.json", "teacher/marks.csv"])
     def test_a_folder_of_strangers_is_refused_and_kept(self, tmp_path, name, overwrite):
