@@ -25,7 +25,7 @@ static long handles[FILES], opened; /* a number for each opening */
 static long calls, failing = -1;    /* watched calls so far; the one that fails */
 static int wanted;                  /* its errno, or SHORT, or FULL */
 static char failed[PATH + 64];      /* what it was */
-static FILE *record;
+static FILE *record, *list;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -72,9 +72,18 @@ static void whole(int at, const char *path, char *out) {
         out[0] = 0;
 }
 
+/* Writes what each call is to a file, a line each; to none for NULL. */
+void disk_list(const char *file) {
+    pthread_mutex_lock(&lock);
+    if (list) fclose(list);
+    list = file ? fopen(file, "w") : NULL;
+    pthread_mutex_unlock(&lock);
+}
+
 /* Counts a call. 1: it is to fail, and errno says how; it is to be short where that is SHORT. */
 static int fails(const char *what, const char *path) {
     long call = calls++;
+    if (list) fprintf(list, "%s\t%s\n", what, path + strlen(folder));
     if (wanted == FULL && failing >= 0 && call >= failing) {
         if (strcmp(what, "write") && strcmp(what, "open to write") && strcmp(what, "mkdir")) return 0;
         if (!failed[0]) snprintf(failed, sizeof failed, "%s %s", what, path);

@@ -12,7 +12,8 @@ python -m benchmarks.robustness.reliability soak  # 400 short epochs: memory, fi
 python -m benchmarks.robustness.mutation                 # and whether the tests notice a wrong line
 python -m benchmarks.pages.reliability         # docs/evidence/reliability.md
 
-Each part takes --quick, a rehearsal. The commands run train.py as a user does.
+Each part takes --quick, a rehearsal. `signals`, `failing` and `power` go on from what they have
+found in --folder. The commands run train.py as a user does.
 """
 
 import argparse
@@ -57,9 +58,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FILE)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a rehearsal: small and few")
+    parser.add_argument("--folder", type=Path, help="where to work, if not in a temporary folder")
     args = parser.parse_args()
-    with TemporaryDirectory(prefix="kdjax-") as folder:
-        found = PARTS[args.part](Path(folder), args.seed, args.quick)
+    if args.folder is None:
+        with TemporaryDirectory(prefix="kdjax-") as folder:
+            found = PARTS[args.part](Path(folder), args.seed, args.quick)
+    else:
+        args.folder.mkdir(parents=True, exist_ok=True)
+        found = PARTS[args.part](args.folder.resolve(), args.seed, args.quick)
     command = f"reliability {args.part}" + (" --quick" if args.quick else "")
     keep(args.out, args.part, command, found)
 

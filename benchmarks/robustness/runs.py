@@ -85,6 +85,26 @@ class Process:
         return "validation or saving" if found and found[1] == found[2] else "steps"
 
 
+class Rows:
+    """Rows of JSON that outlive the process: an experiment that was ended goes on from them.
+
+    Those that other code of kdjax has made are left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from kdjax.runs import provenance
+
+        self._path, self._code = path, provenance.made_by()["code"]
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [json.loads(line) for line in lines]
+        self.found: list[dict[str, Any]] = [k["row"] for k in kept if k["code"] == self._code]
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.found.append(row)
+        with self._path.open("a") as file:
+            file.write(json.dumps({"code": self._code, "row": row}) + "\n")
+
+
 def options(epochs: int, batch: int = 64) -> list[str]:
     """The flags of a short run; its teacher trains as long as it does."""
     fields = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.robustness.runs import (
     Process,
+    Rows,
     differences,
     finished,
     last_saved,
@@ -31,23 +32,26 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted, epochs = (6, 2) if quick else (COUNT, 6)
-    flags, rng = teacher_options(epochs, batch=32), random.Random(seed)
+    flags, rows = teacher_options(epochs, batch=32), Rows(folder / "signals.jsonl")
+    rng = random.Random(f"{seed} {len(rows.found)}")
     finished(folder / "first", folder, *flags)  # makes the data and the programs
+    shutil.rmtree(folder / "whole", ignore_errors=True)
     whole, seconds = stages(folder, flags)
-    trained = shutil.copytree(folder / "whole", folder / "trained")
-    rows: list[dict[str, Any]] = []
+    trained = folder / "trained"
+    if not trained.exists():
+        shutil.copytree(folder / "whole", trained)
     try:
-        while len(rows) < wanted:
-            stage = STAGES[len(rows) % len(STAGES)]
-            signum = (signal.SIGTERM, signal.SIGINT)[len(rows) // len(STAGES) % 2]
+        while (sent := sum(row["signalled"] for row in rows.found)) < wanted:
+            stage = STAGES[sent % len(STAGES)]
+            signum = (signal.SIGTERM, signal.SIGINT)[sent // len(STAGES) % 2]
             workdir = trained if stage == "evaluation" else folder / stage
             (workdir / "result.json").unlink(missing_ok=True)
             if stage == "steps" and last_saved(workdir)[1] >= last_saved(folder / "whole")[1]:
                 shutil.rmtree(workdir)  # trained to its end: another one
-            rows.append(send(workdir, folder, flags, stage, signum, seconds[stage], rng))
-            print(len(rows), rows[-1], flush=True)
+            rows.add(send(workdir, folder, flags, stage, signum, seconds[stage], rng))
+            print(sent + 1, rows.found[-1], flush=True)
     except KeyboardInterrupt:
-        print(f"ended after {len(rows)}", file=sys.stderr)
+        print(f"ended after {len(rows.found)}", file=sys.stderr)
     differ, failed = [], []
     for workdir in (folder / "start", folder / "steps", trained):
         last = Process(workdir, folder, *flags)
@@ -56,10 +60,10 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         else:
             differ += differences(whole, outcome(workdir))
     return {
-        "signals": sum(row["signalled"] for row in rows),
+        "signals": sum(row["signalled"] for row in rows.found),
         "epochs": epochs,
-        "stages": [summary(rows, stage) for stage in STAGES],
-        "strange": [row for row in rows if row["strange"]],
+        "stages": [summary(rows.found, stage) for stage in STAGES],
+        "strange": [row for row in rows.found if row["strange"]],
         "ended_otherwise": differ,
         "failed_to_resume": failed,
     }
@@ -118,7 +122,7 @@ def _sent(process: Process, stage: str, signum: signal.Signals, pause: float) ->
     status = process.finish()
     said = "\n".join(process.lines)
     strange = []
-    # A negative status is the signal's too: Python's own way, before the first or after the last.
+    # A negative status is the signal's too: Python's own way, before the first line of train.py.
     if signalled and status not in (128 + signum, -signum):
         strange.append("swallowed" if status == 0 else f"status {status}")
     if re.search("Traceback", said) and status != -signum:
