@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.pages import detection as detection_page
 from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
 from benchmarks.pages import results as results_page
@@ -124,7 +125,7 @@ def flops_of_products(program):
     return flops
 
 
-@pytest.mark.parametrize("page", [performance_page, reliability_page, results_page])
+@pytest.mark.parametrize("page", [detection_page, performance_page, reliability_page, results_page])
 def test_a_page_is_what_the_committed_figures_make(page, tmp_path, monkeypatch):
     committed = Path(page.PAGE)
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")

@@ -1,4 +1,4 @@
-"""docs/evidence/results.md from the committed JSON in docs/results/.
+"""docs/evidence/results.md, what networks are worth, from the committed JSON in docs/results/.
 
 python -m benchmarks.pages.results
 """
@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.pages import evidence as evidence_page
-from benchmarks.pages import kinds as kinds_page
-from benchmarks.pages import rpeaks as rpeaks_page
 from benchmarks.pages import study as study_page
 from benchmarks.shared import FOLDER, bracket, folded, read, table
 from kdjax.files import write_text
@@ -32,7 +30,8 @@ def main() -> None:
         "Made by `python -m benchmarks.pages.results` from the JSON in [results/](../results/). "
         "Each file names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
         "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
-        "their command. [protocol.md](protocol.md) says who trains and who tests.",
+        "their command. [protocol.md](protocol.md) says who trains and who tests; "
+        "[detection.md](detection.md) is about whole recordings.",
         *study_page.in_short(read("study-confirm.json"), read("study-screen.json")),
         *evidence_page.headline(),
         *evidence_page.narrow(),
@@ -42,100 +41,11 @@ def main() -> None:
         *evidence_page.averaging(),
         *evidence_page.opinions(),
         *study_page.sections(),
-        *rpeaks_page.sections(),
-        *recordings(),
-        *kinds_page.sections(),
         *mitbih(),
         *initialisation(),
         *synthetic(),
     ]
     write_text(PAGE, "\n\n".join(sections) + "\n")
-
-
-def recordings() -> Iterable[str]:
-    """The shipped detector on whole recordings."""
-    found = read("detection.json")
-    at_360 = found["quality"][0]
-    yield "## From a recording to decisions, before families and kinds"
-    yield (
-        "These figures are of the earlier R-peak detector and of the fused score alone. Families "
-        "and kinds, which decide today, have a section of their own. "
-        f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
-        f"`{found['detector']}` on the 22 records of DS2 with R-peaks of its own, no annotation "
-        "used. A beat is found when a peak lies within 150 ms of its annotation; scores are the "
-        "fused one, adapted to the first 5 minutes, of beats that were found. One network; the "
-        "interval is a bootstrap over records."
-    )
-    yield table(
-        ("Hz", "sensitivity", "positive predictivity", "AUC", "AP", "S", "V", "F", "not scored"),
-        (
-            (
-                row["fs"],
-                f"{row['sensitivity']:.4f}",
-                f"{row['positive_predictivity']:.4f}",
-                f"{row['auc']:.4f} {bracket(row['ci95']['auc'])}",
-                f"{row['ap']:.3f} {bracket(row['ci95']['ap'])}",
-                *(f"{row['per_class'][name]['auc']:.3f}" for name in "SVF"),
-                row["unscored"],
-            )
-            for row in found["quality"]
-        ),
-    )
-    yield (
-        f"With annotated beats the same network reaches {found['annotated']['auc']:.4f} AUC and "
-        f"{found['annotated']['ap']:.3f} AP on all {found['annotated']['n']} beats. "
-        f"{at_360['abnormal_beats_not_found']} abnormal beats, "
-        f"{1 - at_360['sensitivity_to_abnormal_beats']:.1%} of them, are not found at all, so no "
-        "score can be high for them. The limits of signal quality were set on all of MIT-BIH, "
-        "which holds little noise."
-    )
-    yield (
-        "What a threshold for 1 % of normal beats does in the second half of each record. It is "
-        "a promise for beats drawn like the calibration's, which are of four people. False alarms "
-        "count detections that are no beat, recall counts abnormal beats that were not found. "
-        "Calibrations were compared on DS1, whose normal beats trained the network; then on DS2."
-    )
-    yield table(
-        (
-            "people",
-            "calibration",
-            "median false-positive rate of a record",
-            "highest",
-            "false alarms an hour",
-            "recall",
-        ),
-        (
-            (
-                row["people"],
-                row["calibration"],
-                f"{row['fpr_median']:.2%}",
-                f"{row['fpr_highest']:.1%}",
-                f"{row['false_alarms_per_hour']:.0f}",
-                f"{row['recall_of_all_annotated']:.1%}",
-            )
-            for row in found["thresholds"]
-        ),
-    )
-    yield (
-        "The last kind is why `kdjax calibrate` keeps other people's thresholds: where a person "
-        "has abnormal beats, their own beats give a threshold among these."
-    )
-    stages = found["stages"]
-    spent = ", ".join(
-        f"{name} {stages[name]:.1f} s"
-        for name in ("read", "beats", "network", "score", "files", "other")
-    )
-    yield (
-        "Time and memory of `kdjax detect` on the records joined (2 leads, 360 Hz), start of the "
-        f"program and report included; stages of {stages['hours']} h, once compiled: {spent}."
-    )
-    yield table(
-        ("hours", "seconds", "peak resident MB"),
-        (
-            (row["hours"], f"{row['seconds']:.1f}", f"{row['peak_resident_bytes'] / 1e6:.0f}")
-            for row in found["long"]
-        ),
-    )
 
 
 def mitbih() -> Iterable[str]:

@@ -360,13 +360,11 @@ def weights(weights: Any) -> Iterable[str]:
         "student; here some terms pull several times harder or weaker than feature matching."
     )
     teachers = list(weights["norms"])
-    yield table(
-        ("term", *teachers),
-        [
-            (term, *(f"{weights['norms'][t][term]:.3g}" for t in teachers))
-            for term in weights["norms"][teachers[0]]
-        ],
-    )
+    rows = [
+        (term, *(f"{weights['norms'][t][term]:.3g}" for t in teachers))
+        for term in weights["norms"][teachers[0]]
+    ]
+    yield folded("Every term", table(("term", *teachers), rows))
 
 
 def reach(interval: Sequence[float]) -> str:

@@ -1,0 +1,121 @@
+"""docs/evidence/detection.md, what `kdjax detect` is worth on whole recordings, from docs/results/.
+
+python -m benchmarks.pages.detection
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.pages import kinds as kinds_page
+from benchmarks.pages import rpeaks as rpeaks_page
+from benchmarks.shared import bracket, read, table
+from kdjax.files import write_text
+
+PAGE = Path(__file__).parents[2] / "docs/evidence/detection.md"
+
+
+def main() -> None:
+    """Writes the page; every figure on it is read from a file."""
+    sections = [
+        "# Detection",
+        *kinds_page.verdict(),
+        "Made by `python -m benchmarks.pages.detection` from the JSON in [results/](../results/), "
+        "which names the device, versions, code and date that made it. [protocol.md](protocol.md) "
+        "says who DS1 and DS2 are; [results.md](results.md) is about networks and distillation.",
+        *kinds_page.sections(),
+        *rpeaks_page.sections(),
+        *kinds_page.families(),
+        *kinds_page.live(),
+        *recordings(),
+    ]
+    write_text(PAGE, "\n\n".join(sections) + "\n")
+
+
+def recordings() -> Iterable[str]:
+    """The shipped detector on whole recordings."""
+    found = read("detection.json")
+    at_360 = found["quality"][0]
+    yield "## The fused score alone, without families and kinds"
+    yield (
+        "These figures are of the earlier R-peak detector and of the fused score alone. Families "
+        "and kinds, which decide today, have a section of their own. "
+        f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
+        f"`{found['detector']}` on the 22 records of DS2 with R-peaks of its own, no annotation "
+        "used. A beat is found when a peak lies within 150 ms of its annotation; scores are the "
+        "fused one, adapted to the first 5 minutes, of beats that were found. One network; the "
+        "interval is a bootstrap over records."
+    )
+    yield table(
+        ("Hz", "sensitivity", "positive predictivity", "AUC", "AP", "S", "V", "F", "not scored"),
+        (
+            (
+                row["fs"],
+                f"{row['sensitivity']:.4f}",
+                f"{row['positive_predictivity']:.4f}",
+                f"{row['auc']:.4f} {bracket(row['ci95']['auc'])}",
+                f"{row['ap']:.3f} {bracket(row['ci95']['ap'])}",
+                *(f"{row['per_class'][name]['auc']:.3f}" for name in "SVF"),
+                row["unscored"],
+            )
+            for row in found["quality"]
+        ),
+    )
+    yield (
+        f"With annotated beats the same network reaches {found['annotated']['auc']:.4f} AUC and "
+        f"{found['annotated']['ap']:.3f} AP on all {found['annotated']['n']} beats. "
+        f"{at_360['abnormal_beats_not_found']} abnormal beats, "
+        f"{1 - at_360['sensitivity_to_abnormal_beats']:.1%} of them, are not found at all, so no "
+        "score can be high for them. The limits of signal quality were set on all of MIT-BIH, "
+        "which holds little noise."
+    )
+    yield (
+        "What a threshold for 1 % of normal beats does in the second half of each record. It is "
+        "a promise for beats drawn like the calibration's, which are of four people. False alarms "
+        "count detections that are no beat, recall counts abnormal beats that were not found. "
+        "Calibrations were compared on DS1, whose normal beats trained the network; then on DS2."
+    )
+    yield table(
+        (
+            "people",
+            "calibration",
+            "median false-positive rate of a record",
+            "highest",
+            "false alarms an hour",
+            "recall",
+        ),
+        (
+            (
+                row["people"],
+                row["calibration"],
+                f"{row['fpr_median']:.2%}",
+                f"{row['fpr_highest']:.1%}",
+                f"{row['false_alarms_per_hour']:.0f}",
+                f"{row['recall_of_all_annotated']:.1%}",
+            )
+            for row in found["thresholds"]
+        ),
+    )
+    yield (
+        "The last kind is why `kdjax calibrate` keeps other people's thresholds: where a person "
+        "has abnormal beats, their own beats give a threshold among these."
+    )
+    stages = found["stages"]
+    spent = ", ".join(
+        f"{name} {stages[name]:.1f} s"
+        for name in ("read", "beats", "network", "score", "files", "other")
+    )
+    yield (
+        "Time and memory of `kdjax detect` on the records joined (2 leads, 360 Hz), start of the "
+        f"program and report included; stages of {stages['hours']} h, once compiled: {spent}."
+    )
+    yield table(
+        ("hours", "seconds", "peak resident MB"),
+        (
+            (row["hours"], f"{row['seconds']:.1f}", f"{row['peak_resident_bytes'] / 1e6:.0f}")
+            for row in found["long"]
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()
