@@ -6,12 +6,11 @@ unless a name says seconds; signals are in mV.
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
 
+from kdjax import filters
 from kdjax.errors import InputError
 
 FS = 360  # Hz: the rate at which windows are cut
@@ -56,18 +55,14 @@ def resample(signal: np.ndarray, fs: float) -> np.ndarray:
         return signal.astype(np.float32, copy=False)
     up, down = ratio.numerator, ratio.denominator
     reach = _LOBES * max(up, down)
-    window: Any = ("kaiser", 6.0)
-    taps = scipy.signal.firwin(2 * reach + 1, 1 / max(up, down), window=window)
+    taps = filters.windowed_sinc(np.kaiser(2 * reach + 1, 6.0), 0, 1 / max(up, down))
     pad = down * (reach // (up * down) + 1)  # a whole number of results
     first, last = pad * up // down, (pad + len(signal) - 1) * up // down
-    out = np.empty((last - first + 1, *signal.shape[1:]), np.float32)
-    for lead in np.ndindex(signal.shape[1:]):
-        column = np.asarray(signal[:, *lead], np.float64)
-        level = column[0]
-        column = np.pad(column - level, pad, mode="reflect", reflect_type="odd")
-        found = scipy.signal.resample_poly(column, up, down, window=taps)[first : last + 1]
-        out[:, *lead] = found + level
-    return out
+    level = np.asarray(signal[0], np.float64)
+    ends = ((pad, pad), *[(0, 0)] * (signal.ndim - 1))
+    signal = np.pad(signal - level, ends, mode="reflect", reflect_type="odd")
+    found = filters.resample(signal, up, down, taps)[first : last + 1] + level
+    return found.astype(np.float32)
 
 
 def bridge(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
@@ -106,16 +101,20 @@ def _check_rate(fs: float) -> None:
 def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """`signal` [T] or [T, C] in mV, band-passed 3-45 Hz without phase, float32 of that shape.
 
-    A windowed-sinc FIR of order 0.3 fs (made even), run forwards and backwards. The result stands
+    A windowed-sinc FIR (`band_taps`), run forwards and backwards. The result stands
     on a grid of 2^-14 mV, a hundredth of a usual converter's step: so that machines agree bit for
     bit, and rounding errors make no signal of a flat lead. InputError below 90 Hz.
     """
     _check_rate(fs)
-    taps = scipy.signal.firwin(int(0.3 * fs) | 1, BAND, pass_zero=False, fs=fs)
-    signal = np.asarray(signal, np.float64)
-    pad = min(3 * len(taps), len(signal) - 1)
-    filtered = scipy.signal.filtfilt(taps, [1.0], signal, axis=0, padlen=pad)
+    taps = band_taps(fs)
+    filtered = filters.without_phase(taps, signal, min(3 * len(taps), len(signal) - 1))
     return (np.round(filtered / _GRID) * _GRID).astype(np.float32)
+
+
+def band_taps(fs: float) -> np.ndarray:
+    """The windowed sinc of `bandpass`, whose order is 0.3 fs made even."""
+    low, high = (2 * edge / fs for edge in BAND)
+    return filters.windowed_sinc(np.hamming(int(0.3 * fs) | 1), low, high)
 
 
 def distance_to_peak(centres: np.ndarray, peaks: np.ndarray) -> np.ndarray:

@@ -13,20 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
-import scipy.signal
 import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 
-from kdjax import beats
+from kdjax import beats, filters
 
 FS = beats.FS
 REFRACTORY = 0.2  # s: two beats lie at least so far apart
 
 _QRS_BAND, SHARP_BAND = (5.0, 20.0), (6.0, 25.0)  # Hz
-_FILTERS = {
-    band: scipy.signal.butter(2, band, "bandpass", fs=FS, output="sos")
-    for band in (_QRS_BAND, SHARP_BAND)
-}
+_FILTERS = {band: filters.butterworth(2, *band, FS) for band in (_QRS_BAND, SHARP_BAND)}
+_CONTINUED = 15  # samples at either end
 _BURST = 0.1  # s of a moving average over energy
 _APART = 0.12  # s between bursts
 _GRID = 2.0**-14  # mV: below the step of any converter
@@ -106,7 +103,7 @@ def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
     if len(filtered) < FS:
         return _Bursts(*[np.empty(0, np.int64)] * 2, *[np.empty(0)] * 3)
     every = energy(filtered)
-    at, _ = scipy.signal.find_peaks(every, distance=round(_APART * FS))
+    at = filters.find_peaks(every, round(_APART * FS))
     at = at[~unfit[at] & (every[at] > _GRID)]
     sharp, power = energy(filtered, SHARP_BAND)[at], every[at]
     height = np.log(power / _level(at, power, unfit))
@@ -124,7 +121,7 @@ def maximum_near(places: np.ndarray, filtered: np.ndarray) -> np.ndarray:
 def energy(signal: np.ndarray, band: tuple[float, float] = _QRS_BAND) -> np.ndarray:
     """The root mean square over 0.1 s of `signal` [T] at FS in a band, that of the QRS complex
     unless another is given; at least the grid's step."""
-    passed = scipy.signal.sosfiltfilt(_FILTERS[band], np.asarray(signal, np.float64))
+    passed = filters.without_phase(_FILTERS[band], signal, _CONTINUED)
     passed = np.round(passed / _GRID) * _GRID
     power = scipy.ndimage.uniform_filter1d(np.square(passed), round(_BURST * FS))
     return np.sqrt(np.maximum(power, _GRID**2))

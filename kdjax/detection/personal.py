@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from kdjax.detection.cores import BeatStream, all_cores
 from kdjax.detection.deciding import Witness, calibration_of, joined_evidence
@@ -20,6 +21,7 @@ _FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
 _USUAL = 1000  # beats, or a few more, whose median is the person's usual one
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # its products are small: threads would wait
 def calibrate(
     detector: Detector,
     sources: Sequence[Source],

@@ -12,10 +12,9 @@ photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838); its height;
 from typing import NamedTuple
 
 import numpy as np
-import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
 
-from kdjax import beats, rpeaks
+from kdjax import beats, filters, rpeaks
 
 QUALITIES = ("good", "gap", "flat", "clipped", "hum", "muscle", "motion", "edge")
 GAP, FLAT, CLIPPED, HUM, MUSCLE, MOTION, EDGE = range(1, len(QUALITIES))
@@ -121,7 +120,7 @@ def _spectrum(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     length = 2 * beats.FS
     parts = sliding_window_view(signal, length, axis=0)[:: length // 2]  # [K, C, length]
-    window = scipy.signal.get_window("hann", length)
+    window = np.hanning(length + 1)[:-1]
     parts = (parts - parts.mean(axis=-1, keepdims=True)) * window
     power = np.square(np.abs(np.fft.rfft(parts, axis=-1))).mean(axis=0).T
     power[1:-1] *= 2  # those of negative frequencies
@@ -131,8 +130,8 @@ def _spectrum(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def notched(signal: np.ndarray, hertz: float) -> np.ndarray:
     """`signal` [n, C] at FS without the mains frequency and its harmonics, without phase."""
     for line in np.arange(hertz, beats.FS / 2, hertz):
-        b, a = scipy.signal.iirnotch(line, _NOTCH * line / hertz, fs=beats.FS)
-        signal = scipy.signal.filtfilt(b, a, signal, axis=0, padlen=min(beats.FS, len(signal) - 1))
+        response = filters.notch(line, _NOTCH * line / hertz, beats.FS)
+        signal = filters.without_phase(response, signal, min(beats.FS, len(signal) - 1))
     return signal
 
 
@@ -184,7 +183,7 @@ def judge(
             for own, of in zip(range_of[seconds].T, of_leads, strict=True)
         ]
     )
-    fast = _rms(scipy.signal.sosfiltfilt(_ABOVE_THE_BAND, signal, axis=0, padlen=0))
+    fast = _rms(filters.without_phase(_ABOVE_THE_BAND, signal, 0))
     judged = noise_band(fs) >= SEEN_ABOVE_BAND
     held = np.sqrt(noise_band(fs) / _FAST_BAND) if judged else 1.0  # of white noise, in amplitude
     limit = height * _FAST_SHARE * held if judged else np.inf
@@ -201,7 +200,7 @@ def judge(
     return Judged(np.where(quality == 0, by_sample, quality), index.astype(np.float32))
 
 
-_ABOVE_THE_BAND = scipy.signal.butter(4, 45, "highpass", fs=beats.FS, output="sos")
+_ABOVE_THE_BAND = filters.butterworth(4, 45, beats.FS / 2, beats.FS)
 
 
 def noise_band(fs: float) -> float:

@@ -8,10 +8,8 @@ neighbouring means, its absolute value averaged over 80 ms.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import scipy.signal
 
 from kdjax import beats
 from kdjax.embedded.quantise import BEAT_BITS
@@ -40,7 +38,7 @@ FLAT = 100  # half microvolts: a window with a smaller range has no beat in it
 
 def taps() -> np.ndarray:
     """The symmetric band-pass up to its middle tap, the last of 109; int64, units of 2^-14."""
-    once: Any = scipy.signal.firwin(int(0.3 * FS) | 1, beats.BAND, pass_zero=False, fs=FS)
+    once = beats.band_taps(FS)
     twice = np.rint(np.convolve(once, once) * 2**TAP_BITS).astype(np.int64)
     assert np.abs(twice).sum() * SWING < 2**31
     return twice[: len(twice) // 2 + 1]
