@@ -73,6 +73,8 @@ def bridge(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
     bridged, gap = np.array(signal), np.zeros(len(signal), bool)
     place = np.arange(len(signal))
     for lead, missing in enumerate(np.isnan(bridged).T):
+        if not missing.any():
+            continue
         there = place[~missing]
         bridged[missing, lead] = (
             np.interp(place[missing], there, bridged[there, lead]) if len(there) else 0

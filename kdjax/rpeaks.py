@@ -21,8 +21,7 @@ from kdjax import beats, filters
 FS = beats.FS
 REFRACTORY = 0.2  # s: two beats lie at least so far apart
 
-_QRS_BAND, SHARP_BAND = (5.0, 20.0), (6.0, 25.0)  # Hz
-_FILTERS = {band: filters.butterworth(2, *band, FS) for band in (_QRS_BAND, SHARP_BAND)}
+_QRS, _SHARP = (filters.butterworth(2, *hertz, FS) for hertz in ((5.0, 20.0), (6.0, 25.0)))
 _CONTINUED = 15  # samples at either end
 _BURST = 0.1  # s of a moving average over energy
 _APART = 0.12  # s between bursts
@@ -73,41 +72,64 @@ class Odds(NamedTuple):
 ODDS = Odds()
 
 
-def r_peaks(filtered: np.ndarray, unfit: np.ndarray, odds: Odds = ODDS) -> np.ndarray:
-    """R-peaks int64 [P], ascending, of a lead `filtered` [T] as `beats.bandpass` makes it at FS.
+class Lead(NamedTuple):
+    """A lead [T] at FS, filtered as `beats.bandpass` does it, and what bursts are judged by.
+
+    energy, sharp: float64 [T], the root mean square over 0.1 s in the band of the QRS complex and
+    in a sharper one, at least the grid's step.
+    """
+
+    filtered: np.ndarray
+    energy: np.ndarray
+    sharp: np.ndarray
+
+
+def measured(filtered: np.ndarray) -> Lead:
+    """The lead `filtered` [T] with its energies."""
+    return Lead(filtered, *(_energy(filtered, band) for band in (_QRS, _SHARP)))
+
+
+def _energy(filtered: np.ndarray, band: np.ndarray) -> np.ndarray:
+    pad = min(_CONTINUED, len(filtered) - 1)
+    passed = filters.without_phase(band, filtered, pad)
+    passed = np.round(passed / _GRID) * _GRID
+    power = scipy.ndimage.uniform_filter1d(np.square(passed), round(_BURST * FS))
+    return np.sqrt(np.maximum(power, _GRID**2))
+
+
+def r_peaks(lead: Lead, unfit: np.ndarray, odds: Odds = ODDS) -> np.ndarray:
+    """R-peaks int64 [P], ascending, of a lead.
 
     None lies where `unfit` bool [T] says that there is no signal. Each stands at the maximum of
-    `filtered` within 50 ms of its burst's centre, where training data have theirs.
+    the filtered lead within 50 ms of its burst's centre, where training data have theirs.
     """
-    bursts = _bursts(filtered, unfit)
+    bursts = _bursts(lead, unfit)
     if not len(bursts.at):
         return np.empty(0, np.int64)
-    return bursts.peak[_chosen(bursts, filtered, odds)]
+    return bursts.peak[_chosen(bursts, lead, odds)]
 
 
 class _Bursts(NamedTuple):
-    """Bursts of energy [N] in a lead [T].
+    """Bursts of energy [N] in a lead.
 
     at, peak: int64, its centre and the maximum of the lead within 50 ms of it; height: log energy
-    over the level around; sharpness: its log; energy: [T], of the lead.
+    over the level around; sharpness: its log.
     """
 
     at: np.ndarray
     peak: np.ndarray
     height: np.ndarray
     sharpness: np.ndarray
-    energy: np.ndarray
 
 
-def _bursts(filtered: np.ndarray, unfit: np.ndarray) -> _Bursts:
-    if len(filtered) < FS:
-        return _Bursts(*[np.empty(0, np.int64)] * 2, *[np.empty(0)] * 3)
-    every = energy(filtered)
-    at = filters.find_peaks(every, round(_APART * FS))
-    at = at[~unfit[at] & (every[at] > _GRID)]
-    sharp, power = energy(filtered, SHARP_BAND)[at], every[at]
+def _bursts(lead: Lead, unfit: np.ndarray) -> _Bursts:
+    if len(lead.filtered) < FS:
+        return _Bursts(*[np.empty(0, np.int64)] * 2, *[np.empty(0)] * 2)
+    at = filters.find_peaks(lead.energy, round(_APART * FS))
+    at = at[~unfit[at] & (lead.energy[at] > _GRID)]
+    sharp, power = lead.sharp[at], lead.energy[at]
     height = np.log(power / _level(at, power, unfit))
-    return _Bursts(at, maximum_near(at, filtered), height, np.log(sharp / power), every)
+    return _Bursts(at, maximum_near(at, lead.filtered), height, np.log(sharp / power))
 
 
 def maximum_near(places: np.ndarray, filtered: np.ndarray) -> np.ndarray:
@@ -116,15 +138,6 @@ def maximum_near(places: np.ndarray, filtered: np.ndarray) -> np.ndarray:
     padded = np.pad(filtered, reach, constant_values=-np.inf)
     around = padded[places[:, None] + np.arange(2 * reach + 1)]
     return places - reach + around.argmax(axis=1)
-
-
-def energy(signal: np.ndarray, band: tuple[float, float] = _QRS_BAND) -> np.ndarray:
-    """The root mean square over 0.1 s of `signal` [T] at FS in a band, that of the QRS complex
-    unless another is given; at least the grid's step."""
-    passed = filters.without_phase(_FILTERS[band], signal, _CONTINUED)
-    passed = np.round(passed / _GRID) * _GRID
-    power = scipy.ndimage.uniform_filter1d(np.square(passed), round(_BURST * FS))
-    return np.sqrt(np.maximum(power, _GRID**2))
 
 
 def _level(at: np.ndarray, power: np.ndarray, unfit: np.ndarray) -> np.ndarray:
@@ -151,7 +164,7 @@ def _level(at: np.ndarray, power: np.ndarray, unfit: np.ndarray) -> np.ndarray:
     return np.maximum(level, _GRID)[place]
 
 
-def _chosen(bursts: _Bursts, filtered: np.ndarray, odds: Odds) -> np.ndarray:
+def _chosen(bursts: _Bursts, lead: Lead, odds: Odds) -> np.ndarray:
     """Which bursts are beats, as indices: first by height alone, then beside those found so far."""
     time, sharpness = bursts.at / FS, bursts.sharpness
     height = np.minimum(bursts.height, _TALLEST) - np.log(odds.least)
@@ -168,17 +181,17 @@ def _chosen(bursts: _Bursts, filtered: np.ndarray, odds: Odds) -> np.ndarray:
             break
         if look_again:
             likely = np.flatnonzero(gain > _UNLIKELY)
-            gain[likely] += odds.bias - _doubts(bursts, filtered, likely, beat, odds)
+            gain[likely] += odds.bias - _doubts(bursts, lead, likely, beat, odds)
     return beat
 
 
 def _doubts(
-    bursts: _Bursts, filtered: np.ndarray, likely: np.ndarray, beat: np.ndarray, odds: Odds
+    bursts: _Bursts, lead: Lead, likely: np.ndarray, beat: np.ndarray, odds: Odds
 ) -> np.ndarray:
     """What the bursts `likely` [L] lose for being unlike the beats around, and for noise there."""
     peaks = bursts.peak[beat]
-    unlike = unlikeness(filtered, bursts.peak[likely], peaks)
-    noise = np.log(noise_ratio(bursts.energy, peaks))[bursts.at[likely] // FS]
+    unlike = unlikeness(lead.filtered, bursts.peak[likely], peaks)
+    noise = np.log(noise_ratio(lead.energy, peaks))[bursts.at[likely] // FS]
     return odds.unlike * np.maximum(unlike - odds.unlike_from, 0) + odds.noisy * np.maximum(
         noise - np.log(odds.noisy_from), 0
     )
@@ -244,17 +257,15 @@ def unlikeness(lead: np.ndarray, at: np.ndarray, peaks: np.ndarray) -> np.ndarra
     half, shift = round(_SHAPE * FS), round(_SHIFT * FS)
     padded = np.pad(lead.astype(np.float64), half + shift)
     reach = np.arange(2 * half + 1)
-    shapes = [
-        _centred(padded[peaks[:, None] + start + reach])
-        for start in range(shift % 2, 2 * shift + 1, 2)
-    ]
+    starts = np.arange(shift % 2, 2 * shift + 1, 2)
+    shapes = _centred(padded[peaks[:, None] + starts[:, None, None] + reach])
     own, place = _centred(padded[at[:, None] + shift + reach]), np.searchsorted(peaks, at)
     unlike = np.ones(len(at))
     for start in range(0, len(at), _AT_ONCE):
         these = slice(start, start + _AT_ONCE)
         first, last = max(place[these][0] - _COMPARED, 0), place[these][-1] + _COMPARED
-        shifted = [_distance(own[these], shape[first : last + 1]) for shape in shapes]
-        distance = np.minimum(np.min(shifted, axis=0), 1)
+        near = shapes[:, first : last + 1]
+        distance = np.minimum(_distance(own[these], near), 1)
         others = np.arange(first, first + distance.shape[1])
         itself = peaks[others] == at[these, None]
         distance[itself | (np.abs(others - place[these, None]) > _COMPARED)] = 1
@@ -264,15 +275,24 @@ def unlikeness(lead: np.ndarray, at: np.ndarray, peaks: np.ndarray) -> np.ndarra
 
 
 def _centred(shapes: np.ndarray) -> np.ndarray:
-    return shapes - shapes.mean(axis=1, keepdims=True)
+    return shapes - shapes.mean(axis=-1, keepdims=True)
 
 
 def _distance(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The norm of the difference of each pair [N, K] of shapes over the larger of their norms."""
-    norms = [np.square(shapes).sum(axis=1) for shapes in (own, others)]
-    apart = norms[0][:, None] + norms[1] - 2 * own @ others.T
-    scale = np.maximum(np.maximum(norms[0][:, None], norms[1]), 1e-12)
-    return np.sqrt(np.maximum(apart, 0) / scale)
+    """How far each shape of `own` [N, D] is from each of `others` [S, K, D] at its best shift.
+
+    [N, K]: the norm of their difference over the larger of their norms.
+    """
+    squares = np.square(own).sum(axis=1)[:, None]
+    least = np.maximum(squares, 1e-12)
+    nearest = np.full((len(own), others.shape[1]), np.inf)
+    for shifted in others:
+        of_others = np.square(shifted).sum(axis=1)
+        apart = 2 * own @ shifted.T
+        np.subtract(squares + of_others, apart, out=apart)
+        apart /= np.maximum(least, of_others)
+        np.minimum(nearest, apart, out=nearest)
+    return np.sqrt(np.maximum(nearest, 0))
 
 
 _UNLIKELY = -4.0  # log odds below which a burst's shape is not looked at
@@ -294,38 +314,49 @@ def _best_sequence(
         return kept
     time, gain = time[kept], gain[kept]
     usual = None if usual is None else usual[kept]
-    nodes = np.arange(len(kept) + 2)  # the last but one is the start, the last the end
-    start, end = nodes[-2:]
-    rows, columns = _pairs(len(kept))
-    far = time[columns] - time[rows] >= REFRACTORY
-    rows, columns = rows[far], columns[far]
-    interval = time[columns] - time[rows]
-    gained = gain[columns] + _rhythm(interval, usual, rows, columns, odds)
-    first, last = nodes[:_SKIPPED][: len(kept)], nodes[:-2][-_SKIPPED:]
-    slope = (max(gain.max(), 0) + odds.rhythm + 1) / REFRACTORY
-    lengths = [
-        slope * interval - gained,
-        slope * (time[first] - time[0] + 1) - gain[first],
-        slope * (time[-1] - time[last] + 1),
-    ]
-    rows = np.concatenate([rows, np.full(len(first), start), last])
-    columns = np.concatenate([columns, first, np.full(len(last), end)])
-    graph = scipy.sparse.csr_matrix(
-        (np.concatenate(lengths), (rows, columns)), shape=(len(nodes), len(nodes))
-    )
+    start = len(kept)
+    graph = _graph(time, gain, usual, odds)
     before = scipy.sparse.csgraph.dijkstra(graph, indices=start, return_predecessors=True)[1]
-    path = [before[end]]
+    path = [before[start + 1]]
     while path[-1] != start:
         path.append(before[path[-1]])
     return kept[path[-2::-1]]
 
 
-def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of bursts (earlier, later) with less than _SKIPPED between them."""
-    earlier = np.repeat(np.arange(count), _SKIPPED)
-    later = earlier + np.tile(np.arange(1, _SKIPPED + 1), count)
-    there = later < count
-    return earlier[there], later[there]
+def _graph(
+    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, odds: Odds
+) -> scipy.sparse.csr_matrix:
+    """The lengths [N + 2, N + 2] of the edges between bursts; the last nodes are start and end.
+
+    An edge leads from a burst to each of the next 24 that is 0.2 s away, from the start to the
+    first 24 and from the last 24 to the end.
+    """
+    count = len(time)
+    first, last = np.arange(count)[:_SKIPPED], np.arange(count)[-_SKIPPED:]
+    slope = (max(gain.max(), 0) + odds.rhythm + 1) / REFRACTORY
+    to = np.arange(count)[:, None] + np.arange(1, _SKIPPED + 2)  # the last column is for the end
+    there = to < count
+    there[:, -1] = False
+    there[there] &= (time[np.minimum(to, count - 1)] - time[:, None])[there] >= REFRACTORY
+    rows, places = np.nonzero(there)
+    columns = to[rows, places]
+    interval = time[columns] - time[rows]
+    length = np.empty(to.shape)
+    gained = gain[columns] + _rhythm(interval, usual, rows, columns, odds)
+    length[there] = slope * interval - gained
+    length[last, -1] = slope * (time[-1] - time[last] + 1)
+    to[:, -1], there[last, -1] = count + 1, True
+    from_start = slope * (time[first] - time[0] + 1) - gain[first]
+    edges = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    edges = np.concatenate([edges, [edges[-1] + len(first)] * 2])
+    return scipy.sparse.csr_matrix(
+        (
+            np.concatenate([length[there], from_start]),
+            np.concatenate([to[there], first]),
+            edges,
+        ),
+        shape=(count + 2, count + 2),
+    )
 
 
 def _rhythm(

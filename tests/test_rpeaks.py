@@ -24,7 +24,7 @@ def regular(length, gap=300, first=200):
 
 def peaks_of(raw, unfit=None):
     unfit = np.zeros(len(raw), bool) if unfit is None else unfit
-    return rpeaks.r_peaks(beats.bandpass(raw, FS), unfit)
+    return rpeaks.r_peaks(rpeaks.measured(beats.bandpass(raw, FS)), unfit)
 
 
 def waves(at, length, *others):

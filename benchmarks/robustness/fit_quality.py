@@ -54,12 +54,12 @@ def examples(folder: Path, snr: float | None) -> tuple[np.ndarray, np.ndarray]:
         lead = record.lead
         if snr is not None:
             lead = stressed(lead, record.normal, beats.FS, "motion", snr, number)
-        filtered = beats.bandpass(lead, beats.FS)
-        peaks = rpeaks.r_peaks(filtered, np.zeros(len(filtered), bool))
+        measured = rpeaks.measured(beats.bandpass(lead, beats.FS))
+        peaks = rpeaks.r_peaks(measured, np.zeros(len(lead), bool))
         kind = np.where(records.true(peaks, record.beats), "N", "")
         kind[records.true(peaks, record.ventricular) & (kind == "N")] = "V"
         late = peaks >= START * beats.FS
-        parts.append((quality.measures(filtered, peaks)[late], kind[late]))
+        parts.append((quality.measures(measured, peaks)[late], kind[late]))
     x, kind = (np.concatenate(part) for part in zip(*parts, strict=True))
     return x, kind
 

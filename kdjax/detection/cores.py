@@ -65,8 +65,9 @@ def find_beats(
     filtered = beats.bandpass(clean, beats.FS)
     places = (np.arange(len(filtered)) / float(beats.rate_ratio(fs))).astype(int)
     nothing = np.isin(marks, (quality.GAP, quality.FLAT))  # no beat can be there
-    peak = rpeaks.r_peaks(filtered[:, 0], nothing[np.minimum(places, len(marks) - 1)])
-    judged = quality.judge(marks, clean, filtered, at_fs - clean, peak, fs)
+    leads = [rpeaks.measured(lead) for lead in filtered.T]
+    peak = rpeaks.r_peaks(leads[0], nothing[np.minimum(places, len(marks) - 1)])
+    judged = quality.judge(marks, clean, leads, at_fs - clean, peak, fs)
     marks = judged.quality
     sample = start + np.rint(peak / float(beats.rate_ratio(fs))).astype(np.int64)
     sample = np.minimum(sample, start + len(signal) - 1)

@@ -18,9 +18,9 @@ from kdjax.scores.fitted import Evidence
 # handful of programs, which detectors of one size share, and less than twice the work. Beyond 256 a
 # CPU gains nothing.
 BUCKETS = (1, 4, 16, 64, 256)
-# A recording gives some eighty beats at a time. A program for each small remainder takes longer to
-# compile than the remainder takes to be filled up.
-_OF_RECORDINGS = BUCKETS[3:]
+# A recording gives some eighty beats at a time: 32 are the fewest that cost little more a beat than
+# many do, so one program serves, and little is filled up.
+_OF_RECORDINGS = (32,)
 
 
 @dataclass(frozen=True, eq=False)

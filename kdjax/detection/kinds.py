@@ -87,6 +87,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._signs: dict[int, np.ndarray] = {}
+        self._median: dict[int, np.ndarray] = {}
         self._count: dict[int, int] = {}
         self._beats = 0
 
@@ -96,9 +97,10 @@ class Memory:
             own = signs[shape == number]
             old = self._signs.get(number, own[:0])
             self._signs[number] = np.concatenate([old, own])[-_REMEMBERED:]
+            self._median[number] = np.median(self._signs[number], axis=0)
             self._count[number] = self._count.get(number, 0) + len(own)
         for number in set(self._signs) - set(held.tolist()):
-            del self._signs[number], self._count[number]
+            del self._signs[number], self._median[number], self._count[number]
         self._beats += len(shape)
 
     def groups(self) -> Groups:
@@ -106,9 +108,7 @@ class Memory:
         number = sorted(self._signs)
         return Groups(
             np.array(number, np.int64),
-            np.array([np.median(self._signs[n], axis=0) for n in number], np.float32).reshape(
-                len(number), len(SIGNS)
-            ),
+            np.array([self._median[n] for n in number], np.float32).reshape(-1, len(SIGNS)),
             np.array([self._count[n] for n in number]) / max(self._beats, 1),
         )
 

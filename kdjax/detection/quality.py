@@ -9,6 +9,7 @@ lies between the QRS complexes against their height; how unlike the beat is to o
 photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838); its height; its sharpness.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -157,7 +158,7 @@ def repeats(lead: np.ndarray) -> float:
 def judge(
     quality: np.ndarray,
     signal: np.ndarray,
-    filtered: np.ndarray,
+    leads: Sequence[rpeaks.Lead],
     hum: np.ndarray,
     peaks: np.ndarray,
     fs: float,
@@ -167,14 +168,15 @@ def judge(
     Args:
         quality: int8 [n] of `lost`, at the recording's rate `fs`.
         signal: [m, C] in mV at FS, without hum.
-        filtered: [m, C], its band-pass.
+        leads: its C leads, band-passed.
         hum: [m, C], what was taken out of the signal.
         peaks: int64 [P], the R-peaks.
     """
     if not len(peaks):
         return Judged(quality, np.empty(0, np.float32))
-    of_leads = [_index(lead, peaks) for lead in filtered.T]
+    of_leads = [_index(lead, peaks) for lead in leads]
     index = np.min(of_leads, axis=0)
+    filtered = np.stack([lead.filtered for lead in leads], axis=1)
     range_of = np.ptp(by_second(filtered), axis=1)  # [S, C]
     seconds = peaks // beats.FS
     height = np.stack(
@@ -219,24 +221,24 @@ def _rms(signal: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(by_second(signal)).mean(axis=1))
 
 
-def _index(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """The signal quality index [P] of the R-peaks of a band-passed `lead` [m]."""
+def _index(lead: rpeaks.Lead, peaks: np.ndarray) -> np.ndarray:
+    """The signal quality index [P] of the R-peaks of a lead."""
     odds = _SQI.bias + measures(lead, peaks) @ np.array(_SQI[1:])
     return 1 / (1 + np.exp(-odds))
 
 
-def measures(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """What the index is made from, float64 [P, 4] in the order of `Weights`, of a band-passed lead.
+def measures(lead: rpeaks.Lead, peaks: np.ndarray) -> np.ndarray:
+    """What the index is made from, float64 [P, 4] in the order of `Weights`.
 
     The log of `rpeaks.noise_ratio` in the beat's second; `rpeaks.unlikeness`; the log of its energy
     over the usual one, where it is lower; the log of its sharpness.
     """
-    power = rpeaks.energy(lead)
-    time, log = peaks / beats.FS, np.log(power[peaks])
-    noise = np.log(rpeaks.noise_ratio(power, peaks))[peaks // beats.FS]
+    time, log = peaks / beats.FS, np.log(lead.energy[peaks])
+    noise = np.log(rpeaks.noise_ratio(lead.energy, peaks))[peaks // beats.FS]
     low = np.minimum(log - rpeaks.usual(time, time, log), 0)
-    sharp = np.log(rpeaks.energy(lead, rpeaks.SHARP_BAND)[peaks]) - log
-    return np.stack([noise, rpeaks.unlikeness(lead, peaks, peaks), low, sharp], axis=1)
+    sharp = np.log(lead.sharp[peaks]) - log
+    unlike = rpeaks.unlikeness(lead.filtered, peaks, peaks)
+    return np.stack([noise, unlike, low, sharp], axis=1)
 
 
 def mean_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarray:

@@ -54,7 +54,9 @@ class Shapes:
             self.template = np.empty((0, len(_PLACES[0]) * windows.shape[2]), np.float32)
             self.total = self.square = np.empty((0, 2, *windows.shape[1:]))
             self.recent = np.empty((0, *windows.shape[1:]), np.float32)
-        shape = np.array([self._place(beat) for beat in _forms(windows)], np.int64)
+        forms = _forms(windows)
+        energy = np.einsum("bsd,bsd->bs", forms, forms)[..., None]
+        shape = np.array(list(map(self._place, forms, energy)), np.int64)
         for row in np.flatnonzero(np.isin(self.number, shape)).tolist():
             self._sum(row, windows, shape == self.number[row], early)
         dropped = ~np.isin(shape, self.number)
@@ -79,9 +81,9 @@ class Shapes:
     def _pool(self, sums: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         self.pooled = tuple(old + new for old, new in zip(self.pooled, sums, strict=True))
 
-    def _place(self, shifted: np.ndarray) -> int:
-        """The shape of the next beat, given as [S, D]."""
-        row, beat = self._nearest(shifted)
+    def _place(self, shifted: np.ndarray, energy: np.ndarray) -> int:
+        """The shape of the next beat, given as [S, D], with its energy [S, 1]."""
+        row, beat = self._nearest(shifted, energy)
         if row is None:
             row = self._new(beat)
         weight = max(1 / (self.count[row] + 1), _FOLLOWS)
@@ -92,11 +94,10 @@ class Shapes:
         self._seen += 1
         return int(self.number[row])
 
-    def _nearest(self, shifted: np.ndarray) -> tuple[int | None, np.ndarray]:
+    def _nearest(self, shifted: np.ndarray, energy: np.ndarray) -> tuple[int | None, np.ndarray]:
         """The row of the shape that a beat [S, D] has, and the beat in its place."""
         if len(self.number):
-            energy = np.einsum("sd,sd->s", shifted, shifted)
-            norm = np.sqrt(energy[:, None] * self.energy)
+            norm = np.sqrt(energy * self.energy)
             alike = shifted @ self.template.T / np.maximum(norm, _SMALLEST)
             shift, row = divmod(int(np.argmax(alike)), len(self.number))
             if alike[shift, row] >= _ALIKE:

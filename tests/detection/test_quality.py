@@ -29,8 +29,9 @@ def judged(lead, fs=FS):
     hum = quality.mains(signal, fs)
     clean = quality.notched(signal, hum) if hum else signal
     filtered = beats.bandpass(clean, FS)
-    peaks = rpeaks.r_peaks(filtered[:, 0], marks == quality.GAP)
-    return peaks, *quality.judge(marks, clean, filtered, signal - clean, peaks, fs)[:2]
+    measured = rpeaks.measured(filtered[:, 0])
+    peaks = rpeaks.r_peaks(measured, marks == quality.GAP)
+    return peaks, *quality.judge(marks, clean, [measured], signal - clean, peaks, fs)[:2]
 
 
 def with_noise(kind, snr, first, last):
@@ -135,8 +136,8 @@ def test_the_ratio_by_hand():
     for peak in peaks:
         lead[peak - 40 : peak + 41] += burst
         lead[peak + 140 : peak + 221] += burst / 2
-    ratio = rpeaks.noise_ratio(rpeaks.energy(lead), peaks)
-    energy = rpeaks.energy(lead)
+    energy = rpeaks.measured(lead).energy
+    ratio = rpeaks.noise_ratio(energy, peaks)
     outside = np.ones(len(lead), bool)
     for peak in peaks:
         outside[peak - 43 : peak + 44] = False
