@@ -172,13 +172,11 @@ def detect(args: argparse.Namespace) -> None:
     from kdjax.detection.recording import detect
     from kdjax.recordings import result_names
     from kdjax.runs import provenance
-    from kdjax.training import compilation
 
-    compilation.keep_programs()
     detector = _detector(args.run_directory)
     if args.calibration is not None:
         detector = detector_files.recalibrated(detector, args.calibration)
-    made_by = provenance.made_by()
+    made_by = provenance.made_by(by_jax=not detector.small)
     paths, empty = _recordings(args)
     refused, all_of_them = len(empty), len(paths) + len(empty)
     for folder in empty:
@@ -279,9 +277,7 @@ def calibrate(args: argparse.Namespace) -> None:
     from kdjax.detection.deciding import FPR
     from kdjax.files import write_bytes
     from kdjax.scores import calibration
-    from kdjax.training import compilation
 
-    compilation.keep_programs()
     if args.out.suffix != ".npz":
         raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
     if args.out.exists():
@@ -440,11 +436,17 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 
 
 def _detector(run: str) -> Any:
-    """A calibrated detector; what has none is refused before a recording is read."""
+    """A calibrated detector, refused before a recording is read where it has no calibration."""
+    from kdjax.detection import detector_files
     from kdjax.detection.deciding import calibration_of
-    from kdjax.runs import directory
 
-    detector = directory.load_run(run)
+    detector = detector_files.shipped_one(run)
+    if detector is None or not detector.small:  # a small one does without JAX
+        from kdjax.runs import directory
+        from kdjax.training import compilation
+
+        compilation.keep_programs()
+        detector = directory.load_run(run)
     calibration_of(detector)
     return detector
 

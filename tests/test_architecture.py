@@ -41,17 +41,20 @@ ALLOWED = {
 }
 # Files that hold mathematics alone, with all that they may import of the package.
 PURE = {
-    "models/layers": "",
-    "models/networks": "models/layers",
+    "models/sizes": "",
+    "models/folded": "models/sizes",
+    "models/layers": "models/sizes",
+    "models/networks": "models/layers models/sizes",
     "models/losses": "models/networks",
-    "models/inference": "models/layers models/networks",
+    "models/inference": "models/folded models/layers models/networks models/sizes",
     "models/augmentation": "beats",
     "models/objective": "fields",
     "models/distillation": "models/augmentation models/losses models/networks models/objective",
     "scores/metrics": "",
     "scores/fitted": "",
     "scores/baselines": "",
-    "detection/detector": "models/inference models/networks scores/calibration scores/fitted",
+    "detection/detector": "models/folded models/inference models/sizes scores/calibration "
+    "scores/fitted",
     "training/step": "models/augmentation models/losses models/distillation models/networks",
     "study/comparison": "scores/metrics",
 }

@@ -27,7 +27,8 @@ from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.models.distillation import transfer_beats
-from kdjax.models.networks import Encoder, encoder_multiply_accumulates
+from kdjax.models.networks import Encoder
+from kdjax.models.sizes import encoder_multiply_accumulates
 from kdjax.runs import directory, evaluation, provenance
 from kdjax.scores import baselines, fitted, metrics
 from kdjax.scores.fitted import Evidence

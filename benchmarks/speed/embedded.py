@@ -26,7 +26,7 @@ from benchmarks.shared import write_rows
 from kdjax.detection.detector import Detector
 from kdjax.embedded import library, quantise, stream, trials
 from kdjax.embedded.stream import Integers
-from kdjax.models.inference import fold
+from kdjax.models.folded import fold
 from kdjax.runs import provenance
 
 RESULT = Path("docs/results/embedded_device.json")

@@ -28,7 +28,7 @@ from benchmarks.speed.measure import (
     spread,
     write,
 )
-from kdjax.models.networks import multiply_accumulates
+from kdjax.models.sizes import multiply_accumulates
 
 WIDTHS = (32, 8)
 LATENT, LENGTH, CHANNELS = 50, 320, 1

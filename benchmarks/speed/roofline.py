@@ -68,7 +68,7 @@ def step_flops(width: int, batch: int, length: int = 320, channels: int = 1) -> 
     generator's runs both forward again and goes back through the reconstruction's pass by inputs
     alone: 3 D.
     """
-    from kdjax.models.networks import REDUCTION, STAGES, multiply_accumulates
+    from kdjax.models.sizes import REDUCTION, STAGES, multiply_accumulates
 
     latent = 50
     generator = multiply_accumulates(width, latent, length, channels)
@@ -85,7 +85,7 @@ def saved_flops(width: int, batch: int, length: int = 320) -> int:
     three passes and to the kernels in two.
     """
     from kdjax.models.layers import KERNEL, in_three
-    from kdjax.models.networks import STAGES
+    from kdjax.models.sizes import STAGES
 
     passes = {"conv": 6, "transpose": 5, "gradient": 4}
     saved = 0

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kdjax.models.networks import LEAKY_SLOPE, REDUCTION, STAGES
+from kdjax.models.sizes import LEAKY_SLOPE, REDUCTION, STAGES
 
 # As in all that is compared with: products in float32 on every device.
 torch.backends.cudnn.allow_tf32 = False

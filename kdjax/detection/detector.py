@@ -1,16 +1,20 @@
-"""Detector: a generator with what it takes to use it: beats -> reconstructions and scores."""
+"""Detector: a generator with what it takes to use it: beats -> reconstructions and scores.
+
+Evidence of a small network is computed in NumPy, anything else by JAX. JAX is imported where it is
+used, so that a recording's beats through a shipped detector do not wait for it.
+"""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import jax
 import numpy as np
 
-from kdjax.models.inference import Folded, fold, forward
-from kdjax.models.networks import Generator, anomaly_score
+from kdjax.models import folded
+from kdjax.models.folded import Folded
+from kdjax.models.sizes import Sizes, multiply_accumulates
 from kdjax.scores.calibration import Calibration
 from kdjax.scores.fitted import Evidence
 
@@ -21,6 +25,7 @@ BUCKETS = (1, 4, 16, 64, 256)
 # A recording gives some eighty beats at a time: 32 are the fewest that cost little more a beat than
 # many do, so one program serves, and little is filled up.
 _OF_RECORDINGS = (32,)
+_SMALL = 6_000_000  # multiply-accumulates a beat up to which NumPy is as fast as a program
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class Detector:
     whether it was trained on heartbeats; if not, it scores windows and detects nothing in an ECG.
     """
 
-    generator: Generator
+    generator: Sizes
     variables: Any = field(repr=False)
     threshold: float | None = None
     calibration: Calibration | None = None
@@ -45,15 +50,19 @@ class Detector:
         One beat at a time has a faster program, compiled for this detector at its first call; the
         calling thread waits for it without sleeping, which keeps a core busy.
         """
+        from kdjax.models import inference
+
         x = self._checked(x)
         one = len(x) == 1
-        score = _at_once(self._score_one(x)) if one else _run(_scores, self, x, ((),))[0]
+        score = _at_once(self._score_one(x)) if one else _run(inference.scores, self, x, ((),))[0]
         return np.where(np.isnan(score), np.array(np.inf, score.dtype), score)
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Reconstructions [B, T, C] of beats [B, T, C] scaled to [-1, 1]."""
+        from kdjax.models import inference
+
         x = self._checked(x)
-        return _run(_reconstructions, self, x, (x.shape[1:],))[0]
+        return _run(inference.reconstructions, self, x, (x.shape[1:],))[0]
 
     def evidence(
         self,
@@ -73,13 +82,29 @@ class Detector:
             fitted.fit(normal, "fusion", "first_5_minutes").score(detector.evidence(...))
         """
         x = self._checked(x)
-        shapes = (x.shape[1:], (self.generator.latent_dim,))
-        residual, z = _run(_residuals_and_latents, self, x, shapes, _OF_RECORDINGS)
+        residual, z = self._residuals_and_latents(x)
         error = np.full(len(residual), np.nan, residual.dtype)
         return Evidence(residual, z, error, rhythm, record, sample, fs)
 
+    @property
+    def small(self) -> bool:
+        """Whether evidence is computed in NumPy."""
+        g = self.generator
+        return multiply_accumulates(g.width, g.latent_dim, g.length, g.channels) <= _SMALL
+
+    def _residuals_and_latents(self, x: np.ndarray) -> Sequence[np.ndarray]:
+        if self.small:
+            parts = [slice(start, start + BUCKETS[-1]) for start in range(0, len(x), BUCKETS[-1])]
+            found = [folded.forward(self._folded, x[part]) for part in parts or [slice(0)]]
+            x_hat, z = map(np.concatenate, zip(*found, strict=True))
+            return x_hat - x, z
+        from kdjax.models import inference
+
+        shapes = (x.shape[1:], (self.generator.latent_dim,))
+        return _run(inference.residuals_and_latents, self, x, shapes, _OF_RECORDINGS)
+
     def _checked(self, x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x, self.generator.param_dtype)
+        x = np.asarray(x, self._folded.head.kernel.dtype)
         beat = (self.generator.length, self.generator.channels)
         if x.ndim != 3 or x.shape[1:] != beat:
             raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
@@ -87,29 +112,22 @@ class Detector:
 
     @cached_property
     def _folded(self) -> Folded:
-        return jax.device_put(fold(self.variables))
+        return folded.fold(self.variables)
+
+    @cached_property
+    def _on_device(self) -> Folded:
+        import jax
+
+        return jax.device_put(self._folded)
 
     @cached_property
     def _score_one(self) -> Callable:
         """For one beat: the weights are constants of the program, no call has to hand them over."""
-        folded = fold(self.variables)
-        return jax.jit(lambda x: anomaly_score(forward(folded, x)[0], x))
+        import jax
 
+        from kdjax.models import inference
 
-@jax.jit
-def _scores(folded: Folded, x: jax.Array) -> tuple[jax.Array]:
-    return (anomaly_score(forward(folded, x)[0], x),)
-
-
-@jax.jit
-def _reconstructions(folded: Folded, x: jax.Array) -> tuple[jax.Array]:
-    return (forward(folded, x)[0],)
-
-
-@jax.jit
-def _residuals_and_latents(folded: Folded, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x_hat, z = forward(folded, x)
-    return x_hat - x, z
+        return jax.jit(lambda x: inference.scores(self._folded, x)[0])
 
 
 def _run(
@@ -122,7 +140,7 @@ def _run(
     """The function's results for all beats; `shapes` are those of each result for one beat."""
     whole = [np.empty((len(x), *shape), x.dtype) for shape in shapes]
     parts = list(_parts(len(x), buckets))
-    pending = [function(detector._folded, _padded(x[part], size)) for part, size in parts]
+    pending = [function(detector._on_device, _padded(x[part], size)) for part, size in parts]
     for (part, _), results in zip(parts, pending, strict=True):
         for out, result in zip(whole, results, strict=True):
             out[part] = np.asarray(result)[: part.stop - part.start]

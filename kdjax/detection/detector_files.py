@@ -7,19 +7,18 @@ holds such detectors under kdjax/shipped, by name.
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 import kdjax
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import is_whole, sha256, with_seal
-from kdjax.models.networks import Generator
+from kdjax.models.sizes import GeneratorSizes
 from kdjax.scores.calibration import Calibration
 from kdjax.scores.fitted import FittedScore
 
@@ -38,11 +37,17 @@ def shipped() -> dict[str, Path]:
     return {card.parent.name: card.parent for card in sorted(folders)}
 
 
+def shipped_one(name: str) -> Detector | None:
+    """The shipped detector of that name, None where there is none or a path is called so."""
+    folder = None if Path(name).exists() else shipped().get(name)
+    return None if folder is None else read(folder)
+
+
 def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:
     """File name -> content for a calibrated detector; `card` says in JSON what it is."""
     if detector.calibration is None:
         raise ValueError("only a calibrated detector can be packed")
-    leaves = flatten_dict(dict(detector.variables), sep="/")
+    leaves = dict(_leaves(detector.variables))
     weights = io.BytesIO()
     np.savez_compressed(
         weights, allow_pickle=False, **{k: np.asarray(v) for k, v in leaves.items()}
@@ -70,9 +75,31 @@ def read(folder: Path) -> Detector:
         if found != recorded:
             raise InputError(f"{folder / name}: not what was written; install kdjax again")
     with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
-        variables = unflatten_dict({name: weights[name] for name in weights.files}, sep="/")
+        variables = _tree({name: weights[name] for name in weights.files})
     calibration = read_calibration(folder / CALIBRATION)
-    return Detector(Generator(**about["generator"]), variables, about["threshold"], calibration)
+    sizes = GeneratorSizes(**about["generator"])
+    return Detector(sizes, variables, about["threshold"], calibration)
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The arrays of nested dictionaries by their path, as in 'params/encoder/head'."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}/")
+        else:
+            yield above + name, value
+
+
+def _tree(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries of arrays by their path."""
+    tree: dict[str, Any] = {}
+    for path, value in leaves.items():
+        *folders, name = path.split("/")
+        inner = tree
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        inner[name] = value
+    return tree
 
 
 def recalibrated(detector: Detector, file: Path) -> Detector:

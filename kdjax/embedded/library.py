@@ -12,7 +12,7 @@ from kdjax.detection.detector import Detector
 from kdjax.embedded import emit, frontend, quantise, score, trials
 from kdjax.embedded.stream import Decision, Integers
 from kdjax.errors import InputError, ParityError
-from kdjax.models.inference import fold
+from kdjax.models.folded import fold
 from kdjax.scores.calibration import adapting_to_all
 from kdjax.scores.fitted import rhythm_after
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from kdjax.embedded.quantise import BYTE, HEADROOM, INPUT_MAX, float_activations
-from kdjax.models.inference import Folded
-from kdjax.models.networks import LEAKY_SLOPE, STAGES
+from kdjax.models.folded import Folded
+from kdjax.models.sizes import LEAKY_SLOPE, STAGES
 
 _TAKES_WEIGHTS = ("Conv", "ConvTranspose")
 _LEVELS, _MIDDLE = 255, 128

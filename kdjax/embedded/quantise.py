@@ -18,8 +18,8 @@ import numpy as np
 
 from kdjax.embedded import fixed
 from kdjax.errors import InputError
-from kdjax.models.inference import Folded
-from kdjax.models.networks import LEAKY_SLOPE, STAGES
+from kdjax.models.folded import Folded
+from kdjax.models.sizes import LEAKY_SLOPE, STAGES
 
 BEAT_BITS = 14  # a scaled beat and its reconstruction are in units of 2^-14
 INPUT_MAX = 127  # of the beat as the network takes it

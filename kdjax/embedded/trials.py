@@ -4,7 +4,7 @@ import numpy as np
 
 from kdjax import beats
 from kdjax.embedded.quantise import float_activations
-from kdjax.models.inference import Folded
+from kdjax.models.folded import Folded
 from kdjax.scores.calibration import Calibration
 
 MICROVOLTS = 500  # that a scaled beat of 1 stands for in a signal

@@ -19,7 +19,8 @@ terms that meet: a small one beside a large neighbour loses more digits in three
 import jax
 import jax.numpy as jnp
 
-KERNEL = 4
+from kdjax.models.sizes import KERNEL
+
 STRIDE = 2
 
 # Sizes from which three products gained in `benchmarks.speed.convolutions`, on two cores.

@@ -12,12 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kdjax.models.layers import KERNEL, STRIDE, strided_conv, strided_conv_transpose
+from kdjax.models.layers import STRIDE, strided_conv, strided_conv_transpose
+from kdjax.models.sizes import EPSILON, KERNEL, LEAKY_SLOPE, REDUCTION, STAGES, check_length
 
-STAGES = 5
-REDUCTION = 2**STAGES
-LEAKY_SLOPE = 0.2
-EPSILON = 1e-5  # of BatchNorm
 _SCALE_DEVIATION = 0.02  # of BatchNorm's scales when they are drawn
 
 # Glorot & Bengio 2010 in its normal form, as BeatGAN's authors initialise. Kernels are
@@ -62,14 +59,6 @@ class DiscriminatorOutput(NamedTuple):
 
     logit: jax.Array
     features: jax.Array
-
-
-def check_length(length: int) -> None:
-    """Raises ValueError unless the five stages can halve `length`."""
-    if length <= 0 or length % REDUCTION:
-        raise ValueError(
-            f"a beat of {length} samples: the length must be a multiple of {REDUCTION}"
-        )
 
 
 class Encoder(nn.Module):
@@ -214,24 +203,6 @@ def anomaly_score(x_hat: jax.Array, x: jax.Array) -> jax.Array:
     if x_hat.shape != x.shape:
         raise ValueError(f"a reconstruction {x_hat.shape} of beats {x.shape}: shapes must agree")
     return jnp.mean(jnp.square(x_hat - x), axis=(1, 2))
-
-
-def multiply_accumulates(width: int, latent_dim: int, length: int, channels: int) -> int:
-    """Multiply-accumulates of one beat through the generator, from the architecture.
-
-    Convolutions and the two layers at the latent; BatchNorm and activations are left out.
-    """
-    return 2 * encoder_multiply_accumulates(width, latent_dim, length, channels)
-
-
-def encoder_multiply_accumulates(width: int, out_dim: int, length: int, channels: int) -> int:
-    """Multiply-accumulates of one beat through an encoder with `out_dim` outputs, likewise."""
-    check_length(length)
-    widths = [channels, *(width * 2**stage for stage in range(STAGES))]
-    convolutions = sum(
-        KERNEL * widths[s] * widths[s + 1] * length // 2 ** (s + 1) for s in range(STAGES)
-    )
-    return convolutions + length // REDUCTION * widths[-1] * out_dim
 
 
 def count_parameters(params: Any) -> int:

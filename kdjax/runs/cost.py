@@ -10,7 +10,8 @@ import numpy as np
 
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.models.networks import count_parameters, multiply_accumulates
+from kdjax.models.networks import count_parameters
+from kdjax.models.sizes import multiply_accumulates
 from kdjax.runs import directory, provenance
 
 THROUGHPUT_BATCH = 256

@@ -163,8 +163,8 @@ def load_run(path: str | Path) -> Detector:
     run is missing, unfinished or damaged.
     """
     run = Path(path)
-    if not run.exists() and str(path) in detector_files.shipped():
-        return detector_files.read(detector_files.shipped()[str(path)])
+    if (shipped_one := detector_files.shipped_one(str(path))) is not None:
+        return shipped_one
     if not run.exists():
         shipped = ", ".join(detector_files.shipped())
         raise InputError(f"{run}: no such run; name a run directory, or one of {shipped}")

@@ -19,7 +19,8 @@ from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError, one_line
 from kdjax.files import json_bytes, with_seal, write_files
-from kdjax.models.networks import Discriminator, count_parameters, multiply_accumulates
+from kdjax.models.networks import Discriminator, count_parameters
+from kdjax.models.sizes import multiply_accumulates
 from kdjax.pages import plots
 from kdjax.runs import checkpoints, directory, report
 from kdjax.runs import config as configs

@@ -25,9 +25,11 @@ from kdjax.embedded import library, qdq, stream
 from kdjax.embedded.library import Parity
 from kdjax.errors import InputError, ParityError
 from kdjax.files import write_bytes, write_json
-from kdjax.models.inference import Layer, fold, forward
-from kdjax.models.layers import KERNEL, STRIDE
-from kdjax.models.networks import LEAKY_SLOPE, anomaly_score
+from kdjax.models.folded import Layer, fold
+from kdjax.models.inference import forward
+from kdjax.models.layers import STRIDE
+from kdjax.models.networks import anomaly_score
+from kdjax.models.sizes import KERNEL, LEAKY_SLOPE
 from kdjax.runs import directory
 
 FORMATS = ("onnx", "stablehlo")  # of one file; C is a folder

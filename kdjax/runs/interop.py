@@ -12,7 +12,8 @@ from kdjax.beats import WINDOW
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import new_folder, sha256, write_json
-from kdjax.models.networks import REDUCTION, STAGES, Discriminator, Generator
+from kdjax.models.networks import Discriminator, Generator
+from kdjax.models.sizes import REDUCTION, STAGES
 from kdjax.runs import checkpoints, directory, provenance
 
 Arrays = Mapping[str, np.ndarray]

@@ -7,16 +7,15 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import jax
-
 import kdjax
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
 
-def made_by() -> dict[str, Any]:
-    """What computes here and now: code, versions, device."""
-    return {"code": _code(), "versions": _versions(), "device": _device()}
+def made_by(*, by_jax: bool = True) -> dict[str, Any]:
+    """What computes here and now: code, versions, device; JAX's devices, or the processor."""
+    device = _devices() if by_jax else _in_words(1, "cpu")
+    return {"code": _code(), "versions": _versions(), "device": device}
 
 
 def _versions() -> dict[str, str]:
@@ -25,14 +24,19 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), "kdjax": kdjax.__version__, **found}
 
 
-def _device() -> str:
-    """The devices in words, such as '1 x cpu (x86_64, 2 cores)'; those of each process."""
+def _devices() -> str:
+    """JAX's devices in words, such as '1 x cpu (x86_64, 2 cores)'; those of each process."""
+    import jax  # here, because not everything is computed by it
+
     devices = jax.local_devices()
-    kind = devices[0].device_kind
-    detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
     processes = jax.process_count()
     each = f" in each of {processes} processes" if processes > 1 else ""
-    return f"{len(devices)} x {kind}{detail}{each}"
+    return _in_words(len(devices), devices[0].device_kind) + each
+
+
+def _in_words(count: int, kind: str) -> str:
+    detail = f" ({platform.machine()}, {os.cpu_count()} cores)" if kind == "cpu" else ""
+    return f"{count} x {kind}{detail}"
 
 
 def _code() -> str:

@@ -24,7 +24,7 @@ from kdjax.datasets.protocols import split
 from kdjax.detection.detector import Detector
 from kdjax.embedded import library
 from kdjax.errors import InputError
-from kdjax.models import networks
+from kdjax.models import networks, sizes
 from kdjax.runs import directory, evaluation, export
 from kdjax.training import loop
 
@@ -92,7 +92,7 @@ class TestRead:
         assert np.array_equal(examples[0]["x"][::-1, :T], x[::3].astype(np.float32))
 
     def test_the_length_is_what_the_networks_can_halve(self):
-        assert source.MULTIPLE == networks.REDUCTION
+        assert source.MULTIPLE == sizes.REDUCTION
 
     def test_compressed_archives_are_read(self, tmp_path):
         np.savez_compressed(tmp_path / "w.npz", **arrays())

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from functools import cache
 from itertools import islice
 
@@ -13,7 +15,7 @@ from malformed import malformed
 
 from kdjax import cli
 from kdjax.datasets.synthetic_beats import generator
-from kdjax.detection import report
+from kdjax.detection import detector_files, report
 from kdjax.runs import directory
 
 FS = 360
@@ -29,6 +31,7 @@ def ecg():
 def load_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(directory, "load_run", cache(directory.load_run))
+        patch.setattr(detector_files, "shipped_one", cache(detector_files.shipped_one))
         yield
 
 
@@ -305,3 +308,13 @@ def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
     assert "VE run detection" in said
     assert typed("ec57", tmp_path / "s9", "--test", "kdjax", "--detections", out) == 0
     assert capsys.readouterr().out.strip() in said  # the same figures
+
+
+def test_a_shipped_detector_waits_for_no_library_that_it_does_not_use(recording, tmp_path):
+    code = (
+        "import sys; from kdjax import cli; assert cli.main(sys.argv[1:]) == 0; "
+        "slow = {'jax', 'flax', 'sklearn', 'scipy.signal', 'matplotlib', 'pandas', 'wfdb'}; "
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    given = ["detect", "mitbih-w8", str(recording), "--fs", "360", "--units", "mV"]
+    subprocess.run([sys.executable, "-c", code, *given, "--out", str(tmp_path / "o")], check=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kdjax.detection import detector as module
 from kdjax.detection.detector import BUCKETS, Detector
+from kdjax.models import inference
 from kdjax.models.networks import Generator
 
 BEAT = (32, 2)
@@ -71,8 +72,8 @@ def test_beats_of_another_shape_are_rejected(shape):
 def test_any_number_of_beats_takes_a_program_for_each_bucket():
     detector = make_detector(latent_dim=5)  # no other test's programs
     for run, method in (
-        (module._scores, detector.score),
-        (module._reconstructions, detector.reconstruct),
+        (inference.scores, detector.score),
+        (inference.reconstructions, detector.reconstruct),
     ):
         before = run._cache_size()
         for beats in (0, 1, 2, 3, 11, 16, 40, 128, 500, 1024, 1025, 1100, 2048, 2060):
@@ -84,9 +85,9 @@ def test_detectors_of_one_size_share_programs_not_weights():
     x = draw(2, 2)
     one, other = make_detector(seed=0), make_detector(seed=1)
     first = one.score(x)
-    before = module._scores._cache_size()
+    before = inference.scores._cache_size()
     assert (other.score(x) != first).all()
-    assert module._scores._cache_size() == before
+    assert inference.scores._cache_size() == before
 
 
 def test_integers_and_float32_are_beats_as_well():
@@ -116,3 +117,17 @@ def test_evidence_takes_only_the_detectors_beats():
     none = np.zeros(1)
     with pytest.raises(ValueError, match=r"\[B, 32, 2\] needed"):
         make_detector().evidence(np.zeros((1, 32, 1)), none, none, none, 360.0)
+
+
+def test_evidence_in_numpy_is_that_of_the_program(monkeypatch):
+    detector, x = make_detector(), draw(4, MOST)
+    place = np.zeros((MOST, 2)), np.zeros(MOST, int), np.arange(MOST), 360.0
+    assert detector.small
+    in_numpy, none = detector.evidence(x, *place), detector.evidence(x[:0], *place)
+    monkeypatch.setattr(module, "_SMALL", 0)
+    program = detector.evidence(x, *place)
+    for name in ("residual", "z"):
+        have, want = getattr(in_numpy, name), getattr(program, name)
+        assert (have.shape, have.dtype) == (want.shape, want.dtype)
+        np.testing.assert_allclose(have, want, rtol=0, atol=1e-12)
+        assert getattr(none, name).shape == (0, *want.shape[1:])

@@ -11,7 +11,7 @@ import kdjax
 from kdjax import beats, cli
 from kdjax.embedded import fixed, frontend, library, quantise, score, stream, trials
 from kdjax.errors import InputError, ParityError
-from kdjax.models.inference import fold
+from kdjax.models.folded import fold
 from kdjax.runs import export
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror"]

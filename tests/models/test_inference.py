@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from drawn import drawn, settled
 
-from kdjax.models.inference import fold, forward
+from kdjax.models import folded as in_numpy
+from kdjax.models.folded import fold
+from kdjax.models.inference import forward
 from kdjax.models.networks import Generator
 from kdjax.runs.config import PRECISIONS
 
@@ -21,7 +23,7 @@ NETWORKS = [
 
 
 def both(network, dtype, seed=0):
-    """(x_hat, z) by the network and by the folded weights."""
+    """(x_hat, z) by the network, and by the folded weights as a program and in NumPy."""
     *sizes, output_bias = network
     generator = Generator(*sizes, output_bias=output_bias, param_dtype=dtype)
     beat = sizes[2], sizes[3]
@@ -29,7 +31,8 @@ def both(network, dtype, seed=0):
     variables, x = settled(drawn(generator, beat, seed), x), jnp.asarray(x[:5], dtype)
     with jax.default_matmul_precision("float32"):
         expected = jax.jit(lambda v, x: generator.apply(v, x, train=False)[:2])(variables, x)
-    return expected, jax.jit(forward)(fold(variables), x)
+    folded = fold(variables)
+    return expected, jax.jit(forward)(folded, x), in_numpy.forward(folded, np.asarray(x))
 
 
 def assert_close(found, expected, rtol):
@@ -40,14 +43,16 @@ def assert_close(found, expected, rtol):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_folded_weights_give_the_networks_numbers(network, x64):
-    expected, found = both(network, jnp.float64)
-    assert_close(found, expected, 1e-12)
+    expected, program, in_numpy = both(network, jnp.float64)
+    assert_close(program, expected, 1e-12)
+    assert_close(in_numpy, expected, 1e-12)
 
 
 @pytest.mark.parametrize("network", [NETWORKS[0], NETWORKS[-1]], ids=str)
 def test_in_float32_they_differ_by_rounding(network):
-    expected, found = both(network, jnp.float32)
-    assert_close(found, expected, 1e-5)
+    expected, program, in_numpy = both(network, jnp.float32)
+    assert_close(program, expected, 1e-5)
+    assert_close(in_numpy, expected, 1e-5)
 
 
 def test_no_beats_have_no_reconstructions():

@@ -13,12 +13,11 @@ from kdjax.models.networks import (
     Generator,
     anomaly_score,
     centred_xavier_normal,
-    check_length,
     count_parameters,
-    multiply_accumulates,
     near_one,
     redraw,
 )
+from kdjax.models.sizes import check_length, multiply_accumulates
 
 few = settings(max_examples=6, deadline=None)
 SMALL = Generator(width=4, latent_dim=6, length=32, channels=2)

@@ -20,7 +20,7 @@ from kdjax import beats, cli
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import write_json, write_sealed
-from kdjax.models import inference
+from kdjax.models import folded as folding
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import checkpoints, directory, export
 from kdjax.runs.export import FORMATS, ParityError
@@ -169,7 +169,7 @@ class TestParity:
     @pytest.mark.parametrize("form", FORMATS)
     def test_a_file_of_other_weights_is_never_written(self, run, tmp_path, monkeypatch, form):
         def fold(variables):
-            folded = inference.fold(variables)
+            folded = folding.fold(variables)
             bias = folded.tail.bias + np.float32(1e-3)
             return folded._replace(tail=folded.tail._replace(bias=bias))
 

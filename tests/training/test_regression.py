@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.models.networks import Encoder, encoder_multiply_accumulates, multiply_accumulates
+from kdjax.models.networks import Encoder
+from kdjax.models.sizes import encoder_multiply_accumulates, multiply_accumulates
 from kdjax.training.regression import Regression, predict
 from kdjax.training.step import adam
 
