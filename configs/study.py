@@ -4,6 +4,7 @@ kdjax study configs/study.py            # width 8, few epochs, 5 seeds, both pro
 kdjax study configs/study.py:confirm    # what was chosen, with fresh seeds
 kdjax study configs/study.py:folds      # and on other folds
 kdjax study configs/study.py:narrow     # widths 4 and 2, from a teacher of width 8
+kdjax study configs/study.py:narrow_confirm  # what stood out there, with fresh seeds
 kdjax study configs/study.py:long       # width 16, 40 epochs, 3 seeds: does length change it?
 kdjax study configs/study.py:embedded   # for docs/results/embedded.json: width 4 and 8 in integers
 kdjax study configs/study.py:full       # width 32, 100 epochs: for a GPU
@@ -49,6 +50,11 @@ def get_config(part: str = "screen") -> ConfigDict:
         study.seeds = tuple(range(30, 40))
         study.splits = (("interpatient", 0, 3),)
         study.variants = _narrow()
+    if part == "narrow_confirm":
+        study.seeds = tuple(range(70, 80))
+        study.splits = (("interpatient", 0, 3),)
+        named = ("teacher-8", "alone-4", "alone-reconstruction-4", NARROW_CHOSEN)
+        study.variants = [variant for variant in _narrow() if variant["name"] in named]
     if part == "long":
         study.seeds = (50, 51, 52)
         study.splits = (("beatgan", 0, 40),)
@@ -67,7 +73,7 @@ def get_config(part: str = "screen") -> ConfigDict:
     return study
 
 
-PARTS = ("screen", "confirm", "folds", "narrow", "long", "embedded", "full")
+PARTS = ("screen", "confirm", "folds", "narrow", "narrow_confirm", "long", "embedded", "full")
 
 # Set so that each term's gradient was about as strong as feature matching's in one student that
 # learnt alone; in others it is several times stronger or weaker (docs/results/term_weights.json).
@@ -112,6 +118,8 @@ def _screen() -> list[dict]:
 
 # The highest validation AUC (oracle) of the screen under interpatient.
 CHOSEN = "reconstruction-quantile"
+# The only narrow student whose test AUC stood above both others, in a secondary comparison.
+NARROW_CHOSEN = "log-ratio-4"
 
 
 def _confirm() -> list[dict]:
