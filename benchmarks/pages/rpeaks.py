@@ -20,9 +20,10 @@ WHY = {
 
 
 def sections() -> Iterable[str]:
-    """What `benchmarks.quality.rpeaks` and `benchmarks.robustness.noise_stress` measured."""
+    """What `benchmarks.quality.rpeaks`, `.robustness.noise_stress` and `.fit_quality` measured."""
     yield from _peaks(read("rpeaks.json"))
     yield from _noise(read("noise-stress.json"))
+    yield from _index(read("quality.json"))
 
 
 def _peaks(found: dict[str, Any]) -> Iterable[str]:
@@ -131,6 +132,24 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
         f"beat that is missed, added or not good lies at most 3 s later in {soon} of "
         f"{len(after)} cases{f' (the others: {slow})' if late else ''}."
     )
+
+
+def _index(found: dict[str, Any]) -> Iterable[str]:
+    weights = ", ".join(f"{name} {value:g}" for name, value in found["weights"].items())
+    yield (
+        f"The constants of the signal quality index (`{found['command']}`, {found['date']}, fitted "
+        f"on DS1): {weights}; a beat is good from {found['least']:g} on. Peaks of DS1 whose index "
+        "is good, with motion in the noisy turns alone:"
+    )
+    kinds = ("false", "other", "ventricular")
+    rows = [
+        (
+            "none" if row["snr_db"] is None else f"{row['snr_db']:g}",
+            *(f"{row[kind + '_good']} of {row[kind]}" for kind in kinds),
+        )
+        for row in found["good"]
+    ]
+    yield table(("motion, dB", "false beats", "other beats", "ventricular beats"), rows)
 
 
 def _errors(row: dict[str, Any]) -> str:

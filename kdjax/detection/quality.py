@@ -3,10 +3,11 @@
 `lost` marks samples that are missing, stand still or meet the limits of the converter. `judge`
 marks seconds of noise above the ECG's band (muscle, mains hum) and inside it (motion), and gives
 each beat a signal quality index: the probability that it is a beat. Logistic regression, as in
-Clifford et al., Physiological Measurement 33 (2012) 1419-1433, makes it from four measures: what
-lies between the QRS complexes against their height; how unlike the beat is to others around it
-(template matching: Orphanidou et al., 'Signal-quality indices for the electrocardiogram and
-photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838); its height; its sharpness.
+Clifford et al., Physiological Measurement 33 (2012) 1419-1433, makes it from five measures: what
+lies between the QRS complexes against their height, at the beat and around it; how unlike the beat
+is to others around it (template matching: Orphanidou et al., 'Signal-quality indices for the
+electrocardiogram and photoplethysmogram', IEEE J Biomed Health Inform 19 (2015) 832-838); its
+height; its sharpness.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ _HUM_NARROW = 4.0  # times the noise beside the line, in amplitude
 _REPEATS = 0.4  # autocorrelation of a lead that repeats itself
 _NOTCH = 30.0  # quality factor
 
-_WINDOW = 4.0  # s over which a second is judged
+_MOST_UNLIKE = 0.5
+_AROUND = 12.0  # s before or after a beat over which noise is averaged
 
 
 class Weights(NamedTuple):
@@ -47,12 +49,14 @@ class Weights(NamedTuple):
     unlike: float
     low: float
     sharp: float
+    around: float
 
 
-# Fitted on DS1 of MIT-BIH with motion added (`benchmarks.robustness.fit_quality`):
-_SQI = Weights(-0.02, -5.36, -6.14, 4.02, 6.91)
-LEAST = 0.886  # a beat whose index is lower is not good
-_MOVING = 0.3  # of the beats around a second that are not good make it one of motion
+# Fitted on DS1 of MIT-BIH with motion added (benchmarks/robustness/fit_quality.py):
+SQI = Weights(1.08, -3.82, -11.6, 3.75, 8.54, -1.8)
+LEAST = 0.913  # a beat whose index is lower is not good
+_MOVING = 1 / 3  # more of the beats around a second that are not good make it one of motion
+_MOVING_IN = 3.0  # s
 
 
 class Judged(NamedTuple):
@@ -174,8 +178,8 @@ def judge(
     """
     if not len(peaks):
         return Judged(quality, np.empty(0, np.float32))
-    of_leads = [_index(lead, peaks) for lead in leads]
-    index = np.min(of_leads, axis=0)
+    of_leads = [index(measures(lead, peaks)) for lead in leads]
+    lowest = np.min(of_leads, axis=0)
     filtered = np.stack([lead.filtered for lead in leads], axis=1)
     range_of = np.ptp(by_second(filtered), axis=1)  # [S, C]
     seconds = peaks // beats.FS
@@ -192,14 +196,14 @@ def judge(
     noisy = fast > limit
     artefact = (range_of > height * _ARTEFACT).any(axis=1)
     marks = np.zeros(len(range_of), np.int8)
-    moving = mean_around(index < LEAST, peaks, len(marks)) >= _MOVING
+    moving = mean_around(lowest < LEAST, peaks, len(marks)) > _MOVING
     marks[artefact | moving | noisy.any(axis=1)] = MOTION
     above = noisy & (fast > held * _rms(filtered) / 2)  # more above the band than inside it
     marks[above.any(axis=1)] = MUSCLE
     marks[(above & (_rms(hum) > fast)).any(axis=1)] = HUM
     place = (np.arange(len(quality)) / fs).astype(int)
     by_sample = marks[np.minimum(place, len(marks) - 1)]
-    return Judged(np.where(quality == 0, by_sample, quality), index.astype(np.float32))
+    return Judged(np.where(quality == 0, by_sample, quality), lowest.astype(np.float32))
 
 
 _ABOVE_THE_BAND = filters.butterworth(4, 45, beats.FS / 2, beats.FS)
@@ -221,31 +225,40 @@ def _rms(signal: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(by_second(signal)).mean(axis=1))
 
 
-def _index(lead: rpeaks.Lead, peaks: np.ndarray) -> np.ndarray:
-    """The signal quality index [P] of the R-peaks of a lead."""
-    odds = _SQI.bias + measures(lead, peaks) @ np.array(_SQI[1:])
+def index(measures: np.ndarray, weights: Weights = SQI) -> np.ndarray:
+    """The signal quality index [P] of R-peaks of which `measures` [P, 5] are known."""
+    odds = weights.bias + measures @ np.array(weights[1:])
     return 1 / (1 + np.exp(-odds))
 
 
 def measures(lead: rpeaks.Lead, peaks: np.ndarray) -> np.ndarray:
-    """What the index is made from, float64 [P, 4] in the order of `Weights`.
+    """What the index is made from, float64 [P, 5] in the order of `Weights`.
 
-    The log of `rpeaks.noise_ratio` in the beat's second; `rpeaks.unlikeness`; the log of its energy
-    over the usual one, where it is lower; the log of its sharpness.
+    The log of `rpeaks.noise_ratio` in the beat's second; `rpeaks.unlikeness`, at most 0.5: a
+    ventricular beat may differ from all others; the log of its energy over the usual one, where it
+    is lower; the log of its sharpness; the mean of the first over the beats
+    of the 12 s before it or after it, whichever is lower: noise that is over says nothing.
     """
     time, log = peaks / beats.FS, np.log(lead.energy[peaks])
     noise = np.log(rpeaks.noise_ratio(lead.energy, peaks))[peaks // beats.FS]
     low = np.minimum(log - rpeaks.usual(time, time, log), 0)
     sharp = np.log(lead.sharp[peaks]) - log
-    unlike = rpeaks.unlikeness(lead.filtered, peaks, peaks)
-    return np.stack([noise, unlike, low, sharp], axis=1)
+    unlike = np.minimum(rpeaks.unlikeness(lead.filtered, peaks, peaks), _MOST_UNLIKE)
+    ends = np.searchsorted(time, time - _AROUND), np.searchsorted(time, time + _AROUND)
+    own = np.arange(len(time))
+    around = np.minimum(_means(noise, ends[0], own + 1), _means(noise, own, ends[1]))
+    return np.stack([noise, unlike, low, sharp, around], axis=1)
 
 
 def mean_around(values: np.ndarray, peaks: np.ndarray, seconds: int) -> np.ndarray:
-    """The mean [S] of the beats' values [P] over the 4 s around each second; 0 without beats."""
+    """The mean [S] of the beats' values [P] over the 3 s around each second; 0 without beats."""
     middles = np.arange(seconds) + 0.5
-    ends = (middles + shift for shift in (-_WINDOW / 2, _WINDOW / 2))
-    first, end = (np.searchsorted(peaks / beats.FS, edge) for edge in ends)
+    edges = middles - _MOVING_IN / 2, middles + _MOVING_IN / 2
+    return _means(values, *(np.searchsorted(peaks / beats.FS, edge) for edge in edges))
+
+
+def _means(values: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The means [N] of the values [P] from first to end, int64 [N]; 0 where there are none."""
     sums = np.concatenate([[0], np.cumsum(values)])
     return (sums[end] - sums[first]) / np.maximum(end - first, 1)
 

@@ -1,5 +1,8 @@
 """Which seconds can be judged, and the index of each beat."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -10,6 +13,7 @@ from kdjax.detection import quality
 
 FS = beats.FS
 SECONDS = 60
+ROOT = Path(__file__).parents[2]
 
 
 def ecg(seconds=SECONDS, gap=0.8, height=1.0):
@@ -61,13 +65,13 @@ def test_noise_is_told_by_its_kind_and_no_further_than_2_s(kind, snr, name):
     assert (second[42:] == 0).all()
     inside = second[21:39]
     if name:
-        assert (inside > 0).mean() > 0.5
+        assert (inside > 0).mean() > 0.4
         assert np.bincount(inside[inside > 0]).argmax() == quality.QUALITIES.index(name)
     else:
         assert (second == 0).all()
     away = np.abs(peaks - 30 * FS)
     assert sqi[away > 12 * FS].min() > 0.97
-    assert (np.median(sqi[away < 8 * FS]) < 0.95) == (kind == "motion")
+    assert (np.quantile(sqi[away < 8 * FS], 0.25) < quality.LEAST) == (kind == "motion")
 
 
 @pytest.mark.parametrize("hertz", [50.0, 60.0])
@@ -144,6 +148,36 @@ def test_the_ratio_by_hand():
     window = slice(28 * FS + FS // 2, 32 * FS + FS // 2)
     expected = np.sqrt(np.square(energy[window][outside[window]]).mean()) / energy[peaks[30]]
     assert ratio[30] - 0.01 == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_constants_are_those_that_were_fitted():
+    fitted = json.loads((ROOT / "docs/results/quality.json").read_text())
+    assert quality.SQI._asdict() == fitted["weights"]
+    assert fitted["least"] == quality.LEAST
+
+
+def test_noise_that_is_over_does_not_count_against_a_beat():
+    """Between the beats of the first half lie bursts half as high; the mean is that of 12 s."""
+    lead, at = ecg()
+    half = SECONDS * FS // 2
+    lead[:half] += 0.5 * np.roll(lead, 140)[:half]
+    measured = rpeaks.measured(lead)
+    noise = np.log(rpeaks.noise_ratio(measured.energy, at))[at // FS]
+    around = quality.measures(measured, at)[:, 4]
+    for beat in (10, 36, 38, 60):
+        time = (at - at[beat]) / FS
+        before, after = (time >= -12) & (time <= 0), (time < 12) & (time >= 0)
+        expected = min(noise[before].mean(), noise[after].mean())
+        assert around[beat] == pytest.approx(expected)
+
+
+def test_the_index_falls_with_each_measure():
+    measures = np.array([[-2.0, 0.1, 0.0, 0.0, -2.0]])
+    assert quality.index(measures) > 0.99
+    for column, change in enumerate((3.0, 0.4, -2.0, -0.5, 3.0)):
+        worse = measures.copy()
+        worse[0, column] += change
+        assert quality.index(worse) < quality.index(measures)
 
 
 def test_unlikeness_by_hand():
