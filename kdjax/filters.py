@@ -9,6 +9,7 @@ all filters are used in one way, by FFT.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -67,13 +68,19 @@ def without_phase(response: np.ndarray, signal: np.ndarray, pad: int) -> np.ndar
     ends = ((pad, pad), *[(0, 0)] * (np.ndim(signal) - 1))
     filtered = np.pad(np.asarray(signal, np.float64), ends, mode="reflect", reflect_type="odd")
     length = _fast_length(len(filtered) + len(response) - 1)
-    gain = np.fft.rfft(response, length).reshape(-1, *[1] * (filtered.ndim - 1))
+    gain = _gain(response.tobytes(), length).reshape(-1, *[1] * (filtered.ndim - 1))
     for _ in range(2):
         first = filtered[0]
         spectrum = np.fft.rfft(filtered - first, length, axis=0) * gain
         passed = np.fft.irfft(spectrum, length, axis=0)[: len(filtered)]
         filtered = (passed + first * response.sum())[::-1]
     return filtered[pad : len(filtered) - pad]
+
+
+@lru_cache(maxsize=16)
+def _gain(response: bytes, length: int) -> np.ndarray:
+    """The spectrum of a response: a core's filters meet the same length again and again."""
+    return np.fft.rfft(np.frombuffer(response), length)
 
 
 def _fast_length(least: int) -> int:
