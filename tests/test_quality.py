@@ -259,3 +259,15 @@ def test_the_page_claims_what_the_interval_holds(interval, words):
 def test_a_teacher_helps_only_above_both(alone, control, words):
     row = {"auc (mse)": {"ci95": [alone, 1]}, "to control": {"ci95": [control, 1]}}
     assert words in evidence_page._some(evidence_page._gains(row))
+
+
+def test_narrow_students_that_show_the_same_are_named_together():
+    def row(alone, control):
+        return {"auc (mse)": {"ci95": [alone, 1]}, "to control": {"ci95": [control, 1]}}
+
+    differences = {"a": row(-0.1, -0.1), "b": row(0.1, 0.1), "c": row(-0.2, -0.1), "d": {}}
+    found = {"splits": [{"differences": differences}]}
+    names = evidence_page._compared_with_both(found)
+    assert names == ["a", "b", "c"]
+    expected = "no gain is shown (`a`, `c`); a gain over both (`b`)."
+    assert evidence_page._claims(found, names) == expected

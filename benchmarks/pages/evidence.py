@@ -103,27 +103,42 @@ def _forms(found: Mapping[str, Any], score: str, name: str) -> tuple[str, ...]:
 
 
 def narrow() -> Iterable[str]:
-    """The primary comparison of narrow students with alone and with the control."""
-    found = _read("study-narrow.json")
+    """Narrow students beside the same student alone and beside the control; then fresh seeds."""
+    found, again = _read("study-narrow.json"), _read("study-narrow-confirm.json")
     if found is None:
         return
-    (split,) = found["splits"]
-    differences = {name: row for name, row in split["differences"].items() if "to control" in row}
-    helped = [name for name in differences if name.startswith("reconstruction-quantile")]
-    gains = {name: _gains(differences[name]) for name in helped}
     yield "## Does a narrower student learn more from its teacher?"
-    yield " ".join(
-        f"`{name}`: {'a gain over both' if all(g) else _some(g)}." for name, g in gains.items()
+    primary, secondary = (
+        [name for name in _compared_with_both(found) if name.startswith("reconstruction-q") == own]
+        for own in (True, False)
     )
+    yield (
+        f"Named before the runs: {_claims(found, primary)} Secondary, not corrected for their "
+        f"number: {_claims(found, secondary)}"
+    )
+    if again is not None:
+        yield (
+            "**What stood out, again with fresh seeds**, named before they ran: "
+            f"{_claims(again, _compared_with_both(again))}"
+        )
+    yield (
+        "The control has no teacher and the same weight on the beat itself. Comparisons and "
+        "corrections were named before the runs "
+        "([protocol.md](protocol.md#the-distillation-study)). Differences are paired by seed."
+    )
+    for study in (found, again):
+        if study is not None:
+            yield from _narrow_table(study)
+
+
+def _narrow_table(found: Mapping[str, Any]) -> Iterable[str]:
+    (split,) = found["splits"]
     cells = next(iter(split["variants"].values()))["cells"]
     yield (
         f"`{found['command']}`, seeds {found['seeds'][0]} to {found['seeds'][-1]}, "
-        f"{cells[0]['device']}, {cells[0]['date']}; the comparison and its correction were named "
-        "before the runs ([protocol.md](protocol.md#the-distillation-study)). The control has no "
-        "teacher and the same weight on the beat itself."
+        f"{cells[0]['device']}, {cells[0]['date']}:"
+        + (f" not run: {', '.join(found['missing'])}." if found["missing"] else "")
     )
-    if found["missing"]:
-        yield f"Not run: {', '.join(found['missing'])}."
     yield table(
         ("student", "MACs", "AUC", "less alone", "less control", "p of both"),
         [
@@ -136,6 +151,23 @@ def narrow() -> Iterable[str]:
             for name, v in split["variants"].items()
         ],
     )
+
+
+def _compared_with_both(found: Mapping[str, Any]) -> list[str]:
+    """The variants that are compared with the student alone and with the control."""
+    (split,) = found["splits"]
+    return [name for name, row in split["differences"].items() if "to control" in row]
+
+
+def _claims(found: Mapping[str, Any], names: Sequence[str]) -> str:
+    """What the intervals of these variants show, the same words for several at once."""
+    (split,) = found["splits"]
+    of_words: dict[str, list[str]] = {}
+    for name in names:
+        gains = _gains(split["differences"][name])
+        words = "a gain over both" if all(gains) else _some(gains)
+        of_words.setdefault(words, []).append(f"`{name}`")
+    return "; ".join(f"{words} ({', '.join(of)})" for words, of in of_words.items()) + "."
 
 
 def encoder_only() -> Iterable[str]:
