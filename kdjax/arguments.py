@@ -118,7 +118,7 @@ def _detect(commands: _Commands) -> None:
     )
     command.add_argument("--out", type=Path, default=Path("detections"), metavar="DIR")
     rule = command.add_mutually_exclusive_group()
-    rule.add_argument("--fpr", type=float, help="of normal beats, default 0.005")
+    rule.add_argument("--fpr", type=float, help="of normal beats, default 0.0075")
     rule.add_argument(
         "--alarms-per-hour", type=float, metavar="N", help="false ones, from about 2 on"
     )

@@ -290,10 +290,10 @@ def calibrate(args: argparse.Namespace) -> None:
     threshold = kinds.threshold(FPR)
     print(
         f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
-        f"Its threshold, {threshold:.4g}, is what {FPR:.1%} of other people's normal "
+        f"Its threshold, {threshold:.4g}, is what {100 * FPR:g}% of other people's normal "
         f"beats exceed; {(own > threshold).mean():.1%} of these {len(own)} beats do. If you know "
         "how many of these beats are abnormal, --threshold may be one that "
-        f"{FPR:.1%} of the others exceed:"
+        f"{100 * FPR:g}% of the others exceed:"
     )
     for abnormal in (0.0, 0.01, 0.05, 0.2):
         own_one = calibration.own_threshold(own, FPR, abnormal)

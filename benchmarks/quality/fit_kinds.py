@@ -36,8 +36,10 @@ _SCORES = 2000  # of normal beats, that are kept
 _RIDGE = 1e-3
 # Of the weight of all beats: what the beats of the kind have together, so that no kind is lost.
 _VENTRICULAR, _SUPRAVENTRICULAR = 0.3, 0.1
+# Then the constant is moved to this share. It balances the kinds, which share a threshold.
+_VENTRICULAR_IN_USE = 0.15
 # The sign that physiology gives a weight; other terms may have either.
-_SIGN = {"shape's share": -1, "many shapes": -1, "shape is low": 0, "steady": 0}
+_SIGN = {"shape's share": -1, "many shapes": -1, "shape is low": 0, "shape's t": 0, "steady": 0}
 _SIGN_S = {"qrs": 0}
 
 
@@ -145,7 +147,7 @@ def fit(reads: Sequence[Read], without: Sequence[str] = ()) -> dict[str, Any]:
         terms = kinds.supraventricular_terms(signs)
         supraventricular.append((terms, label, np.isin(label, ["N", "S"]), label == "S"))
     return {
-        "V": _weights(ventricular, _VENTRICULAR, _SIGN, without),
+        "V": _moved(_weights(ventricular, _VENTRICULAR, _SIGN, without)),
         "S": _weights(supraventricular, _SUPRAVENTRICULAR, _SIGN_S, without),
     }
 
@@ -180,6 +182,11 @@ def _weights(
     constant = beta[0] - weights @ centre
     found = dict(zip(["constant", *names], [constant, *weights], strict=True))
     return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def _moved(weights: dict[str, float]) -> dict[str, float]:
+    odds = [share / (1 - share) for share in (_VENTRICULAR_IN_USE, _VENTRICULAR)]
+    return weights | {"constant": round(weights["constant"] + float(np.log(odds[0] / odds[1])), 4)}
 
 
 def _balance(is_kind: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Families: the beats of a recording of like shape and timing.
+"""Families: the beats of a recording of like shape and kind.
 
-A shape's early beats and its other beats are two families. Beats whose shapes were dropped because
-they were rare are pooled, likewise in two families.
+A family holds the beats of one shape that were given one kind: a shape's premature beats are one
+family, its beats in time another. Beats whose shapes were dropped because they were rare are
+pooled, likewise by kind.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdjax.detection.deciding import Beats
-from kdjax.detection.kinds import KINDS, UNSCORED
+from kdjax.detection.kinds import KINDS, UNSCORED, numbered
 from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import SIGNS, qrs_width
 
@@ -23,13 +24,13 @@ _NO_QRS = (25.0, 280.0)  # ms: so do narrower and wider ones
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Family:
-    """Beats of like shape and timing.
+    """Beats of like shape and kind.
 
     mean, spread: float32 [T, C], mean beat and standard deviation in mV, over the window of
-    `kdjax.beats` at 360 Hz. count: beats. early: whether they are the early beats of their shape.
-    pooled: whether they are beats of several rare shapes. qrs_ms: QRS width of the mean beat in ms.
-    prematurity: median of the RR interval over the person's usual one. score: median. first, last:
-    samples of the recording. kind: N, S, V, F or Q, that of most beats. confidence: their mean
+    `kdjax.beats` at 360 Hz, of the shape's early beats or of its others, whichever most of the
+    family are. count: beats. pooled: whether they are beats of several rare shapes. qrs_ms: QRS
+    width of the mean beat in ms. prematurity: median of the RR interval over the person's usual one. score: median. first, last:
+    samples of the recording. kind: as it was named, or as detected: N, S or V. detected: the latter. confidence: their mean
     confidence. examples: int64 [K], indices of up to three typical beats. artefact: whether the
     beats look like no heartbeats.
     """
@@ -37,7 +38,6 @@ class Family:
     mean: np.ndarray = field(repr=False)
     spread: np.ndarray = field(repr=False)
     count: int
-    early: bool
     pooled: bool
     qrs_ms: float
     prematurity: float
@@ -45,6 +45,7 @@ class Family:
     first: int
     last: int
     kind: str
+    detected: str
     confidence: float
     examples: np.ndarray = field(repr=False)
     artefact: bool
@@ -62,16 +63,18 @@ def gather(
         shape: int64 [B], UNSCORED where a beat is not scored.
         early: bool [B].
     """
-    key = np.where(shape == UNSCORED, -1, 2 * (shapes.held(shape) - POOLED) + early)
-    numbers, count = np.unique(key[key >= 0], return_counts=True)
+    key = numbered(shapes.held(shape), beats.kind)
+    numbers, count = np.unique(key[shape != UNSCORED], return_counts=True)
     largest = np.argsort(-count, kind="stable")
     family = np.full(len(key), -1, np.int32)
     families = []
     for index, number in enumerate(numbers[largest].tolist()):
-        own = np.flatnonzero(key == number)
+        own = np.flatnonzero((key == number) & (shape != UNSCORED))
         family[own] = index
-        mean, spread = _mean_and_spread(shapes, number // 2 + POOLED, number % 2)
-        families.append(_family(own, beats, signs, mean=mean, spread=spread, number=number))
+        form = number // len(KINDS)
+        mean, spread = _mean_and_spread(shapes, form, int(2 * early[own].sum() > len(own)))
+        pooled = form == POOLED
+        families.append(_family(own, beats, signs, mean=mean, spread=spread, pooled=pooled))
     return tuple(families), family
 
 
@@ -106,10 +109,10 @@ def _family(
     *,
     mean: np.ndarray,
     spread: np.ndarray,
-    number: int,
+    pooled: bool,
 ) -> Family:
-    """The family of the beats of indices `own`, numbered as in `gather`."""
-    kind = max(KINDS, key=lambda name: np.count_nonzero(beats.kind[own] == name))
+    """The family of the beats of indices `own`, all of one kind."""
+    kind = str(beats.kind[own[0]])
     median = np.median(signs[own], axis=0)
     qrs_ms = float(qrs_width(mean[None])[0])
     away = np.square(signs[own] - median).sum(axis=1)
@@ -117,15 +120,15 @@ def _family(
         mean=mean,
         spread=spread,
         count=len(own),
-        early=bool(number % 2),
-        pooled=number // 2 + POOLED == POOLED,
+        pooled=pooled,
         qrs_ms=qrs_ms,
         prematurity=float(np.exp(median[SIGNS.index("interval")])),
         score=float(np.median(beats.score[own])),
         first=int(beats.sample[own[0]]),
         last=int(beats.sample[own[-1]]),
         kind=kind,
-        confidence=float(beats.confidence[own][beats.kind[own] == kind].mean()),
+        detected=kind,
+        confidence=float(beats.confidence[own].mean()),
         examples=np.sort(own[np.argsort(away, kind="stable")[:_EXAMPLES]]),
         artefact=bool(
             median[SIGNS.index("height")] < _LOW or not _NO_QRS[0] <= qrs_ms <= _NO_QRS[1]

@@ -23,7 +23,7 @@ from kdjax.files import write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 def write(detection: Detection, out: Path) -> list[Path]:

@@ -5,7 +5,7 @@ supraventricular where its shape is normal and it comes too early for the rhythm
 logistic scores of the beat's signs (`signs`) and of their medians over its shape say how likely
 each is. Their weights were fitted with the labelled beats of MIT-BIH's DS1 (without record 201,
 whose person DS2 holds, too): they are constants here, no label of a new person is ever needed.
-Fusion beats (F) look like both and are not told apart; Q is a beat that is abnormal, undecided.
+Fusion beats (F) look like both and are not told apart; only a reviewer gives F or Q (undecided).
 """
 
 import json
@@ -26,37 +26,37 @@ _REMEMBERED = 64  # beats of a shape, whose medians a stream decides with
 _MAIN = 6  # shapes that hold most beats, where shapes are few
 _STEADY = 0.08  # irregularity at which timing says half as much
 _SHORTER = 0.08  # of log RR below the usual one
-_UNDECIDED = 0.65  # of the probability of being abnormal: what the likelier kind must have
 _SIGN = {name: column for column, name in enumerate(SIGNS)}
 
 
 class Opinion(NamedTuple):
-    """About beats, arrays [B]. score: float64, log odds of being abnormal. ventricular: float64,
-    the probability. supraventricular: likewise."""
+    """About beats, float64 [B]: the log odds of being ventricular, and of being supraventricular
+    if not ventricular."""
 
-    score: np.ndarray
     ventricular: np.ndarray
     supraventricular: np.ndarray
 
+    @property
+    def score(self) -> np.ndarray:
+        """The larger of the two log odds [B]."""
+        return np.maximum(self.ventricular, self.supraventricular)
+
     def kind(self, threshold: float) -> np.ndarray:
-        """N up to the threshold of the score, else V or S, or Q where neither is likelier."""
-        abnormal = np.maximum(1 - _survival(self), 1e-12)
-        likelier = np.where(self.ventricular >= self.supraventricular, "V", "S")
-        sure = np.maximum(self.ventricular, self.supraventricular) >= _UNDECIDED * abnormal
-        return np.where(self.score > threshold, np.where(sure, likelier, "Q"), "N")
+        """V where those log odds are above the threshold, else S where those are, else N [B]."""
+        not_ventricular = np.where(self.supraventricular > threshold, "S", "N")
+        return np.where(self.ventricular > threshold, "V", not_ventricular)
 
     def confidence(self, kind: np.ndarray) -> np.ndarray:
         """How likely each beat [B] is of the kind it was given, float32 in [0, 1]."""
-        normal = _survival(self)
-        by_kind = {"N": normal, "V": self.ventricular, "S": self.supraventricular, "Q": 1 - normal}
+        ventricular, early = map(_probability, self)
+        by_kind = {
+            "N": (1 - ventricular) * (1 - early),
+            "S": (1 - ventricular) * early,
+            "V": ventricular,
+        }
         return np.select([kind == name for name in by_kind], list(by_kind.values())).astype(
             np.float32
         )
-
-
-def _survival(opinion: Opinion) -> np.ndarray:
-    """The probability [B] of being neither."""
-    return 1 - opinion.ventricular - opinion.supraventricular
 
 
 class Groups(NamedTuple):
@@ -121,12 +121,15 @@ def opinion(
     A beat whose shape has no medians speaks for itself. model: of `read_model` unless it is given.
     """
     model = model or read_model()
-    ventricular = _logistic(model["V"], ventricular_terms(signs, shape, groups))
-    early = _logistic(model["S"], supraventricular_terms(signs))
-    supraventricular = (1 - ventricular) * early
-    normal = (1 - ventricular) * (1 - early)
-    score = np.log(np.maximum(1 - normal, 1e-9)) - np.log(np.maximum(normal, 1e-9))
-    return Opinion(score, ventricular, supraventricular)
+    return Opinion(
+        _log_odds(model["V"], ventricular_terms(signs, shape, groups)),
+        _log_odds(model["S"], supraventricular_terms(signs)),
+    )
+
+
+def numbered(shape: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """A number int64 [B] for each shape [B] and kind [B] of KINDS."""
+    return len(KINDS) * shape + np.select([kind == name for name in KINDS], range(len(KINDS)))
 
 
 def ventricular_terms(
@@ -139,6 +142,7 @@ def ventricular_terms(
     few = 1 - np.sort(groups.share)[::-1][:_MAIN].sum()
     return {
         "shape's qrs": median["qrs"],
+        "shape's t": median["t"],
         "shape is wide": np.clip(median["width"], 0, 1),
         "shape is low": np.clip(-median["height"], 0, 2),
         "shape is early": _below(median["interval"]),
@@ -155,7 +159,7 @@ def ventricular_terms(
 def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
     """What speaks for and against a supraventricular beat, if it is not ventricular.
 
-    Timing and P wave say little where the rhythm is irregular, as in atrial fibrillation. A
+    Timing says less where the rhythm is irregular, as in atrial fibrillation. A
     supraventricular beat resets the sinus node, so the interval after it is the longer one; a
     heart that only beats faster, or conducts again, has none.
     """
@@ -164,6 +168,7 @@ def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
     steady = _STEADY**2 / (_STEADY**2 + np.square(irregularity))
     longer = np.where(own["interval"] < -_SHORTER, own["pause"] - own["interval"], 0)
     return {
+        "early": np.clip(own["early"], 0, 0.8),
         "early, steady": np.clip(own["early"], 0, 0.8) * steady,
         "step, steady": np.minimum(10 * _below(own["step"]) * steady, 4),
         "premature, steady": np.clip(own["prematurity"], -1, 4) * steady,
@@ -196,9 +201,12 @@ def _above(log_ratio: np.ndarray) -> np.ndarray:
     return np.clip(log_ratio, 0, 0.7)
 
 
-def _logistic(weights: dict[str, float], terms: dict[str, np.ndarray]) -> np.ndarray:
-    odds = weights["constant"] + sum(weights[name] * values for name, values in terms.items())
-    return 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+def _probability(log_odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
+
+
+def _log_odds(weights: dict[str, float], terms: dict[str, np.ndarray]) -> np.ndarray:
+    return weights["constant"] + sum(weights[name] * values for name, values in terms.items())
 
 
 # --- thresholds --------------------------------------------------------------------------------

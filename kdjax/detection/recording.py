@@ -92,7 +92,7 @@ def detect(
         source: from `recordings.open_source`.
         leads: names or numbers (from 1) of as many leads as the detector has; none: those that it
             was calibrated on.
-        fpr: the false-positive rate on normal beats that the threshold is made for; 0.005 unless
+        fpr: the false-positive rate on normal beats that the threshold is made for; 0.0075 unless
             one of the next two is given.
         alarms_per_hour: instead, false alarms an hour, were all beats of this recording normal.
         threshold: instead, a score.

@@ -36,6 +36,7 @@ the same results.</p></noscript>
 <li><kbd>n</kbd> <kbd>s</kbd> <kbd>v</kbd> <kbd>f</kbd> <kbd>q</kbd> <kbd>x</kbd> name the family in
 focus, all rare shapes of the frame in focus, or in the strips the selected beat</li>
 <li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips</li>
+<li><kbd>o</kbd> the other families, shown or hidden</li>
 <li><kbd>m</kbd> merge: on the family that goes, then on the one it joins</li>
 <li><kbd>p</kbd> split a family by shape</li>
 <li><kbd>←</kbd> <kbd>→</kbd> previous and next beat; <kbd>Page Up</kbd> <kbd>Page Down</kbd>

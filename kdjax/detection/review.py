@@ -234,8 +234,10 @@ def carried(
     """The decisions about an earlier recording of the same person, for the families of a new one.
 
     A family takes the kind of the named one that its mean beat is most like, from a correlation of
-    0.9 on, if both are early or both are in time; others stay as detected. InputError where the
-    recordings have different leads or nobody named a family of the earlier one.
+    0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
+    as normal or ventricular decides between these two, but not whether a beat is premature; others
+    stay as detected. InputError where the recordings have different leads or nobody named a family
+    of the earlier one.
 
     Args:
         earlier: the earlier detection, before its review.
@@ -252,15 +254,23 @@ def carried(
     named = [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
     if not named:
         raise InputError(f"{earlier.recording}: no family of it was named; review it first")
-    taken = []
-    for number, family in enumerate(detection.families, 1):
-        known = [other for other in named if other.early == family.early and not other.pooled]
-        if known and not family.pooled:
-            alike = [float(likeness(family.mean[None], k.mean, _COMPARED)[0]) for k in known]
-            best = int(np.argmax(alike))
-            if alike[best] >= _ALIKE:
-                taken.append({"family": number, "kind": known[best].kind})
-    return taken
+    kinds = [_known_kind(family, named) for family in detection.families]
+    return [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
+
+
+def _known_kind(family: Family, named: Sequence[Family]) -> str:
+    """The kind that named families give a family of the next recording, "" where none does."""
+    if family.pooled:
+        return ""
+    alike = [
+        (float(likeness(family.mean[None], other.mean, _COMPARED)[0]), other)
+        for other in named
+        if not other.pooled
+    ]
+    alike = sorted((pair for pair in alike if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
+    same = [other.kind for _, other in alike if other.detected == family.detected]
+    of_shape = [other.kind for _, other in alike if {family.detected, other.kind} <= {"N", "V"}]
+    return next(iter([*same, *of_shape]), "")
 
 
 def doubt_of_person(earlier: Detection, detection: Detection) -> str:

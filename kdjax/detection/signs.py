@@ -6,6 +6,8 @@ ones. The usual RR interval is the median of the last 16 that were neither early
 stays as it was through a run of early beats. After 100 beats in a row that were early or late it is
 the median of the last 16 of all, which in bigeminy lies between the short and the long ones. After
 16 in a row of half the usual interval it is theirs: every other beat was blocked or missed before.
+A pause follows an early beat, so where late beats outnumber early ones the usual interval was too
+short: it is taken anew, between the median and the 90th percentile of the last 32.
 
 A beat is early when its interval is well below the usual one and it came suddenly, or after another
 early beat: a rate that rises slowly makes no early beats.
@@ -45,7 +47,9 @@ _USUAL = 16  # intervals
 _STEADY = 32
 _LAGS = (1, 2, 3)  # beats: bigeminy and trigeminy are regular
 _EARLY = 0.12, 2.0  # of log RR below the usual one, and irregularities: such a beat is early
-_LATE = 0.25  # of log RR above the usual one
+_LATE = 0.25  # of log RR above the usual one; twice the irregularity where that is more
+_OUTNUMBERED = 8  # more late than early ones among the last 32
+_LONG = 0.9  # the quantile of intervals that are long
 _ABRUPT = 0.6  # of that: how much shorter than the one before the first early interval is
 _TOO_MANY = 100  # beats in a row
 _HALF, _NEAR_HALF, _HALVED = np.log(2), 0.06, 16  # of log RR below the usual one; beats in a row
@@ -143,6 +147,7 @@ class Rhythm:
         self._accepted: list[float] = []  # of the latest that were neither early nor late
         self._refused = self._halved = 0
         self._early = False
+        self._balance: list[int] = []  # of the latest: 1 for a late one, -1 for an early one
 
     def timing(self, rr: np.ndarray) -> Timing:
         """The timing of the next beats, whose intervals are rr [B] in s, NaN where unknown."""
@@ -176,18 +181,27 @@ class Rhythm:
             return usual, False
         short = own - usual < -bound
         self._early = bool(short and (self._early or before - own > _ABRUPT * bound))
-        if not self._early and own - usual <= _LATE:
+        late = own - usual > max(_LATE, bound)
+        self._balance = [*self._balance, int(late) - int(self._early)][-_STEADY:]
+        if not self._early and not late:
             self._accepted = [*self._accepted, own][-_USUAL:]
             self._refused = 0
         else:
             self._refused += 1
         is_half = abs(usual - own - _HALF) < _NEAR_HALF
         self._halved = self._halved + 1 if is_half else 0
-        if self._refused >= _TOO_MANY or self._halved >= _HALVED:
+        if sum(self._balance) >= _OUTNUMBERED:
+            recent = log_rr[-_STEADY:]
+            anew = float(np.nanquantile(recent, [0.5, _LONG]).mean())
+            self._begin_anew([anew] * _USUAL)
+        elif self._refused >= _TOO_MANY or self._halved >= _HALVED:
             recent = log_rr[-_USUAL:]
-            self._accepted = recent[np.isfinite(recent)].tolist()
-            self._refused = self._halved = 0
+            self._begin_anew(recent[np.isfinite(recent)].tolist())
         return usual, self._early
+
+    def _begin_anew(self, accepted: list[float]) -> None:
+        self._accepted, self._balance = accepted, []
+        self._refused = self._halved = 0
 
 
 def _medians(values: np.ndarray, length: int) -> np.ndarray:

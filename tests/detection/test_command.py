@@ -177,7 +177,7 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     own = tmp_path / "own.npz"
     given = ("--fs", 360, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
-    assert "is what 0.5% of other people's normal beats exceed" in capsys.readouterr().out
+    assert "is what 0.75% of other people's normal beats exceed" in capsys.readouterr().out
     assert (
         typed(
             "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"

@@ -244,7 +244,7 @@ class TestFiles:
 class TestCarried:
     """Decisions about one recording of a person, taken over for the next."""
 
-    def test_families_of_the_same_shape_and_timing_take_the_kind(self):
+    def test_families_of_the_same_shape_and_detected_kind_take_the_name(self):
         person = synthetic()
         numbers = {family.kind: i for i, family in enumerate(person.families, 1)}
         known = [{"family": numbers["N"], "kind": "Q"}, {"family": numbers["V"], "kind": "F"}]
@@ -255,10 +255,22 @@ class TestCarried:
         assert kinds[count + 1 - numbers["N"]] == "Q"
         assert kinds[count + 1 - numbers["V"]] == "F"
 
-    def test_early_beats_are_not_taken_for_those_in_time(self):
-        early = tuple(replace(family, early=True) for family in synthetic().families)
-        known = [{"family": 1, "kind": "N"}]
-        assert review.carried(synthetic(), known, replace(synthetic(), families=early)) == []
+    @pytest.mark.parametrize(
+        ("named", "detected", "carried"),
+        [("N", "V", "N"), ("V", "N", "V"), ("N", "S", None), ("S", "N", None), ("V", "S", None)],
+    )
+    def test_a_known_shape_tells_n_from_v_but_not_whether_a_beat_is_premature(
+        self, named, detected, carried
+    ):
+        known = synthetic()
+        own = replace(known.families[0], detected=named, kind=named)
+        new = replace(known.families[0], detected=detected, kind=detected)
+        decisions = review.carried(
+            replace(known, families=(own,), beats=known.beats._replace(family=known.beats.family * 0)),
+            [{"family": 1, "kind": named}],
+            replace(known, families=(new,)),
+        )
+        assert decisions == ([{"family": 1, "kind": carried}] if carried else [])
 
     def test_unlike_shapes_stay_as_detected(self):
         flipped = tuple(replace(family, mean=-family.mean) for family in synthetic().families)

@@ -3,6 +3,7 @@
 const AROUND = 1.55; // s before and after a typical beat
 const AROUND_RARE = 1.35;
 const AVERAGED = 2000; // beats of a mean, an even share of more
+const SHOWN = 12; // families and frames of rare ones, before the others are asked for
 
 function renderFamilies() {
   const { number, first } = document.activeElement?.closest?.(".family, .rare")?.dataset ?? {};
@@ -10,13 +11,34 @@ function renderFamilies() {
   const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
   app.drawn = new IntersectionObserver(drawSeen, { rootMargin: "800px" });
+  const groups = toName(app.detected, asDetected, app.members);
+  const shown = app.all ? groups : groups.slice(0, SHOWN);
   byId("families").replaceChildren(
-    ...toName(app.detected, asDetected, app.members).map((group) =>
+    ...shown.map((group) =>
       group.length > 1 ? rareFamilies(group, total) : familyCard(group[0], total),
     ),
+    ...othersButton(groups.slice(SHOWN)),
   );
   const again = first ? document.querySelector(`.rare[data-first="${first}"]`) : cardOf(number);
   if (number || first) (again ?? document.querySelector(".family"))?.focus();
+}
+
+/** A button that shows the other families, or hides them again; none where there are no others. */
+function othersButton(groups) {
+  if (!groups.length) return [];
+  const families = groups.flat();
+  const beats = families.reduce((sum, i) => sum + app.members[i].length, 0);
+  const text =
+    families.length === 1 ? "the other family" : `the other ${families.length} families`;
+  const onclick = () => {
+    app.all = !app.all;
+    renderFamilies();
+    const next = document.querySelectorAll("#families > *")[SHOWN];
+    next.focus();
+    next.scrollIntoView({ block: "nearest" });
+  };
+  const textContent = `${app.all ? "Hide" : "Show"} ${text}, ${beatsText(beats)} (key o)`;
+  return [element("button", { type: "button", id: "others", textContent, onclick })];
 }
 
 /** Rare families of a kind: one row of buttons names all that have no name yet. */
@@ -33,8 +55,30 @@ function rareFamilies(group, total) {
       textContent: `${group.length} rare shapes called ${detected}${like}, ${beatsText(beats)}`,
     }),
     element("div", { className: "buttons" }, ...(numbers.length ? ["Name all: ", ...naming] : [])),
-    element("div", { className: "grid" }, ...group.map((i) => familyCard(i, total))),
+    element(
+      "details",
+      { open: app.open.has(group[0]), ontoggle: ({ target }) => keepOpen(group[0], target.open) },
+      element("summary", { textContent: "their beats" }),
+      element("div", { className: "grid" }, ...group.map((i) => familyCard(i, total))),
+    ),
   );
+}
+
+function keepOpen(first, open) {
+  if (open) app.open.add(first);
+  else app.open.delete(first);
+}
+
+/** Focuses the card of a family, wherever it is hidden. */
+function focusFamily(number) {
+  if (!cardOf(number)) {
+    app.all = true;
+    renderFamilies();
+  }
+  const card = cardOf(number);
+  const hidden = card?.closest("details");
+  if (hidden) hidden.open = true;
+  card?.focus();
 }
 
 /** Draws the pictures of cards that come near the window; a day has hundreds. */

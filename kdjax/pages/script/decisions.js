@@ -77,7 +77,7 @@ function splitFamily(family) {
   const beats = members.filter((_, i) => apart[i]).map((beat) => app.state.samples[beat]);
   const number = app.state.families.length + 1;
   decide({ split: family, beats }, `${beatsText(beats.length)} are now family ${number}.`);
-  cardOf(number)?.focus();
+  focusFamily(number);
 }
 
 function save() {

@@ -2,6 +2,7 @@
 
 const ANYWHERE = {
   u: undo,
+  o: () => byId("others")?.click(),
   "[": () => nextEvent(-1),
   "]": () => nextEvent(1),
   "+": () => zoom(1 / 4),
@@ -9,7 +10,7 @@ const ANYWHERE = {
   "?": () => byId("help").toggleAttribute("open"),
   Escape: () => {
     if (app.merging) mergeFamily(app.merging);
-    else if (app.selected >= 0) cardOf(app.state.family[app.selected] + 1)?.focus();
+    else if (app.selected >= 0) focusFamily(app.state.family[app.selected] + 1);
   },
 };
 
@@ -27,7 +28,7 @@ const IN_RARE = {
 };
 
 function nextCard(card, step) {
-  const cards = [...document.querySelectorAll(".family, .rare")];
+  const cards = [...document.querySelectorAll(".family, .rare")].filter((one) => one.checkVisibility());
   cards[cards.indexOf(card) + step]?.focus();
 }
 

@@ -13,6 +13,8 @@ const app = {
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
   means: new Map(),
+  all: false, // whether all families are shown
+  open: new Set(), // frames of rare families that stand open, by their first
 };
 
 function element(name, properties = {}, ...children) {
