@@ -125,6 +125,9 @@ def _detect(commands: _Commands) -> None:
     rule.add_argument("--threshold", type=float, metavar="SCORE")
     command.add_argument("--calibration", type=Path, metavar="FILE", help="of kdjax calibrate")
     command.add_argument(
+        "--earlier", type=Path, metavar="FOLDER", help="a reviewed detection of the same person"
+    )
+    command.add_argument(
         "--against", metavar="EXT", help="compare with annotations beside the records, as atr"
     )
     _add_input(command)

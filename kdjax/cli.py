@@ -168,7 +168,7 @@ def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from dataclasses import replace
 
-    from kdjax.detection import detector_files, files, index
+    from kdjax.detection import detector_files, earlier, files, index
     from kdjax.detection.recording import detect
     from kdjax.recordings import result_names
     from kdjax.runs import provenance
@@ -177,6 +177,7 @@ def detect(args: argparse.Namespace) -> None:
     if args.calibration is not None:
         detector = detector_files.recalibrated(detector, args.calibration)
     made_by = provenance.made_by(by_jax=not detector.small)
+    known = earlier.read(args.earlier) if args.earlier is not None else None
     paths, empty = _recordings(args)
     refused, all_of_them = len(empty), len(paths) + len(empty)
     for folder in empty:
@@ -200,7 +201,13 @@ def detect(args: argparse.Namespace) -> None:
                     made_by,
                     progress,
                 )
-            files.write(replace(found, file=str(path.absolute())), out)
+            found = replace(found, file=str(path.absolute()))
+            decisions, doubt = earlier.carried(*known, found) if known else ([], "")
+            if doubt:
+                print(f"kdjax detect: {one_line(doubt)}", file=sys.stderr)
+            files.write(found, out)
+            if decisions:
+                found = files.write_reviewed(found, decisions, out)
         except InputError as error:
             if all_of_them == 1:
                 raise
@@ -247,7 +254,7 @@ def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> st
 
 def review(args: argparse.Namespace) -> None:
     """Applies a person's decisions to the files of a detection, without the network."""
-    from kdjax.detection import files, index, review
+    from kdjax.detection import earlier, files, index, review
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
@@ -256,15 +263,12 @@ def review(args: argparse.Namespace) -> None:
         families = review.reviewed(detection, decisions).families
         decisions = [*decisions, *review.from_table(args.families, families)]
     elif args.earlier is not None:
-        earlier = files.read(args.earlier)
-        known = review.read(args.earlier / files.REVIEW, earlier)
-        decisions = review.carried(earlier, known, detection)
-        if doubt := review.doubt_of_person(earlier, detection):
-            print(f"kdjax review: {doubt}", file=sys.stderr)
+        decisions, doubt = earlier.carried(*earlier.read(args.earlier), detection)
+        if doubt:
+            print(f"kdjax review: {one_line(doubt)}", file=sys.stderr)
     else:
         decisions = review.read(args.decisions or saved, detection)
-    reviewed = review.reviewed(detection, decisions)
-    files.write_reviewed(detection, reviewed, review.as_json(detection, decisions), args.folder)
+    reviewed = files.write_reviewed(detection, decisions, args.folder)
     index.update(args.folder.absolute().parent)
     counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
     decided = f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"

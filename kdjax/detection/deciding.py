@@ -27,13 +27,14 @@ class Beats(NamedTuple):
     """Beats of a recording and what was decided, arrays [B] in the order of time.
 
     sample: int64, the R-peak, in samples of the recording. score: float64, the larger of the log
-    odds of being ventricular or supraventricular; NaN where it was not scored. normalised: the share of normal beats of others that
-    score no higher. abnormal: bool, False where it was not scored. quality: of QUALITIES, only
-    good beats are scored; an edge beat has no whole window. rr: float32 s to the beat before, NaN
-    where none is known. kind: N, S or V, abnormal beats are not N; empty where it was not
-    scored. family: int32, -1 where it was not scored: the index into Detection.families, or a
-    stream's number of the family. confidence: float32, how likely the kind is, NaN where there is
-    none. height: float32 in mV, of the first lead. sqi: float32, 0 to 1, the signal quality index.
+    odds of being ventricular or supraventricular; NaN where it was not scored. normalised: the
+    share of normal beats of others that score no higher. abnormal: bool, False where it was not
+    scored. quality: of QUALITIES, only good beats are scored; an edge beat has no whole window. rr:
+    float32 s to the beat before, NaN where none is known. kind: N, S or V, abnormal beats are not
+    N; empty where it was not scored. family: int32, -1 where it was not scored: the index into
+    Detection.families, or a stream's number of the family. confidence: float32, how likely the kind
+    is, NaN where there is none. height: float32 in mV, of the first lead. sqi: float32, 0 to 1, the
+    signal quality index.
     """
 
     sample: np.ndarray

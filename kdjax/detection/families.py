@@ -29,10 +29,10 @@ class Family:
     mean, spread: float32 [T, C], mean beat and standard deviation in mV, over the window of
     `kdjax.beats` at 360 Hz, of the shape's early beats or of its others, whichever most of the
     family are. count: beats. pooled: whether they are beats of several rare shapes. qrs_ms: QRS
-    width of the mean beat in ms. prematurity: median of the RR interval over the person's usual one. score: median. first, last:
-    samples of the recording. kind: as it was named, or as detected: N, S or V. detected: the latter. confidence: their mean
-    confidence. examples: int64 [K], indices of up to three typical beats. artefact: whether the
-    beats look like no heartbeats.
+    width of the mean beat in ms. prematurity: median of the RR interval over the person's usual
+    one. score: median. first, last: samples of the recording. kind: as it was named, or as
+    detected: N, S or V; detected: the latter. confidence: the mean of theirs. examples: int64 [K],
+    indices of up to three typical beats. artefact: whether the beats look like no heartbeats.
     """
 
     mean: np.ndarray = field(repr=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdjax.detection import annotations, report, tables
+from kdjax.detection import annotations, report, review, tables
 from kdjax.detection.deciding import Beats
 from kdjax.detection.events import Event
 from kdjax.detection.families import Family
@@ -36,18 +36,19 @@ def write(detection: Detection, out: Path) -> list[Path]:
 
 
 def write_reviewed(
-    detection: Detection, reviewed: Detection, review: dict[str, Any], out: Path
-) -> list[Path]:
-    """Rewrites the files after a review; detection.npz stays as it is.
+    detection: Detection, decisions: Sequence[dict[str, Any]], out: Path
+) -> Detection:
+    """Rewrites the files after a review, except detection.npz; gives the reviewed detection.
 
     Args:
         detection: what was detected, before any review.
-        reviewed: the same after the review's decisions.
-        review: what review.json holds.
+        decisions: all of them.
         out: the folder.
     """
-    content = json.dumps(review, indent=1) + "\n"
-    return _write({REVIEW: content} | _contents(detection, reviewed, review["decisions"]), out)
+    reviewed = review.reviewed(detection, decisions)
+    content = json.dumps(review.as_json(detection, decisions), indent=1) + "\n"
+    _write({REVIEW: content} | _contents(detection, reviewed, decisions), out)
+    return reviewed
 
 
 def _contents(

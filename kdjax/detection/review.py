@@ -28,7 +28,7 @@ from kdjax.detection.events import find_events
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
-from kdjax.detection.signs import Rhythm, likeness, qrs_width
+from kdjax.detection.signs import Rhythm, qrs_width
 from kdjax.detection.summary import KINDS, without_artefacts
 from kdjax.detection.tape import RATE
 from kdjax.errors import InputError
@@ -38,8 +38,6 @@ FORMAT = 1
 _EXAMPLES = np.array([1 / 6, 1 / 2, 5 / 6])  # where in a family its three examples lie
 _AROUND = 2  # s about a beat that are filtered
 _AVERAGED = 1000  # beats
-_COMPARED = (-0.1, 0.3)  # s about the R-peak: QRS and T wave
-_ALIKE = 0.9  # correlation from which two mean beats are of one shape
 
 
 def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> Detection:
@@ -93,7 +91,7 @@ def _apply(
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
     if "family" in decision or "families" in decision:
-        named = [_family(number, families) for number in _numbers(decision)]
+        named = [_family(number, families) for number in numbers_of(decision)]
         if not named:
             raise ValueError("it names no family")
         own = np.isin(beats.family, named) & ~by_hand
@@ -108,8 +106,8 @@ def _apply(
     return set()
 
 
-def _numbers(decision: Mapping[str, Any]) -> list[Any]:
-    """The numbers of the families that a decision names."""
+def numbers_of(decision: Mapping[str, Any]) -> list[Any]:
+    """The numbers of the families that a decision names, from 1."""
     if "families" in decision:
         return list(decision["families"])
     return [decision["family"]] if "family" in decision else []
@@ -226,65 +224,6 @@ def from_table(path: Path, families: Sequence[Family]) -> list[dict[str, Any]]:
         for number, kind in kinds.items()
         if kind != families[number - 1].kind
     ]
-
-
-def carried(
-    earlier: Detection, decisions: Sequence[Mapping[str, Any]], detection: Detection
-) -> list[dict[str, Any]]:
-    """The decisions about an earlier recording of the same person, for the families of a new one.
-
-    A family takes the kind of the named one that its mean beat is most like, from a correlation of
-    0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
-    as normal or ventricular decides between these two, but not whether a beat is premature; others
-    stay as detected. InputError where the recordings have different leads or nobody named a family
-    of the earlier one.
-
-    Args:
-        earlier: the earlier detection, before its review.
-        decisions: those about it.
-        detection: the new one.
-    """
-    if earlier.leads != detection.leads:
-        raise InputError(
-            f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
-            f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
-        )
-    families = reviewed(earlier, decisions).families
-    numbers = {number for decision in decisions for number in _numbers(decision)}
-    named = [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
-    if not named:
-        raise InputError(f"{earlier.recording}: no family of it was named; review it first")
-    kinds = [_known_kind(family, named) for family in detection.families]
-    return [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
-
-
-def _known_kind(family: Family, named: Sequence[Family]) -> str:
-    """The kind that named families give a family of the next recording, "" where none does."""
-    if family.pooled:
-        return ""
-    alike = [
-        (float(likeness(family.mean[None], other.mean, _COMPARED)[0]), other)
-        for other in named
-        if not other.pooled
-    ]
-    alike = sorted((pair for pair in alike if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
-    same = [other.kind for _, other in alike if other.detected == family.detected]
-    of_shape = [other.kind for _, other in alike if {family.detected, other.kind} <= {"N", "V"}]
-    return next(iter([*same, *of_shape]), "")
-
-
-def doubt_of_person(earlier: Detection, detection: Detection) -> str:
-    """What to say where the usual beats of two recordings are unlike each other; "" where not."""
-    if not earlier.families or not detection.families:
-        return ""
-    one, other = (found.families[0].mean for found in (earlier, detection))
-    alike = float(likeness(other[None], one, _COMPARED)[0])
-    if alike >= _ALIKE:
-        return ""
-    return (
-        f"the usual beat of {detection.recording} is unlike that of {earlier.recording} "
-        f"(correlation {alike:.2f}); are they of the same person?"
-    )
 
 
 def as_json(detection: Detection, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

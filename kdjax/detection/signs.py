@@ -3,11 +3,11 @@
 A person's normal beat is the running mean of the shape that most often comes in time; of shapes
 that do so about as often it is the narrowest, since ventricular beats may alternate with normal
 ones. The usual RR interval is the median of the last 16 that were neither early nor late. So it
-stays as it was through a run of early beats. After 100 beats in a row that were early or late it is
-the median of the last 16 of all, which in bigeminy lies between the short and the long ones. After
-16 in a row of half the usual interval it is theirs: every other beat was blocked or missed before.
-A pause follows an early beat, so where late beats outnumber early ones the usual interval was too
-short: it is taken anew, between the median and the 90th percentile of the last 32.
+stays as it was through a run of early beats. After 100 early beats in a row it is the median of the
+last 16 of all. After 16 in a row of half the usual interval it is theirs: every other beat was
+blocked or missed before. A pause follows an early beat, so where late beats outnumber early ones
+the usual interval was too short: it is taken anew, between the median and the 90th percentile of
+the last 32.
 
 A beat is early when its interval is well below the usual one and it came suddenly, or after another
 early beat: a rate that rises slowly makes no early beats.
@@ -145,7 +145,7 @@ class Rhythm:
     def __init__(self) -> None:
         self._recent = np.empty(0)  # log RR of the latest beats, NaN where unknown
         self._accepted: list[float] = []  # of the latest that were neither early nor late
-        self._refused = self._halved = 0
+        self._run = self._halved = 0
         self._early = False
         self._balance: list[int] = []  # of the latest: 1 for a late one, -1 for an early one
 
@@ -185,23 +185,21 @@ class Rhythm:
         self._balance = [*self._balance, int(late) - int(self._early)][-_STEADY:]
         if not self._early and not late:
             self._accepted = [*self._accepted, own][-_USUAL:]
-            self._refused = 0
-        else:
-            self._refused += 1
+        self._run = self._run + 1 if self._early else 0
         is_half = abs(usual - own - _HALF) < _NEAR_HALF
         self._halved = self._halved + 1 if is_half else 0
         if sum(self._balance) >= _OUTNUMBERED:
             recent = log_rr[-_STEADY:]
             anew = float(np.nanquantile(recent, [0.5, _LONG]).mean())
             self._begin_anew([anew] * _USUAL)
-        elif self._refused >= _TOO_MANY or self._halved >= _HALVED:
+        elif self._run >= _TOO_MANY or self._halved >= _HALVED:
             recent = log_rr[-_USUAL:]
             self._begin_anew(recent[np.isfinite(recent)].tolist())
         return usual, self._early
 
     def _begin_anew(self, accepted: list[float]) -> None:
         self._accepted, self._balance = accepted, []
-        self._refused = self._halved = 0
+        self._run = self._halved = 0
 
 
 def _medians(values: np.ndarray, length: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Decisions of a person, applied by Python and by the page's script alike."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -230,8 +229,7 @@ class TestFiles:
         files.write(person, tmp_path)
         whole = (tmp_path / "detection.npz").read_bytes()
         decisions = [{"family": 1, "kind": "V"}, {"beat": int(person.beats.sample[5]), "kind": "S"}]
-        reviewed = review.reviewed(person, decisions)
-        files.write_reviewed(person, reviewed, review.as_json(person, decisions), tmp_path)
+        files.write_reviewed(person, decisions, tmp_path)
         assert (tmp_path / "detection.npz").read_bytes() == whole
         summary = json.loads((tmp_path / "summary.json").read_text())
         assert summary["kinds"]["N"] == 0
@@ -239,54 +237,3 @@ class TestFiles:
         assert review.read(tmp_path / "review.json", files.read(tmp_path)) == decisions
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert f'"decisions":{json.dumps(decisions, separators=(",", ":"))}' in page
-
-
-class TestCarried:
-    """Decisions about one recording of a person, taken over for the next."""
-
-    def test_families_of_the_same_shape_and_detected_kind_take_the_name(self):
-        person = synthetic()
-        numbers = {family.kind: i for i, family in enumerate(person.families, 1)}
-        known = [{"family": numbers["N"], "kind": "Q"}, {"family": numbers["V"], "kind": "F"}]
-        turned = replace(person, families=person.families[::-1])
-        carried = review.carried(person, known, turned)
-        kinds = {decision["family"]: decision["kind"] for decision in carried}
-        count = len(person.families)
-        assert kinds[count + 1 - numbers["N"]] == "Q"
-        assert kinds[count + 1 - numbers["V"]] == "F"
-
-    @pytest.mark.parametrize(
-        ("named", "detected", "carried"),
-        [("N", "V", "N"), ("V", "N", "V"), ("N", "S", None), ("S", "N", None), ("V", "S", None)],
-    )
-    def test_a_known_shape_tells_n_from_v_but_not_whether_a_beat_is_premature(
-        self, named, detected, carried
-    ):
-        known = synthetic()
-        own = replace(known.families[0], detected=named, kind=named)
-        new = replace(known.families[0], detected=detected, kind=detected)
-        decisions = review.carried(
-            replace(known, families=(own,), beats=known.beats._replace(family=known.beats.family * 0)),
-            [{"family": 1, "kind": named}],
-            replace(known, families=(new,)),
-        )
-        assert decisions == ([{"family": 1, "kind": carried}] if carried else [])
-
-    def test_unlike_shapes_stay_as_detected(self):
-        flipped = tuple(replace(family, mean=-family.mean) for family in synthetic().families)
-        known = [{"family": 1, "kind": "N"}]
-        assert review.carried(synthetic(), known, replace(synthetic(), families=flipped)) == []
-
-    def test_another_person_is_doubted(self):
-        person = synthetic()
-        flipped = tuple(replace(family, mean=-family.mean) for family in person.families)
-        other = replace(person, families=flipped, recording="next")
-        assert review.doubt_of_person(person, person) == ""
-        assert "is unlike that of synthetic" in review.doubt_of_person(person, other)
-        assert review.doubt_of_person(person, replace(person, families=())) == ""
-
-    def test_other_leads_and_no_names_are_said(self):
-        with pytest.raises(InputError, match="carry decisions between recordings of"):
-            review.carried(synthetic(), [], replace(synthetic(), leads=("V1",)))
-        with pytest.raises(InputError, match="no family of it was named; review it first"):
-            review.carried(synthetic(), [], synthetic())

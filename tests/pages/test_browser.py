@@ -169,8 +169,7 @@ def test_a_review_that_does_not_fit_is_refused(opened, person, tmp_path, change,
 
 def test_decisions_that_were_applied_stand_in_the_page_and_can_be_undone(opened, tmp_path):
     decisions = [{"family": 1, "kind": "S"}]
-    reviewed = review.reviewed(synthetic(), decisions)
-    files.write_reviewed(synthetic(), reviewed, review.as_json(synthetic(), decisions), tmp_path)
+    files.write_reviewed(synthetic(), decisions, tmp_path)
     page = opened(tmp_path)
     assert page.locator("#decisions").inner_text().startswith("1 decision; ")
     assert count(page, "N") == 0
@@ -233,6 +232,9 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     files.write(replace(person, beats=beats, families=tuple(families)), tmp_path)
     page = opened(tmp_path)
     assert page.locator(".rare .family").count() == len(families) - 1
+    assert not page.locator(".rare .family").first.is_visible()
+    page.get_by_text("their beats").click()
+    assert page.locator(".rare .family canvas").first.is_visible()
     page.locator(".rare > .buttons").get_by_role("button", name="X").click()
     page.keyboard.press("u")
     family(page, 1).focus()
@@ -242,3 +244,29 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     numbers = list(range(2, len(families) + 1))
     assert saved(page)["decisions"] == [{"families": numbers, "kind": "X"}]
     assert page.locator(".rare > .buttons button").count() == 0
+
+
+def test_many_families_are_shown_when_asked_for(opened, tmp_path):
+    person = synthetic()
+    scored = np.flatnonzero(person.beats.family >= 0)
+    own = person.beats.family.copy()
+    own[scored] = np.maximum(np.arange(len(scored)) // 4 - 20, 0)
+    families = [
+        family_of(np.flatnonzero(own == i), "N", count=int((own == i).sum()))
+        for i in range(own.max() + 1)
+    ]
+    beats = person.beats._replace(family=own)
+    files.write(replace(person, beats=beats, families=tuple(families)), tmp_path)
+    page = opened(tmp_path, width=390, height=800)
+    others = page.locator("#others")
+    assert page.locator(".family").count() == 12
+    hidden = len(families) - 12
+    assert others.inner_text().startswith(f"Show the other {hidden} families")
+    family(page, 1).focus()
+    page.keyboard.press("o")
+    assert page.locator(".family").count() == len(families)
+    assert page.evaluate("document.activeElement.matches('#families > :nth-child(13)')")
+    page.keyboard.press("o")
+    assert page.locator(".family").count() == 12
+    assert others.evaluate("one => one === document.activeElement")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,82 @@
+"""What a person said of an earlier recording, taken over for the next one of the same person."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdjax.detection import files, review
+from kdjax.detection.families import Family
+from kdjax.detection.recording import Detection
+from kdjax.detection.signs import likeness
+from kdjax.errors import InputError
+
+_COMPARED = (-0.1, 0.3)  # s about the R-peak: QRS and T wave
+_ALIKE = 0.9  # correlation from which two mean beats are of one shape
+
+
+def read(folder: Path) -> tuple[Detection, list[dict[str, Any]]]:
+    """The detection in a folder and the decisions about it; InputError without a review."""
+    detection = files.read(folder)
+    return detection, review.read(folder / files.REVIEW, detection)
+
+
+def carried(
+    earlier: Detection, decisions: Sequence[Mapping[str, Any]], detection: Detection
+) -> tuple[list[dict[str, Any]], str]:
+    """The decisions about an earlier recording, for the families of a new one, and a doubt.
+
+    The doubt says where the usual beats of the two are unlike each other, as two persons' are; ""
+    where they are not.
+
+    A family takes the kind of the named one that its mean beat is most like, from a correlation of
+    0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
+    as normal or ventricular decides between these two, but not whether a beat is premature; others
+    stay as detected. InputError where the recordings have different leads or nobody named a family
+    of the earlier one.
+
+    Args:
+        earlier: the earlier detection, before its review.
+        decisions: those about it.
+        detection: the new one.
+    """
+    if earlier.leads != detection.leads:
+        raise InputError(
+            f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
+            f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
+        )
+    families = review.reviewed(earlier, decisions).families
+    numbers = {number for decision in decisions for number in review.numbers_of(decision)}
+    named = [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
+    if not named:
+        raise InputError(f"{earlier.recording}: no family of it was named; review it first")
+    kinds = [_known_kind(family, named) for family in detection.families]
+    new = [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
+    return new, _doubt_of_person(earlier, detection)
+
+
+def _known_kind(family: Family, named: Sequence[Family]) -> str:
+    """The kind that named families give a family of the next recording, "" where none does."""
+    if family.pooled:
+        return ""
+    alike = [
+        (float(likeness(family.mean[None], other.mean, _COMPARED)[0]), other)
+        for other in named
+        if not other.pooled
+    ]
+    alike = sorted((pair for pair in alike if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
+    same = [other.kind for _, other in alike if other.detected == family.detected]
+    of_shape = [other.kind for _, other in alike if {family.detected, other.kind} <= {"N", "V"}]
+    return next(iter([*same, *of_shape]), "")
+
+
+def _doubt_of_person(earlier: Detection, detection: Detection) -> str:
+    if not earlier.families or not detection.families:
+        return ""
+    one, other = (found.families[0].mean for found in (earlier, detection))
+    alike = float(likeness(other[None], one, _COMPARED)[0])
+    if alike >= _ALIKE:
+        return ""
+    return (
+        f"the usual beat of {detection.recording} is unlike that of {earlier.recording} "
+        f"(correlation {alike:.2f}); are they of the same person?"
+    )

@@ -1,0 +1,56 @@
+"""Decisions about one recording of a person, taken over for the next."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from detections import synthetic
+
+from kdjax.detection import earlier
+from kdjax.errors import InputError
+
+
+def test_families_of_the_same_shape_and_detected_kind_take_the_name():
+    person = synthetic()
+    numbers = {family.kind: i for i, family in enumerate(person.families, 1)}
+    known = [{"family": numbers["N"], "kind": "Q"}, {"family": numbers["V"], "kind": "F"}]
+    turned = replace(person, families=person.families[::-1])
+    carried, doubt = earlier.carried(person, known, turned)
+    kinds = {decision["family"]: decision["kind"] for decision in carried}
+    count = len(person.families)
+    assert kinds[count + 1 - numbers["N"]] == "Q"
+    assert kinds[count + 1 - numbers["V"]] == "F"
+    assert "is unlike that of synthetic" in doubt
+
+
+@pytest.mark.parametrize(
+    ("named", "detected", "carried"),
+    [("N", "V", "N"), ("V", "N", "V"), ("N", "S", ""), ("S", "N", ""), ("V", "S", "")],
+)
+def test_a_known_shape_tells_n_from_v_but_not_whether_a_beat_is_premature(named, detected, carried):
+    person = synthetic()
+    one = person.families[0]
+    beats = person.beats._replace(family=np.zeros_like(person.beats.family))
+    old = replace(person, families=(replace(one, detected=named, kind=named),), beats=beats)
+    new = replace(person, families=(replace(one, detected=detected, kind=detected),))
+    decisions, doubt = earlier.carried(old, [{"family": 1, "kind": named}], new)
+    assert decisions == ([{"family": 1, "kind": carried}] if carried else [])
+    assert doubt == ""
+
+
+def test_unlike_shapes_stay_as_detected_and_another_person_is_doubted():
+    person = synthetic()
+    flipped = tuple(replace(family, mean=-family.mean) for family in person.families)
+    other = replace(person, families=flipped, recording="next")
+    decisions, doubt = earlier.carried(person, [{"family": 1, "kind": "N"}], other)
+    assert decisions == []
+    assert doubt.startswith("the usual beat of next is unlike that of synthetic")
+    nothing = replace(person, families=())
+    assert earlier.carried(person, [{"family": 1, "kind": "N"}], nothing) == ([], "")
+
+
+def test_other_leads_and_no_names_are_said():
+    with pytest.raises(InputError, match="carry decisions between recordings of"):
+        earlier.carried(synthetic(), [], replace(synthetic(), leads=("V1",)))
+    with pytest.raises(InputError, match="no family of it was named; review it first"):
+        earlier.carried(synthetic(), [], synthetic())
