@@ -5,6 +5,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,6 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
-    from dataclasses import replace
-
     from kdjax.detection import detector_files, earlier, files, index
     from kdjax.detection.recording import detect
     from kdjax.recordings import result_names
@@ -201,10 +200,8 @@ def detect(args: argparse.Namespace) -> None:
                     made_by,
                     progress,
                 )
-            found = replace(found, file=str(path.absolute()))
-            decisions, doubt = earlier.carried(*known, found) if known else ([], "")
-            if doubt:
-                print(f"kdjax detect: {one_line(doubt)}", file=sys.stderr)
+            decisions, doubts = earlier.carried(*known, found) if known else ([], ())
+            found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
             files.write(found, out)
             if decisions:
                 found = files.write_reviewed(found, decisions, out)
@@ -263,9 +260,8 @@ def review(args: argparse.Namespace) -> None:
         families = review.reviewed(detection, decisions).families
         decisions = [*decisions, *review.from_table(args.families, families)]
     elif args.earlier is not None:
-        decisions, doubt = earlier.carried(*earlier.read(args.earlier), detection)
-        if doubt:
-            print(f"kdjax review: {one_line(doubt)}", file=sys.stderr)
+        decisions, doubts = earlier.carried(*earlier.read(args.earlier), detection)
+        sys.stderr.writelines(f"kdjax review: {one_line(doubt)}\n" for doubt in doubts)
     else:
         decisions = review.read(args.decisions or saved, detection)
     reviewed = files.write_reviewed(detection, decisions, args.folder)

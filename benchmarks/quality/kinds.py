@@ -40,6 +40,9 @@ SNR = 12  # dB
 DECISIONS = (0, 3, 5, 10, 20)
 START = 300.0  # s
 NETWORK = ("shape's anomaly",)  # the term that the network has a part in
+STEADY = ("early, steady", "step, steady", "premature, steady", "longer after, steady", "steady")
+RATES = (0.003, 0.005, FPR, 0.01, 0.02)
+SHIFTS = (0.0, 0.25, 0.5, 1.0)
 CORRELATIONS = {"raw beat": (0.8, 0.9, 0.95), "latent": (0.8, 0.9, 0.95), "residual": (0.5, 0.7)}
 
 
@@ -65,6 +68,8 @@ def main() -> None:
         "threshold": [],
         "reviewer": [],
         "families": [],
+        "rates": list(operating_points(reads["DS1"], others)),
+        "personal": list(personal(reads["DS1"], others)),
         "noise": [],
     }
     for people, some in reads.items():
@@ -88,18 +93,16 @@ def main() -> None:
         print(row)
 
 
-def _fitted_on_others(reads: Sequence[Read], one: Read) -> dict[str, Any]:
-    return fit([other for other in reads if other is not one and other.name in FITTING])
+def _fitted_on_others(
+    reads: Sequence[Read], one: Read, without: Sequence[str] = ()
+) -> dict[str, Any]:
+    return fit([other for other in reads if other is not one and other.name in FITTING], without)
 
 
 def _limit_of(reads: Sequence[Read], model: dict[str, Any]) -> float:
     """The score that a share FPR of DS1's normal beats exceeds under a model that they fitted."""
-    normal = [
-        scored(one, model).score[one.label[one.shape != kinds.UNSCORED] == "N"]
-        for one in reads
-        if one.name in FITTING
-    ]
-    return float(np.quantile(np.concatenate(normal), 1 - FPR))
+    normal = _normal_scores(reads, [scored(one, model).score for one in reads])
+    return float(np.quantile(normal, 1 - FPR))
 
 
 # --- kinds -------------------------------------------------------------------------------------
@@ -217,6 +220,70 @@ def realised(reads: Sequence[Read], opinions: Sequence[kinds.Opinion]) -> list[d
         row |= {"tenth": low, "ninth tenth": high}
         rows.append({name: round(float(value), 5) for name, value in row.items()})
     return rows
+
+
+def operating_points(
+    reads: Sequence[Read], others: dict[str, dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """EC57's rates on DS1 by the false-positive rate, each record with weights of the others.
+
+    With every term, and without those that weigh timing by how steady the rhythm is.
+    """
+    without = {one.name: _fitted_on_others(reads, one, STEADY) for one in reads}
+    for terms, models in (("all", others), ("timing in any rhythm", without)):
+        opinions = [scored(one, models[one.name]) for one in reads]
+        normal = _normal_scores(reads, [opinion.score for opinion in opinions])
+        for rate in RATES:
+            row, _ = by_kind(reads, opinions, float(np.quantile(normal, 1 - rate)))
+            yield {"terms": terms, "rate": rate, **row}
+
+
+def personal(reads: Sequence[Read], others: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The same with a threshold that moves with the person, on DS1.
+
+    It moves by a share of how far the median score of the person's commonest shape in the first
+    five minutes is above that of the others' people.
+    """
+    opinions = [scored(one, others[one.name]) for one in reads]
+    usual = np.array([_usual_score(*pair) for pair in zip(reads, opinions, strict=True)])
+    above = np.maximum(usual - np.median(usual), 0)
+    for share in SHIFTS:
+        moved = [
+            kinds.Opinion(*(values - share * shift for values in opinion))
+            for opinion, shift in zip(opinions, above, strict=True)
+        ]
+        normal = _normal_scores(reads, [opinion.score for opinion in moved])
+        limit = float(np.quantile(normal, 1 - FPR))
+        shares = [
+            float((opinion.score > limit)[_judged(one) == "N"].mean())
+            for one, opinion in zip(reads, moved, strict=True)
+        ]
+        row, _ = by_kind(reads, moved, limit)
+        realised = {"median": np.median(shares), "worst": max(shares)}
+        yield {
+            "share": share,
+            **{name: round(float(value), 5) for name, value in realised.items()},
+            **row,
+        }
+
+
+def _usual_score(one: Read, opinion: kinds.Opinion) -> float:
+    good = one.shape != kinds.UNSCORED
+    first = _beats(one).sample[good] < START * one.fs
+    shape = one.shape[good]
+    common = np.bincount(shape[first & (shape >= 0)]).argmax()
+    return float(np.median(opinion.score[first & (shape == common)]))
+
+
+def _normal_scores(reads: Sequence[Read], scores: Sequence[np.ndarray]) -> np.ndarray:
+    """The scores of the normal beats of the people who fit weights."""
+    return np.concatenate(
+        [
+            score[_judged(one) == "N"]
+            for one, score in zip(reads, scores, strict=True)
+            if one.name in FITTING
+        ]
+    )
 
 
 def under_noise(

@@ -22,11 +22,10 @@ def read(folder: Path) -> tuple[Detection, list[dict[str, Any]]]:
 
 def carried(
     earlier: Detection, decisions: Sequence[Mapping[str, Any]], detection: Detection
-) -> tuple[list[dict[str, Any]], str]:
-    """The decisions about an earlier recording, for the families of a new one, and a doubt.
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The decisions about an earlier recording, for the families of a new one, and doubts.
 
-    The doubt says where the usual beats of the two are unlike each other, as two persons' are; ""
-    where they are not.
+    A doubt says that the usual beats of the two are unlike each other, as two persons' are.
 
     A family takes the kind of the named one that its mean beat is most like, from a correlation of
     0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
@@ -51,7 +50,7 @@ def carried(
         raise InputError(f"{earlier.recording}: no family of it was named; review it first")
     kinds = [_known_kind(family, named) for family in detection.families]
     new = [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
-    return new, _doubt_of_person(earlier, detection)
+    return new, _doubts_of_person(earlier, detection)
 
 
 def _known_kind(family: Family, named: Sequence[Family]) -> str:
@@ -69,14 +68,14 @@ def _known_kind(family: Family, named: Sequence[Family]) -> str:
     return next(iter([*same, *of_shape]), "")
 
 
-def _doubt_of_person(earlier: Detection, detection: Detection) -> str:
+def _doubts_of_person(earlier: Detection, detection: Detection) -> tuple[str, ...]:
     if not earlier.families or not detection.families:
-        return ""
+        return ()
     one, other = (found.families[0].mean for found in (earlier, detection))
     alike = float(likeness(other[None], one, _COMPARED)[0])
     if alike >= _ALIKE:
-        return ""
+        return ()
     return (
         f"the usual beat of {detection.recording} is unlike that of {earlier.recording} "
-        f"(correlation {alike:.2f}); are they of the same person?"
+        f"(correlation {alike:.2f}); are they of the same person?",
     )

@@ -70,6 +70,26 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     assert [int(row["sample"]) for row in rows] == list(read.sample)
 
 
+def test_names_of_an_earlier_recording_are_carried_over(recording, tmp_path, capsys):
+    """The next recording is the same heart, a little later and a little lower."""
+    given = ("--fs", 360, "--units", "mV", "--out", tmp_path / "out")
+    np.save(tmp_path / "next.npy", 0.9 * ecg()[5 * FS :])
+    assert typed("detect", "mitbih-w8", recording, *given) == 0
+    earlier = tmp_path / "out" / "mine"
+    detect_next = ("detect", "mitbih-w8", tmp_path / "next.npy", *given, "--earlier", earlier)
+    assert typed(*detect_next) == 2
+    assert "save the review from report.html first" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "next").exists()
+    table = (earlier / "families.csv").read_text().replace("\n1,N,", "\n1,F,")
+    (tmp_path / "families.csv").write_text(table)
+    assert typed("review", earlier, "--families", tmp_path / "families.csv") == 0
+    assert typed(*detect_next) == 0
+    rows = list(csv.DictReader((tmp_path / "out/next/beats.csv").read_text().splitlines()))
+    assert sum(row["kind"] == "F" for row in rows) > 0.7 * len(rows)
+    (decision,) = json.loads((tmp_path / "out/next/review.json").read_text())["decisions"]
+    assert decision == {"family": 1, "kind": "F"}
+
+
 def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(
     recording, tmp_path, capsys
 ):

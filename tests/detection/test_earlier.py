@@ -15,7 +15,7 @@ def test_families_of_the_same_shape_and_detected_kind_take_the_name():
     numbers = {family.kind: i for i, family in enumerate(person.families, 1)}
     known = [{"family": numbers["N"], "kind": "Q"}, {"family": numbers["V"], "kind": "F"}]
     turned = replace(person, families=person.families[::-1])
-    carried, doubt = earlier.carried(person, known, turned)
+    carried, (doubt,) = earlier.carried(person, known, turned)
     kinds = {decision["family"]: decision["kind"] for decision in carried}
     count = len(person.families)
     assert kinds[count + 1 - numbers["N"]] == "Q"
@@ -33,20 +33,20 @@ def test_a_known_shape_tells_n_from_v_but_not_whether_a_beat_is_premature(named,
     beats = person.beats._replace(family=np.zeros_like(person.beats.family))
     old = replace(person, families=(replace(one, detected=named, kind=named),), beats=beats)
     new = replace(person, families=(replace(one, detected=detected, kind=detected),))
-    decisions, doubt = earlier.carried(old, [{"family": 1, "kind": named}], new)
+    decisions, doubts = earlier.carried(old, [{"family": 1, "kind": named}], new)
     assert decisions == ([{"family": 1, "kind": carried}] if carried else [])
-    assert doubt == ""
+    assert doubts == ()
 
 
 def test_unlike_shapes_stay_as_detected_and_another_person_is_doubted():
     person = synthetic()
     flipped = tuple(replace(family, mean=-family.mean) for family in person.families)
     other = replace(person, families=flipped, recording="next")
-    decisions, doubt = earlier.carried(person, [{"family": 1, "kind": "N"}], other)
+    decisions, (doubt,) = earlier.carried(person, [{"family": 1, "kind": "N"}], other)
     assert decisions == []
     assert doubt.startswith("the usual beat of next is unlike that of synthetic")
     nothing = replace(person, families=())
-    assert earlier.carried(person, [{"family": 1, "kind": "N"}], nothing) == ([], "")
+    assert earlier.carried(person, [{"family": 1, "kind": "N"}], nothing) == ([], ())
 
 
 def test_other_leads_and_no_names_are_said():
