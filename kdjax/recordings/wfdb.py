@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kdjax.errors import InputError
+from kdjax.recordings import wfdbsignals
 from kdjax.recordings.annotations import read_annotations
 from kdjax.recordings.formats import find
 from kdjax.recordings.source import (
@@ -28,10 +29,6 @@ from kdjax.recordings.source import (
 from kdjax.recordings.units import in_millivolts
 from kdjax.recordings.wfdbheader import Header, read_header, wfdb
 
-_PACKING = {  # samples in so many bytes, by format
-    "16": (1, 2), "24": (1, 3), "32": (1, 4), "61": (1, 2), "80": (1, 1), "160": (1, 2),
-    "212": (2, 3), "310": (3, 4), "311": (3, 4),
-}  # fmt: skip
 _FLAC = {"508", "516", "524"}
 
 
@@ -64,7 +61,7 @@ def read_wfdb(path: str | Path) -> Recording:
 
 def frame_rate(header: Path) -> float:
     """The rate in Hz that a WFDB header states, at which annotations count; else InputError."""
-    return float(read_header(header).record.fs)
+    return read_header(header).record.fs
 
 
 def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarray:
@@ -81,7 +78,7 @@ def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarra
 def open_wfdb(file: Path, given: Given) -> Source:
     """A WFDB record by its header."""
     header = read_header(file)
-    if isinstance(header.record, wfdb().MultiRecord):
+    if header.record.segments is not None:
         return _open_segments(file, header, given)
     return _open_record(file, header, given)
 
@@ -89,35 +86,33 @@ def open_wfdb(file: Path, given: Given) -> Source:
 def _open_record(file: Path, header: Header, given: Given) -> Source:
     """A WFDB record of one segment. Its frames hold several samples of a signal that is faster."""
     with reading(file.stem, file):
-        record = header.record
-        lines = len(record.file_name or ())
-        if not 1 <= lines == record.n_sig <= MOST_LEADS:
+        record, signals = header.record, header.record.signals
+        if not 1 <= len(signals) == record.stated <= MOST_LEADS:
             raise refusal(
                 file,
-                f"it says {record.n_sig} signals and describes {lines}; "
+                f"it says {record.stated} signals and describes {len(signals)}; "
                 f"1 to {MOST_LEADS} can be read",
             )
-        per_frame = record.samps_per_frame
+        per_frame = [signal.samples_per_frame for signal in signals]
         found = voltages(
             file,
-            record.sig_name,
-            units=record.units,
-            rates=[float(record.fs * samples) for samples in per_frame],
-            steps=record.adc_gain,
+            [signal.name for signal in signals],
+            units=[signal.units for signal in signals],
+            rates=[record.fs * samples for samples in per_frame],
+            steps=[signal.gain for signal in signals],
             given=given,
         )
         header, frames, remarks = _frames(file, header, found.places)
-        step = _frame_blocks(record, per_frame)
+        step = block_length(record.fs, sum(per_frame))
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         channels = [found.places[column] for column in columns]
+        own = all(s.format in wfdbsignals.UNPACKED and not s.skew for s in signals)
         for start, stop in spans(frames, step):
             with reading(file.stem, file):
-                block: Any = wfdb().rdrecord(
-                    header.stem, start, stop, channels, smooth_frames=False
-                )
-                signal = np.stack(block.e_p_signal, axis=1) * found.per_unit[columns]
-            yield signal
+                block = (_unpacked if own else _by_wfdb)(file, header, channels, start, stop)
+                values = np.stack(block, axis=1) * found.per_unit[columns]
+            yield values
 
     return Source(
         name=name_of(file),
@@ -130,8 +125,37 @@ def _open_record(file: Path, header: Header, given: Given) -> Source:
     )
 
 
-def _frame_blocks(record: Any, per_frame: list[int]) -> int:
-    return block_length(record.fs, sum(per_frame))
+def _unpacked(
+    file: Path, header: Header, channels: list[int], start: int, stop: int
+) -> list[np.ndarray]:
+    """The frames [start, stop) of signals, each [n] in its unit."""
+    signals, held = header.record.signals, {}
+    for name in {signals[channel].file for channel in channels}:
+        rows = [row for row, signal in enumerate(signals) if signal.file == name]
+        widths = [signals[row].samples_per_frame for row in rows]
+        frame, first = sum(widths), signals[rows[0]]
+        path = header.files.get(name) or file.with_name(name)
+        values = wfdbsignals.read(
+            path,
+            first.format,
+            offset=first.offset,
+            first=start * frame,
+            count=(stop - start) * frame,
+        ).reshape(-1, frame)
+        ends = np.cumsum(widths)
+        held |= {
+            row: values[:, end - width : end].ravel()
+            for row, width, end in zip(rows, widths, ends, strict=True)
+        }
+    return [(held[c] - signals[c].baseline) / signals[c].gain for c in channels]
+
+
+def _by_wfdb(
+    file: Path, header: Header, channels: list[int], start: int, stop: int
+) -> list[np.ndarray]:
+    """The same of formats that are not unpacked here."""
+    block: Any = wfdb().rdrecord(header.stem, start, stop, channels, smooth_frames=False)
+    return block.e_p_signal
 
 
 def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int, list[str]]:
@@ -139,27 +163,27 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
 
     Refuses what would fail half-way or take the memory of a header's false figures.
     """
-    record = header.record
-    if any(not 1 <= samples <= BLOCK_VALUES for samples in record.samps_per_frame):
+    record, signals = header.record, header.record.signals
+    if any(not 1 <= signal.samples_per_frame <= BLOCK_VALUES for signal in signals):
         raise refusal(file, "a signal needs at least one sample a frame; repair the header")
-    if max(skew or 0 for skew in record.skew) > 10 * record.fs:
+    if max(signal.skew for signal in signals) > 10 * record.fs:
         raise refusal(file, "a signal is skewed by more than 10 seconds; repair the header")
     held = {}
-    for name in {record.file_name[i] for i in places}:
+    for name in {signals[i].file for i in places}:
         path = header.files.get(name) or file.with_name(name)
         if not path.is_file():
             raise refusal(file, f"its signal file {path.name} is missing; copy the record again")
-        rows = [i for i, other in enumerate(record.file_name) if header.files.get(other) == path]
-        format_, offset = record.fmt[rows[0]], record.byte_offset[rows[0]] or 0
+        rows = [signal for signal in signals if header.files.get(signal.file) == path]
+        format_, offset = rows[0].format, rows[0].offset
         if format_ in _FLAC:
             continue  # what it holds is known when it is read
-        if format_ not in _PACKING:
+        if format_ not in wfdbsignals.PACKING:
             # 8 holds differences: no block can be read without those before it
             raise refusal(file, f"format {format_} cannot be read; convert it to 16 by xform")
-        samples, size = _PACKING[format_]
-        frame = sum(record.samps_per_frame[i] for i in rows)
-        held[path.name] = max(0, (path.stat().st_size - offset) * samples // size // frame)
-    stated = record.sig_len
+        packing = wfdbsignals.PACKING[format_]
+        frame, there = sum(s.samples_per_frame for s in rows), path.stat().st_size - offset
+        held[path.name] = max(0, there * packing.samples // packing.size // frame)
+    stated = record.length
     if not held:
         if stated is None:
             raise refusal(file, "it does not say how many samples there are; add their number")
@@ -178,15 +202,14 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
 
 def _open_segments(file: Path, header: Header, given: Given) -> Source:
     """A WFDB record of several segments: one after the other, NaN where a lead has none."""
-    record = header.record
+    record, named = header.record, header.record.segments or ()
     parts: list[tuple[Source | None, int]] = []
     with reading(file.stem, file):
-        if record.n_seg != len(record.seg_name):
+        if record.stated != len(named):
             raise refusal(
-                file,
-                f"it says {record.n_seg} segments and names {len(record.seg_name)}; repair it",
+                file, f"it says {record.stated} segments and names {len(named)}; repair it"
             )
-        for name, frames in zip(record.seg_name, record.seg_len, strict=True):
+        for name, frames in named:
             if frames == 0:
                 continue  # the layout of a record whose segments differ
             parts.append((None if name == "~" else _segment(file, name, given), frames))
@@ -200,7 +223,7 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
             any(source.fs != rate for source in sources)
             or abs(rate - per_frame * record.fs) > 1e-3 * rate
             or any(source and source.length > frames * per_frame for source, frames in parts)
-            or record.sig_len not in (None, total)
+            or record.length not in (None, total)
         ):
             raise refusal(
                 file, "rate or length of its segments is not what it says; repair the header"
@@ -237,9 +260,9 @@ def _segment(file: Path, name: str, given: Given) -> Source | None:
     """A segment of the record, None where none of its signals is a voltage."""
     part = find(file.with_name(f"{name}.hea"))
     header = read_header(part)
-    if isinstance(header.record, wfdb().MultiRecord):
+    if header.record.segments is not None:
         raise refusal(file, f"its segment {name} has segments; repair the header")
-    if not any(in_millivolts(unit) for unit in header.record.units or ()):
+    if not any(in_millivolts(signal.units) for signal in header.record.signals):
         return None
     return _open_record(part, header, given)
 

@@ -1,6 +1,7 @@
-"""WFDB headers as wfdb reads them: what it would misread or refuse is put right in a copy.
+"""WFDB headers: https://physionet.org/physiotools/wag/header-5.htm
 
-https://physionet.org/physiotools/wag/header-5.htm
+What wfdb would misread or refuse is put right in a copy, from which it reads the signals that are
+not unpacked here (`wfdbsignals`).
 """
 
 import datetime
@@ -8,7 +9,7 @@ import re
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kdjax.files import temporary_folder
 from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
@@ -26,16 +27,44 @@ class _Copy:
         self.path = temporary_folder(self)
 
 
-class Header(NamedTuple):
-    """A header as wfdb reads it.
+class Signal(NamedTuple):
+    """A signal's line: samples_per_frame values of a format a frame, `gain` steps a unit."""
 
-    record: wfdb's Record or, for several segments, its MultiRecord. stem: the path without suffix
-    by which wfdb reads the signals. files: the signals' files by the names that the record has.
-    start: the time of the first sample. notes: what was put right. copy: the folder of the copy
-    that stem names, which lives as long as this; None where the record's own files do.
+    file: str
+    format: str
+    samples_per_frame: int
+    skew: int
+    offset: int
+    gain: float
+    baseline: int
+    units: str
+    name: str
+
+
+class Record(NamedTuple):
+    """A header's first line and what follows: signals or, of a record of segments, those.
+
+    fs: frames a second. length: frames, None where it is not stated. stated: how many signals or
+    segments it says there are. segments: names and lengths in frames, None in a record of signals.
     """
 
-    record: Any
+    fs: float
+    length: int | None
+    stated: int
+    signals: tuple[Signal, ...]
+    segments: tuple[tuple[str, int], ...] | None
+
+
+class Header(NamedTuple):
+    """A header, put right.
+
+    stem: the path without suffix by which wfdb reads the signals. files: the signals' files by the
+    names that the record has. start: the time of the first sample. notes: what was put right. copy:
+    the folder of the copy that stem names, which lives as long as this; None where the record's own
+    files do.
+    """
+
+    record: Record
     stem: str
     files: dict[str, Path]
     start: datetime.datetime | None
@@ -48,7 +77,7 @@ class Header(NamedTuple):
         file = Path(self.stem + ".hea")
         first, *others = file.read_text("ascii").split("\n")
         file.write_text("\n".join([f"{' '.join(first.split()[:3])} {frames}", *others]), "ascii")
-        return self._replace(record=wfdb().rdheader(self.stem))
+        return self._replace(record=self.record._replace(length=frames))
 
 
 def wfdb() -> ModuleType:
@@ -77,7 +106,7 @@ def read_header(file: Path) -> Header:
         text = text.replace("\N{GREEK SMALL LETTER MU}", "u")
         if _reads_as_it_is(file, lines, text, files):
             return Header(
-                wfdb().rdheader(str(file.with_suffix(""))),
+                _record(text, list(files.values())),
                 str(file.with_suffix("")),
                 {path.name: path for path in files.values()},
                 start,
@@ -89,7 +118,53 @@ def read_header(file: Path) -> Header:
         stem.with_suffix(".hea").write_bytes(text.encode("ascii", "replace"))
         for name, path in files.items():
             (copy.path / name).symlink_to(path.absolute())
-        return Header(wfdb().rdheader(str(stem)), str(stem), files, start, notes, copy)
+        record = _record(text, [copy.path / name for name in files])
+        return Header(record, str(stem), files, start, notes, copy)
+
+
+_SIGNAL = re.compile(
+    r"\S+\s+(?P<format>\d+)(?:x(?P<samples>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
+    r"(?:\s+(?P<gain>-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?:\((?P<baseline>-?\d+)\))?"
+    r"(?:/(?P<units>\S+))?)?(?:\s+(?P<resolution>\d+))?(?:\s+(?P<zero>-?\d+))?"
+    r"(?:\s+-?\d+)?(?:\s+-?\d+)?(?:\s+\d+)?(?:\s+(?P<name>.*\S))?",
+    re.IGNORECASE,
+)
+
+
+def _record(text: str, files: list[Path]) -> Record:
+    """What a header says whose first line is put right; ValueError where a line is none.
+
+    files: those of the signals, one for each line.
+    """
+    first, *lines = text.splitlines()
+    name, stated, *fields = first.split()
+    rate = re.split("[/(]", fields[0])[0]
+    length = int(fields[1]) if len(fields) > 1 else None
+    if "/" in name:
+        rows = [line.split() for line in lines]
+        segments = tuple((row[0], int(row[1])) for row in rows)
+        return Record(float(rate), length, int(name.split("/")[1]), (), segments)
+    signals = tuple(map(_signal, lines, files))
+    return Record(float(rate), length, int(stated), signals, None)
+
+
+def _signal(line: str, file: Path) -> Signal:
+    match = _SIGNAL.fullmatch(line.strip())
+    if match is None:
+        raise ValueError(f"{line.split(maxsplit=1)[-1][:40]!r} describes no signal")
+    said = match.groupdict()
+    zero = int(said["zero"] or 0)
+    return Signal(
+        file=file.name,
+        format=said["format"],
+        samples_per_frame=int(said["samples"] or 1),
+        skew=int(said["skew"] or 0),
+        offset=int(said["offset"] or 0),
+        gain=float(said["gain"] or 0) or 200.0,  # as WFDB has it
+        baseline=zero if said["baseline"] is None else int(said["baseline"]),
+        units=said["units"] or "mV",
+        name=said["name"] or "",
+    )
 
 
 def _reads_as_it_is(file: Path, lines: list[str], text: str, files: dict[str, Path]) -> bool:

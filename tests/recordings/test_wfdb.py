@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import wfdb
 from malformed import ecg
 from written import whole, write_record, write_text, write_wfdb
 
 from kdjax.errors import InputError
-from kdjax.recordings import open_source, read_wfdb
+from kdjax.recordings import open_source, read_wfdb, wfdbsignals
+from kdjax.recordings import wfdb as recordings_wfdb
 
 
 def test_a_record_is_read_in_millivolts_with_its_leads_rate_and_annotations(tmp_path):
@@ -349,3 +351,21 @@ def test_a_recording_that_is_missing_but_for_a_moment_is_refused_at_once(tmp_pat
         InputError, match=r"m\.hea: all but 2\.5 s of its 3\.31e\+03 hours are missing"
     ):
         open_source(path)
+
+
+@pytest.mark.parametrize("frames", ["", "x2"])
+@pytest.mark.parametrize("format_", wfdbsignals.UNPACKED)
+def test_each_format_is_read_as_wfdb_reads_it(tmp_path, monkeypatch, format_, frames):
+    """Any bytes, after an offset, two signals in a file, blocks that begin within a pair."""
+    line = f"r.dat {format_}{{}}+5 50(3)/mV 12 1 0 0 0 {{}}\n"
+    lines = line.format(frames, "II") + line.format("", "V1")
+    header = write_text(tmp_path, "r 2 360 101\n" + lines, "r.hea")
+    content = np.random.default_rng(0).integers(0, 256, 5 + 4 * 303, np.uint8)
+    content[5:29] = np.frombuffer(b"\0\x80\0\0\0\x80\x80\0" * 3, np.uint8)  # numbers that are none
+    (tmp_path / "r.dat").write_bytes(content.tobytes())
+    wanted = wfdb.rdrecord(str(header.with_suffix("")), smooth_frames=False).e_p_signal
+    monkeypatch.setattr(recordings_wfdb, "block_length", lambda rate, width: 33)
+    found = open_source(header)
+    leads = 1 if frames else 2  # the other one is slower
+    assert found.leads == ("II", "V1")[:leads]
+    np.testing.assert_array_equal(whole(found), np.float32(np.stack(wanted[:leads], axis=1)))
