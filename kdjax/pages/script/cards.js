@@ -35,7 +35,7 @@ function othersButton(groups) {
     renderFamilies();
     const next = document.querySelectorAll("#families > *")[SHOWN];
     next.focus();
-    next.scrollIntoView({ block: "nearest" });
+    next.scrollIntoView({ block: app.all ? "start" : "nearest" });
   };
   const textContent = `${app.all ? "Hide" : "Show"} ${text}, ${beatsText(beats)} (key o)`;
   return [element("button", { type: "button", id: "others", textContent, onclick })];
