@@ -38,6 +38,16 @@ def test_a_known_shape_tells_n_from_v_but_not_whether_a_beat_is_premature(named,
     assert doubts == ()
 
 
+@pytest.mark.parametrize(("kind", "carried"), [("N", []), ("V", ["V"]), ("S", ["S"])])
+def test_that_premature_beats_were_normal_says_nothing_of_the_next(kind, carried):
+    person = synthetic()
+    beats = person.beats._replace(family=np.zeros_like(person.beats.family))
+    families = (replace(person.families[0], detected="S", kind="S"),)
+    old = new = replace(person, families=families, beats=beats)
+    decisions, _ = earlier.carried(old, [{"family": 1, "kind": kind}], new)
+    assert [decision["kind"] for decision in decisions] == carried
+
+
 def test_unlike_shapes_stay_as_detected_and_another_person_is_doubted():
     person = synthetic()
     flipped = tuple(replace(family, mean=-family.mean) for family in person.families)
