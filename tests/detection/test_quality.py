@@ -154,6 +154,8 @@ def test_the_constants_are_those_that_were_fitted():
     fitted = json.loads((ROOT / "docs/results/quality.json").read_text())
     assert quality.SQI._asdict() == fitted["weights"]
     assert fitted["least"] == quality.LEAST
+    guide = (ROOT / "docs/guides/recordings.md").read_text()
+    assert f"Below {quality.LEAST}\n" in guide
 
 
 def test_noise_that_is_over_does_not_count_against_a_beat():
