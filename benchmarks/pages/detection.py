@@ -26,6 +26,7 @@ def main() -> None:
         *rpeaks_page.sections(),
         *kinds_page.families(),
         *kinds_page.live(),
+        *long_recordings(),
         *recordings(),
     ]
     write_text(PAGE, "\n\n".join(sections) + "\n")
@@ -99,20 +100,29 @@ def recordings() -> Iterable[str]:
         "The last kind is why `kdjax calibrate` keeps other people's thresholds: where a person "
         "has abnormal beats, their own beats give a threshold among these."
     )
-    stages = found["stages"]
-    spent = ", ".join(
-        f"{name} {stages[name]:.1f} s"
-        for name in ("read", "beats", "network", "score", "files", "other")
-    )
+
+
+def long_recordings() -> Iterable[str]:
+    """What a day of signal costs."""
+    found = read("perf-detect_long.json")
+    yield "## Time and memory"
     yield (
-        "Time and memory of `kdjax detect` on the records joined (2 leads, 360 Hz), start of the "
-        f"program and report included; stages of {stages['hours']} h, once compiled: {spent}."
+        f"`{found['command']}`, {found['date']}, {found['device']}, {found['processor']}, load "
+        f"{found['load']:g}: `kdjax detect` on the records joined (2 leads, 360 Hz), start of the "
+        "program, tables and page included. Processor seconds are those of all cores together; "
+        "other work on the machine lengthens them, too, but less than the clock's."
     )
     yield table(
-        ("hours", "seconds", "peak resident MB"),
+        ("hours", "processor, s", "clock, s", "largest resident, MiB", "page, MB"),
         (
-            (row["hours"], f"{row['seconds']:.1f}", f"{row['peak_resident_bytes'] / 1e6:.0f}")
-            for row in found["long"]
+            (
+                row["hours"],
+                f"{row['processor_s']:.1f}",
+                f"{row['seconds']:.1f}",
+                row["peak_mib"],
+                f"{row['page_bytes'] / 1e6:.1f}",
+            )
+            for row in found["rows"]
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The shipped detector on whole recordings: quality with its own R-peaks, and speed.
+"""The shipped detector on whole recordings: quality with its own R-peaks.
 
 python -m benchmarks.quality.detection --records DIR [--data-dir DIR]
 
@@ -6,29 +6,22 @@ DIR holds the MIT-BIH records. Writes docs/results/detection.json.
 """
 
 import argparse
-import contextlib
 import datetime
 import json
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import scipy.signal
-import wfdb
 
 from benchmarks.shared import write_rows
 from kdjax import datasets, recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.datasets.storage import CLASSES, SYMBOLS
-from kdjax.detection import cores, files, personal
-from kdjax.detection.deciding import FPR, StreamingDetector, Witness, calibration_of
+from kdjax.detection import personal
+from kdjax.detection.deciding import FPR, calibration_of
 from kdjax.detection.detector import Detector
 from kdjax.detection.recording import detect
 from kdjax.runs import directory, provenance
@@ -36,7 +29,6 @@ from kdjax.scores import calibration, fitted, metrics
 
 NAME = "mitbih-w8"
 RATES = (360, 250, 128)  # Hz
-HOURS = (1, 6, 24)
 RESULT = Path("docs/results/detection.json")
 # The calibration was chosen on DS1, whose normal beats trained the network or set its thresholds.
 PEOPLE = {
@@ -65,8 +57,6 @@ def main() -> None:
             for people, names in PEOPLE.items()
             for row in thresholds(detector, args.records, people, names)
         ],
-        "long": [long_recording(args.records, hours) for hours in HOURS],
-        "stages": stages(detector, args.records),
         "made_by": provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
@@ -233,94 +223,6 @@ def alarms(rows: list[dict], limits: list[float]) -> dict[str, Any]:
         "false_alarms_per_hour": false / sum(row["hours"] for row in rows),
         "recall_of_all_annotated": right / sum(row["abnormal"] for row in rows),
     }
-
-
-# --- speed -------------------------------------------------------------------------------------
-
-
-# RUSAGE_CHILDREN would count this process, which a new one is for a moment a copy of.
-_TYPED = """
-import sys
-from kdjax import cli
-status = cli.main(sys.argv[1:])
-(peak,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print("peak", peak.split()[1])
-sys.exit(status)
-"""
-
-
-def long_recording(folder: Path, hours: int) -> dict[str, Any]:
-    """`kdjax detect` in a process of its own on the records joined to so many hours."""
-    with tempfile.TemporaryDirectory() as scratch:
-        joined(folder, hours, Path(scratch))
-        typed = [sys.executable, "-c", _TYPED, "detect", NAME, f"{scratch}/long.hea"]
-        started = time.perf_counter()
-        done = subprocess.run(
-            [*typed, "--out", scratch], check=True, stdout=subprocess.PIPE, text=True
-        )
-        seconds = time.perf_counter() - started
-        files = {path.name: path.stat().st_size for path in Path(scratch, "long").iterdir()}
-    peak = 1024 * int(done.stdout.split()[-1])
-    return {"hours": hours, "seconds": seconds, "peak_resident_bytes": peak, "files": files}
-
-
-def joined(folder: Path, hours: int, out: Path) -> None:
-    """Writes out/long.{hea,dat}: the records one after the other, 2 leads at 360 Hz, as int16."""
-    names = sorted({path.stem for path in folder.glob("*.hea")})
-    parts, length = [], 0
-    while length < hours * 3600 * 360:
-        raw = wfdb.rdrecord(str(folder / names[len(parts) % len(names)]), physical=False)
-        parts.append(raw.d_signal.astype(np.int16))
-        length += len(raw.d_signal)
-    signal = np.concatenate(parts)[: hours * 3600 * 360]
-    signal.tofile(out / "long.dat")
-    gain = "16 200 11 1024 0 0 0"
-    lines = ["long 2 360 " + str(len(signal)), f"long.dat {gain} MLII", f"long.dat {gain} V1"]
-    (out / "long.hea").write_text("\n".join(lines) + "\n")
-
-
-_STAGES = (
-    (cores, "find_beats", "beats"),
-    (Witness, "evidence", "network"),
-    (StreamingDetector, "_decide", "score"),
-)
-
-
-def stages(detector: Detector, folder: Path, hours: int = 6) -> dict[str, float]:
-    """Seconds of each stage of `kdjax detect`, in this process, once everything is compiled."""
-    spent = dict.fromkeys(("read", "beats", "network", "score", "files"), 0.0)
-
-    def timed(name: str, function: Callable) -> Callable:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                spent[name] += time.perf_counter() - started
-
-        return wrapped
-
-    with tempfile.TemporaryDirectory() as scratch:
-        joined(folder, hours, Path(scratch))
-        opened = recordings.open_source(Path(scratch, "long.hea"))
-        detect(detector, source("warm", 360, recordings.read_wfdb(folder / "100").signal))
-        blocks = opened.read
-
-        def read(columns: list[int]) -> Iterator[np.ndarray]:
-            found = blocks(columns)
-            following = timed("read", lambda: next(found, None))
-            while (block := following()) is not None:
-                yield block
-
-        with contextlib.ExitStack() as patched:
-            for owner, name, stage in _STAGES:
-                function = timed(stage, getattr(owner, name))
-                patched.enter_context(mock.patch.object(owner, name, function))
-            started = time.perf_counter()
-            found = detect(detector, replace(opened, read=read))
-            timed("files", files.write)(found, Path(scratch, "out"))
-            total = time.perf_counter() - started
-    return {"hours": hours, **spent, "other": total - sum(spent.values()), "total": total}
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ def constants(seen: dict[float | None, Examples]) -> dict[str, Any]:
     weight = np.where(every.kind == "V", VENTRICULAR, 1.0)
     model = LogisticRegression(C=1e6, max_iter=1000)
     model.fit(every.measures, every.kind != "", sample_weight=weight)
-    fitted = [round(float(one), 2) for one in (model.intercept_[0], *model.coef_[0])]
-    weights = quality.Weights(*fitted)
+    fitted = np.concatenate([model.intercept_, model.coef_[0]]).round(2)
+    weights = quality.Weights(*fitted.tolist())
     index = {snr: quality.index(of.measures, weights) for snr, of in seen.items()}
     false = (seen[6.0].kind == "") & seen[6.0].noisy
     least = round(float(np.quantile(index[6.0][false], 1 - GOOD_OF_FALSE)), 3)
