@@ -291,25 +291,22 @@ def startup(found: Mapping[str, Any]) -> Iterable[str]:
 
 def detect_start(found: Mapping[str, Any]) -> Iterable[str]:
     """What a user of `kdjax detect` waits for."""
-    first, second = found["rows"]["first"], found["rows"]["second"]
+    rows = found["rows"]
     yield "## The start of `kdjax detect`"
-    rounds = "one round" if found["rounds"] == 1 else f"{found['rounds']} rounds"
+    rounds = "one start" if found["rounds"] == 1 else f"{found['rounds']} starts"
     yield (
         f"{made(found)}. {loaded(found)}Half an hour of one lead, `{found['detector']}`, {rounds}: "
-        "clock seconds, and processor seconds, which other work on the machine lengthens less."
+        "clock seconds, and processor seconds, which other work on the machine lengthens less. "
+        "`command` is the whole; its stages were measured in another process."
     )
-    stages = [stage for stage in first if not stage.endswith(", processor")]
-    head = ("", "first, clock", "first, processor", "second, clock", "second, processor")
-    rows = [
-        [stage]
-        + [
-            between(row[key], "{:.2f}")
-            for row in (first, second)
-            for key in (stage, f"{stage}, processor")
-        ]
-        for stage in stages
-    ]
-    yield table(head, rows)
+    stages = [stage for stage in rows if not stage.endswith(", processor")]
+    yield table(
+        ("", "clock", "processor"),
+        [
+            [stage, *(between(rows[key], "{:.2f}") for key in (stage, f"{stage}, processor"))]
+            for stage in stages
+        ],
+    )
 
 
 def onnx_int8(found: Mapping[str, Any]) -> Iterable[str]:

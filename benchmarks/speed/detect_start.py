@@ -2,22 +2,22 @@
 
 python -m benchmarks.speed.detect_start --out docs/results/perf-detect_start.json
 
-The recording, a usual beat with noise, early beats and broad ones, is stored as WFDB. A first start
-has an empty folder of compiled programs, a second one finds them. Every start is a process of its
-own and goes through the steps of `kdjax detect`: imports; load, the shipped detector and its
-recording opened; compile, its network called for the first time; work, detection; write, the files
-and the report. Seconds of the clock since the process was started, and seconds of processor time,
-which other work on the machine does not lengthen as much.
+The recording, a usual beat with noise, early beats and broad ones, is stored as WFDB. Every start
+is a process of its own. `command` is `kdjax detect` itself. Its stages are measured in another
+process, which goes through the same steps: imports, Python's own start among them; load, the
+shipped detector and its recording opened; work, detection; write, the files and the report. Seconds
+of the clock, and seconds of processor time, which other work on the machine lengthens less. Nothing
+is compiled, so that a first start is like any other once the files have been read from the disk.
 """
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -25,24 +25,20 @@ from benchmarks.speed.measure import out_argument, spread, write
 
 NAME = "mitbih-w8"
 BEATS = 2300  # half an hour and more
-STAGES = ("imports", "load", "compile", "work", "write")
+STAGES = ("imports", "load", "work", "write")
+SCRIPT = Path(__file__).with_name("detect_stages.py")
 
 
 def main() -> None:
-    """Writes the times of first and of second starts."""
+    """Writes the times of some starts."""
     args = out_argument(__doc__.splitlines()[0]).parse_args()
-    rounds = 1 if args.quick else 3
-    starts: dict[str, list[dict[str, float]]] = {"first": [], "second": []}
+    rounds = 1 if args.quick else 5
     with TemporaryDirectory() as folder:
         draw(Path(folder))
-        for number in range(rounds):
-            for name, found in starts.items():
-                cache, out = Path(folder, f"cache{number}"), Path(folder, f"{name}{number}")
-                found.append(start(Path(folder, "half.hea"), out, cache))
-    rows = {
-        name: {key: spread([row[key] for row in found]) for key in found[0]}
-        for name, found in starts.items()
-    }
+        record = Path(folder, "half.hea")
+        start(record, Path(folder, "before"))  # files are read from the disk
+        starts = [start(record, Path(folder, f"{number}")) for number in range(rounds)]
+    rows = {key: spread([row[key] for row in starts]) for key in starts[0]}
     load = round(os.getloadavg()[1], 1)
     write(
         args.out,
@@ -65,60 +61,33 @@ def draw(folder: Path) -> None:
     wfdb.wrsamp("half", 360, ["mV"], ["MLII"], signal, fmt=["16"], write_dir=str(folder))
 
 
-def start(record: Path, out: Path, cache: Path) -> dict[str, float]:
-    """One start: seconds of the clock and of the processor for each stage and in all."""
-    environment = os.environ | {
-        "XDG_CACHE_HOME": str(cache),
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
-    }
-    cache.mkdir(exist_ok=True)
-    code = "from benchmarks.speed import detect_start; detect_start.stages()"
-    command = [sys.executable, "-c", code, str(record), str(out), str(time.time())]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def start(record: Path, out: Path) -> dict[str, float]:
+    """One start: seconds of the clock and of the processor, of the command and of its stages."""
+    environment = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # a user's are not set
+        environment.pop(name, None)
+    told = ["-m", "kdjax", "detect", NAME, str(record), "--out", f"{out}-command"]
+    seconds, processor, _ = timed(told, environment)
+    result = {"command": seconds, "command, processor": processor}
+    begun = time.time()
+    *_, marks = timed([str(SCRIPT), NAME, str(record), str(out)], environment)
+    before = (begun, 0.0)
+    for stage, mark in zip(STAGES, json.loads(marks), strict=True):
+        result[stage] = mark[0] - before[0]
+        result[f"{stage}, processor"] = mark[1] - before[1]
+        before = mark
+    return result
 
 
-def stages() -> None:
-    """Goes through the steps of `kdjax detect` and prints what each has taken."""
-    record, out, started = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    marks = [(started, 0.0)]
-
-    def done() -> None:
-        marks.append((time.time(), time.process_time()))
-
-    from kdjax.detection import files
-    from kdjax.detection.recording import detect
-    from kdjax.recordings import open_source
-    from kdjax.runs import directory, provenance
-    from kdjax.training import compilation
-
-    done()
-    compilation.keep_programs()
-    detector = directory.load_run(NAME)
-    made_by = provenance.made_by()
-    source = open_source(record, None, None)
-    done()
-    call_once(detector)
-    done()
-    found = detect(detector, source, made_by=made_by)
-    done()
-    files.write(found, out)
-    done()
-    result = {}
-    for stage, before, after in zip(STAGES, marks, marks[1:], strict=False):
-        result[stage] = after[0] - before[0]
-        result[f"{stage}, processor"] = after[1] - before[1]
-    result["in all"] = marks[-1][0] - started
-    result["in all, processor"] = marks[-1][1]
-    print(json.dumps(result))
-
-
-def call_once(detector: Any) -> None:
-    """The network on a minute's beats."""
-    count = 64
-    x = np.zeros((count, detector.generator.length, detector.generator.channels))
-    beat = np.arange(count)
-    detector.evidence(x, np.zeros((count, 2)), np.zeros(count, int), beat * 300, 360.0)
+def timed(arguments: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
+    """Seconds of the clock and of the processor that a Python process takes; its last line."""
+    used, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    seconds, now = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime
+    return seconds, processor, done.stdout.splitlines()[-1]
 
 
 if __name__ == "__main__":
