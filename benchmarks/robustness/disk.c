@@ -1,7 +1,8 @@
 /* A disk that fails, or that tells what is done to it; for LD_PRELOAD on Linux.
 
-   Calls below a folder are watched, by whatever library they are made. `disk_fail` lets the n-th of
-   them fail; `disk_record` writes each of them to a log. benchmarks/robustness/disk.py has both. */
+   Calls below a folder are watched, by whatever library they are made. `disk_list` writes down of
+   what kind each is, `disk_fail` lets one of a kind fail, `disk_record` writes a log of all that is
+   changed. benchmarks/robustness/disk.py uses them. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,9 +23,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char folder[PATH];           /* "" where nothing is watched */
 static char *paths[FILES];          /* of open files below the folder */
 static long handles[FILES], opened; /* a number for each opening */
-static long calls, failing = -1;    /* watched calls so far; the one that fails */
+static char failing[PATH + 64];     /* the kind of call of which one fails; "" for none */
+static long before;                 /* how many of them are to succeed before it */
 static int wanted;                  /* its errno, or SHORT, or FULL */
-static char failed[PATH + 64];      /* what it was */
+static char failed[PATH + 64];      /* what it was; "" until it has come */
 static FILE *record, *list;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -32,20 +34,22 @@ static FILE *record, *list;
 void disk_watch(const char *path) {
     pthread_mutex_lock(&lock);
     snprintf(folder, PATH, "%s", path);
-    calls = 0;
-    failing = -1;
+    failing[0] = failed[0] = 0;
+    pthread_mutex_unlock(&lock);
+}
+
+/* A call of this kind, after so many others of it, fails with this errno; with SHORT a write writes
+   half. With FULL the disk is full from that call on: nothing is written, opened to be written or
+   made. */
+void disk_fail(const char *kind, long others, int error) {
+    pthread_mutex_lock(&lock);
+    snprintf(failing, sizeof failing, "%s", kind);
+    before = others;
+    wanted = error;
     failed[0] = 0;
     pthread_mutex_unlock(&lock);
 }
 
-/* Call number `call`, from 0, fails with this errno; with SHORT a write writes half. With FULL the
-   disk is full from that call on: nothing is written, opened to be written or made. */
-void disk_fail(long call, int error) {
-    failing = call;
-    wanted = error;
-}
-
-long disk_calls(void) { return calls; }
 const char *disk_failed(void) { return failed; }
 
 void disk_record(const char *file) {
@@ -72,7 +76,7 @@ static void whole(int at, const char *path, char *out) {
         out[0] = 0;
 }
 
-/* Writes what each call is to a file, a line each; to none for NULL. */
+/* Writes the kind of each call to a file, a line each; to none for NULL. */
 void disk_list(const char *file) {
     pthread_mutex_lock(&lock);
     if (list) fclose(list);
@@ -80,19 +84,35 @@ void disk_list(const char *file) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Counts a call. 1: it is to fail, and errno says how; it is to be short where that is SHORT. */
-static int fails(const char *what, const char *path) {
-    long call = calls++;
-    if (list) fprintf(list, "%s\t%s\n", what, path + strlen(folder));
-    if (wanted == FULL && failing >= 0 && call >= failing) {
-        if (strcmp(what, "write") && strcmp(what, "open to write") && strcmp(what, "mkdir")) return 0;
-        if (!failed[0]) snprintf(failed, sizeof failed, "%s %s", what, path);
-        errno = ENOSPC;
-        return 1;
+/* The kind of a call: what it is and the path below the folder, with N for numbers and # for
+   digests. */
+static void kind_of(const char *what, const char *path, char *out, size_t size) {
+    size_t length = snprintf(out, size, "%s ", what);
+    path += strlen(folder);
+    while (*path && length + 2 < size) {
+        size_t digest = strspn(path, "0123456789abcdef"), number = strspn(path, "0123456789");
+        if (digest >= 16 || number) {
+            out[length++] = digest >= 16 ? '#' : 'N';
+            path += digest >= 16 ? digest : number;
+        } else
+            out[length++] = *path++;
     }
-    if (call != failing) return 0;
-    snprintf(failed, sizeof failed, "%s %s", what, path);
-    errno = wanted;
+    out[length] = 0;
+}
+
+/* 1 where a call is to fail, and errno says how; it is to be short where that is SHORT. */
+static int fails(const char *what, const char *path) {
+    char kind[PATH + 64];
+    kind_of(what, path, kind, sizeof kind);
+    if (list) fprintf(list, "%s\n", kind);
+    if (failed[0]) {
+        if (wanted != FULL) return 0;
+        if (strcmp(what, "write") && strcmp(what, "open to write") && strcmp(what, "mkdir")) return 0;
+    } else {
+        if (strcmp(kind, failing) || before--) return 0;
+        snprintf(failed, sizeof failed, "%s %s", what, path);
+    }
+    errno = wanted == FULL ? ENOSPC : wanted;
     return 1;
 }
 

@@ -35,7 +35,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.robustness.branches import branches
-from benchmarks.robustness.disk import failing, power
+from benchmarks.robustness.failing import failing
+from benchmarks.robustness.power import power
 from benchmarks.robustness.runs import (
     ROOT,
     Process,

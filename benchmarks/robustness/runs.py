@@ -133,6 +133,16 @@ def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Proces
     return process
 
 
+CLOCK = ("seconds", "epoch_seconds", "date", "sha256_of_the_rest", "made_by")
+
+
+def without_clock(value: Any) -> Any:
+    """JSON without what a clock says, and without what is made of that."""
+    if isinstance(value, dict):
+        return {k: without_clock(v) for k, v in value.items() if k not in CLOCK}
+    return [without_clock(v) for v in value] if isinstance(value, list) else value
+
+
 def outcome(workdir: Path) -> dict[str, Any]:
     """All of a finished run, and of its teacher where it has one, but for what a clock says."""
     from kdjax.runs import checkpoints, directory
