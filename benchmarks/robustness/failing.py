@@ -66,10 +66,8 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         name, kind, _, error = trial
         faulthandler.dump_traceback_later(HANGS, exit=True)
         status, said, failed = fail_once(disk, folder / "run", lives[name], trial)
-        if failed:
-            ended = judge.ended(folder / "run", lives[name], status, said)
-        else:
-            ended = "did not come"
+        run = folder / "run"
+        ended = judge.ended(run, lives[name], status, said) if failed else "did not come"
         faulthandler.cancel_dump_traceback_later()
         rows.add({"try": trial, "number": number, "ended": ended})
         if ":" in ended:

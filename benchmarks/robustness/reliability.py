@@ -71,16 +71,36 @@ def main() -> None:
     keep(args.out, args.part, command, found)
 
 
+# What saves and loads: when it changes, what was tried before is of earlier code.
+SAVING = (
+    "files.py",
+    "signals.py",
+    "datasets/storage.py",
+    *(f"runs/{name}.py" for name in ("checkpoints", "claim", "directory", "evaluation")),
+    *(f"training/{name}.py" for name in ("epochs", "loop", "processes", "progress")),
+)
+
+
 def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
-    """Writes one part's findings into the common file, with what made them."""
+    """Writes one part's findings into the common file, as its last, with what made them."""
     from benchmarks.shared import write_rows
     from kdjax.runs import provenance
 
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     head = {"command": f"python -m benchmarks.robustness.{command}", "date": date}
-    others = json.loads(path.read_text()) if path.exists() else {}
-    write_rows(path, others | {part: head | found | provenance.made_by()})
+    made_by = provenance.made_by() | {"saving": saving_code()}
+    everything = json.loads(path.read_text()) if path.exists() else {}
+    everything.pop(part, None)
+    write_rows(path, everything | {part: head | found | made_by})
     print(f"{path}: {part}", flush=True)
+
+
+def saving_code() -> str:
+    """SHA-256 over the files named in `SAVING`."""
+    digest = hashlib.sha256()
+    for name in SAVING:
+        digest.update((ROOT / "kdjax" / name).read_bytes())
+    return digest.hexdigest()
 
 
 # --- kills -------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.robustness.warm import Server
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -20,21 +22,27 @@ class Process:
     The lines that it prints are read as they come: `lines`.
     """
 
-    def __init__(self, workdir: Path, home: Path, *options: str, devices: int = 1) -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        home: Path,
+        *options: str,
+        devices: int = 1,
+        server: Server | None = None,
+    ) -> None:
         self.workdir = workdir
         self.lines: list[str] = []
-        environment = os.environ | {
-            "XDG_CACHE_HOME": str(home),  # compiled programs are kept there
-            "TFDS_DATA_DIR": str(home / "data"),
-            "JAX_PLATFORMS": "cpu",
-            "JAX_NUM_CPU_DEVICES": str(devices),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-        }
-        environment.pop("JAX_ENABLE_COMPILATION_CACHE", None)
-        command = [sys.executable, str(ROOT / "train.py"), f"--workdir={workdir}", *options]
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command = [str(ROOT / "train.py"), f"--workdir={workdir}", *options]
+        self.process = (
+            server.start(command)
+            if server
+            else subprocess.Popen(
+                [sys.executable, *command],
+                env=environment(home, devices),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -83,6 +91,20 @@ class Process:
             return "starting"
         found = re.match(step, said[-1])
         return "validation or saving" if found and found[1] == found[2] else "steps"
+
+
+def environment(home: Path, devices: int = 1) -> dict[str, str]:
+    """That of train.py, with its programs and data in `home`."""
+    found = os.environ | {
+        "XDG_CACHE_HOME": str(home),  # compiled programs are kept there
+        "TFDS_DATA_DIR": str(home / "data"),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+    found.pop("JAX_ENABLE_COMPILATION_CACHE", None)
+    return found
 
 
 class Rows:

@@ -14,11 +14,13 @@ from benchmarks.robustness.runs import (
     Process,
     Rows,
     differences,
+    environment,
     finished,
     last_saved,
     outcome,
     teacher_options,
 )
+from benchmarks.robustness.warm import Server
 
 STAGES = ("start", "steps", "evaluation")
 COUNT = 200
@@ -27,8 +29,9 @@ COUNT = 200
 def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """Signals to train.py by turns in each stage, each run typed again until it is finished.
 
-    A start is everything before the first chunk of steps. SIGTERM to this command itself ends it
-    early, with what it has.
+    A start is everything before the first chunk of steps, Python's own included. The processes of
+    the other stages come from a `Server`. SIGTERM to this command itself ends it early, with what
+    it has.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted, epochs = (6, 2) if quick else (COUNT, 6)
@@ -36,7 +39,8 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     rng = random.Random(f"{seed} {len(rows.found)}")
     finished(folder / "first", folder, *flags)  # makes the data and the programs
     shutil.rmtree(folder / "whole", ignore_errors=True)
-    whole, seconds = stages(folder, flags)
+    server = Server(folder, environment(folder))
+    whole, seconds = stages(folder, flags, server)
     trained = folder / "trained"
     if not trained.exists():
         shutil.copytree(folder / "whole", trained)
@@ -48,7 +52,8 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             (workdir / "result.json").unlink(missing_ok=True)
             if stage == "steps" and last_saved(workdir)[1] >= last_saved(folder / "whole")[1]:
                 shutil.rmtree(workdir)  # trained to its end: another one
-            rows.add(send(workdir, folder, flags, stage, signum, seconds[stage], rng))
+            process = Process(workdir, folder, *flags, server=None if stage == "start" else server)
+            rows.add(send(process, stage, signum, rng.uniform(0, seconds[stage])))
             print(sent + 1, rows.found[-1], flush=True)
     except KeyboardInterrupt:
         print(f"ended after {len(rows.found)}", file=sys.stderr)
@@ -69,7 +74,9 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def stages(folder: Path, flags: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
+def stages(
+    folder: Path, flags: list[str], server: Server
+) -> tuple[dict[str, Any], dict[str, float]]:
     """The outcome of a run that nothing disturbs, and the seconds that each stage takes."""
     began, workdir = time.perf_counter(), folder / "whole"
     process = Process(workdir, folder, *flags)
@@ -79,7 +86,7 @@ def stages(folder: Path, flags: list[str]) -> tuple[dict[str, Any], dict[str, fl
     trained = time.perf_counter()
     whole = outcome(workdir)
     (workdir / "result.json").unlink()
-    process = Process(workdir, folder, *flags)
+    process = Process(workdir, folder, *flags, server=server)
     process.wait_for("goes on from")
     evaluating = time.perf_counter()
     if process.finish():
@@ -89,19 +96,10 @@ def stages(folder: Path, flags: list[str]) -> tuple[dict[str, Any], dict[str, fl
     return whole, {"start": first - began, "steps": max(steps, 2.0) / 2, "evaluation": evaluation}
 
 
-def send(
-    workdir: Path,
-    home: Path,
-    flags: list[str],
-    stage: str,
-    signum: signal.Signals,
-    seconds: float,
-    rng: random.Random,
-) -> dict[str, Any]:
-    """One signal within `seconds` of a stage's beginning, and how the process ended."""
-    process = Process(workdir, home, *flags)
+def send(process: Process, stage: str, signum: signal.Signals, pause: float) -> dict[str, Any]:
+    """One signal so long after a stage's beginning, and how the process ended."""
     try:
-        return _sent(process, stage, signum, rng.uniform(0, seconds))
+        return _sent(process, stage, signum, pause)
     finally:
         process.process.kill()  # where this command itself is ended early
 
