@@ -110,17 +110,18 @@ def begin(run: Path, config: Path) -> None:
 # --- what a run directory holds ----------------------------------------------------------------
 
 
-def holds(run: Path) -> dict[str, Any]:
+def holds(run: Path, arrays: bool = True) -> dict[str, Any]:
     """All that a run directory holds, but for what a clock says and for TensorBoard's events.
 
-    Checkpoints that are whole count by their arrays; anything that is damaged by its bytes.
+    Checkpoints that are whole count by their arrays, or without `arrays` by being whole and of what
+    step; anything that is damaged counts by its bytes.
     """
     from kdjax.runs import checkpoints, directory
 
     found: dict[str, Any] = {}
     for part in (checkpoints.LAST, checkpoints.BEST):
         for step in checkpoints.steps(run / part):
-            found[f"{part}/{step}"] = _checkpoint(run / part / str(step))
+            found[f"{part}/{step}"] = _checkpoint(run / part / str(step), arrays)
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
         if not path.is_file() or name.startswith("tensorboard/") or _is_of_a_step(name):
@@ -140,7 +141,7 @@ def _is_of_a_step(name: str) -> bool:
     return head == "checkpoints" and rest.split("/")[1].isdigit()
 
 
-def _checkpoint(folder: Path) -> dict[str, Any]:
+def _checkpoint(folder: Path, arrays: bool) -> dict[str, Any]:
     from kdjax.errors import InputError
     from kdjax.runs import checkpoints
 
@@ -148,9 +149,12 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
         checkpoints.verify(folder)
     except InputError:
         return {"damaged": state(folder)}
+    found = {"progress": without_clock(checkpoints.read_progress(folder))}
+    if not arrays:
+        return found
     # The manifest has the checksums of all other files.
-    arrays = _arrays(hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest(), folder)
-    return {"arrays": arrays, "progress": without_clock(checkpoints.read_progress(folder))}
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    return found | {"arrays": _arrays(digest, folder)}
 
 
 _known: dict[str, str] = {}

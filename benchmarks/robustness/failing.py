@@ -66,8 +66,9 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         name, kind, _, error = trial
         faulthandler.dump_traceback_later(HANGS, exit=True)
         status, said, failed = fail_once(disk, folder / "run", lives[name], trial)
-        run = folder / "run"
-        ended = judge.ended(run, lives[name], status, said) if failed else "did not come"
+        ended = "did not come"
+        if failed:
+            ended = judge.ended(folder / "run", lives[name], trial, status, said)
         faulthandler.cancel_dump_traceback_later()
         rows.add({"try": trial, "number": number, "ended": ended})
         if ":" in ended:
@@ -147,13 +148,14 @@ class Judge:
     """Says what came of a failure; a colon is in what should not be.
 
     The same command is typed again on every disk that is left, but once on those that hold the
-    same.
+    same. A run that has noticed the one call that failed has written its earlier checkpoints in
+    peace, so that their arrays are not looked at; those of a run that goes on are.
     """
 
     def __init__(self) -> None:
         self.resumed: dict[tuple[Path, str], str] = {}
 
-    def ended(self, run: Path, life: Life, status: int, said: str) -> str:
+    def ended(self, run: Path, life: Life, trial: Try, status: int, said: str) -> str:
         said = "\n".join(line for line in said.splitlines() if line.strip())
         if status not in (0, 2) or "Traceback" in said or (status == 2 and "\n" in said):
             return f"status {status}: {said[-600:]!r}"
@@ -161,7 +163,8 @@ class Judge:
             return f"half-written: {left}"
         if status == 0:
             return compared("went on", life.wanted, holds(run))
-        disk = life.config, json.dumps(holds(run), sort_keys=True)
+        held = holds(run, arrays=trial[-1] == FULL)  # more than one call has failed then
+        disk = life.config, json.dumps(held, sort_keys=True)
         if disk not in self.resumed:
             again, said = train(run, life.config)
             self.resumed[disk] = (
