@@ -57,8 +57,8 @@ PROMISES = {
     "2, and names the figure, the step and the last good checkpoint; such a state is never saved",
 }
 
-LIMITS = """`grad_clip` in a config clips the gradients of each network to a global norm; its default,
-None, does not. On a CPU the same seed, devices and versions give the same run to the last bit, on
+LIMITS = """`grad_clip` in a config clips the gradients of each network to a global norm; its
+default, None, does not. On a CPU the same seed, devices and versions give the same run to the last bit, on
 any number of threads. The calibration alone may differ in its last digits, since NumPy's linear
 algebra adds up in threads. On a GPU none of this is promised: its libraries choose their
 algorithms.
@@ -210,8 +210,8 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
         f"Python, Orbax or any other library. There are {calls} (of one epoch, and of a second). "
         f"Calls that do the same to the same file are of one kind: {part['kinds']} kinds, "
         f"{part['kinds_tried']} of them tried, in {part['kinds_and_errors_tried']:,} of "
-        f"{part['kinds_and_errors']:,} pairs of a kind and an error. {part['tried']:,} calls failed "
-        f"in all, {part['drawn_from_all']:,} of them drawn from all calls."
+        f"{part['kinds_and_errors']:,} pairs of a kind and an error. {part['tried']:,} calls "
+        f"failed in all, {part['drawn_from_all']:,} of them drawn from all calls."
     )
     endings = sorted({row["ended"] for row in rows})
     counts: dict[tuple[str, str], dict[str, int]] = {}
@@ -241,8 +241,8 @@ def power(part: dict[str, Any]) -> Iterable[str]:
     tried = sum(row["times"] for row in part["rows"]) // 2
     yield (
         f"{made(part)} A simulation. Everything that the tests' tiny teacher does to the disk is "
-        f"logged ({part['entries']:,} entries, Orbax's included). The power fails before one of its "
-        f"{part['flushes']} flushes or at the end; {tried} of these {part['flushes'] + 1} moments "
+        f"logged ({part['entries']:,} entries, Orbax's included). The power fails before one of "
+        f"its {part['flushes']} flushes or at the end; {tried} of these {part['flushes'] + 1} moments "
         "were tried. The disk then holds either the flushed files and names alone, or every name "
         f"with the flushed content of its file; {part['states']} such disks differ. On each the "
         "same command is typed."
@@ -253,8 +253,8 @@ def power(part: dict[str, Any]) -> Iterable[str]:
     )
     yield (
         "A save that was finished before the power failed must be there too. The last lines of "
-        "`metrics.jsonl` and TensorBoard's events are not flushed: the lines are written again from "
-        "the checkpoint."
+        "`metrics.jsonl` and TensorBoard's events are not flushed: the lines are written again "
+        "from the checkpoint."
     )
 
 

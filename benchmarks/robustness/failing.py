@@ -29,6 +29,7 @@ ERRORS = {
 }
 NEEDS_ROOM = ("write ", "open to write ", "mkdir ")
 HANGS = 600  # seconds after which a run that does not end is shown, and ends all
+ABSENT = "did not come"  # threads make a few calls more or less each time
 MORE = 3600  # seconds for calls that are drawn from all, after one of each kind
 
 Try = tuple[str, str, int, int]  # life, kind, how many of the kind come before it, error
@@ -53,29 +54,28 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     disk, began = Disk(), time.monotonic()
     lives = led(disk, folder)
     calls = {name: life.calls for name, life in lives.items()}
-    first = one_of_each(calls, random.Random(seed))
-    rest = others(calls, random.Random(seed + 1))
     rows, judge = Rows(folder / "failing.jsonl"), Judge()
-    done = {tuple(row["try"]) for row in rows.found}
-    print(f"{len(first)} tries of each kind, {len(rest)} of all, {len(done)} done", flush=True)
+    came = {(row["try"][1], row["try"][3]) for row in rows.found if row["ended"] != ABSENT}
+    each = one_of_each(calls, seed)
+    first = [trial for trial in each if (trial[1], trial[3]) not in came]
+    rest = others(calls, random.Random(f"{seed} {len(rows.found)}"))
+    print(f"{len(first)} of {len(each)} kinds and errors are left", flush=True)
     for number, trial in enumerate([*first, *rest][: 12 if quick else None]):
         if number >= len(first) and time.monotonic() - began > MORE:
             break
-        if trial in done:
-            continue
         name, kind, _, error = trial
         faulthandler.dump_traceback_later(HANGS, exit=True)
         status, said, failed = fail_once(disk, folder / "run", lives[name], trial)
-        ended = "did not come"
+        ended = ABSENT
         if failed:
             ended = judge.ended(folder / "run", lives[name], trial, status, said)
         faulthandler.cancel_dump_traceback_later()
-        rows.add({"try": trial, "number": number, "ended": ended})
+        rows.add({"try": trial, "drawn_from_all": number >= len(first), "ended": ended})
         if ":" in ended:
             print(f"{kind}, {ERRORS[error]}, {name}: {ended}", flush=True)
         if number % 25 == 0:
             print(number, f"{time.monotonic() - began:.0f} s", flush=True)
-    return summary(rows.found, calls, len(first)) | {"disks_resumed": len(judge.resumed)}
+    return summary(rows.found, calls, len(each)) | {"disks_resumed": len(judge.resumed)}
 
 
 def led(disk: Disk, folder: Path) -> dict[str, Life]:
@@ -96,13 +96,14 @@ def led(disk: Disk, folder: Path) -> dict[str, Life]:
     return lives
 
 
-def one_of_each(calls: dict[str, Counter], rng: random.Random) -> list[Try]:
+def one_of_each(calls: dict[str, Counter], seed: int) -> list[Try]:
     """A call of every kind in some life with every error that it can have.
 
     Every kind comes once before any comes a second time.
     """
     tries = []
     for kind in sorted(set().union(*calls.values())):
+        rng = random.Random(f"{seed} {kind}")
         places = [(life, n) for life, of in calls.items() for n in range(of[kind])]
         errors = possible(kind)
         rng.shuffle(errors)
@@ -184,9 +185,9 @@ def compared(first: str, wanted: dict[str, Any], now: dict[str, Any]) -> str:
     return f"ended otherwise: {differ[:3]}" if differ else first
 
 
-def summary(rows: list[dict[str, Any]], calls: dict[str, Counter], first: int) -> dict[str, Any]:
+def summary(rows: list[dict[str, Any]], calls: dict[str, Counter], each: int) -> dict[str, Any]:
     """Counts by what is called, error and end."""
-    came = [row for row in rows if row["ended"] != "did not come"]
+    came = [row for row in rows if row["ended"] != ABSENT]
     table, kinds = Counter(), Counter()
     for row in came:
         _, kind, _, error = row["try"]
@@ -197,10 +198,10 @@ def summary(rows: list[dict[str, Any]], calls: dict[str, Counter], first: int) -
         "calls": {life: of.total() for life, of in calls.items()},
         "kinds": len(every),
         "kinds_tried": len(every & set(kinds)),
-        "kinds_and_errors": first,
+        "kinds_and_errors": each,
         "kinds_and_errors_tried": len({(r["try"][1], r["try"][3]) for r in came}),
         "tried": len(came),
-        "drawn_from_all": sum(row["number"] >= first for row in came),
+        "drawn_from_all": sum(row.get("drawn_from_all", False) for row in came),
         "did_not_come": len(rows) - len(came),
         "rows": [
             {"call": call, "error": error, "ended": ended, "times": times}
