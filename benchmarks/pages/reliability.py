@@ -58,9 +58,9 @@ PROMISES = {
 }
 
 LIMITS = """`grad_clip` in a config clips the gradients of each network to a global norm; its
-default, None, does not. On a CPU the same seed, devices and versions give the same run to the last bit, on
-any number of threads. The calibration alone may differ in its last digits, since NumPy's linear
-algebra adds up in threads. On a GPU none of this is promised: its libraries choose their
+default, None, does not. On a CPU the same seed, devices and versions give the same run to the last
+bit, on any number of threads. The calibration alone may differ in its last digits, since NumPy's
+linear algebra adds up in threads. On a GPU none of this is promised: its libraries choose their
 algorithms.
 
 Checksums are SHA-256. `manifest.json` has those of a checkpoint's files, `progress.json` those of
@@ -71,8 +71,8 @@ change a file can change its checksum.
 Not tried: a real power failure (see the simulation below), disks that report a flush they have not
 done, network file systems, and operating systems other than Linux. Under some limits of address
 space a library aborts the process, which nothing can catch, so kdjax checks the limit first. Python
-needs a moment to reach kdjax's first line; a signal before that is
-Python's own affair, and so are the microseconds in which the process ends."""
+needs a moment to reach kdjax's first line; a signal before that is Python's own affair, and so are
+the microseconds in which the process ends."""
 
 SECURITY = """## Security
 
@@ -164,7 +164,7 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{made(part)} SIGTERM and SIGINT in turn, at random moments of the start (Python's own "
         "included), of the steps and of the last evaluation of `train.py`: a teacher of width 2, "
-        f"{part['epochs']} epochs on synthetic beats. In the last two stages the processes were "
+        f"{part['epochs']} epochs on 300 windows. In the last two stages the processes were "
         "forked from one that had already imported everything."
     )
     yield table(
@@ -242,10 +242,10 @@ def power(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{made(part)} A simulation. Everything that the tests' tiny teacher does to the disk is "
         f"logged ({part['entries']:,} entries, Orbax's included). The power fails before one of "
-        f"its {part['flushes']} flushes or at the end; {tried} of these {part['flushes'] + 1} moments "
-        "were tried. The disk then holds either the flushed files and names alone, or every name "
-        f"with the flushed content of its file; {part['states']} such disks differ. On each the "
-        "same command is typed."
+        f"its {part['flushes']} flushes or at the end; {tried} of these {part['flushes'] + 1} "
+        "moments were tried. The disk then holds either the flushed files and names alone, or "
+        f"every name with the flushed content of its file; {part['states']} such disks differ. "
+        "On each the same command is typed."
     )
     yield table(
         ("on the disk", "ended", "times"),

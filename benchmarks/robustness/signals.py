@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.robustness.runs import (
     Process,
     Rows,
@@ -34,8 +36,8 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     it has.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    wanted, epochs = (6, 2) if quick else (COUNT, 6)
-    flags, rows = teacher_options(epochs, batch=32), Rows(folder / "signals.jsonl")
+    wanted, epochs = (6, 2) if quick else (COUNT, 20)
+    flags, rows = few_windows(folder, epochs), Rows(folder / "signals.jsonl")
     rng = random.Random(f"{seed} {len(rows.found)}")
     finished(folder / "first", folder, *flags)  # makes the data and the programs
     shutil.rmtree(folder / "whole", ignore_errors=True)
@@ -72,6 +74,20 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         "ended_otherwise": differ,
         "failed_to_resume": failed,
     }
+
+
+def few_windows(folder: Path, epochs: int) -> list[str]:
+    """The flags of a teacher of so few windows that most of its time is not arithmetic."""
+    from kdjax import datasets
+
+    rng, time = np.random.default_rng(0), np.arange(64)
+    label = np.arange(300) % 6 == 5
+    x = np.sin(time * np.where(label, 0.5, 0.2)[:, None]) + rng.normal(0, 0.1, (300, 64))
+    file, group = folder / "windows.npz", np.arange(300) // 50
+    np.savez(file, x=x[:, :, None], label=label.astype(int), group=group)
+    datasets.prepare_windows(file, "windows", folder / "data")
+    first, *others = teacher_options(epochs, batch=16)
+    return [f"{first}:windows", *others]
 
 
 def stages(
