@@ -10,6 +10,7 @@ import faulthandler
 import json
 import random
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -50,8 +51,9 @@ class Life(NamedTuple):
 
 
 def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
-    """See `failing`."""
-    disk, began = Disk(), time.monotonic()
+    """See `failing`. SIGTERM to this process ends it after the next call, with what it has."""
+    disk, began, ended_early = Disk(), time.monotonic(), []
+    signal.signal(signal.SIGTERM, lambda *_: ended_early.append(True))
     lives = led(disk, folder)
     calls = {name: life.calls for name, life in lives.items()}
     rows, judge = Rows(folder / "failing.jsonl"), Judge()
@@ -61,7 +63,7 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     rest = others(calls, random.Random(f"{seed} {len(rows.found)}"))
     print(f"{len(first)} of {len(each)} kinds and errors are left", flush=True)
     for number, trial in enumerate([*first, *rest][: 12 if quick else None]):
-        if number >= len(first) and time.monotonic() - began > MORE:
+        if ended_early or (number >= len(first) and time.monotonic() - began > MORE):
             break
         name, kind, _, error = trial
         faulthandler.dump_traceback_later(HANGS, exit=True)
