@@ -57,7 +57,10 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     lives = led(disk, folder)
     calls = {name: life.calls for name, life in lives.items()}
     rows, judge = Rows(folder / "failing.jsonl"), Judge()
-    came = {(row["try"][1], row["try"][3]) for row in rows.found if row["ended"] != ABSENT}
+    earlier = [row for row in rows.earlier if ":" not in row["ended"]]  # others are tried again
+    came = {
+        (row["try"][1], row["try"][3]) for row in [*earlier, *rows.found] if row["ended"] != ABSENT
+    }
     each = one_of_each(calls, seed)
     first = [trial for trial in each if (trial[1], trial[3]) not in came]
     rest = others(calls, random.Random(f"{seed} {len(rows.found)}"))
@@ -77,7 +80,11 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             print(f"{kind}, {ERRORS[error]}, {name}: {ended}", flush=True)
         if number % 25 == 0:
             print(number, f"{time.monotonic() - began:.0f} s", flush=True)
-    return summary(rows.found, calls, len(each)) | {"disks_resumed": len(judge.resumed)}
+    return summary([*earlier, *rows.found], calls, len(each)) | {
+        "of_earlier_code": len(earlier),
+        "mended": [told(row) for row in rows.earlier if ":" in row["ended"]],
+        "disks_resumed": len(judge.resumed),
+    }
 
 
 def led(disk: Disk, folder: Path) -> dict[str, Life]:
@@ -209,12 +216,14 @@ def summary(rows: list[dict[str, Any]], calls: dict[str, Counter], each: int) ->
             {"call": call, "error": error, "ended": ended, "times": times}
             for (call, error, ended), times in sorted(table.items())
         ],
-        "strange": [
-            f"{row['try'][1]}, {ERRORS[row['try'][3]]}, {row['try'][0]}: {row['ended']}"
-            for row in came
-            if ":" in row["ended"]
-        ],
+        "strange": [told(row) for row in came if ":" in row["ended"]],
     }
+
+
+def told(row: dict[str, Any]) -> str:
+    """A try and how it ended, in words."""
+    life, kind, _, error = row["try"]
+    return f"{kind}, {ERRORS[error]}, {life}: {' '.join(row['ended'].split())[:160]}"
 
 
 if __name__ == "__main__":

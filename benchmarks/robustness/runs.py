@@ -110,7 +110,7 @@ def environment(home: Path, devices: int = 1) -> dict[str, str]:
 class Rows:
     """Rows of JSON that outlive the process: an experiment that was ended goes on from them.
 
-    Those that other code of kdjax has made are left out.
+    found: those of this code of kdjax; earlier: those of other code.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,6 +120,7 @@ class Rows:
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [json.loads(line) for line in lines]
         self.found: list[dict[str, Any]] = [k["row"] for k in kept if k["code"] == self._code]
+        self.earlier: list[dict[str, Any]] = [k["row"] for k in kept if k["code"] != self._code]
 
     def add(self, row: dict[str, Any]) -> None:
         self.found.append(row)

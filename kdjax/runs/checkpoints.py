@@ -128,8 +128,8 @@ def _checkpointer() -> "ocp.Checkpointer":
 class _PatientLoop(asyncio.SelectorEventLoop):
     """An event loop that waits for what it has begun before it closes, and keeps quiet about it.
 
-    When one array cannot be written Orbax gives up at once. The others would go on, into a folder
-    that is gone by then, and complain on the terminal.
+    When one array cannot be written or read Orbax gives up at once. The others would go on, into a
+    folder that is gone by then or for a loop that is closed, and complain on the terminal.
     """
 
     def close(self) -> None:
@@ -161,22 +161,28 @@ def _write_tree(path: Path, tree: Any) -> None:
         with _patient_loops(), _checkpointer() as checkpointer:
             checkpointer.save(path.absolute(), args=ocp.args.StandardSave(tree))
     except ValueError as error:
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if code is None:
-            raise
-        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+        _raise_of_the_disk(error, path)
+        raise
     finally:
         said.setLevel(level)
+
+
+def _raise_of_the_disk(error: Exception, path: Path) -> None:
+    """Raises OSError where that is what Orbax's error comes from."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if code is not None:
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def _read_tree(path: Path, like: Any) -> Any:
     import orbax.checkpoint as ocp
 
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)
-    with _checkpointer() as checkpointer:
+    with _patient_loops(), _checkpointer() as checkpointer:
         try:
             tree = checkpointer.restore(path.absolute(), args=ocp.args.StandardRestore(shapes))
         except (ValueError, KeyError, FileNotFoundError) as error:
+            _raise_of_the_disk(error, path)
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{path}: does not fit the networks of its config ({reason}); train anew"

@@ -249,7 +249,7 @@ def oracle(run: Path, progress: Mapping, beats: BeatSet, parts: Split) -> dict[s
         return none
     try:
         best = directory.load_model(run, checkpoints.BEST)
-    except InputError as error:
+    except (InputError, OSError) as error:
         return none | {"note": one_line(error)}
     score = Detector(best.generator, best.variables["generator"]).score(beats.x[parts.test])
     abnormal = beats.label[parts.test] > 0

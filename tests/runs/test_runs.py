@@ -1,5 +1,6 @@
 """A run directory's files: written whole or not at all, and every damage noticed."""
 
+import asyncio
 import json
 import re
 import resource
@@ -8,6 +9,7 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import tiny
 from hypothesis import HealthCheck, given, settings
@@ -138,6 +140,35 @@ class TestCheckpoint:
         assert [p.name for p in copy.parent.iterdir()] == ["5"]
         checkpoints.save_checkpoint(copy.parent, 6, trees, optimizer=None, progress={}, keep=1)
         checkpoints.verify(copy.parent / "6")
+
+    def test_a_read_that_fails_leaves_no_reader_behind(self, tmp_path, monkeypatch, capfd):
+        """Orbax reads arrays side by side; when one fails, the others end before their loop."""
+        trees = {f"array{i}": np.random.default_rng(i).random(50_000) for i in range(8)}
+        checkpoints.save_checkpoint(tmp_path, 6, trees, optimizer=None, progress={}, keep=1)
+        left = []
+        close = checkpoints._PatientLoop.close
+
+        def closing(loop):
+            closed = loop.is_closed()
+            close(loop)
+            left.extend([] if closed else asyncio.all_tasks(loop))
+
+        monkeypatch.setattr(checkpoints._PatientLoop, "close", closing)
+        monkeypatch.setattr(asyncio, "new_event_loop", lambda: pytest.fail("not a patient loop"))
+        for data in (tmp_path / "6/model").rglob("d/*"):
+            data.write_bytes(b"")
+        with pytest.raises(InputError):
+            checkpoints.read_model(tmp_path / "6", trees)
+        assert (left, capfd.readouterr()) == ([], ("", ""))
+
+    def test_a_disk_that_cannot_be_read_is_not_taken_for_other_networks(self, saved, monkeypatch):
+        def refuse(*_, **__):
+            raise ValueError("UNKNOWN: Error reading \"d/1\": [os_error_code='5']")
+
+        monkeypatch.setattr(ocp.Checkpointer, "restore", refuse)
+        with pytest.raises(OSError, match="Input/output error") as caught:
+            checkpoints.read_model(saved, model_tree())
+        assert caught.value.filename == str(saved / "model")
 
     def test_no_folder_holds_no_checkpoint(self, tmp_path):
         assert checkpoints.steps(tmp_path / "absent") == []
