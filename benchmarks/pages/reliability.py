@@ -109,7 +109,7 @@ def main() -> None:
 def head(found: dict[str, Any]) -> str:
     """The conclusion, and a table of all that was tried."""
     tallies = {name: TALLIES[name](found[name]) for name in TALLIES if name in found}
-    wrong = [f"{t.otherwise} {t.fault}" for t in tallies.values() if t.otherwise]
+    wrong = [f"{t.otherwise} of {t.fault}" for t in tallies.values() if t.otherwise]
     total = sum(t.times for t in tallies.values())
     ends = f"all but {', '.join(wrong)}" if wrong else "all"
     newest = list(found.values())[-1].get("saving")
@@ -124,14 +124,24 @@ def head(found: dict[str, Any]) -> str:
         for name, t in tallies.items()
     ]
     return HEAD.format(
-        conclusion=f"**Of {total:,} faults, {ends} ended as the second table promises: no finished "
-        "save was lost, no figure changed and nothing damaged was read without a word.**",
+        conclusion=f"**Of {total:,} faults, {ends} ended as the second table promises; "
+        f"{lost(found)} lost a finished save, changed a figure or let damaged data pass as whole.**",
         tried=table(("fault", "tried", "ended otherwise", "date"), rows),
         earlier="\n\n'Earlier code' marks what was tried before the code that saves and loads was "
         "last changed."
         if old
         else "",
     )
+
+
+def lost(found: dict[str, Any]) -> str:
+    """How many faults cost more than a line on the terminal."""
+    worse = sum(len(part.get("ended_otherwise", [])) for part in found.values())
+    worse += found["kills"]["saves_lost"]
+    told = [line for name in ("failing", "power") for line in found[name]["strange"]]
+    told += [line for kind in found["flips"]["kinds"].values() for line in kind["strange"]]
+    worse += sum(bool(re.search("ended otherwise|save is lost|silently", line)) for line in told)
+    return str(worse) if worse else "none"
 
 
 def made(part: dict[str, Any]) -> str:
@@ -207,7 +217,8 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{made(part)} The tests' tiny teacher trains behind a library that makes one call to the "
         "disk fail: an open, read, write, fsync, rename or mkdir below the run directory, by "
-        f"Python, Orbax or any other library. There are {calls} (of one epoch, and of a second). "
+        f"Python, Orbax or any other library. There are {calls}: one epoch, and "
+        "a second after a stop. "
         f"Calls that do the same to the same file are of one kind: {part['kinds']} kinds, "
         f"{part['kinds_tried']} of them tried, in {part['kinds_and_errors_tried']:,} of "
         f"{part['kinds_and_errors']:,} pairs of a kind and an error. {part['tried']:,} calls "
@@ -219,10 +230,16 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
         counts.setdefault((row["call"], row["error"]), {})[row["ended"]] = row["times"]
     yield (
         "'One line': exit status 2, one line on stderr, nothing half-written, and the same command "
-        "resumed to the same bits (typed once for every disk that holds the same; "
-        f"{part['disks_resumed']} did not). 'Went on': the run ended as if nothing had happened. "
+        "resumed to the same bits; it was typed once for all disks that hold the same. 'Went on': "
+        "the run ended as if nothing had happened. "
         f"{len(part['strange'])} ended in another way."
     )
+    if part["mended"]:
+        yield (
+            f"{part['of_earlier_code']} of these calls failed under earlier code, where also these "
+            f"ended in another way. They were mended and tried again:"
+        )
+        yield "\n".join(f"- `{line}`" for line in part["mended"])
     yield folded(
         "By call and error",
         table(

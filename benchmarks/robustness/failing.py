@@ -33,6 +33,8 @@ HANGS = 600  # seconds after which a run that does not end is shown, and ends al
 ABSENT = "did not come"  # threads make a few calls more or less each time
 MORE = 3600  # seconds for calls that are drawn from all, after one of each kind
 
+LINE = "\\n"  # in what `repr` makes of several
+
 Try = tuple[str, str, int, int]  # life, kind, how many of the kind come before it, error
 
 
@@ -83,7 +85,6 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     return summary([*earlier, *rows.found], calls, len(each)) | {
         "of_earlier_code": len(earlier),
         "mended": [told(row) for row in rows.earlier if ":" in row["ended"]],
-        "disks_resumed": len(judge.resumed),
     }
 
 
@@ -221,9 +222,10 @@ def summary(rows: list[dict[str, Any]], calls: dict[str, Counter], each: int) ->
 
 
 def told(row: dict[str, Any]) -> str:
-    """A try and how it ended, in words."""
+    """A try and how it ended, of what was said its last line."""
     life, kind, _, error = row["try"]
-    return f"{kind}, {ERRORS[error]}, {life}: {' '.join(row['ended'].split())[:160]}"
+    ended, _, said = row["ended"].partition(": ")
+    return f"{kind}, {ERRORS[error]}, {life}: {ended}: {said.split(LINE)[-1]}"
 
 
 if __name__ == "__main__":
