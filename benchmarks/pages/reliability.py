@@ -125,7 +125,7 @@ def head(found: dict[str, Any]) -> str:
     ]
     return HEAD.format(
         conclusion=f"**Of {total:,} faults, {ends} ended as the second table promises; "
-        f"{lost(found)} lost a finished save, changed a figure or let damaged data pass as whole.**",
+        f"{lost(found)} lost a finished save, changed a figure or let damaged data pass.**",
         tried=table(("fault", "tried", "ended otherwise", "date"), rows),
         earlier="\n\n'Earlier code' marks what was tried before the code that saves and loads was "
         "last changed."
