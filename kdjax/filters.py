@@ -69,6 +69,10 @@ def without_phase(response: np.ndarray, signal: np.ndarray, pad: int) -> np.ndar
     filtered = np.pad(np.asarray(signal, np.float64), ends, mode="reflect", reflect_type="odd")
     length = _fast_length(len(filtered) + len(response) - 1)
     gain = _gain(response.tobytes(), length).reshape(-1, *[1] * (filtered.ndim - 1))
+    if pad >= 2 * (len(response) - 1):  # nothing that is kept knows how the passes began
+        first, kept = filtered[0], slice(pad, len(filtered) - pad)
+        spectrum = np.fft.rfft(filtered - first, length, axis=0) * np.square(np.abs(gain))
+        return np.fft.irfft(spectrum, length, axis=0)[kept] + first * response.sum() ** 2
     for _ in range(2):
         first = filtered[0]
         spectrum = np.fft.rfft(filtered - first, length, axis=0) * gain

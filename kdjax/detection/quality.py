@@ -269,7 +269,9 @@ def worst(quality: np.ndarray, peak: np.ndarray, fs: float) -> np.ndarray:
     end = np.ceil(peak + beats.AFTER * fs / beats.FS).astype(int)
     end = np.minimum(end, len(quality))
     worst = np.zeros(len(peak), np.int8)
-    for code in range(len(QUALITIES) - 1, 0, -1):
+    for code in np.flatnonzero(np.bincount(quality))[::-1]:
+        if not code:
+            break  # good
         count = np.concatenate([[0], np.cumsum(quality == code)])
         worst[count[end] > count[first]] = code
     return worst
