@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.signal
 
 from kdjax import beats as pipeline
+from kdjax import filters
 from kdjax.detection.deciding import Beats
 from kdjax.detection.events import find_events
 from kdjax.detection.families import Family
@@ -175,11 +175,10 @@ def _mean_and_spread(
     slow = signal[centres[:, None] + reach]
     middle = _AROUND * pipeline.FS
     window = slice(middle - pipeline.BEFORE, middle + pipeline.AFTER)
+    up = pipeline.FS // RATE
+    taps = filters.resampling(up, 1)
     windows = np.stack(
-        [
-            pipeline.bandpass(scipy.signal.resample_poly(beat, pipeline.FS // RATE, 1), pipeline.FS)
-            for beat in slow
-        ]
+        [pipeline.bandpass(filters.resample(beat, up, 1, taps), pipeline.FS) for beat in slow]
     )[:, window]
     return windows.mean(axis=0), windows.std(axis=0)
 

@@ -14,7 +14,6 @@ STEP = 0.02  # mV: 0.2 mm on paper, less than the width of the line
 CHUNK = 600  # s
 _AROUND = 10  # s that the filter sees on either side of a chunk
 _BAND = filters.butterworth(2, 0.5, 40, RATE)
-_LOBES = 10  # of the resampling filter on each side, in periods of the lower of the two rates
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,5 @@ class Recorder:
 def _filtered(signal: np.ndarray, ratio: Fraction) -> np.ndarray:
     """The signal [n, C] without NaN at 120 Hz, without its drift and what is above 40 Hz."""
     up, down = ratio.numerator, ratio.denominator
-    longer = max(up, down)
-    taps = filters.windowed_sinc(np.kaiser(2 * _LOBES * longer + 1, 5.0), 0, 1 / longer)
-    slow = filters.resample(signal, up, down, taps)
+    slow = filters.resample(signal, up, down, filters.resampling(up, down))
     return filters.without_phase(_BAND, slow, min(len(slow) - 1, 5 * RATE))
