@@ -74,6 +74,16 @@ def test_noise_is_told_by_its_kind_and_no_further_than_2_s(kind, snr, name):
     assert (np.quantile(sqi[away < 8 * FS], 0.25) < quality.LEAST) == (kind == "motion")
 
 
+@pytest.mark.parametrize("db", [0, -12])
+@pytest.mark.parametrize("kind", noise.KINDS)
+def test_three_seconds_after_noise_every_beat_is_found_and_good(kind, db):
+    _, at = ecg()
+    peaks, marks, sqi = judged(with_noise(kind, db, 0, 30))
+    np.testing.assert_allclose(peaks[peaks > 33 * FS], at[at > 33 * FS], atol=1)
+    assert sqi[peaks > 33 * FS].min() > quality.LEAST
+    assert (marks[33 * FS :] == 0).all()
+
+
 @pytest.mark.parametrize("hertz", [50.0, 60.0])
 def test_mains_hum_is_seen_taken_out_and_no_reason_to_refuse_beats(hertz):
     lead, at = ecg()
