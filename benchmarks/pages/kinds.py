@@ -41,11 +41,10 @@ def _mostly_premature(found: dict[str, Any]) -> str:
     return (
         "**Without a label this form is worse on DS2 than the one before it: in VEB +P, in SVEB Se "
         "and +P, in false alarms and for the worst person. With a reviewer it is better.** It "
-        f"stays, since DS1 chose it. Record {most['record']} has "
-        f"{most['S']:,} of the {sum(row['S'] for row in rows):,} supraventricular beats. Most of its "
-        "beats are premature, so its commonest shape counts as early and is called ventricular; "
-        f"{most['S Se']:.1f} % of its supraventricular beats are found, {share:.0f} % of all other "
-        "people's. One decision names that family."
+        f"stays, since DS1 chose it. Record {most['record']} has {most['S']:,} of the "
+        f"{sum(row['S'] for row in rows):,} supraventricular beats, of which {most['S Se']:.1f} % "
+        f"are found; of all other people's {share:.0f} %. Most of its beats are premature: their "
+        "shape, the commonest, counts as early and is called ventricular. One decision names it."
     )
 
 
