@@ -78,7 +78,6 @@ def main() -> None:
             "false-positive rate is a starting point (docs/results/detection.json)"
         ),
         "limits": [
-            "research software, not a medical device",
             "trained on 17 adults, lead MLII at 360 Hz; no children, no exercise, no other lead",
             "a supraventricular beat of normal shape is found by its timing alone",
             "rhythms that are irregular throughout, atrial fibrillation for one, raise many alarms",

@@ -9,7 +9,6 @@ import numpy as np
 
 from kdjax.detection.deciding import Beats
 from kdjax.detection.recording import Detection
-from kdjax.pages import page
 
 ANNOTATOR = "kdjax"
 KINDS = {
@@ -73,7 +72,6 @@ def summary(
         "annotation_file": f"{safe(detection.recording)}.{ANNOTATOR}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "made_by": detection.made_by,
-        "disclaimer": page.NO_DEVICE,
     }
 
 

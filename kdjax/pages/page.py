@@ -8,8 +8,6 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-NO_DEVICE = "Research software: not a medical device, not for diagnosis."
-
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 _STYLE = """
@@ -91,7 +89,6 @@ def render(
 </head>
 <body>
 {body}
-<p class="note">{NO_DEVICE}</p>
 {tail}</body>
 </html>
 """
