@@ -72,19 +72,7 @@ def loss_curves(rows: Sequence[Mapping]) -> Figure:
         _title(ax, title)
         for i, name in enumerate(members):
             value = np.array([row.get(name, np.nan) for row in table])
-            if scale == "log" and not (value > 0).any():
-                value, note = np.full(len(table), np.nan), " (0)"  # no place on a logarithmic axis
-            else:
-                note = ""
-            ax.plot(
-                epoch,
-                value,
-                color=_CYCLE[i % len(_CYCLE)],
-                linestyle=_DASHES[i // len(_CYCLE) % len(_DASHES)],
-                marker="o" if len(table) <= 25 else None,
-                markersize=3,
-                label=_short(name) + note,
-            )
+            _draw_curve(ax, epoch, value, number=i, name=name, scale=scale)
         if scale == "log":
             _log_axis(ax)
         ax.set(xlabel="epoch", ylabel=unit)
@@ -102,6 +90,24 @@ def loss_curves(rows: Sequence[Mapping]) -> Figure:
     for ax in axes.flat[len(panels) :]:
         ax.remove()
     return figure
+
+
+def _draw_curve(
+    ax: Axes, epoch: np.ndarray, value: np.ndarray, *, number: int, name: str, scale: str
+) -> None:
+    """The panel's curve of that number."""
+    note = ""
+    if scale == "log" and not (value > 0).any():
+        value, note = np.full(len(value), np.nan), " (0)"  # no place on a logarithmic axis
+    ax.plot(
+        epoch,
+        value,
+        color=_CYCLE[number % len(_CYCLE)],
+        linestyle=_DASHES[number // len(_CYCLE) % len(_DASHES)],
+        marker="o" if len(value) <= 25 else None,
+        markersize=3,
+        label=_short(name) + note,
+    )
 
 
 def roc_pr(abnormal: np.ndarray, score: np.ndarray, unit: str = "beat") -> Figure:
@@ -227,17 +233,7 @@ def beats(
             2, count, sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
         )
         for (wave, error), i in zip(axes.T, chosen, strict=True):
-            for lead in range(x.shape[2]):
-                shift = -2.4 * lead
-                wave.plot(time, x[i, :, lead] + shift, color=BLACK, linewidth=1.2, label=unit)
-                wave.plot(
-                    time,
-                    x_hat[i, :, lead] + shift,
-                    color=VERMILION,
-                    linewidth=1.4,
-                    linestyle=(0, (4, 1.5)),
-                    label="reconstruction",
-                )
+            _draw_leads(wave, time, x=x[i], x_hat=x_hat[i], unit=unit)
             squared = np.mean((x[i] - x_hat[i]) ** 2, axis=-1)
             error.fill_between(time, squared, color=BLUE, alpha=0.6, linewidth=0)
             _title(
@@ -255,6 +251,21 @@ def beats(
     handles, names = figure.subfigs[0].axes[0].get_legend_handles_labels()
     figure.legend(handles[:2], names[:2], loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _draw_leads(ax: Axes, time: np.ndarray, *, x: np.ndarray, x_hat: np.ndarray, unit: str) -> None:
+    """A beat [T, C] and its reconstruction, its leads below each other."""
+    for lead in range(x.shape[1]):
+        shift = -2.4 * lead
+        ax.plot(time, x[:, lead] + shift, color=BLACK, linewidth=1.2, label=unit)
+        ax.plot(
+            time,
+            x_hat[:, lead] + shift,
+            color=VERMILION,
+            linewidth=1.4,
+            linestyle=(0, (4, 1.5)),
+            label="reconstruction",
+        )
 
 
 def _title_of(name: str, record: str, sample: float, fs: float | None) -> str:

@@ -19,7 +19,7 @@ from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError, one_line
 from kdjax.files import json_bytes, with_seal, write_files
-from kdjax.models.networks import Discriminator, count_parameters
+from kdjax.models.networks import Discriminator, Generator, count_parameters
 from kdjax.models.sizes import multiply_accumulates
 from kdjax.pages import plots
 from kdjax.runs import checkpoints, directory, report
@@ -85,16 +85,10 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     config = directory.read_config(run)
     last = directory.load_model(run)
     check_fingerprints(run, last.progress["fingerprints"], beats, parts)
-    shape = last.generator.length, last.generator.channels
-    if shape != beats.x.shape[1:]:
-        raise InputError(
-            f"{run}: its beats are of {shape[0]} samples and {shape[1]} leads, those of "
-            f"{beats.name} of {beats.x.shape[1]} and {beats.x.shape[2]}; import it again, with "
-            "--dataset and the name of such beats"
-        )
+    _check_size(run, last.generator, beats)
     detector = Detector(last.generator, last.variables["generator"])
     test, calibrate = parts.test, parts.calibrate
-    label, record = beats.label[test], beats.record[test]
+    label = beats.label[test]
     score = detector.score(beats.x[test]).astype(np.float64)
     calibrate_score = detector.score(beats.x[calibrate]).astype(np.float64)
     label_free = metrics.label_free(
@@ -102,7 +96,7 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     )
     thresholds = [row["threshold"] for row in label_free]
     result = {
-        **quality(label, record, score, thresholds, beats.classes),
+        **quality(label, beats.record[test], score, thresholds, beats.classes),
         "label_free": label_free,
         "oracle": oracle(run, last.progress, beats, parts),
         "n_test": len(test),
@@ -114,34 +108,15 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
         "epochs": last.progress["epoch"],
         "epoch_seconds": last.progress["epoch_seconds"],
         **cost(last),
-        "fingerprints": {
-            "data": beats.fingerprint,
-            "split": parts.fingerprint,
-            "config": configs.fingerprint(config),
-            "model": last.fingerprint,
-            "teacher": last.progress["teacher"],
-            "code": last.progress["made_by"]["code"],
-        },
-        "versions": last.progress["made_by"]["versions"],
-        "device": last.progress["made_by"]["device"],
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        **_origin(last, config, beats=beats, parts=parts),
     }
     files: dict[str, bytes] = {}
     found = calibrated(last, beats, parts)
     if found is not None:
         files[directory.CALIBRATION] = detector_files.calibration_bytes(found)
-    scores = io.BytesIO()
-    np.savez_compressed(
-        scores,
-        index=test,
-        score=score,
-        label=label,
-        record=record,
-        sample=beats.sample[test],
-        calibrate_index=calibrate,
-        calibrate_score=calibrate_score,
+    files[directory.SCORES] = _score_bytes(
+        beats, parts, score=score, calibrate_score=calibrate_score
     )
-    files[directory.SCORES] = scores.getvalue()
     for name, file in (("calibration", directory.CALIBRATION), ("scores", directory.SCORES)):
         content = files.get(file)
         digest = None if content is None else hashlib.sha256(content).hexdigest()
@@ -153,6 +128,55 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     sealed = with_seal(result)
     files[directory.RESULT] = json_bytes(sealed)
     return Evaluation(sealed, files)
+
+
+def _check_size(run: Path, generator: Generator, beats: BeatSet) -> None:
+    """Raises InputError unless the network takes such beats."""
+    shape = generator.length, generator.channels
+    if shape != beats.x.shape[1:]:
+        raise InputError(
+            f"{run}: its beats are of {shape[0]} samples and {shape[1]} leads, those of "
+            f"{beats.name} of {beats.x.shape[1]} and {beats.x.shape[2]}; import it again, with "
+            "--dataset and the name of such beats"
+        )
+
+
+def _origin(
+    model: directory.Model, config: dict[str, Any], *, beats: BeatSet, parts: Split
+) -> dict[str, Any]:
+    """What a result comes from: fingerprints, versions, device and date."""
+    made_by = model.progress["made_by"]
+    return {
+        "fingerprints": {
+            "data": beats.fingerprint,
+            "split": parts.fingerprint,
+            "config": configs.fingerprint(config),
+            "model": model.fingerprint,
+            "teacher": model.progress["teacher"],
+            "code": made_by["code"],
+        },
+        "versions": made_by["versions"],
+        "device": made_by["device"],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _score_bytes(
+    beats: BeatSet, parts: Split, *, score: np.ndarray, calibrate_score: np.ndarray
+) -> bytes:
+    """scores.npz: every test beat and every held-out beat with its score."""
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        index=parts.test,
+        score=score,
+        label=beats.label[parts.test],
+        record=beats.record[parts.test],
+        sample=beats.sample[parts.test],
+        calibrate_index=parts.calibrate,
+        calibrate_score=calibrate_score,
+    )
+    return content.getvalue()
 
 
 def calibrated(model: directory.Model, beats: BeatSet, parts: Split) -> Calibration | None:

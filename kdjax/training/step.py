@@ -156,22 +156,9 @@ def train_step(
     """
     lesson = _lesson(trainer, teacher, x)
     outputs, pull_back, generator_stats = _generate(trainer, state.generator, x, lesson)
-
-    def discriminator_loss(params):
-        fake_input = jax.lax.stop_gradient(outputs[0].x_hat)
-        variables = {**state.discriminator, "params": params}
-        real, stats = _apply(trainer.discriminator, variables, x)
-        fake, stats = _apply(trainer.discriminator, variables | stats, fake_input)
-        bce_real, bce_fake = losses.discriminator_bce(real.logit, fake.logit)
-        return bce_real + bce_fake, (bce_real, bce_fake, stats)
-
-    (_, (d_real, d_fake, discriminator_stats)), grads = jax.value_and_grad(
-        discriminator_loss, has_aux=True
-    )(state.discriminator["params"])
-    discriminator, discriminator_opt = _updated(
-        trainer, grads, state.discriminator, state.discriminator_opt
+    discriminator, discriminator_opt, on_discriminator = _step_discriminator(
+        trainer, state, x=x, x_hat=jax.lax.stop_gradient(outputs[0].x_hat)
     )
-    discriminator |= discriminator_stats
 
     def generator_loss(outputs: Outputs, projection: Variables):
         terms, share = generator_terms(
@@ -198,7 +185,7 @@ def train_step(
         trainer, projection_grads, state.projection, state.projection_opt
     )
 
-    metrics = _average(trainer, {"D_real": d_real, "D_fake": d_fake} | terms)
+    metrics = _average(trainer, on_discriminator | terms)
     discriminator = _revive(discriminator, metrics, jax.random.fold_in(key, state.step))
     average = state.average
     if trainer.average_decay:
@@ -214,6 +201,30 @@ def train_step(
         average=average,
     )
     return new, metrics
+
+
+def _step_discriminator(
+    trainer: Trainer, state: TrainState, *, x: jax.Array, x_hat: jax.Array
+) -> tuple[Variables, Any, Metrics]:
+    """The discriminator and its optimiser after one update on beats and their reconstructions.
+
+    The metrics are its cross-entropies before that update.
+    """
+
+    def loss(params):
+        variables = {**state.discriminator, "params": params}
+        real, stats = _apply(trainer.discriminator, variables, x)
+        fake, stats = _apply(trainer.discriminator, variables | stats, x_hat)
+        bce_real, bce_fake = losses.discriminator_bce(real.logit, fake.logit)
+        return bce_real + bce_fake, (bce_real, bce_fake, stats)
+
+    (_, (d_real, d_fake, stats)), grads = jax.value_and_grad(loss, has_aux=True)(
+        state.discriminator["params"]
+    )
+    discriminator, optimizer = _updated(
+        trainer, grads, state.discriminator, state.discriminator_opt
+    )
+    return discriminator | stats, optimizer, {"D_real": d_real, "D_fake": d_fake}
 
 
 def averaged(average: Variables, new: Variables, step: jax.Array, decay: float) -> Variables:
