@@ -1,5 +1,6 @@
 """A run directory: names of its files, its config and result, its networks; `load_run`."""
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,12 +67,16 @@ def networks(model: Mapping, shape: tuple[int, int]) -> tuple[Generator, Discrim
 
 def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str, Any]:
     """Shapes of both networks' variables, without computing any."""
-    beat = jax.ShapeDtypeStruct((1, generator.length, generator.channels), jnp.float32)
+    beat = generator.length, generator.channels
+    networks = {"generator": generator, "discriminator": discriminator}
+    # Flax's modules are frozen and have a hash, though their type does not say so.
+    return {name: dict(_shapes(network, beat)) for name, network in networks.items()}  # type: ignore[arg-type]
 
-    def shapes(module: Generator | Discriminator) -> Any:
-        return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), beat)
 
-    return {"generator": dict(shapes(generator)), "discriminator": dict(shapes(discriminator))}
+@functools.cache
+def _shapes(module: Generator | Discriminator, beat: tuple[int, int]) -> Any:
+    x = jax.ShapeDtypeStruct((1, *beat), jnp.float32)
+    return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), x)
 
 
 def check_there(run: Path) -> None:

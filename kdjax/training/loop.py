@@ -52,7 +52,7 @@ from kdjax.training.assemble import (
     run_key,
 )
 from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, model_tree, read_state, write_state
-from kdjax.training.step import Trainer, TrainState, init_state
+from kdjax.training.step import Trainer, TrainState, fresh_state, init_state
 
 
 class Stopped(Exception):
@@ -272,7 +272,6 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     """The state and progress to go on from: the newest whole checkpoint's, or fresh ones."""
     train = run.beats.x[run.parts.train]
     mean = train.mean(axis=(0, 1))
-    state = jax.device_get(init_state(run.trainer, run.key, mean, run.teacher))
     recorded = fingerprints(run.config, run.beats, run.parts)
     fresh = Progress(
         channels=train.shape[2],
@@ -284,7 +283,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     )
     checkpoint = processes.told(lambda: _newest_whole(run.workdir / checkpoints.LAST))
     if checkpoint is None:
-        return state, fresh
+        return jax.device_get(init_state(run.trainer, run.key, mean, run.teacher)), fresh
     checkpoint = run.workdir / checkpoints.LAST / checkpoint
     progress = Progress.read(checkpoints.read_progress(checkpoint))
     check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
@@ -297,7 +296,9 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
         raise InputError(
             f"{run.workdir}: was begun with another teacher; restore that, or --overwrite"
         )
-    resumed = read_state(checkpoint, state)
+    # Shapes alone: compiling the initialisation would take seconds.
+    like = jax.eval_shape(partial(fresh_state, run.trainer), run.key, mean, run.teacher)
+    resumed = read_state(checkpoint, like)
     print(f"{run.workdir}: goes on from {checkpoint}, step {int(resumed.step)}", flush=True)
     return resumed, progress
 
