@@ -1,8 +1,10 @@
 """Four virtual CPU devices, strict arithmetic and one folder of programs for every test."""
 
+import functools
 import importlib.metadata
 import os
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # What one process of the tests has compiled the others read; the user's cache folder has no part.
@@ -18,13 +20,16 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 # XLA's older emitters compile a training step in a third of the time. Later ones have none, and
 # end a process that asks for a flag they do not know.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
+    # Parts that are compiled side by side take longer together, and the other core has its tests.
     os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+        os.environ.get("XLA_FLAGS", "")
+        + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     ).strip()
 
 import hypothesis
 import jax
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
@@ -43,6 +48,26 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("kdjax")
+
+
+@functools.cache
+def _shares_programs(file: str) -> bool:
+    return "\nimport tiny\n" in (Path(__file__).parents[1] / file).read_text()
+
+
+class _Scheduling(LoadFileScheduling):
+    """A file's tests in one process, and in one process all files that train tiny networks.
+
+    They share traced and compiled steps, which each process would have to make for itself.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tiny" if _shares_programs(file) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return _Scheduling(config, log)
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Networks with random variables, drawn by NumPy: compiling an initialisation takes seconds."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from kdjax.models.distillation import Teacher
+from kdjax.training.step import Trainer, TrainState, fresh_state
 
 
 def drawn(module: Any, beat: tuple[int, int], seed: int = 0) -> dict[str, Any]:
@@ -25,12 +29,62 @@ def drawn(module: Any, beat: tuple[int, int], seed: int = 0) -> dict[str, Any]:
     return dict(jax.tree.map(draw, shapes(module, beat)))
 
 
+@functools.cache
 def shapes(module: Any, beat: tuple[int, int]) -> Any:
     """What `module.init` would make for beats [T, C], as shapes."""
     return jax.eval_shape(
         lambda x: module.init(jax.random.key(0), x, train=False),
         jax.ShapeDtypeStruct((1, *beat), module.param_dtype),
     )
+
+
+def fresh(
+    trainer: Trainer, mean: Any = None, teacher: Teacher | None = None, seed: int = 0
+) -> TrainState:
+    """What `fresh_state` makes, on the host; the networks are `drawn`, but near BeatGAN's scales.
+
+    The generator's output bias starts at the mean beat [C], as there.
+    """
+    like = _like(
+        trainer, mean is not None, teacher and teacher.replace(variables=None, lesson=None)
+    )
+    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+    beat = trainer.generator.length, trainer.generator.channels
+
+    def network(module, seed):
+        variables = jax.device_get(drawn(module, beat, seed))
+        return jax.tree_util.tree_map_with_path(_near_the_start, variables)
+
+    generator = network(trainer.generator, 2 * seed)
+    if trainer.generator.output_bias:
+        like = generator["params"]["decoder"]["bias"]
+        generator["params"]["decoder"]["bias"] = np.arctanh(np.asarray(mean)).astype(like.dtype)
+    kernels = np.random.default_rng(seed)
+    return state.replace(
+        generator=generator,
+        discriminator=network(trainer.discriminator, 2 * seed + 1),
+        projection=jax.tree.map(
+            lambda a: kernels.normal(0, len(a) ** -0.5, a.shape).astype(a.dtype), state.projection
+        ),
+        average=generator if trainer.average_decay else {},
+    )
+
+
+@functools.cache
+def _like(trainer: Trainer, at_mean: bool, teacher: Teacher | None) -> TrainState:
+    g = trainer.generator
+    mean = jnp.zeros(g.channels, g.param_dtype) if at_mean else None
+    return jax.eval_shape(lambda key: fresh_state(trainer, key, mean, teacher), jax.random.key(0))
+
+
+def _near_the_start(path: Any, leaf: np.ndarray) -> np.ndarray:
+    """Statistics and BatchNorm's parameters as at the start; scales differ a little."""
+    name = path[-1].key
+    if name in ("mean", "bias"):
+        return np.zeros_like(leaf)
+    if name == "var":
+        return np.ones_like(leaf)
+    return 1 + (leaf - 1) / 25 if name == "scale" else leaf
 
 
 def settled(variables: dict[str, Any], x: np.ndarray) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from drawn import fresh
 
 from configs import student, teacher
 from kdjax import datasets
@@ -26,6 +27,7 @@ from kdjax.beats import scale
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.runs import config as configs
 from kdjax.runs import evaluation, provenance
+from kdjax.study import cells
 from kdjax.training import assemble, epochs, loop, parallel
 
 EPOCHS, TEACHER_EPOCHS = 3, 2
@@ -144,6 +146,13 @@ def _share_seeds(make: Callable) -> Callable:
 
 _shared_seeds = _share_seeds(parallel.compile_seeds)
 _shared_seed_norms = _share_seeds(parallel.compile_seed_norms)
+
+
+def _drawn_state(trainer: loop.Trainer, key: Any, mean: Any, teacher: Any = None) -> Any:
+    """Another for each key, as `init_state` makes."""
+    return fresh(trainer, mean, teacher, seed=int(jax.random.key_data(key)[-1]))
+
+
 # The code may be edited while the tests run.
 _made_by = functools.cache(provenance.made_by)
 
@@ -157,7 +166,10 @@ def _replace(patch: pytest.MonkeyPatch, original: Any, replacement: Any) -> None
 
 @contextlib.contextmanager
 def small_world() -> Iterator[pytest.MonkeyPatch]:
-    """One device, short chunks, the pulses as data, programs compiled once, no figures."""
+    """One device, short chunks, the pulses as data, programs compiled once, no figures.
+
+    Networks are drawn by NumPy.
+    """
     device = jax.local_devices()[:1]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "local_devices", lambda: device)
@@ -165,6 +177,8 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(evaluation, "draw", lambda *_, **__: {})
         patch.setattr(provenance, "made_by", _made_by)
         patch.setattr(epochs, "CHUNK", CHUNK)
+        for module in (loop, cells):
+            patch.setattr(module, "init_state", _drawn_state)
         for original, shared in (
             (_make_trainer, _shared_trainer),
             (parallel.compile_steps, lambda t, d: _shared_steps(t, tuple(d))),
@@ -214,6 +228,9 @@ def _train(path: Path) -> dict[str, Any]:
         finish(*args)
         counts.append(len(compiled))
 
+    def draw_student(*args: Any, rows: list[dict], **rest: Any) -> dict[str, bytes]:
+        return draw(*args, rows=rows, **rest) if "kd_response" in rows[0] else {}
+
     jax.monitoring.register_event_duration_secs_listener(listen)
     # Whatever another file has compiled before: its programs are counted here.
     for shared in (_shared_steps, _shared_norms):
@@ -221,7 +238,7 @@ def _train(path: Path) -> dict[str, Any]:
     console = io.StringIO()
     with small_world() as patch, contextlib.redirect_stdout(console):
         patch.setattr(loop, "_finish_epoch", finish_and_count)
-        patch.setattr(evaluation, "draw", draw)
+        patch.setattr(evaluation, "draw", draw_student)
         result = loop.train(config(), path)
     return {"result": result, "console": console.getvalue(), "compiled": counts}
 

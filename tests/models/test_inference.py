@@ -16,7 +16,6 @@ from kdjax.runs.config import PRECISIONS
 NETWORKS = [
     (4, 6, 32, 2, False),
     (1, 1, 32, 1, True),
-    (3, 7, 96, 1, False),
     (2, 5, 160, 12, True),
     (8, 50, 320, 1, True),
 ]
@@ -56,7 +55,8 @@ def test_in_float32_they_differ_by_rounding(network):
 
 
 def test_no_beats_have_no_reconstructions():
-    found = forward(fold(drawn(Generator(4, 6, 32, 2), (32, 2))), jnp.zeros((0, 32, 2)))
+    folded = fold(drawn(Generator(4, 6, 32, 2), (32, 2)))
+    found = jax.jit(forward)(folded, jnp.zeros((0, 32, 2)))
     assert [a.shape for a in found] == [(0, 32, 2), (0, 6)]
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 # Every shape is compiled anew, so a few; x64 stays on for all examples of a test, as it should.
 few = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 sizes = {
     "b": st.integers(1, 5),

@@ -19,7 +19,7 @@ from kdjax.models.networks import (
 )
 from kdjax.models.sizes import check_length, multiply_accumulates
 
-few = settings(max_examples=6, deadline=None)
+few = settings(max_examples=4, deadline=None)
 SMALL = Generator(width=4, latent_dim=6, length=32, channels=2)
 CRITIC = Discriminator(width=4)
 

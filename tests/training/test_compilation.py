@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import pytest
+
+from kdjax.training import compilation
+
 ROOT = Path(__file__).parents[2]
 
 # Compiles one program that takes longer than the threshold, and prints where programs are kept.
@@ -33,6 +38,31 @@ def start(**env):
     return done.stdout.strip()
 
 
+NAMES = (
+    "jax_enable_compilation_cache",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Where programs are kept after `keep_programs` with these settings, in this process."""
+    before = {name: jax.config.values[name] for name in NAMES}
+
+    def keep(*, enable=True, **env):
+        jax.config.update("jax_enable_compilation_cache", enable)
+        jax.config.update("jax_compilation_cache_dir", None)
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        compilation.keep_programs()
+        return jax.config.values["jax_compilation_cache_dir"]
+
+    yield keep
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
 def programs(folder):
     return {path.name for path in folder.rglob("*-cache")}
 
@@ -46,13 +76,13 @@ def test_a_second_start_finds_what_the_first_compiled(tmp_path):
     assert programs(folder) == kept
 
 
-def test_without_xdg_the_folder_is_in_the_home(tmp_path):
-    assert start(HOME=str(tmp_path), XDG_CACHE_HOME="") == str(tmp_path / ".cache/kdjax")
+def test_without_xdg_the_folder_is_in_the_home(tmp_path, told):
+    assert told(HOME=str(tmp_path), XDG_CACHE_HOME="") == str(tmp_path / ".cache/kdjax")
 
 
-def test_where_no_folder_can_be_made_nothing_is_kept(tmp_path):
+def test_where_no_folder_can_be_made_nothing_is_kept(tmp_path, told):
     (tmp_path / "file").write_text("")
-    assert start(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
+    assert told(XDG_CACHE_HOME=str(tmp_path / "file")) is None
 
 
 def test_a_folder_named_to_jax_goes_first(tmp_path):
@@ -62,6 +92,6 @@ def test_a_folder_named_to_jax_goes_first(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_jax_told_to_keep_nothing_keeps_nothing(tmp_path):
-    assert start(JAX_ENABLE_COMPILATION_CACHE="0", XDG_CACHE_HOME=str(tmp_path / "cache")) == "None"
+def test_jax_told_to_keep_nothing_keeps_nothing(tmp_path, told):
+    assert told(enable=False, XDG_CACHE_HOME=str(tmp_path / "cache")) is None
     assert not (tmp_path / "cache").exists()

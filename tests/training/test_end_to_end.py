@@ -11,7 +11,7 @@ import pytest
 from kdjax.runs import directory
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--config.epochs=3", "--config.model.width=4", "--config.batch_size=32")
+SMALL = ("--config.epochs=2", "--config.model.width=4", "--config.batch_size=32")
 
 
 @pytest.fixture(scope="module")

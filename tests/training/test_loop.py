@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from drawn import fresh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +26,6 @@ from kdjax.runs.config import teacher_config
 from kdjax.study import cells
 from kdjax.training import assemble, loop, parallel
 from kdjax.training.progress import Progress, _optimizer, model_tree, read_state, write_state
-from kdjax.training.step import fresh_state
 
 TERMS = (
     "reconstruction",
@@ -80,9 +79,7 @@ def newest(run, folder=checkpoints.LAST):
 def restored(config, checkpoint, model=None):
     """Every array of a checkpoint, by its path in the tree; `model` is the teacher's."""
     trainer = assemble.make_trainer(config, (320, 1))
-    teacher = Teacher(model.generator) if model else None
-    make = partial(fresh_state, trainer)
-    state = jax.eval_shape(make, jax.random.key(0), jnp.zeros(1), teacher)
+    state = fresh(trainer, np.zeros(1), Teacher(model.generator) if model else None)
     trees = (
         checkpoints.read_model(checkpoint, model_tree(state)),
         checkpoints.read_optimizer(checkpoint, _optimizer(state)),
@@ -146,14 +143,12 @@ class TestRunDirectory:
                 "result.json",
                 "scores.npz",
                 "report.html",
-                "figures/roc_pr.png",
-                "figures/score_histogram.png",
-                "figures/beats.png",
-                "figures/loss_curves.png",
             ):
                 assert (run / name).stat().st_size > 0, name
             assert list((run / "tensorboard").glob("events.*"))
             assert not list(run.rglob("*.unfinished"))
+        for name in ("roc_pr", "score_histogram", "beats", "loss_curves"):
+            assert (tiny.trained().path / "figures" / f"{name}.png").stat().st_size > 0, name
 
     def test_keeps_the_config_as_it_was_typed(self):
         run = tiny.trained().path
@@ -788,7 +783,7 @@ class TestPrograms:
 def test_a_checkpoint_holds_the_average_and_goes_on_from_the_weights_themselves(tmp_path):
     config = tiny.teacher_config(average_decay=0.9)
     trainer = assemble.make_trainer(config, (320, 1))
-    state = jax.device_get(fresh_state(trainer, jax.random.key(0), jnp.zeros(1)))
+    state = fresh(trainer, np.zeros(1))
     moved = state.replace(average=jax.tree.map(lambda leaf: leaf + 1, state.average))
     write_state(tmp_path, 3, moved, progress={}, keep=1)
     saved = checkpoints.read_model(tmp_path / "3", model_tree(state))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drawn import drawn
+from drawn import drawn, fresh
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kdjax.errors import InputError
@@ -21,7 +21,7 @@ from kdjax.models.distillation import (
 )
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.training import parallel
-from kdjax.training.step import Trainer, adam, init_state, run_steps
+from kdjax.training.step import Trainer, adam, run_steps
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -87,8 +87,7 @@ def key(seed=0):
 def started(kd, beats, seed=0, teacher=TEACHER):
     """A student's state and its teacher, with a lesson of a transfer set; on the host."""
     trainer = make_trainer(None, kd)
-    mean = jnp.asarray(beats.mean(axis=(0, 1)))
-    state = init_state(trainer, jax.random.key(seed), mean, teacher)
+    state = fresh(trainer, beats.mean(axis=(0, 1)), teacher, seed)
     # As bad as the teacher below: from the usual start a student is better everywhere.
     state = state.replace(generator=drawn(trainer.generator, (LENGTH, 2), seed=30 + seed))
     asked = [jnp.asarray(beats), transfer_beats(jnp.asarray(beats))]

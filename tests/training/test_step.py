@@ -1,6 +1,6 @@
 """One step in float64: who is updated, who is not, and what starts where."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from drawn import drawn
+from drawn import drawn, fresh
 
 from kdjax.models.distillation import Distillation, Lesson, Targets, Teacher, all_targets
 from kdjax.models.networks import Discriminator, Generator
@@ -28,8 +28,10 @@ from kdjax.training.step import (
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-WEIGHTS = [f.name for f in fields(Distillation) if f.default == 0.0]
-KD = Distillation(**dict.fromkeys(WEIGHTS, 0.5))
+# One term of each thing that a student gives: scores, beats, activations, latent. Every other term
+# takes the same way through the step; test_distillation.py has the gradients of all.
+TERMS = ("response", "reconstruction", "feature", "latent", "discriminator_features")
+KD = Distillation(**dict.fromkeys(TERMS, 0.5))
 SIZES = {"width": 4, "length": 32, "channels": 2, "param_dtype": jnp.float64}
 TEACHER = Teacher(Generator(latent_dim=6, **SIZES), Discriminator(4, param_dtype=jnp.float64))
 STUDENT = Trainer(
@@ -52,7 +54,7 @@ def x():
 
 @pytest.fixture(scope="module")
 def state():
-    return init_state(STUDENT, jax.random.key(0), jnp.asarray(MEAN), TEACHER)
+    return fresh(STUDENT, MEAN, TEACHER)
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +191,9 @@ def test_a_student_that_distils_needs_a_teacher_and_for_transfer_beats_its_lesso
 
 
 def test_every_weighted_term_has_a_gradient(state, teacher, x):
-    norms = jax.jit(partial(gradient_norms, STUDENT))(state, teacher, x)
-    assert set(norms) == set(STUDENT.term_weights())
+    trainer = replace(STUDENT, kd=Distillation(feature=0.5, latent=0.5))
+    norms = jax.jit(partial(gradient_norms, trainer))(state, teacher, x)
+    assert set(norms) == set(trainer.term_weights())
     assert all(float(norm) > 1e-6 for norm in norms.values())
 
 
@@ -294,9 +297,25 @@ def test_an_average_starts_as_the_generator():
     assert all(same)
 
 
-def test_training_starts_at_the_mean_beat(state, x):
-    bias = state.generator["params"]["decoder"]["bias"]
+def test_training_starts_at_the_mean_beat(state, x, monkeypatch):
+    """With the networks' own initial weights but for that; here NumPy draws them."""
+    own, keys = {n: drawn(n, (32, 2)) for n in (STUDENT.generator, STUDENT.discriminator)}, []
+
+    def init(module, key, beat, train):
+        keys.append(np.asarray(jax.random.key_data(key)).tolist())
+        return jax.tree.map(jnp.asarray, own[module])
+
+    for network in (Generator, Discriminator):
+        monkeypatch.setattr(network, "init", init)
+    trainer = replace(STUDENT, average_decay=0.9)
+    found = fresh_state(trainer, jax.random.key(0), jnp.asarray(MEAN), TEACHER)
+    assert keys[0] != keys[1]
+    assert found.average is found.generator
+    bias = found.generator["params"]["decoder"].pop("bias")
     np.testing.assert_allclose(np.tanh(bias), MEAN, rtol=1e-6)
+    own[STUDENT.generator]["params"]["decoder"].pop("bias")
+    jax.tree.map(np.testing.assert_array_equal, found.generator, own[STUDENT.generator])
+    jax.tree.map(np.testing.assert_array_equal, found.discriminator, own[STUDENT.discriminator])
     x_hat, _ = seen(state, x)
     np.testing.assert_allclose(np.mean(x_hat, axis=(0, 1)), MEAN, atol=0.15)
 
