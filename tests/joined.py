@@ -24,9 +24,9 @@ def steps(out: str, coordinator: str, n: str, process: str) -> None:
     processes.join(coordinator, int(n), int(process), cluster=False)
     import test_parallel
 
-    kd = test_parallel.OBJECTIVES["every term, of beats below a quantile"]
+    objective = test_parallel.OBJECTIVES["every term, of beats below a quantile"]
     state, metrics = test_parallel.on_devices(
-        len(jax.local_devices()), kd, test_parallel.some_beats()
+        len(jax.local_devices()), *objective, test_parallel.some_beats()
     )
     assert int(state.step[0]) == test_parallel.STEPS
     leaves = jax.tree.leaves(jax.device_get((state, metrics)))

@@ -296,28 +296,28 @@ def gradient_norms(
 ) -> Metrics:
     """The norm of each weighted term's gradient in the generator's parameters, at this state.
 
-    Costs one backward pass a term: for the log, once an epoch.
+    Costs one backward pass a term: for the log, once an epoch. The passes are one program with an
+    axis of terms, which compiles in a fraction of the time.
     """
     lesson = _lesson(trainer, teacher, x)
     outputs, pull_back, _ = _generate(trainer, state.generator, x, lesson)
-    norms = {}
-    for name, weight in trainer.term_weights().items():
+    weights = trainer.term_weights()
 
-        def term(outputs: Outputs, name=name, weight=weight):
-            terms, _ = generator_terms(
-                trainer,
-                outputs,
-                state.projection,
-                x=x,
-                discriminator=state.discriminator,
-                teacher=teacher,
-                lesson=lesson,
-            )
-            return weight * terms[name]
+    def weighted(outputs: Outputs) -> jax.Array:
+        terms, _ = generator_terms(
+            trainer,
+            outputs,
+            state.projection,
+            x=x,
+            discriminator=state.discriminator,
+            teacher=teacher,
+            lesson=lesson,
+        )
+        return jnp.stack([weight * terms[name] for name, weight in weights.items()])
 
-        (grads,) = pull_back(jax.grad(term)(outputs))
-        norms[name] = optax.tree.norm(_average(trainer, grads))
-    return norms
+    (grads,) = jax.vmap(pull_back)(jax.jacrev(weighted)(outputs))
+    norms = jax.vmap(optax.tree.norm)(_average(trainer, grads))
+    return {name: norms[i] for i, name in enumerate(weights)}
 
 
 def run_steps(

@@ -187,8 +187,8 @@ def pair(tmp_path_factory):
 def test_two_processes_of_two_devices_take_the_steps_of_one_with_four(tmp_path):
     coordinator = f"127.0.0.1:{free_port()}"
     two = [start("steps", 2, tmp_path / f"{i}.npz", coordinator, 2, i) for i in range(2)]
-    kd = test_parallel.OBJECTIVES["every term, of beats below a quantile"]
-    one = jax.device_get(test_parallel.on_devices(4, kd, test_parallel.some_beats()))
+    objective = test_parallel.OBJECTIVES["every term, of beats below a quantile"]
+    one = jax.device_get(test_parallel.on_devices(4, *objective, test_parallel.some_beats()))
     for i, process in enumerate(two):
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors

@@ -191,7 +191,7 @@ def test_a_student_that_distils_needs_a_teacher_and_for_transfer_beats_its_lesso
 
 
 def test_every_weighted_term_has_a_gradient(state, teacher, x):
-    trainer = replace(STUDENT, kd=Distillation(feature=0.5, latent=0.5))
+    trainer = replace(STUDENT, kd=Distillation(latent=0.5))
     norms = jax.jit(partial(gradient_norms, trainer))(state, teacher, x)
     assert set(norms) == set(trainer.term_weights())
     assert all(float(norm) > 1e-6 for norm in norms.values())
@@ -297,8 +297,11 @@ def test_an_average_starts_as_the_generator():
     assert all(same)
 
 
-def test_training_starts_at_the_mean_beat(state, x, monkeypatch):
-    """With the networks' own initial weights but for that; here NumPy draws them."""
+def test_training_starts_at_the_mean_beat(monkeypatch):
+    """With the networks' own initial weights but for that; here NumPy draws them.
+
+    That such a bias puts reconstructions there is tested with the networks.
+    """
     own, keys = {n: drawn(n, (32, 2)) for n in (STUDENT.generator, STUDENT.discriminator)}, []
 
     def init(module, key, beat, train):
@@ -316,8 +319,6 @@ def test_training_starts_at_the_mean_beat(state, x, monkeypatch):
     own[STUDENT.generator]["params"]["decoder"].pop("bias")
     jax.tree.map(np.testing.assert_array_equal, found.generator, own[STUDENT.generator])
     jax.tree.map(np.testing.assert_array_equal, found.discriminator, own[STUDENT.discriminator])
-    x_hat, _ = seen(state, x)
-    np.testing.assert_allclose(np.mean(x_hat, axis=(0, 1)), MEAN, atol=0.15)
 
 
 def test_an_output_bias_asks_for_the_mean_beat():
