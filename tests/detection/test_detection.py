@@ -535,7 +535,7 @@ def test_a_low_sampling_rate_is_refused(detector):
 @pytest.fixture(scope="module")
 def own_signal():
     """Beats enough to move a calibration; nothing is adapted with one."""
-    return ecg(seconds=180)[0]
+    return ecg(seconds=400)[0]
 
 
 @pytest.fixture(scope="module")
