@@ -102,11 +102,12 @@ def read_header(file: Path) -> Header:
         files, others = {}, lines[1:]
         if not several:
             files, others = _signal_lines(file, lines[1:])
+        of_lines = [files[line.split()[0]] for line in others if files]
         text = "\n".join([first, *others, ""]).replace("\N{MICRO SIGN}", "u")
         text = text.replace("\N{GREEK SMALL LETTER MU}", "u")
-        if _reads_as_it_is(file, lines, text, files):
+        if _reads_as_it_is(file, lines, text, of_lines):
             return Header(
-                _record(text, list(files.values())),
+                _record(file, text, of_lines),
                 str(file.with_suffix("")),
                 {path.name: path for path in files.values()},
                 start,
@@ -118,21 +119,19 @@ def read_header(file: Path) -> Header:
         stem.with_suffix(".hea").write_bytes(text.encode("ascii", "replace"))
         for name, path in files.items():
             (copy.path / name).symlink_to(path.absolute())
-        record = _record(text, [copy.path / name for name in files])
+        record = _record(file, text, [copy.path / line.split()[0] for line in others if files])
         return Header(record, str(stem), files, start, notes, copy)
 
 
-_SIGNAL = re.compile(
-    r"\S+\s+(?P<format>\d+)(?:x(?P<samples>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
-    r"(?:\s+(?P<gain>-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?:\((?P<baseline>-?\d+)\))?"
-    r"(?:/(?P<units>\S+))?)?(?:\s+(?P<resolution>\d+))?(?:\s+(?P<zero>-?\d+))?"
-    r"(?:\s+-?\d+)?(?:\s+-?\d+)?(?:\s+\d+)?(?:\s+(?P<name>.*\S))?",
-    re.IGNORECASE,
-)
+_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
+_GAIN = re.compile(rf"({_NUMBER}(?:e[-+]?\d+)?)(?:\(({_NUMBER})\))?(?:/(\S*))?", re.IGNORECASE)
+_WHOLE = re.compile(r"[-+]?\d+")
+_INTEGERS = 5  # resolution, zero, first value, checksum, block size
 
 
-def _record(text: str, files: list[Path]) -> Record:
-    """What a header says whose first line is put right; ValueError where a line is none.
+def _record(file: Path, text: str, files: list[Path]) -> Record:
+    """What a header says whose first line is put right; InputError where a signal's line is wrong.
 
     files: those of the signals, one for each line.
     """
@@ -144,31 +143,48 @@ def _record(text: str, files: list[Path]) -> Record:
         rows = [line.split() for line in lines]
         segments = tuple((row[0], int(row[1])) for row in rows)
         return Record(float(rate), length, int(name.split("/")[1]), (), segments)
-    signals = tuple(map(_signal, lines, files))
+    signals = tuple(_signal(file, line, path) for line, path in zip(lines, files, strict=True))
     return Record(float(rate), length, int(stated), signals, None)
 
 
-def _signal(line: str, file: Path) -> Signal:
-    match = _SIGNAL.fullmatch(line.strip())
-    if match is None:
-        raise ValueError(f"{line.split(maxsplit=1)[-1][:40]!r} describes no signal")
-    said = match.groupdict()
-    zero = int(said["zero"] or 0)
+def _signal(header: Path, line: str, file: Path) -> Signal:
+    """A signal's line. What begins like a gain must be one; a name may follow any field."""
+    fields = line.split()[1:]
+    format_ = _FORMAT.fullmatch(fields[0]) if fields else None
+    if format_ is None:
+        raise refusal(header, f"its line {line[:60]!r} has no signal format; repair it")
+    fields, gain, baseline, units = fields[1:], 0.0, None, None
+    if fields and re.match(r"[-+.\d]", fields[0]):
+        found = _GAIN.fullmatch(fields[0])
+        if found is None or not float(found[2] or 0).is_integer() or _is_split(fields):
+            said = " ".join(fields[:2] if _is_split(fields) else fields[:1])
+            raise refusal(header, f"its gain {said[:40]!r} is not like 200(0)/mV; repair it")
+        gain, units, fields = float(found[1]), found[3], fields[1:]
+        baseline = None if found[2] is None else int(float(found[2]))
+    count = 0
+    while count < min(len(fields), _INTEGERS) and _WHOLE.fullmatch(fields[count]):
+        count += 1
+    zero = int(fields[1]) if count > 1 else 0
     return Signal(
         file=file.name,
-        format=said["format"],
-        samples_per_frame=int(said["samples"] or 1),
-        skew=int(said["skew"] or 0),
-        offset=int(said["offset"] or 0),
-        gain=float(said["gain"] or 0) or 200.0,  # as WFDB has it
-        baseline=zero if said["baseline"] is None else int(said["baseline"]),
-        units=said["units"] or "mV",
-        name=said["name"] or "",
+        format=format_[1],
+        samples_per_frame=int(format_[2] or 1),
+        skew=int(format_[3] or 0),
+        offset=int(format_[4] or 0),
+        gain=gain or 200.0,  # as WFDB has it
+        baseline=zero if baseline is None else baseline,
+        units=units or "mV",
+        name=" ".join(fields[count:]),
     )
 
 
-def _reads_as_it_is(file: Path, lines: list[str], text: str, files: dict[str, Path]) -> bool:
-    """Whether wfdb reads the header in its own place.
+def _is_split(fields: list[str]) -> bool:
+    """Whether a blank stands within the gain."""
+    return len(fields) > 1 and fields[1][0] in "(/"
+
+
+def _reads_as_it_is(file: Path, lines: list[str], text: str, of_lines: list[Path]) -> bool:
+    """Whether wfdb reads the header in its own place. of_lines: the file of each signal.
 
     It ignores letters that are not ASCII, and opens files by fsspec, to which '::' parts protocols,
     the network's too.
@@ -183,7 +199,7 @@ def _reads_as_it_is(file: Path, lines: list[str], text: str, files: dict[str, Pa
         and (len(record) > 3 or "/" in record[0])
         and "::" not in str(file.resolve())
         and all(
-            line.split()[0] == files[f"s{i}.dat"].name for i, line in enumerate(lines[1:]) if files
+            line.split()[0] == path.name for line, path in zip(lines[1:], of_lines, strict=False)
         )
     )
 
@@ -233,12 +249,16 @@ def _start(fields: list[str]) -> tuple[datetime.datetime | None, bool]:
 
 
 def _signal_lines(file: Path, lines: list[str]) -> tuple[dict[str, Path], list[str]]:
-    """The files that hold the signals, by names of our own, and the lines with these names."""
-    files, renamed = {}, []
-    for i, line in enumerate(lines):
+    """The files that hold the signals, by names of our own, and the lines with these names.
+
+    Signals of one file keep one name: their samples lie between each other's.
+    """
+    names, files, renamed = {}, {}, []
+    for line in lines:
         name, *rest = line.split(maxsplit=1)
         if "/" in name or "\\" in name:
             raise refusal(file, f"its signal file {name} lies in another folder; copy it here")
-        files[f"s{i}.dat"] = beside(file, name) or file.with_name(name)
-        renamed.append(" ".join([f"s{i}.dat", *rest]))
+        own = names.setdefault(name, f"s{len(names)}.dat")
+        files[own] = beside(file, name) or file.with_name(name)
+        renamed.append(" ".join([own, *rest]))
     return files, renamed

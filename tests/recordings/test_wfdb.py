@@ -1,5 +1,7 @@
 """WFDB records."""
 
+import re
+
 import numpy as np
 import pytest
 import wfdb
@@ -7,7 +9,7 @@ from malformed import ecg
 from written import whole, write_record, write_text, write_wfdb
 
 from kdjax.errors import InputError
-from kdjax.recordings import open_source, read_wfdb, wfdbsignals
+from kdjax.recordings import open_source, read_wfdb, wfdbheader, wfdbsignals
 from kdjax.recordings import wfdb as recordings_wfdb
 
 
@@ -278,6 +280,56 @@ def test_a_header_that_lacks_something_is_read_and_it_is_said(tmp_path, header, 
     assert bool(source.notes) == bool(notes)
     assert notes in " ".join(source.notes)
     assert source.start is None
+
+
+PAIR = "r1 2 360 450\nr1.dat 16 200/mV 16 0 0 0 0 II\nr1.dat 16 100(7)/mV 16 0 0 0 0 V1\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [PAIR, PAIR.replace(" 450", ""), PAIR.replace("mV", "µV"), PAIR.replace("r1 2", "a.b 2")],
+)
+def test_two_signals_in_a_file_stay_apart_where_the_header_is_put_right(tmp_path, header):
+    path = write_headed(tmp_path, header)
+    samples = np.frombuffer((path.parent / "r1.dat").read_bytes(), "<i2").reshape(-1, 2)
+    unit = 1e-3 if "µ" in header else 1.0
+    expected = (samples - [0, 7]) / [200, 100] * unit
+    blocks = open_source(path).blocks([0, 1])
+    np.testing.assert_allclose(np.concatenate(list(blocks)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("line", "gain", "baseline", "units", "name"),
+    [
+        ("16", 200, 0, "mV", ""),
+        ("16 II", 200, 0, "mV", "II"),
+        ("16 0 16 5 0 0 0 II", 200, 5, "mV", "II"),
+        ("16 +100/mV 16 0 0 0 0 II", 100, 0, "mV", "II"),
+        ("16 100(0)/ 16 0 0 0 0 II", 100, 0, "mV", "II"),
+        ("16 100(3.0)/uV 16 0 0 0 0 lead  2", 100, 3, "uV", "lead 2"),
+        ("16 .5e3(-2) 16 9 II", 500, -2, "mV", "II"),
+        ("16x2:3+4 1e2/mV 16 0 0 0 0 2 channels", 100, 0, "mV", "2 channels"),
+    ],
+)
+def test_a_signal_s_line_has_its_fields(tmp_path, line, gain, baseline, units, name):
+    found = wfdbheader._signal(tmp_path / "r.hea", f"r.dat {line}", tmp_path / "r.dat")
+    assert (found.gain, found.baseline, found.units, found.name) == (gain, baseline, units, name)
+    assert found.format == "16"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("16 100(0.5)/mV 16", "its gain '100(0.5)/mV' is not like 200(0)/mV"),
+        ("16 100 (0)/mV 16", "its gain '100 (0)/mV' is not like"),
+        ("16 1O0/mV", "its gain '1O0/mV'"),
+        ("16:-2 100/mV", "has no signal format"),
+        ("", "has no signal format"),
+    ],
+)
+def test_a_gain_that_is_none_is_refused_and_not_taken_for_a_name(tmp_path, line, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        wfdbheader._signal(tmp_path / "r.hea", f"r.dat {line}", tmp_path / "r.dat")
 
 
 def test_micro_in_either_sign_is_micro(tmp_path):
