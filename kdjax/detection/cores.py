@@ -13,6 +13,7 @@ import numpy as np
 
 from kdjax import beats, rpeaks
 from kdjax.detection import quality
+from kdjax.detection.threads import one_thread
 
 CORE, BEFORE, AFTER = 60.0, 20.0, 5.0  # s
 DELAY = CORE + AFTER  # s at most, from a beat to its decision, once the score is adapted
@@ -45,6 +46,7 @@ class Found(NamedTuple):
     repeats: float
 
 
+@one_thread()
 def find_beats(
     signal: np.ndarray, fs: float, start: int, core: tuple[int, int], last: int | None
 ) -> Found:

@@ -11,6 +11,7 @@ from kdjax.detection.cores import BeatStream, Found
 from kdjax.detection.detector import Detector
 from kdjax.detection.quality import QUALITIES
 from kdjax.detection.signs import SIGNS, Person, Timing
+from kdjax.detection.threads import one_thread
 from kdjax.errors import InputError
 from kdjax.scores.calibration import Calibration, adapting_to_all
 from kdjax.scores.fitted import RHYTHM_BEATS, Evidence, FittedScore, rhythm_after
@@ -149,17 +150,19 @@ class StreamingDetector:
     def decide(self, cores: Iterator[Found]) -> Iterator[Decided]:
         """The decisions that the next cores allow."""
         for found in cores:
-            shape, timing = self.person.meet(found.window, found.quality == 0, found.rr)
-            evidence = self._witness.evidence(found)
+            with one_thread():
+                shape, timing = self.person.meet(found.window, found.quality == 0, found.rr)
+                evidence = self._witness.evidence(found)
             self._waiting.append(_Waiting(found, evidence, shape, timing))
             if self._score is not None or self._ready(found.first + len(found.samples)):
                 yield from self.decide_waiting()
 
     def decide_waiting(self) -> Iterator[Decided]:
         """Decides on what waits; the score is adapted to it, if it was not yet."""
-        if self._score is None:
-            self._score = self._adapted()
-        weighed = [(core, self._signs(self._score, core)) for core in self._waiting]
+        with one_thread():
+            if self._score is None:
+                self._score = self._adapted()
+            weighed = [(core, self._signs(self._score, core)) for core in self._waiting]
         self._waiting = []
         for core, signs in weighed:
             self._memory.add(signs, core.shape, self.person.shapes.number)

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kdjax.detection.cores import BeatStream, all_cores
 from kdjax.detection.deciding import Witness, calibration_of, joined_evidence
 from kdjax.detection.detector import Detector
 from kdjax.detection.leads import choose_leads
 from kdjax.detection.recording import detect
+from kdjax.detection.threads import one_thread
 from kdjax.errors import InputError
 from kdjax.recordings import Source
 from kdjax.scores.calibration import Calibration, personal
@@ -21,7 +21,7 @@ _FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
 _USUAL = 1000  # beats, or a few more, whose median is the person's usual one
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # its products are small: threads would wait
+@one_thread()
 def calibrate(
     detector: Detector,
     sources: Sequence[Source],

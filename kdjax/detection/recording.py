@@ -7,7 +7,6 @@ from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from kdjax.detection import kinds
 from kdjax.detection.cores import Found, all_cores
@@ -73,7 +72,6 @@ class Detection:
     start: datetime.datetime | None = None
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # its products are small: threads would wait
 def detect(
     detector: Detector,
     source: Source,

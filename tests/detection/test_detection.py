@@ -8,6 +8,7 @@ import pytest
 import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from kdjax import beats, rpeaks
 from kdjax.datasets.synthetic_beats import generator
@@ -123,6 +124,16 @@ def test_blocks_of_any_size_give_the_same_decisions(detector, whole):
     for family, other in zip(families, whole.families, strict=True):
         np.testing.assert_array_equal(family.mean, other.mean)
         np.testing.assert_array_equal(family.examples, other.examples)
+
+
+def test_decisions_do_not_depend_on_the_threads_of_blas(detector):
+    signal, _ = ecg()
+    decided = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            parts, _ = decided_in(detector, signal)
+            decided.append(join_beats([part.beats for part in parts]))
+    same(*decided)
 
 
 def test_a_stream_pushed_gives_what_it_decides(detector):
