@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,12 @@ def entries(log: Path) -> Iterator[tuple[str, int, int, str, bytes]]:
 
 
 def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
-    """See `power`. The points come in a random order."""
+    """See `power`. The points come in a random order.
+
+    SIGTERM to this process ends it after the next point, with what it has.
+    """
+    ended_early: list[bool] = []
+    signal.signal(signal.SIGTERM, lambda *_: ended_early.append(True))
     disk, top, log, config = Disk(), folder / "disk", folder / "log", config_file(folder, 2)
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir()
@@ -113,6 +119,8 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     random.Random(seed).shuffle(points)
     counts, strange, seen = Counter(), [], {}
     for number, point in enumerate(points[: 4 if quick else None]):
+        if ended_early:
+            break
         memory, saved = replayed(top, every[:point])
         for survive in (False, True):
             place = folder / "after"

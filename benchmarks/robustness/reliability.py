@@ -12,8 +12,8 @@ python -m benchmarks.robustness.reliability soak  # 400 short epochs: memory, fi
 python -m benchmarks.robustness.mutation                 # and whether the tests notice a wrong line
 python -m benchmarks.pages.reliability         # docs/evidence/reliability.md
 
-Each part takes --quick, a rehearsal. `signals`, `failing` and `power` go on from what they have
-found in --folder. The commands run train.py as a user does.
+Each part takes --quick, a rehearsal. `signals` and `failing` go on from what they have found in
+--folder. The commands run train.py as a user does.
 """
 
 import argparse
