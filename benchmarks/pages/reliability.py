@@ -282,7 +282,10 @@ def branches(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{made(part)} The default tests beside the code take {taken} of {all_of_them} branches: "
         f"{', '.join(f'`{name}`' for name in part['tests'])}."
+        f"{'' if part['all_passed'] else ' A test failed meanwhile.'}"
     )
+    if "note" in part:
+        yield part["note"]
     yield table(
         ("file", "branches", "taken", "lines", "run", "not taken, from line to line"),
         [

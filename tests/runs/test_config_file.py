@@ -109,3 +109,9 @@ def test_no_text_becomes_a_value_of_another_type(text):
     with suppress(InputError):
         config_file.override(config, [f"epochs={text}"])
     assert type(config.epochs) is int
+
+
+def test_a_config_is_a_python_file(tmp_path):
+    (tmp_path / "config.txt").touch()
+    with pytest.raises(InputError, match="a config is a Python file"):
+        config_file._run(tmp_path / "config.txt")

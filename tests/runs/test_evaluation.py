@@ -357,3 +357,16 @@ def test_evidence_holds_what_the_run_s_networks_make_of_beats(data):
     without = evaluation.evidence(model, beats, rhythm, index, features=False)
     assert np.isnan(without.feature_error).all()
     np.testing.assert_array_equal(without.residual, found.residual)
+
+
+def test_a_result_without_an_auc_says_why(result):
+    block = evaluation.result_block(result | {"auc": None, "unit": "window"})
+    assert "no AUC: among the test windows none is annotated as abnormal" in block
+    assert evaluation._interval(None, 1) == "[no interval: one record]"
+
+
+def test_a_calibration_is_kept_where_the_evaluation_made_one(tmp_path):
+    (tmp_path / directory.CONFIG).touch()
+    for files, left in (({directory.CALIBRATION: b"1"}, True), ({directory.RESULT: b"{}"}, False)):
+        evaluation.write(tmp_path, evaluation.Evaluation({}, files))
+        assert (tmp_path / directory.CALIBRATION).exists() == left

@@ -1,10 +1,12 @@
 """A run directory's files: written whole or not at all, and every damage noticed."""
 
 import asyncio
+import errno
 import json
 import re
 import resource
 import shutil
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ from hypothesis.extra import numpy as stn
 from kdjax.detection import detector_files as packed
 from kdjax.errors import InputError
 from kdjax.files import read_json, sha256, write_json, write_sealed
-from kdjax.runs import checkpoints, cost, directory
+from kdjax.runs import checkpoints, claim, cost, directory
 from kdjax.training import loop
 
 names = st.text("abcdefghij_0123", min_size=1, max_size=8)
@@ -282,6 +284,24 @@ class TestLoadRun:
         with pytest.raises(InputError, match="no checkpoint"):
             directory.load_run(run)
 
+    def test_refuses_a_result_that_lacks_a_field(self, tmp_path):
+        write_sealed(tmp_path / directory.RESULT, {"auc": 0.9})
+        with pytest.raises(InputError, match=r"result\.json: lacks ap; make it anew"):
+            directory.read_result(tmp_path)
+
+    def test_knows_the_shipped_detectors_by_name(self):
+        assert directory.load_run("mitbih-w8").calibration is not None
+
+    def test_takes_the_calibration_of_its_result_and_weights_alone(self, tmp_path):
+        shutil.copy(packed.shipped()["mitbih-w8"] / packed.CALIBRATION, tmp_path)
+        file = tmp_path / packed.CALIBRATION
+        model = SimpleNamespace(fingerprint=packed.read_calibration(file).model)
+        result = {"fingerprints": {"calibration": sha256(file)}}
+        assert directory._calibration(tmp_path, model, result).model == model.fingerprint
+        result["fingerprints"]["calibration"] = "0" * 64
+        with pytest.raises(InputError, match=r"not the one that result\.json was made with"):
+            directory._calibration(tmp_path, model, result)
+
     @pytest.mark.parametrize("done", ["deleted", "renamed", "another's result", "calibration"])
     def test_refuses_weights_that_are_not_the_result_s(self, tmp_path, done):
         """Nobody gets an earlier epoch's weights with the last epoch's threshold."""
@@ -330,3 +350,19 @@ class TestLoadRun:
         write_json(run / "config.json", config)
         with pytest.raises(InputError, match="not the config that"):
             directory.load_run(run)
+
+
+class TestClaim:
+    def test_an_unreadable_config_without_a_checkpoint_is_nobody_s(self, tmp_path):
+        (tmp_path / directory.CONFIG).touch()
+        with pytest.raises(InputError, match=r"config\.json: cannot be read"):
+            claim.check_directory(tiny.teacher_config(), tmp_path, overwrite=False)
+
+    @pytest.mark.parametrize("there", [False, True])
+    def test_a_missing_file_is_told_from_a_missing_run(self, tmp_path, there):
+        if there:
+            (tmp_path / directory.CONFIG).touch()
+        missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "scores.npz")
+        wanted = r"scores\.npz: No such file" if there else "was moved or deleted"
+        with pytest.raises(InputError, match=wanted), claim.disk_errors(tmp_path):
+            raise missing

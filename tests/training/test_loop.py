@@ -1,5 +1,6 @@
 """train(config, workdir): a real student and its teacher, tiny, from first step to result."""
 
+import dataclasses
 import json
 import os
 import re
@@ -870,3 +871,13 @@ class TestBatch:
             with pytest.raises(InputError, match="batch_size is 24, which 5 devices"):
                 loop.train(tiny.config(), tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_data_that_a_config_cannot_train_on_is_refused():
+    beats, parts = evaluation.load_data(tiny.config())
+    windows = dataclasses.replace(beats, ecg=False)
+    with pytest.raises(InputError, match="warps heartbeats around their R-peak"):
+        loop._check_parts(tiny.config(data__augment="warp"), windows, parts)
+    nobody = dataclasses.replace(parts, validation=parts.validation[:0])
+    with pytest.raises(InputError, match="leaves no beats for validation"):
+        loop._check_parts(tiny.config(), beats, nobody)
