@@ -20,9 +20,9 @@ HEAD = """# Reliability
 
 {tried}
 
-Every fault was followed by the same command, typed again. The figures come from
-[results/reliability.json](../results/reliability.json), which the commands below make;
-`python -m benchmarks.pages.reliability` makes this page.{earlier}
+After a kill, a signal, a failed call or a power failure the same command was typed again. The
+figures come from [results/reliability.json](../results/reliability.json), which the
+commands below make; `python -m benchmarks.pages.reliability` makes this page.{earlier}
 
 ## What kdjax does"""
 

@@ -33,6 +33,7 @@ HANGS = 600  # seconds after which a run that does not end is shown, and ends al
 ABSENT = "did not come"  # threads make a few calls more or less each time
 MORE = 3600  # seconds for calls that are drawn from all, after one of each kind
 
+QUOTES = "'\""
 LINE = "\\n"  # in what `repr` makes of several
 
 Try = tuple[str, str, int, int]  # life, kind, how many of the kind come before it, error
@@ -225,7 +226,7 @@ def told(row: dict[str, Any]) -> str:
     """A try and how it ended, of what was said its last line."""
     life, kind, _, error = row["try"]
     ended, _, said = row["ended"].partition(": ")
-    return f"{kind}, {ERRORS[error]}, {life}: {ended}: {said.split(LINE)[-1]}"
+    return f"{kind}, {ERRORS[error]}, {life}: {ended}: {said.split(LINE)[-1].strip(QUOTES)}"
 
 
 if __name__ == "__main__":
