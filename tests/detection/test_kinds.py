@@ -152,6 +152,19 @@ def test_kinds_of_normal_early_and_wide_beats():
     assert ((confidence >= 0) & (confidence <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("correlation", "weight"), [(1.0, 0.0), (0.98, 0.0), (0.9, 1.0), (0.5, 1.0)]
+)
+def test_to_be_early_makes_no_beat_ventricular_that_has_the_normal_shape(correlation, weight):
+    signs = np.zeros((3, len(SIGNS)), np.float32)
+    signs[:, SIGNS.index("qrs")] = np.log(1 - correlation + 0.02)
+    signs[:, SIGNS.index("interval")] = -0.5
+    shape = np.zeros(3, int)
+    terms = kinds.ventricular_terms(signs, shape, kinds.grouped(signs, shape))
+    for name in ("shape differs, is early", "shape differs, early"):
+        np.testing.assert_allclose(terms[name], 0.5 * weight, atol=1e-6)
+
+
 def test_a_threshold_keeps_its_rate_among_normal_beats():
     normal = kinds.normal_scores()
     assert (normal > kinds.threshold(0.05)).mean() == pytest.approx(0.05, abs=0.001)
