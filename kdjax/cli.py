@@ -200,7 +200,7 @@ def detect(args: argparse.Namespace) -> None:
                     made_by,
                     progress,
                 )
-            decisions, doubts = earlier.carried(*known, found) if known else ([], ())
+            decisions, doubts = earlier.carried_if_alike(known, found)
             found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
             files.write(found, out)
             if decisions:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 _LONGEST = 8192  # samples of a recursive filter's response
+_KEPT = 2**18  # samples: spectra of whole recordings are not kept
 _NEGLIGIBLE = 1e-15  # of a response's largest value
 
 
@@ -77,7 +78,8 @@ def without_phase(response: np.ndarray, signal: np.ndarray, pad: int) -> np.ndar
     ends = ((pad, pad), *[(0, 0)] * (np.ndim(signal) - 1))
     filtered = np.pad(np.asarray(signal, np.float64), ends, mode="reflect", reflect_type="odd")
     length = _fast_length(len(filtered) + len(response) - 1)
-    gain = _gain(response.tobytes(), length).reshape(-1, *[1] * (filtered.ndim - 1))
+    spectrum_of = _gain if length <= _KEPT else _gain.__wrapped__
+    gain = spectrum_of(response.tobytes(), length).reshape(-1, *[1] * (filtered.ndim - 1))
     if pad >= 2 * (len(response) - 1):  # nothing that is kept knows how the passes began
         first, kept = filtered[0], slice(pad, len(filtered) - pad)
         spectrum = np.fft.rfft(filtered - first, length, axis=0) * np.square(np.abs(gain))

@@ -36,8 +36,10 @@ def run(command: Callable[[], int]) -> int:
     atexit.register(leave)  # the first to be registered is the last to be called
     try:
         status = command()
-    except SystemExit as leaving:  # argparse's
-        status = int(leaving.code or 0)
+    except SystemExit as leaving:  # argparse's, or that of a user's config
+        status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        if isinstance(leaving.code, str):
+            print(leaving.code, file=sys.stderr)
     return status
 
 

@@ -110,7 +110,7 @@ def long_recordings() -> Iterable[str]:
         f"`{found['command']}`, {found['date']}, {found['device']}, {found['processor']}, load "
         f"{found['load']:g}: `kdjax detect` on the records joined (2 leads, 360 Hz), start of the "
         "program, tables and page included. Processor seconds are those of all cores together; "
-        "other work on the machine lengthens them, too, but less than the clock's."
+        "other work on the machine also lengthens them, but less than the clock's."
     )
     yield table(
         ("hours", "processor, s", "clock, s", "largest resident, MiB", "page, MB"),

@@ -297,7 +297,8 @@ def _in_use(found: Mapping[str, Any], forms: Sequence[str]) -> str:
     without = _row(found, IN_USE, "no network", "beatgan")["auc"]
     less = {form: _row(found, IN_USE, form, "beatgan")["less no network"] for form in forms}
     gains = [f for f, row in less.items() if row["mean"] > 0 and row["p"] * len(less) < 0.05]
-    verdict = f"{' and '.join(gains).capitalize()} adds" if gains else "None is shown to add"
+    adds = "adds" if len(gains) == 1 else "add"
+    verdict = f"{' and '.join(gains).capitalize()} {adds}" if gains else "None is shown to add"
     each = "; ".join(f"{form} {signed(row)}" for form, row in less.items())
     return f"{verdict} to the score in use without a network, {without:.4f}: {each}."
 

@@ -122,7 +122,8 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
         for row in found["by_snr"]
     ]
     yield table(head, [row for row in rows if row[0] in ("none", "motion")])
-    yield folded("Muscle, wander and hum", table(head, rows))
+    others = [row for row in rows if row[0] not in ("none", "motion")]
+    yield folded("Muscle, wander and hum", table(head, others))
     soon = len(after) - len(late)
     slow = "; ".join(
         f"{row['record']}, {row['kind']} at {row['db']} dB: {row['lost_s']:.1f} s" for row in late

@@ -15,9 +15,15 @@ _ALIKE = 0.9  # correlation from which two mean beats are of one shape
 
 
 def read(folder: Path) -> tuple[Detection, list[dict[str, Any]]]:
-    """The detection in a folder and the decisions about it; InputError without a review."""
+    """The detection in a folder and the decisions about it.
+
+    InputError without a review, or where the review names no family.
+    """
     detection = files.read(folder)
-    return detection, review.read(folder / files.REVIEW, detection)
+    decisions = review.read(folder / files.REVIEW, detection)
+    if not _named(detection, decisions):
+        raise InputError(f"{detection.recording}: no family of it was named; review it first")
+    return detection, decisions
 
 
 def carried(
@@ -31,7 +37,7 @@ def carried(
     0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
     as normal or ventricular decides between these two. That premature beats of a shape were normal
     says nothing of the next ones, which stay as detected, as all others do. InputError where the
-    recordings have different leads or nobody named a family of the earlier one.
+    recordings have different leads.
 
     Args:
         earlier: the earlier detection, before its review.
@@ -43,14 +49,28 @@ def carried(
             f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
             f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
         )
-    families = review.reviewed(earlier, decisions).families
-    numbers = {number for decision in decisions for number in review.numbers_of(decision)}
-    named = [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
-    if not named:
-        raise InputError(f"{earlier.recording}: no family of it was named; review it first")
+    named = _named(earlier, decisions)
     kinds = [_known_kind(family, named) for family in detection.families]
     new = [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
     return new, _doubts_of_person(earlier, detection)
+
+
+def carried_if_alike(
+    known: tuple[Detection, list[dict[str, Any]]] | None, detection: Detection
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """As `carried`; where that is refused a doubt says why, and the new detection is not lost."""
+    if known is None:
+        return [], ()
+    try:
+        return carried(*known, detection)
+    except InputError as error:
+        return [], (f"no name of an earlier recording was carried over: {error}",)
+
+
+def _named(earlier: Detection, decisions: Sequence[Mapping[str, Any]]) -> list[Family]:
+    families = review.reviewed(earlier, decisions).families
+    numbers = {number for decision in decisions for number in review.numbers_of(decision)}
+    return [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
 
 
 def _known_kind(family: Family, named: Sequence[Family]) -> str:

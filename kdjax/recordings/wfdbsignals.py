@@ -1,7 +1,7 @@
 """The samples of WFDB signal files: https://physionet.org/physiotools/wag/signal-5.htm
 
 The usual formats are unpacked here, because importing wfdb with pandas takes longer than detecting
-beats in half an hour. wfdb reads the others: FLAC, 310, 311 and signals that are skewed.
+beats in half an hour. wfdb reads records with a signal in another one (FLAC, 310, 311) or skewed.
 """
 
 from pathlib import Path

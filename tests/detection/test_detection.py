@@ -126,6 +126,16 @@ def test_blocks_of_any_size_give_the_same_decisions(detector, whole):
         np.testing.assert_array_equal(family.examples, other.examples)
 
 
+def test_numpy_decides_as_a_compiled_program_does(detector, whole, monkeypatch):
+    signal, _ = ecg()
+    assert detector.small
+    monkeypatch.setattr("kdjax.detection.detector._SMALL", 0)
+    compiled = detect(directory.load_run("mitbih-w8"), source(signal))
+    np.testing.assert_array_equal(compiled.beats.kind, whole.beats.kind)
+    np.testing.assert_array_equal(compiled.beats.family, whole.beats.family)
+    np.testing.assert_allclose(compiled.beats.score, whole.beats.score, atol=1e-4)
+
+
 def test_decisions_do_not_depend_on_the_threads_of_blas(detector):
     signal, _ = ecg()
     decided = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from detections import synthetic
 
-from kdjax.detection import earlier
+from kdjax.detection import earlier, files
 from kdjax.errors import InputError
 
 
@@ -59,8 +59,20 @@ def test_unlike_shapes_stay_as_detected_and_another_person_is_doubted():
     assert earlier.carried(person, [{"family": 1, "kind": "N"}], nothing) == ([], ())
 
 
-def test_other_leads_and_no_names_are_said():
+def test_other_leads_are_refused_and_cost_no_detection():
+    other = replace(synthetic(), leads=("V1",))
     with pytest.raises(InputError, match="carry decisions between recordings of"):
-        earlier.carried(synthetic(), [], replace(synthetic(), leads=("V1",)))
+        earlier.carried(synthetic(), [], other)
+    decisions, (doubt,) = earlier.carried_if_alike((synthetic(), []), other)
+    assert decisions == []
+    assert doubt.startswith("no name of an earlier recording was carried over: synthetic has leads")
+
+
+def test_a_review_that_names_no_family_is_refused_before_anything_is_detected(tmp_path):
+    person = synthetic()
+    files.write(person, tmp_path / "found")
+    files.write_reviewed(
+        person, [{"beat": int(person.beats.sample[9]), "kind": "V"}], tmp_path / "found"
+    )
     with pytest.raises(InputError, match="no family of it was named; review it first"):
-        earlier.carried(synthetic(), [], synthetic())
+        earlier.read(tmp_path / "found")
