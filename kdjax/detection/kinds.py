@@ -214,7 +214,9 @@ def _probability(log_odds: np.ndarray) -> np.ndarray:
 
 
 def _log_odds(weights: dict[str, float], terms: dict[str, np.ndarray]) -> np.ndarray:
-    return weights["constant"] + sum(weights[name] * values for name, values in terms.items())
+    return np.asarray(
+        weights["constant"] + sum(weights[name] * values for name, values in terms.items())
+    )
 
 
 # --- thresholds --------------------------------------------------------------------------------
