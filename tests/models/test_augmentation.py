@@ -68,6 +68,15 @@ def test_time_never_runs_backwards_and_is_that_of_all_leads(ramps):
     assert (moved & quiet).sum() > 200
 
 
+def test_noise_is_smooth(ramps):
+    """The two leads of equal beats differ by noise alone; its neighbouring samples are alike."""
+    copies = np.asarray(perturb(KEY, ramps))
+    noise = copies[..., 0] - copies[..., 1]
+    noise = noise[np.abs(noise).max(axis=1) > 0.05]
+    assert len(noise) > 200
+    assert (noise[:, 1:] * noise[:, :-1]).mean() > 0.5 * np.square(noise).mean()
+
+
 def test_a_copy_is_mixed_from_other_beats_of_the_set():
     """Half have an early peak and half a late one; some copies without noise have both."""
     x = np.full(SHAPE, -1, np.float32)

@@ -10,6 +10,7 @@ import optax
 import pytest
 from drawn import drawn, fresh
 
+from kdjax.models import losses
 from kdjax.models.distillation import Distillation, Lesson, Targets, Teacher, all_targets
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.training import parallel
@@ -191,10 +192,20 @@ def test_a_student_that_distils_needs_a_teacher_and_for_transfer_beats_its_lesso
 
 
 def test_every_weighted_term_has_a_gradient(state, teacher, x):
-    trainer = replace(STUDENT, kd=Distillation(latent=0.5))
+    """Whose norm is that of the weighted term."""
+    weights = (("reconstruction", 3.0), *STUDENT.weights[1:])
+    trainer = replace(STUDENT, kd=Distillation(latent=0.5), weights=weights)
     norms = jax.jit(partial(gradient_norms, trainer))(state, teacher, x)
     assert set(norms) == set(trainer.term_weights())
     assert all(float(norm) > 1e-6 for norm in norms.values())
+
+    def reconstruction(params):
+        variables = state.generator | {"params": params}
+        output, _ = STUDENT.generator.apply(variables, x, train=True, mutable=["batch_stats"])
+        return losses.reconstruction(output.x_hat, x)
+
+    by_itself = optax.tree.norm(jax.jit(jax.grad(reconstruction))(state.generator["params"]))
+    assert float(norms["reconstruction"]) == pytest.approx(3 * float(by_itself), rel=1e-9)
 
 
 def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(state, stepped, teacher, x):
