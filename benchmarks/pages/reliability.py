@@ -65,14 +65,14 @@ algorithms.
 
 Checksums are SHA-256. `manifest.json` has those of a checkpoint's files, `progress.json` those of
 the config and the data, `result.json` those of scores, calibration and itself; `SHA256SUMS` beside
-prepared data is for `sha256sum -c`. They notice accidents. They are not signatures: whoever can
-change a file can change its checksum.
+prepared data is for `sha256sum -c`. They notice accidents. They are not signatures: anyone who
+can change a file can change its checksum.
 
 Not tried: a real power failure (see the simulation below), disks that report a flush they have not
 done, network file systems, and operating systems other than Linux. Under some limits of address
 space a library aborts the process, which nothing can catch, so kdjax checks the limit first. Python
-needs a moment to reach kdjax's first line; a signal before that is Python's own affair, and so are
-the microseconds in which the process ends."""
+needs a moment to reach kdjax's first line. It handles a signal before that by itself, and in the
+microseconds in which the process ends."""
 
 SECURITY = """## Security
 
@@ -111,6 +111,7 @@ def head(found: dict[str, Any]) -> str:
     tallies = {name: TALLIES[name](found[name]) for name in TALLIES if name in found}
     wrong = [f"{t.otherwise} of {t.fault}" for t in tallies.values() if t.otherwise]
     total = sum(t.times for t in tallies.values())
+    most = max(tallies.values(), key=lambda t: t.times)
     ends = f"all but {', '.join(wrong)}" if wrong else "all"
     newest = list(found.values())[-1].get("saving")
     old = [name for name in tallies if name in OF_SAVING and found[name].get("saving") != newest]
@@ -124,7 +125,8 @@ def head(found: dict[str, Any]) -> str:
         for name, t in tallies.items()
     ]
     return HEAD.format(
-        conclusion=f"**Of {total:,} faults, {ends} ended as the second table promises; "
+        conclusion=f"**Of {total:,} faults ({most.times:,} times {most.fault}), {ends} ended as "
+        f"promised under 'What kdjax does'; "
         f"{lost(found)} lost a finished save, changed a figure or let damaged data pass.**",
         tried=table(("fault", "tried", "ended otherwise", "date"), rows),
         earlier="\n\n'Earlier code' marks what was tried before the code that saves and loads was "
@@ -138,9 +140,9 @@ def lost(found: dict[str, Any]) -> str:
     """How many faults cost more than a line on the terminal."""
     worse = sum(len(part.get("ended_otherwise", [])) for part in found.values())
     worse += found["kills"]["saves_lost"]
-    told = [line for name in ("failing", "power") for line in found[name]["strange"]]
-    told += [line for kind in found["flips"]["kinds"].values() for line in kind["strange"]]
-    worse += sum(bool(re.search("ended otherwise|save is lost|silently", line)) for line in told)
+    lines = [line for name in ("failing", "power") for line in found[name]["strange"]]
+    lines += [line for kind in found["flips"]["kinds"].values() for line in kind["strange"]]
+    worse += sum(bool(re.search("ended otherwise|save is lost|silently", line)) for line in lines)
     return str(worse) if worse else "none"
 
 
@@ -236,8 +238,8 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
     )
     if part["mended"]:
         yield (
-            f"{part['of_earlier_code']} of these calls failed under earlier code, where also these "
-            f"ended in another way. They were mended and tried again:"
+            f"{part['of_earlier_code']} of these calls failed under earlier code, and these ended "
+            "otherwise there. They were mended and tried again:"
         )
         yield "\n".join(f"- `{line}`" for line in part["mended"])
     yield folded(

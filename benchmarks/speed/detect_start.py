@@ -66,8 +66,8 @@ def start(record: Path, out: Path) -> dict[str, float]:
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # a user's are not set
         environment.pop(name, None)
-    told = ["-m", "kdjax", "detect", NAME, str(record), "--out", f"{out}-command"]
-    seconds, processor, _ = timed(told, environment)
+    arguments = ["-m", "kdjax", "detect", NAME, str(record), "--out", f"{out}-command"]
+    seconds, processor, _ = timed(arguments, environment)
     result = {"command": seconds, "command, processor": processor}
     begun = time.time()
     *_, marks = timed([str(SCRIPT), NAME, str(record), str(out)], environment)
