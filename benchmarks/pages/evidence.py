@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.shared import FOLDER, mean, picture, read, signed, table
+from benchmarks.shared import FOLDER, folded, mean, picture, read, signed, table
 from kdjax.pages import plots
 
 IN_USE = "fusion, first_5_minutes"
 IN_USE_LATENT = "latent in use"
+MOST_ROWS = 10  # of a table that is not folded
 NEAR = 0.005  # AUC: how near to its teacher an encoder alone is asked to come
 _MAPS = {"beatgan": "BeatGAN's", "aami": "AAMI's"}
 
@@ -139,18 +140,17 @@ def _narrow_table(found: Mapping[str, Any]) -> Iterable[str]:
         f"{cells[0]['device']}, {cells[0]['date']}:"
         + (f" not run: {', '.join(found['missing'])}." if found["missing"] else "")
     )
-    yield table(
-        ("student", "MACs", "AUC", "less alone", "less control", "p of both"),
-        [
-            (
-                name,
-                f"{v['macs'] / 1e6:.2f} M",
-                mean(v["scores"][0]["auc"]),
-                *_compared(split["differences"].get(name)),
-            )
-            for name, v in split["variants"].items()
-        ],
-    )
+    rows = [
+        (
+            name,
+            f"{v['macs'] / 1e6:.2f} M",
+            mean(v["scores"][0]["auc"]),
+            *_compared(split["differences"].get(name)),
+        )
+        for name, v in split["variants"].items()
+    ]
+    every = table(("student", "MACs", "AUC", "less alone", "less control", "p of both"), rows)
+    yield every if len(rows) <= MOST_ROWS else folded("Every student", every)
 
 
 def _compared_with_both(found: Mapping[str, Any]) -> list[str]:
