@@ -199,7 +199,7 @@ def live() -> Iterable[str]:
     yield "## Live"
     gross = live["gross"]
     yield (
-        f"By R-peaks and kinds of earlier code, `{live['command']}`: "
+        f"`{live['command']}`: "
         f"of {gross['beats']} beats of {len(live['records'])} records, "
         f"{gross['missed']} had no provisional decision and {gross['changed']} "
         f"({_percent(gross['changed_share'])}) another kind than in the final one. The median "
