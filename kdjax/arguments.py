@@ -65,7 +65,7 @@ def _train(commands: _Commands) -> None:
     group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
     group.add_argument("--processes", type=int, metavar="N", help="how many train together")
     group.add_argument("--process", type=int, metavar="K", help="which of them this is, from 0")
-    group.add_argument("--cluster", action="store_true", help="SLURM or Open MPI says it all")
+    group.add_argument("--cluster", action="store_true", help="take these from SLURM or Open MPI")
 
 
 def _prepare(commands: _Commands) -> None:
@@ -116,14 +116,22 @@ def _detect(commands: _Commands) -> None:
         metavar="RECORDING|FOLDER",
         help="WFDB, EDF, BDF, ISHNE, CSV or NPY",
     )
-    command.add_argument("--out", type=Path, default=Path("detections"), metavar="DIR")
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("detections"),
+        metavar="DIR",
+        help="for the results, default detections",
+    )
     rule = command.add_mutually_exclusive_group()
     rule.add_argument("--fpr", type=float, help="of normal beats, default 0.0075")
     rule.add_argument(
-        "--alarms-per-hour", type=float, metavar="N", help="false ones, from about 2 on"
+        "--alarms-per-hour", type=float, metavar="N", help="false alarms to aim at, about 2 or more"
     )
-    rule.add_argument("--threshold", type=float, metavar="SCORE")
-    command.add_argument("--calibration", type=Path, metavar="FILE", help="of kdjax calibrate")
+    rule.add_argument("--threshold", type=float, metavar="SCORE", help="that abnormal beats exceed")
+    command.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="written by kdjax calibrate"
+    )
     command.add_argument(
         "--earlier", type=Path, metavar="FOLDER", help="a reviewed detection of the same person"
     )
@@ -244,8 +252,8 @@ def _add_input(command: argparse._ActionsContainer) -> None:
     )
     command.add_argument("--fs", type=float, metavar="HZ", help="where the file does not say")
     scale = command.add_mutually_exclusive_group()
-    scale.add_argument("--units", metavar="UNIT", help="V, mV or uV, whatever the file says")
-    scale.add_argument("--gain", type=float, metavar="N", help="or the converter's steps a mV")
+    scale.add_argument("--units", metavar="UNIT", help="V, mV or uV; overrides the file's")
+    scale.add_argument("--gain", type=float, metavar="N", help="or the converter's steps per mV")
 
 
 def of_flags(argv: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 
 from kdjax import memory, signals
 from kdjax.arguments import parser
-from kdjax.errors import InputError, one_line
+from kdjax.errors import InputError, of_disk, one_line
 
 
 def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
@@ -35,6 +36,8 @@ def _status(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
     try:
         memory.check_limit(args.command)
         return work() or 0
+    except BrokenPipeError:  # of `head`, say: nobody reads what comes
+        return 128 + signal.SIGPIPE
     except Exception as error:  # lack of memory is raised as anything; a defect is raised again
         said = _in_one_line(error)
         if said is None:
@@ -56,9 +59,7 @@ def _in_one_line(error: Exception) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError):
-        if error.filename is None:  # of a pipe or a socket
-            return str(error) or type(error).__name__
-        return f"{error.filename}: {error.strerror}; make room or choose another folder"
+        return of_disk(error)
     return None
 
 
@@ -202,9 +203,7 @@ def detect(args: argparse.Namespace) -> None:
                 )
             decisions, doubts = earlier.carried_if_alike(known, found)
             found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
-            files.write(found, out)
-            if decisions:
-                found = files.write_reviewed(found, decisions, out)
+            found, said = files.write_with_review(found, decisions, out)
         except InputError as error:
             if all_of_them == 1:
                 raise
@@ -212,7 +211,7 @@ def detect(args: argparse.Namespace) -> None:
             print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
         else:
             done.append((name, path))
-            print(_in_short(found, out), flush=True)
+            print("\n  ".join(filter(None, [_in_short(found, out), said])), flush=True)
     if len(done) > 1:
         index.write(args.out)
         print(f"all of them: {args.out / index.PAGE}")
@@ -365,8 +364,8 @@ def export(args: argparse.Namespace) -> None:
     if args.format == "c":
         parity = exports.export_c(args.run_directory, args.out)
         print(
-            f"{args.out}: decides as the run does on {parity.beats} beats, {parity.differ} near "
-            f"the threshold apart; scores differ by {parity.most:.2g} at most"
+            f"{args.out}: {parity.beats - parity.differ} of {parity.beats} decisions are the "
+            f"run's, the others near the threshold; scores differ by at most {parity.most:.2g}"
         )
         return
     error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)

@@ -1,9 +1,20 @@
 """The one exception that means 'the user's input is wrong', and how a terminal shows it."""
 
+import errno
+
 
 def one_line(text: object) -> str:
     """`text` on one line that a terminal may show: blanks for control signs."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def of_disk(error: OSError) -> str:
+    """What a user is told of an OSError: the file, the reason and the remedy."""
+    if error.filename is None:  # of a pipe or a socket
+        return str(error) or type(error).__name__
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = f"{'make room or ' if full else ''}choose another folder"
+    return f"{error.filename}: {error.strerror}; {remedy}"
 
 
 class InputError(ValueError):

@@ -65,6 +65,8 @@ def end(status: int) -> None:
         return
     try:
         sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads it
+        status = status or 128 + signal.SIGPIPE
     except OSError as error:
         _say(f"standard output: {error.strerror}")
         status = status or 2

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import tiny
 
-from kdjax import arguments, cli, datasets
+from kdjax import arguments, cli, datasets, errors
 from kdjax.errors import InputError
 from kdjax.files import read_json
 from kdjax.runs import checkpoints, directory, evaluation, interop
@@ -369,3 +370,23 @@ class TestArguments:
             cli.main(["--help"])
         assert ended.value.code == 0
         assert "evaluate" in capsys.readouterr().out
+
+
+def test_a_broken_pipe_is_no_fault_of_the_input(capsys):
+    def work():
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    args = arguments.parser().parse_args(["ec57", "x", "--test", "y"])
+    args.called = "kdjax ec57"
+    assert cli._status(args, work) == 128 + signal.SIGPIPE
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "make room or choose another"), (errno.ENOTDIR, "; choose another")],
+)
+def test_room_is_asked_for_where_there_is_none(number, remedy):
+    said = errors.of_disk(OSError(number, os.strerror(number), "a/b.csv"))
+    assert said.startswith(f"a/b.csv: {os.strerror(number)}; ")
+    assert f"{remedy} folder" in said

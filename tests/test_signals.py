@@ -186,3 +186,11 @@ def test_output_that_cannot_be_written_is_a_failure():
     with open("/dev/full", "w") as full:
         done = run("print('the result'); return 0", stdout=full)
     assert (done.returncode, done.stderr) == (2, "standard output: No space left on device\n")
+
+
+def test_a_reader_that_leaves_ends_a_command_without_a_word():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        done = run("print('the result'); return 0", stdout=gone)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -61,6 +61,8 @@ def detect(
             `recording.detect`.
     """
     file = ""
+    if isinstance(signal, list | tuple):
+        signal = np.asarray(signal, np.float64)
     if isinstance(signal, np.ndarray | Source) and (units, gain) != (None, None):
         raise InputError("units and gain are for files; a signal is in mV already: scale it first")
     if isinstance(signal, np.ndarray):

@@ -51,6 +51,31 @@ def write_reviewed(
     return reviewed
 
 
+def write_with_review(
+    detection: Detection, decisions: Sequence[dict[str, Any]], out: Path
+) -> tuple[Detection, str]:
+    """Writes the files of a new detection with decisions about it; gives it reviewed, and a word.
+
+    Without decisions those of a review that lies in the folder are applied again, if it is of this
+    very detection. Another review stays and is not applied.
+    """
+    write(detection, out)
+    said = f"{_decisions(decisions)} carried over"
+    if not decisions and (out / REVIEW).exists():
+        try:
+            decisions = review.read(out / REVIEW, detection)
+        except InputError:
+            return detection, f"{out / REVIEW} is of another detection and was not applied"
+        said = f"{_decisions(decisions)} of {out / REVIEW} applied again"
+    if not decisions:
+        return detection, ""
+    return write_reviewed(detection, decisions, out), said
+
+
+def _decisions(decisions: Sequence[dict[str, Any]]) -> str:
+    return f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"
+
+
 def _contents(
     detection: Detection, reviewed: Detection, decisions: Sequence[dict]
 ) -> dict[str, str | bytes]:
@@ -134,6 +159,8 @@ def read(folder: Path) -> Detection:
             return _from_arrays({name: arrays[name] for name in arrays.files})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; name a folder that kdjax detect wrote") from None
+    except NotADirectoryError:
+        raise InputError(f"{folder}: is a file; name the folder that kdjax detect wrote") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: damaged ({error}); run kdjax detect again") from error
 

@@ -106,7 +106,8 @@ class Likeness:
             return
         height, own = np.median(self._heights), np.median(self._beats, axis=0)
         if not _HEIGHTS[0] < height < _HEIGHTS[1]:
-            yield f"a usual beat is {height:.3g} mV high; are the units of the file right?"
+            high = float(f"{height:.3g}")  # of three digits, without an exponent
+            yield f"a usual beat is {high:g} mV high; are the units of the file right?"
         if _fit(-own, self._normal) - _fit(own, self._normal) > _INVERTED:
             yield "the lead looks inverted; were its electrodes swapped?"
         elif self._own and _fit(own, self._normal) < _ANOTHER:
@@ -132,7 +133,8 @@ def doubts(
     elif not np.isfinite(found.score).any():
         yield f"no beat could be scored: {_why_not_scored(found.quality)}"
     elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
-        yield f"there were {adapted_to} good beats to adapt the score to; scores are less sure"
+        counted = "was 1 good beat" if adapted_to == 1 else f"were {adapted_to} good beats"
+        yield f"there {counted} to adapt the score to, so scores are less certain"
     if noise_band(fs) < SEEN_ABOVE_BAND:
         yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
     known = found.rr[np.isfinite(found.rr)]
@@ -201,7 +203,7 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
         yield (
             f"the first {seconds / 60:g} minutes, which the score adapts to, are not one rhythm: "
             f"{others:.0%} of their beats are not called normal, {irregular:.0f} s are irregular "
-            "or bigeminy; kinds are less sure"
+            "or bigeminy, so kinds are less certain"
         )
 
 

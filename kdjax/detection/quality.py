@@ -34,6 +34,7 @@ _ARTEFACT = 5.0  # heights of a beat; beats of MIT-BIH reach 3.4
 _MAINS = (50.0, 60.0)  # Hz
 _HUM_SEEN = 0.02  # of a beat's height, root mean square
 _HUM_NARROW = 4.0  # times the noise beside the line, in amplitude
+_LEAST_REPEATING = 5.0  # s of a lead in which repetition is looked for
 _REPEATS = 0.4  # autocorrelation of a lead that repeats itself
 _NOTCH = 30.0  # quality factor
 
@@ -147,6 +148,8 @@ def repeats(lead: np.ndarray) -> float:
     The highest peak of the autocorrelation at lags up to 0.2 s counts, if it and the value at twice
     its lag are high.
     """
+    if len(lead) < _LEAST_REPEATING * beats.FS:
+        return 0.0
     longest = round(rpeaks.REFRACTORY * beats.FS)
     length = 1 << (len(lead) + 2 * longest).bit_length()  # a power of two
     power = np.square(np.abs(np.fft.rfft(lead, length)))

@@ -192,7 +192,7 @@ def read(path: Path, detection: Detection) -> list[dict[str, Any]]:
         raise InputError(f"{path}: not a review in format {FORMAT}; save it from report.html")
     if review.get("beats") != beats_digest(detection):
         raise InputError(
-            f"{path}: a review of another recording or detection; review this report.html"
+            f"{path}: belongs to another recording or detection; review the report.html of this one"
         )
     if not isinstance(review.get("decisions"), list):
         raise InputError(f"{path}: holds no list of decisions; save it from report.html")

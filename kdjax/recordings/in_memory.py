@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from kdjax.errors import InputError
-from kdjax.recordings.source import Source, block_length, spans
+from kdjax.recordings.source import MOST_LEADS, Source, block_length, spans
 
 
 def of_array(
@@ -24,6 +24,8 @@ def of_array(
             f"{name}: {signal.dtype} of shape {signal.shape}; give real numbers [T] or [T, leads]"
         )
     length, n = signal.shape
+    if n > MOST_LEADS >= length:
+        raise InputError(f"{name}: of shape {signal.shape}; [T, leads] is needed, transpose it")
     names = tuple(leads) if leads is not None else tuple(str(i + 1) for i in range(n))
     if len(names) != n:
         raise InputError(f"{name}: {n} leads, of which {len(names)} are named; name each")

@@ -68,6 +68,8 @@ def test_it_saves_what_the_command_saves_and_reads_back(detection, tmp_path):
         (np.zeros((2, 3, 4)), {"fs": 360}, r"shape \(2, 3, 4\)"),
         (np.array(["a"]), {"fs": 360}, "real numbers"),
         (np.zeros(0), {"fs": 360}, "holds no samples"),
+        ([0.0, 1.0], {}, "fs is missing"),
+        (np.zeros((2, 1000)), {"fs": 360}, r"\(2, 1000\); \[T, leads\] is needed, transpose it"),
         (np.zeros(1000), {"fs": 10}, "10 Hz"),
         (np.zeros(1000), {"fs": 360, "gain": 200}, "gain are for files"),
         ("nowhere.hea", {}, "nowhere"),

@@ -37,6 +37,31 @@ def same(a, b):
     return type(a) is type(b) and (a == b or (a != a and b != b))
 
 
+def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_page):
+    detection, decision = synthetic(), {"family": 1, "kind": "Q"}
+    assert files.write_with_review(detection, [], tmp_path) == (detection, "")
+    reviewed, said = files.write_with_review(detection, [decision], tmp_path)
+    assert said == "1 decision carried over"
+    again, said = files.write_with_review(detection, [], tmp_path)
+    assert said == f"1 decision of {tmp_path / 'review.json'} applied again"
+    assert same(again.beats.kind, reviewed.beats.kind)
+    assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 1
+    other = dataclasses.replace(detection, threshold=detection.threshold + 1)
+    other = dataclasses.replace(other, beats=other.beats._replace(sample=other.beats.sample + 1))
+    found, said = files.write_with_review(other, [], tmp_path)
+    assert (found, said) == (
+        other,
+        f"{tmp_path / 'review.json'} is of another detection and was not applied",
+    )
+    assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 0
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "review.json").write_text("{}")
+    with pytest.raises(InputError, match=r"review\.json: is a file; name the folder"):
+        files.read(tmp_path / "review.json")
+
+
 class TestWhole:
     @pytest.mark.parametrize(
         "detection", [detection_of(), detection_of(start=None, fpr=None), synthetic()]

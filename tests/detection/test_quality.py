@@ -230,3 +230,9 @@ def test_a_beat_has_the_worst_quality_in_its_window():
     got = quality.worst(marks, np.array([520, 521, 849, 850, 1100, 1300]), FS)
     names = [quality.QUALITIES[code] for code in got]
     assert names == ["good", "motion", "gap", "gap", "gap", "good"]
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(1, 0.0), (10, 600.0)])
+def test_a_moment_is_too_short_to_repeat_itself(seconds, rate):
+    lead = np.sin(2 * np.pi * 10 * np.arange(seconds * 360) / 360)
+    assert quality.repeats(lead) == pytest.approx(rate)
