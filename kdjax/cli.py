@@ -197,7 +197,6 @@ def detect(args: argparse.Namespace) -> None:
                     args.fpr,
                     args.alarms_per_hour,
                     args.threshold,
-                    str(args.run_directory),
                     made_by,
                     progress,
                 )

@@ -35,6 +35,7 @@ class Detector:
     variables: {'params', 'batch_stats'}. threshold: a beat whose score is above it is abnormal;
     None when none was fitted. calibration: what `kdjax.detect` decides with, None likewise. ecg:
     whether it was trained on heartbeats; if not, it scores windows and detects nothing in an ECG.
+    name: what it was loaded by.
     """
 
     generator: Sizes
@@ -42,6 +43,7 @@ class Detector:
     threshold: float | None = None
     calibration: Calibration | None = None
     ecg: bool = True
+    name: str = ""
 
     def score(self, x: np.ndarray) -> np.ndarray:
         """Anomaly scores [B] of beats [B, T, C] scaled to [-1, 1]: mean squared error of each.

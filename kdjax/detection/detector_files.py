@@ -40,7 +40,7 @@ def shipped() -> dict[str, Path]:
 def shipped_one(name: str) -> Detector | None:
     """The shipped detector of that name, None where there is none or a path is called so."""
     folder = None if Path(name).exists() else shipped().get(name)
-    return None if folder is None else read(folder)
+    return None if folder is None else replace(read(folder), name=name)
 
 
 def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:

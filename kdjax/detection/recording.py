@@ -79,7 +79,6 @@ def detect(
     fpr: float | None = None,
     alarms_per_hour: float | None = None,
     threshold: float | None = None,
-    name: str = "",
     made_by: dict[str, Any] | None = None,
     progress: Callable[[int], Any] = lambda samples: None,
 ) -> Detection:
@@ -94,7 +93,6 @@ def detect(
             one of the next two is given.
         alarms_per_hour: instead, false alarms an hour, were all beats of this recording normal.
         threshold: instead, a score.
-        name: of the detector, for the record.
         made_by: the code and versions that compute, for the record.
         progress: called with the number of samples of each block.
 
@@ -148,7 +146,7 @@ def detect(
         fpr=fpr,
         normal=kinds.normal_scores(),
         score=words.format(calibration.score.kind, _first_of(seconds)),
-        detector=name,
+        detector=detector.name,
         calibration=calibration.source,
         notes=(
             *source.notes,

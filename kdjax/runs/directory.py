@@ -180,6 +180,7 @@ def load_run(path: str | Path) -> Detector:
         result["label_free"][0]["threshold"],
         _calibration(run, model, result),
         ecg=model.progress.get("ecg", True),
+        name=str(path),
     )
 
 

@@ -78,3 +78,7 @@ def test_it_saves_what_the_command_saves_and_reads_back(detection, tmp_path):
 def test_what_is_no_recording_is_refused(detector, signal, options, wanted):
     with pytest.raises(InputError, match=wanted):
         kdjax.detect(detector, signal, **options)
+
+
+def test_a_detection_names_its_detector(detection):
+    assert detection.detector == "mitbih-w8"
