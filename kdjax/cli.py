@@ -202,7 +202,7 @@ def detect(args: argparse.Namespace) -> None:
                 )
             decisions, doubts = earlier.carried_if_alike(known, found)
             found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
-            found, said = files.write_with_review(found, decisions, out)
+            _, found, said = files.write(found, out, decisions)
         except InputError as error:
             if all_of_them == 1:
                 raise

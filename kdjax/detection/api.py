@@ -31,10 +31,12 @@ class Detection(recording.Detection):
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Writes the files of `kdjax detect` into a folder, made if absent; gives their paths.
 
+        A review of this very detection that lies there is applied again.
+
         Raises InputError where the folder holds the detection of another recording.
         """
         files.check_free(Path(folder), Path(self.file or self.recording))
-        return files.write(self, Path(folder))
+        return files.write(self, Path(folder)).paths
 
 
 def detect(

@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,13 +26,35 @@ REVIEW = "review.json"
 _FORMAT = 3
 
 
-def write(detection: Detection, out: Path) -> list[Path]:
-    """Writes the files of a new detection into the folder, made if absent; gives their paths.
+class Written(NamedTuple):
+    """The files that were written, the detection as they show it, and what to say of its review."""
 
-    All are written under other names before the first replaces one of an earlier detection, the
-    summary last; any other file stays. OSError where the folder cannot be written.
+    paths: list[Path]
+    detection: Detection
+    said: str
+
+
+def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] = ()) -> Written:
+    """Writes the files of a new detection, with decisions about it, into the folder.
+
+    It is made if absent. Without decisions those of a review that lies there count, if it is of
+    this very detection; another review stays as it is and is not applied.
+
+    All files are written under other names before the first replaces one of an earlier detection,
+    the summary last; any other file stays. OSError where the folder cannot be written.
     """
-    return _write({WHOLE: whole_bytes(detection)} | _contents(detection, detection, ()), out)
+    said = f"{_decisions(decisions)} carried over" if decisions else ""
+    if not decisions and (out / REVIEW).exists():
+        try:
+            decisions = review.read(out / REVIEW, detection)
+            said = f"{_decisions(decisions)} of {out / REVIEW} applied again"
+        except InputError:
+            said = f"{out / REVIEW} is of another detection and was not applied"
+    whole: dict[str, str | bytes] = {WHOLE: whole_bytes(detection)}
+    if not decisions:
+        return Written(_write(whole | _contents(detection, detection, ()), out), detection, said)
+    contents, reviewed = _reviewed(detection, decisions)
+    return Written(_write(whole | contents, out), reviewed, said)
 
 
 def write_reviewed(
@@ -45,31 +67,18 @@ def write_reviewed(
         decisions: all of them.
         out: the folder.
     """
-    reviewed = review.reviewed(detection, decisions)
-    content = json.dumps(review.as_json(detection, decisions), indent=1) + "\n"
-    _write({REVIEW: content} | _contents(detection, reviewed, decisions), out)
+    contents, reviewed = _reviewed(detection, decisions)
+    _write(contents, out)
     return reviewed
 
 
-def write_with_review(
-    detection: Detection, decisions: Sequence[dict[str, Any]], out: Path
-) -> tuple[Detection, str]:
-    """Writes the files of a new detection with decisions about it; gives it reviewed, and a word.
-
-    Without decisions those of a review that lies in the folder are applied again, if it is of this
-    very detection. Another review stays and is not applied.
-    """
-    write(detection, out)
-    said = f"{_decisions(decisions)} carried over"
-    if not decisions and (out / REVIEW).exists():
-        try:
-            decisions = review.read(out / REVIEW, detection)
-        except InputError:
-            return detection, f"{out / REVIEW} is of another detection and was not applied"
-        said = f"{_decisions(decisions)} of {out / REVIEW} applied again"
-    if not decisions:
-        return detection, ""
-    return write_reviewed(detection, decisions, out), said
+def _reviewed(
+    detection: Detection, decisions: Sequence[dict[str, Any]]
+) -> tuple[dict[str, str | bytes], Detection]:
+    """The files of a review, and the reviewed detection."""
+    reviewed = review.reviewed(detection, decisions)
+    content = json.dumps(review.as_json(detection, decisions), indent=1) + "\n"
+    return {REVIEW: content} | _contents(detection, reviewed, decisions), reviewed
 
 
 def _decisions(decisions: Sequence[dict[str, Any]]) -> str:

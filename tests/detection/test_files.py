@@ -39,16 +39,19 @@ def same(a, b):
 
 def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_page):
     detection, decision = synthetic(), {"family": 1, "kind": "Q"}
-    assert files.write_with_review(detection, [], tmp_path) == (detection, "")
-    reviewed, said = files.write_with_review(detection, [decision], tmp_path)
+    assert files.write(detection, tmp_path)[1:] == (detection, "")
+    paths, reviewed, said = files.write(detection, tmp_path, [decision])
+    assert {path.name for path in paths} == {*NAMES, "review.json"} - {"holter.kdjax"} | {
+        "synthetic.kdjax"
+    }
     assert said == "1 decision carried over"
-    again, said = files.write_with_review(detection, [], tmp_path)
+    _, again, said = files.write(detection, tmp_path)
     assert said == f"1 decision of {tmp_path / 'review.json'} applied again"
     assert same(again.beats.kind, reviewed.beats.kind)
     assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 1
     other = dataclasses.replace(detection, threshold=detection.threshold + 1)
     other = dataclasses.replace(other, beats=other.beats._replace(sample=other.beats.sample + 1))
-    found, said = files.write_with_review(other, [], tmp_path)
+    _, found, said = files.write(other, tmp_path)
     assert (found, said) == (
         other,
         f"{tmp_path / 'review.json'} is of another detection and was not applied",
@@ -92,7 +95,7 @@ class TestWhole:
 @pytest.mark.usefixtures("no_page")
 class TestWriting:
     def test_the_files_lie_in_the_folder(self, tmp_path):
-        paths = files.write(detection_of(), tmp_path / "a" / "b")
+        paths = files.write(detection_of(), tmp_path / "a" / "b").paths
         assert sorted(path.name for path in paths) == NAMES
         assert paths[-1].name == "summary.json"
         assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == NAMES
