@@ -9,7 +9,6 @@ the attention maps of its stages. Labels enter where they always do: what is nor
 """
 
 import argparse
-import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.quality import together
-from benchmarks.quality.headline import (
-    MAPS,
-    NO_NETWORK,
-    Beats,
-    Quality,
-    counts,
-    labelled,
-    qualities,
-    raw_beats,
-    scores,
-    shapes,
-    summary,
-)
-from benchmarks.shared import write_rows
+from benchmarks.quality.headline import Beats, Trial, scores, shapes
 from configs.study import WEIGHTS
 from kdjax.models.distillation import Teacher, attention_maps
 from kdjax.models.networks import Generator, GeneratorOutput
-from kdjax.runs import evaluation, provenance
-from kdjax.scores import fitted
+from kdjax.runs import evaluation
+from kdjax.scores.fitted import Evidence
 from kdjax.training.step import Variables
 
 TERMS = {
@@ -45,6 +31,7 @@ TERMS = {
     for term in ("reconstruction", "attention", "latent")
     for name, weight in WEIGHTS[term].items()
 }
+FORMS = ("student", "discrepancy", "attention")  # of `discrepancies`
 _AT_ONCE = 1024  # beats
 
 Answers = tuple[np.ndarray, np.ndarray, np.ndarray]  # reconstruction, latent, attention maps
@@ -58,8 +45,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     cells = together.cells_of(args.seeds, args.data_dir)
-    beats, parts = evaluation.load_data(cells[0])
-    rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
+    trial = Trial(*evaluation.load_data(cells[0]))
+    beats, parts = trial.beats, trial.parts
     people = np.unique(beats.record[parts.train])
     every = np.flatnonzero(np.isin(beats.record, people) & beats.near_peak)
 
@@ -68,47 +55,35 @@ def main() -> None:
     pupils = together.cells_of(args.seeds, args.data_dir, **TERMS)
     _, students = together.train(pupils, beats.x[parts.train], frozen)
 
-    symbol, label = beats.symbol[parts.test], beats.label[parts.test]
-    labels = {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
-    raw = raw_beats(beats, parts, rhythm)
-    raw_shapes = shapes(raw)
-    forms: dict[str, list[dict[str, Quality]]] = {
-        NO_NETWORK: [qualities(scores(raw, raw_shapes), labels)]
-    }
     for of_teacher, of_student in zip(teachers, students, strict=True):
-        found: dict[str, list[fitted.Evidence]] = {}
-        for index in (parts.calibrate, parts.test):
-            place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
-            for form, pair in discrepancies(
-                trainer.generator, of_teacher, of_student, beats.x[index]
-            ).items():
-                evidence = fitted.Evidence(*pair, np.full(len(index), np.nan), *place)
-                found.setdefault(form, []).append(evidence)
-        of_forms = {form: Beats(*pair) for form, pair in found.items()}
-        own = {form: shapes(form_beats) for form, form_beats in of_forms.items()}
-        scored = {form: scores(of_forms[form], own[form]) for form in of_forms}
-        difference, alone = of_forms["discrepancy"], own["discrepancy"]
-        scored["student and discrepancy"] = scores(difference, own["student"], alone)
-        scored["no network and discrepancy"] = scores(difference, raw_shapes, alone)
-        for form, values in scored.items():
-            forms.setdefault(form, []).append(qualities(values, labels))
-    out = {
-        "command": "python -m benchmarks.quality.asymmetry",
-        "protocol": parts.protocol,
-        "seeds": args.seeds,
-        "width": together.WIDTH,
-        "epochs": together.EPOCHS,
-        "terms": TERMS,
-        "n_teacher": len(every),
-        "n_student": len(parts.train),
-        "n_test": len(parts.test),
-        "classes": {name: counts(found) for name, found in labels.items()},
-        "rows": summary(forms),
-        "fingerprints": {"data": beats.fingerprint, "split": parts.fingerprint},
-        **provenance.made_by(),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
-    write_rows(args.out, out)
+        found = [
+            (index, discrepancies(trainer.generator, of_teacher, of_student, beats.x[index]))
+            for index in (parts.calibrate, parts.test)
+        ]
+        forms = {
+            form: Beats(*(_evidence(trial, index, *pairs[form]) for index, pairs in found))
+            for form in FORMS
+        }
+        own = {form: shapes(of_form) for form, of_form in forms.items()}
+        for form, of_form in forms.items():
+            trial.add(form, scores(of_form, own[form]))
+        difference, alone = forms["discrepancy"], own["discrepancy"]
+        trial.add("student and discrepancy", scores(difference, own["student"], alone))
+        trial.add("no network and discrepancy", scores(difference, trial.raw_shapes, alone))
+    trial.write(
+        args.out,
+        "python -m benchmarks.quality.asymmetry",
+        seeds=args.seeds,
+        width=together.WIDTH,
+        epochs=together.EPOCHS,
+        terms=TERMS,
+        n_teacher=len(every),
+        n_student=len(parts.train),
+    )
+
+
+def _evidence(trial: Trial, index: np.ndarray, residual: np.ndarray, z: np.ndarray) -> Evidence:
+    return Evidence(residual, z, np.full(len(index), np.nan), *trial.place(index))
 
 
 def discrepancies(

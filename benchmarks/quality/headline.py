@@ -12,7 +12,8 @@ normal beats of the training people; test labels choose nothing.
 import argparse
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,64 @@ class Beats:
         return self.calibrate.rhythm[:, 1], self.test.rhythm[:, 1]
 
 
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """The beats that every form is tried on, and the figures of the forms tried so far."""
+
+    beats: BeatSet
+    parts: Split
+    forms: dict[str, list[dict[str, Quality]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.add(NO_NETWORK, scores(self.raw, self.raw_shapes))
+
+    @cached_property
+    def rhythm(self) -> np.ndarray:
+        """Of all beats, float64 [N, 2]."""
+        return fitted.rhythm(self.beats.record, self.beats.sample, self.beats.rr_before)
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """The test beats' classes [B] under every map."""
+        symbol, label = (of[self.parts.test] for of in (self.beats.symbol, self.beats.label))
+        return {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
+
+    @cached_property
+    def raw(self) -> Beats:
+        """The form without a network."""
+        return raw_beats(self.beats, self.parts, self.rhythm)
+
+    @cached_property
+    def raw_shapes(self) -> dict[tuple[str, str], Opinion]:
+        """Its distances."""
+        return shapes(self.raw)
+
+    def place(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Rhythm, record and sample of the beats numbered [B], and their rate: the end of an
+        Evidence."""
+        b = self.beats
+        return self.rhythm[index], b.record[index], b.sample[index], b.fs
+
+    def add(self, form: str, found: Scores) -> None:
+        """One more seed's scores of a form."""
+        self.forms.setdefault(form, []).append(qualities(found, self.labels))
+
+    def write(self, path: Path, command: str, **facts: Any) -> None:
+        """The JSON of all forms: what was run, on what, a row for each figure."""
+        out = {
+            "command": command,
+            "protocol": self.parts.protocol,
+            **facts,
+            "n_test": len(self.parts.test),
+            "classes": {name: counts(found) for name, found in self.labels.items()},
+            "rows": summary(self.forms),
+            "fingerprints": {"data": self.beats.fingerprint, "split": self.parts.fingerprint},
+            **provenance.made_by(),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
+        write_rows(path, out)
+
+
 def main() -> None:
     """Scores every cell and writes the JSON after each."""
     parser = argparse.ArgumentParser(description="Each score with and without the network")
@@ -77,43 +136,30 @@ def main() -> None:
     config = directory.read_config(cells[0])
     config["data"]["dir"] = args.data_dir
     beats, parts = evaluation.load_data(config)
-    rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
-    symbol, label = beats.symbol[parts.test], beats.label[parts.test]
-    labels = {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
-    raw = raw_beats(beats, parts, rhythm)
-    raw_shapes = shapes(raw)
-    forms: dict[str, list[dict[str, Quality]]] = {
-        NO_NETWORK: [qualities(scores(raw, raw_shapes), labels)]
-    }
+    trial = Trial(beats, parts)
     for i, cell in enumerate(cells):
         model = directory.load_model(cell)
         evaluation.check_fingerprints(cell, model.progress["fingerprints"], beats, parts)
-        network = network_beats(model, beats, parts, rhythm)
+        network = network_beats(model, beats, parts, trial.rhythm)
         own = shapes(network)
-        found = {NETWORK: scores(network, own), "both": scores(network, own, raw_shapes)}
-        found["both"].pop("mse, none", None)
+        both = scores(network, own, trial.raw_shapes)
+        trial.add(NETWORK, scores(network, own))
+        trial.add("both", both)
         if i < UNTRAINED:
-            fresh = network_beats(untrained(model, i, beats.x[parts.train]), beats, parts, rhythm)
-            found["untrained"] = scores(fresh, shapes(fresh))
-        for form, scored in found.items():
-            forms.setdefault(form, []).append(qualities(scored, labels))
-        print(cell, forms[NETWORK][-1]["fusion, first_5_minutes"]["beatgan"]["auc"], flush=True)
+            drawn = untrained(model, i, beats.x[parts.train])
+            fresh = network_beats(drawn, beats, parts, trial.rhythm)
+            trial.add("untrained", scores(fresh, shapes(fresh)))
+        in_use = trial.forms[NETWORK][-1]["fusion, first_5_minutes"]["beatgan"]["auc"]
+        print(cell, in_use, flush=True)
         if i == 0:
             continue  # no interval yet
-        out = {
-            "command": "python -m benchmarks.quality.headline",
-            "protocol": parts.protocol,
-            "epochs": config["epochs"],
-            "width": config["model"]["width"],
-            "seeds": [int(cell.name[4:]) for cell in cells[: i + 1]],
-            "n_test": len(parts.test),
-            "classes": {name: counts(found) for name, found in labels.items()},
-            "rows": summary(forms),
-            "fingerprints": {"data": beats.fingerprint, "split": parts.fingerprint},
-            **provenance.made_by(),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        }
-        write_rows(args.out, out)
+        trial.write(
+            args.out,
+            "python -m benchmarks.quality.headline",
+            epochs=config["epochs"],
+            width=config["model"]["width"],
+            seeds=[int(cell.name[4:]) for cell in cells[: i + 1]],
+        )
 
 
 def labelled(symbol: np.ndarray, label: np.ndarray, normal: Sequence[str]) -> np.ndarray:

@@ -7,30 +7,15 @@ beats before and after. Only the residual of the beat itself is scored, and the 
 """
 
 import argparse
-import datetime
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.quality import together
-from benchmarks.quality.headline import (
-    MAPS,
-    NO_NETWORK,
-    Beats,
-    Quality,
-    counts,
-    labelled,
-    qualities,
-    raw_beats,
-    scores,
-    shapes,
-    summary,
-)
-from benchmarks.shared import write_rows
+from benchmarks.quality.headline import Beats, Trial, scores, shapes
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
-from kdjax.runs import evaluation, provenance
-from kdjax.scores import fitted
+from kdjax.runs import evaluation
 
 FIRST = 300.0  # s of a recording that show the person's usual beat
 IN_TIME = 0.75  # prematurity below which a beat may stand for its person, as in `fitted`
@@ -44,40 +29,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     cells = together.cells_of(args.seeds, args.data_dir)
-    beats, parts = evaluation.load_data(cells[0])
-    rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
-    symbol, label = beats.symbol[parts.test], beats.label[parts.test]
-    labels = {name: labelled(symbol, label, normal) for name, normal in MAPS.items()}
-    raw = raw_beats(beats, parts, rhythm)
-    forms: dict[str, list[dict[str, Quality]]] = {
-        NO_NETWORK: [qualities(scores(raw, shapes(raw)), labels)]
-    }
-    for form, x in inputs(beats, rhythm[:, 1]).items():
+    trial = Trial(*evaluation.load_data(cells[0]))
+    parts = trial.parts
+    for form, x in inputs(trial.beats, trial.rhythm[:, 1]).items():
         print(form, flush=True)
         trainer, trained = together.train(cells, x[parts.train])
         for variables in trained:
             detector = Detector(trainer.generator, variables)
             evidence = []
             for index in (parts.calibrate, parts.test):
-                place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
-                whole = detector.evidence(x[index], *place)
+                whole = detector.evidence(x[index], *trial.place(index))
                 evidence.append(whole._replace(residual=whole.residual[:, :, :1]))
             own = Beats(*evidence)
-            forms.setdefault(form, []).append(qualities(scores(own, shapes(own)), labels))
-        out = {
-            "command": "python -m benchmarks.quality.inputs",
-            "protocol": parts.protocol,
-            "seeds": args.seeds,
-            "width": together.WIDTH,
-            "epochs": together.EPOCHS,
-            "n_test": len(parts.test),
-            "classes": {name: counts(found) for name, found in labels.items()},
-            "rows": summary(forms),
-            "fingerprints": {"data": beats.fingerprint, "split": parts.fingerprint},
-            **provenance.made_by(),
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        }
-        write_rows(args.out, out)
+            trial.add(form, scores(own, shapes(own)))
+        trial.write(
+            args.out,
+            "python -m benchmarks.quality.inputs",
+            seeds=args.seeds,
+            width=together.WIDTH,
+            epochs=together.EPOCHS,
+        )
 
 
 def inputs(beats: BeatSet, prematurity: np.ndarray) -> dict[str, np.ndarray]:

@@ -85,12 +85,11 @@ def serve(fifo: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    import importlib
     import runpy
 
-    import kdjax.cli
-    import kdjax.pages.plots
-    import kdjax.training.loop  # noqa: F401
-
+    for module in ("kdjax.cli", "kdjax.pages.plots", "kdjax.training.loop"):
+        importlib.import_module(module)  # so that no child has to
     arguments = serve(sys.argv[1])
     sys.argv = arguments
     runpy.run_path(arguments[0], run_name="__main__")
