@@ -68,13 +68,13 @@ def networks(model: Mapping, shape: tuple[int, int]) -> tuple[Generator, Discrim
 def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str, Any]:
     """Shapes of both networks' variables, without computing any."""
     beat = generator.length, generator.channels
-    networks = {"generator": generator, "discriminator": discriminator}
     # Flax's modules are frozen and have a hash, though their type does not say so.
-    return {name: dict(_shapes(network, beat)) for name, network in networks.items()}  # type: ignore[arg-type]
+    networks: dict[str, Any] = {"generator": generator, "discriminator": discriminator}
+    return {name: dict(_shapes(network, beat)) for name, network in networks.items()}
 
 
 @functools.cache
-def _shapes(module: Generator | Discriminator, beat: tuple[int, int]) -> Any:
+def _shapes(module: Any, beat: tuple[int, int]) -> Any:
     x = jax.ShapeDtypeStruct((1, *beat), jnp.float32)
     return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), x)
 
