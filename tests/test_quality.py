@@ -1,6 +1,8 @@
 """The benchmarks of quality: fused forms, regressed targets, both class maps."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -98,6 +100,22 @@ def test_escape_beats_are_normal_in_aamis_map():
     symbol, label = np.array(list("AejVFN")), np.array([1, 1, 1, 2, 3, 0])
     assert headline.labelled(symbol, label, ()).tolist() == [1, 1, 1, 2, 3, 0]
     assert headline.labelled(symbol, label, headline.MAPS["aami"]).tolist() == [1, 0, 0, 2, 3, 0]
+
+
+def test_a_trial_compares_each_form_with_the_raw_beat_on_the_test_beats():
+    rng, n = np.random.default_rng(0), 240
+    beats = people(rng.normal(size=(n, 64, 1)), np.repeat(list("abc"), 80), np.tile(range(80), 3))
+    label = rng.permutation(np.tile([0, 0, 1, 2, 3], n // 5)).astype(np.int8)
+    beats = replace(beats, label=label, symbol=np.array(list("NASVF"))[label])
+    train, calibrate, test = np.split(np.arange(n), 3)
+    parts = SimpleNamespace(train=train, calibrate=calibrate, test=test)
+    trial = headline.Trial(beats, parts)
+    assert trial.labels["aami"].tolist() == label[test].tolist()
+    for _ in range(2):
+        trial.add("the same", headline.scores(trial.raw, trial.raw_shapes))
+    rows = [row for row in headline.summary(trial.forms) if "less no network" in row]
+    assert {row["form"] for row in rows} == {"the same"}
+    assert all(row["less no network"]["mean"] == 0 for row in rows)
 
 
 def test_targets_are_of_unit_variance():

@@ -25,7 +25,7 @@ BUCKETS = (1, 4, 16, 64, 256)
 # A recording gives some eighty beats at a time: 32 are the fewest that cost little more a beat than
 # many do, so one program serves, and little is filled up.
 _OF_RECORDINGS = (32,)
-_SMALL = 6_000_000  # multiply-accumulates a beat up to which NumPy is as fast as a program
+_SMALL = 6_000_000  # multiply-accumulates a beat up to which no program is worth its start
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
 """The generator in use: BatchNorm folded into the convolutions, and the pass in NumPy.
 
 The same numbers as `Generator.apply(..., train=False)` up to rounding. Weights stand as the
-matrices that the products take, so that no call arranges them anew. A small network is as fast in
-NumPy as in a compiled program (`inference.forward`), which takes seconds to import and load.
+matrices that the products take, so that no call arranges them anew. A small network needs no
+compiled program (`inference.forward`), for which JAX would have to be imported.
 """
 
 from collections.abc import Mapping
