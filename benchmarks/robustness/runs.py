@@ -1,6 +1,7 @@
 """A short run of train.py, as a user starts it, and all that it comes to."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -53,18 +54,25 @@ class Process:
             for line in said:
                 self.lines.append(line.rstrip("\n"))
 
-    def wait_for(self, pattern: str) -> bool:
-        """Whether a line that matches comes before the process ends."""
-        seen = 0
+    def wait_for(self, pattern: str | None, times: int = 1, within: float = math.inf) -> bool:
+        """Whether so many lines that match come before the process ends and the seconds are over.
+
+        None waits for the process's end.
+        """
+        until = time.monotonic() + within
         while True:
-            ended = self.process.poll() is not None
-            lines = self.lines[seen:]
-            if any(re.search(pattern, line) for line in lines):
+            ended = self.ended()
+            matching = (pattern and re.search(pattern, line) for line in list(self.lines))
+            if sum(map(bool, matching)) >= times:
                 return True
-            seen += len(lines)
-            if ended:
+            left = until - time.monotonic()
+            if ended or left <= 0:
                 return False
-            time.sleep(0.01)
+            time.sleep(min(left, 0.01))
+
+    def ended(self) -> bool:
+        """Whether the process is over."""
+        return self.process.poll() is not None
 
     def finish(self) -> int:
         """The exit status; every line has been read."""

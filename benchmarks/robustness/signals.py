@@ -4,9 +4,9 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,23 @@ from benchmarks.robustness.runs import (
 )
 from benchmarks.robustness.warm import Server
 
-STAGES = ("start", "steps", "evaluation")
 COUNT = 200
+EPOCHS_BEFORE = 4  # at most so many before a signal among the steps: a run has several signals
+LONGER = 1.02  # a stage's seconds grow so with each signal in it: the machine may slow down
+
+STEPS, RESUMED = "^Epoch: ", "goes on from"
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A part of a run: the lines with which it begins and ends, and the seconds between them.
+
+    begins: None where that is the process's start. ends: None where that is the process's end.
+    """
+
+    begins: str | None
+    ends: str | None
+    seconds: float
 
 
 def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
@@ -36,26 +51,31 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     it has.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    wanted, epochs = (6, 2) if quick else (COUNT, 20)
+    wanted, epochs = (6, 4) if quick else (COUNT, 20)
     flags, rows = few_windows(folder, epochs), Rows(folder / "signals.jsonl")
     rng = random.Random(f"{seed} {len(rows.found)}")
     finished(folder / "first", folder, *flags)  # makes the data and the programs
     shutil.rmtree(folder / "whole", ignore_errors=True)
     server = Server(folder, environment(folder))
-    whole, seconds = stages(folder, flags, server)
-    trained = folder / "trained"
+    whole, stages = undisturbed(folder, flags, server, epochs)
+    names, trained = list(stages), folder / "trained"
     if not trained.exists():
         shutil.copytree(folder / "whole", trained)
     try:
         while (sent := sum(row["signalled"] for row in rows.found)) < wanted:
-            stage = STAGES[sent % len(STAGES)]
-            signum = (signal.SIGTERM, signal.SIGINT)[sent // len(STAGES) % 2]
+            stage = names[sent % len(names)]
+            signum = (signal.SIGTERM, signal.SIGINT)[sent // len(names) % 2]
             workdir = trained if stage == "evaluation" else folder / stage
             (workdir / "result.json").unlink(missing_ok=True)
-            if stage == "steps" and last_saved(workdir)[1] >= last_saved(folder / "whole")[1]:
-                shutil.rmtree(workdir)  # trained to its end: another one
+            before = 1
+            if stage == "steps":
+                left = epochs_left(workdir, epochs, last_saved(folder / "whole")[1])
+                if left < 2:
+                    shutil.rmtree(workdir)  # trained to its end: another one
+                before = rng.randint(1, min(EPOCHS_BEFORE, (left if left > 1 else epochs) - 1))
             process = Process(workdir, folder, *flags, server=None if stage == "start" else server)
-            rows.add(send(process, stage, signum, rng.uniform(0, seconds[stage])))
+            ended = send(process, stages[stage], signum, rng, before)
+            rows.add({"stage": stage, "signal": signum.name} | ended)
             print(sent + 1, rows.found[-1], flush=True)
     except KeyboardInterrupt:
         print(f"ended after {len(rows.found)}", file=sys.stderr)
@@ -68,12 +88,18 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             differ += differences(whole, outcome(workdir))
     return {
         "signals": sum(row["signalled"] for row in rows.found),
+        "too_late": sum(not row["signalled"] for row in rows.found),
         "epochs": epochs,
-        "stages": [summary(rows.found, stage) for stage in STAGES],
+        "stages": [summary(rows.found, stage) for stage in names],
         "strange": [row for row in rows.found if row["strange"]],
         "ended_otherwise": differ,
         "failed_to_resume": failed,
     }
+
+
+def epochs_left(workdir: Path, epochs: int, last_step: int) -> int:
+    """How many epochs of a run are not saved; last_step: that of a finished one."""
+    return epochs - max(last_saved(workdir)[1], 0) * epochs // last_step
 
 
 def few_windows(folder: Path, epochs: int) -> list[str]:
@@ -90,48 +116,65 @@ def few_windows(folder: Path, epochs: int) -> list[str]:
     return [f"{first}:windows", *others]
 
 
-def stages(
-    folder: Path, flags: list[str], server: Server
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """The outcome of a run that nothing disturbs, and the seconds that each stage takes."""
+def undisturbed(
+    folder: Path, flags: list[str], server: Server, epochs: int
+) -> tuple[dict[str, Any], dict[str, Stage]]:
+    """The outcome of a run that nothing disturbs, and its stages. That of steps is one epoch."""
     began, workdir = time.perf_counter(), folder / "whole"
     process = Process(workdir, folder, *flags)
-    process.wait_for("^Epoch: ")
+    process.wait_for(STEPS)
     first = time.perf_counter()
+    process.wait_for(STEPS, times=epochs)
+    last = time.perf_counter()
     process.finish()
-    trained = time.perf_counter()
     whole = outcome(workdir)
     (workdir / "result.json").unlink()
     process = Process(workdir, folder, *flags, server=server)
-    process.wait_for("goes on from")
+    process.wait_for(RESUMED)
     evaluating = time.perf_counter()
     if process.finish():
         sys.exit("\n".join([*process.lines[-5:], "the run itself fails"]))
     evaluation = time.perf_counter() - evaluating
-    steps = trained - first - evaluation
-    return whole, {"start": first - began, "steps": max(steps, 2.0) / 2, "evaluation": evaluation}
+    epoch = (last - first) / (epochs - 1)
+    return whole, {
+        "start": Stage(begins=None, ends=STEPS, seconds=first - began),
+        "steps": Stage(begins=STEPS, ends=STEPS, seconds=epoch),
+        "evaluation": Stage(begins=RESUMED, ends=None, seconds=evaluation),
+    }
 
 
-def send(process: Process, stage: str, signum: signal.Signals, pause: float) -> dict[str, Any]:
-    """One signal so long after a stage's beginning, and how the process ended."""
+def send(
+    process: Process, stage: Stage, signum: signal.Signals, rng: random.Random, times: int
+) -> dict[str, Any]:
+    """A signal at a random moment after the stage has begun so many times, and what came of it.
+
+    No signal where the stage is over before; `stage` then takes the seconds that it took.
+    """
     try:
-        return _sent(process, stage, signum, pause)
+        return _sent(process, stage, signum, rng, times)
     finally:
         process.process.kill()  # where this command itself is ended early
 
 
-def _sent(process: Process, stage: str, signum: signal.Signals, pause: float) -> dict[str, Any]:
-    if stage == "steps":
-        process.wait_for("^Epoch: ")
-    elif stage == "evaluation":
-        process.wait_for("goes on from")
-    row: dict[str, Any] = {"stage": stage, "signal": signum.name, "after": round(pause, 2)}
-    try:
-        process.process.wait(pause)
-        signalled = False
-    except subprocess.TimeoutExpired:
+def _sent(
+    process: Process, stage: Stage, signum: signal.Signals, rng: random.Random, times: int
+) -> dict[str, Any]:
+    if stage.begins:
+        process.wait_for(stage.begins, times=times)
+    since = time.perf_counter()
+    pause = rng.uniform(0, stage.seconds)
+    again = stage.ends == stage.begins
+    signalled = (
+        not process.wait_for(stage.ends, times=times + 1 if again else 1, within=pause)
+        and not process.ended()
+    )
+    took = time.perf_counter() - since
+    if signalled:
+        stage.seconds *= LONGER
         process.process.send_signal(signum)
-        signalled = True
+    else:
+        stage.seconds = took
+        process.process.kill()
     since = time.perf_counter()
     status = process.finish()
     said = "\n".join(process.lines)
@@ -139,11 +182,12 @@ def _sent(process: Process, stage: str, signum: signal.Signals, pause: float) ->
     # A negative status is the signal's too: Python's own way, before the first line of train.py.
     if signalled and status not in (128 + signum, -signum):
         strange.append("swallowed" if status == 0 else f"status {status}")
-    if re.search("Traceback", said) and status != -signum:
+    if signalled and re.search("Traceback", said) and status != -signum:
         strange.append("traceback")
-    if list(process.workdir.rglob("*.unfinished")):
+    if signalled and list(process.workdir.rglob("*.unfinished")):
         strange.append("half-written")
-    return row | {
+    return {
+        "after": round(took, 2),
         "signalled": signalled,
         "status": status,
         "seconds": round(time.perf_counter() - since, 2),
