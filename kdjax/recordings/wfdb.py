@@ -107,7 +107,7 @@ def _open_record(file: Path, header: Header, given: Given) -> Source:
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         channels = [found.places[column] for column in columns]
-        own = all(s.format in wfdbsignals.UNPACKED and not s.skew for s in signals)
+        own = all(signal.format in wfdbsignals.PACKING for signal in signals)
         for start, stop in spans(frames, step):
             with reading(file.stem, file):
                 block = (_unpacked if own else _by_wfdb)(file, header, channels, start, stop)
@@ -128,26 +128,35 @@ def _open_record(file: Path, header: Header, given: Given) -> Source:
 def _unpacked(
     file: Path, header: Header, channels: list[int], start: int, stop: int
 ) -> list[np.ndarray]:
-    """The frames [start, stop) of signals, each [n] in its unit."""
+    """The frames [start, stop) of signals, each [n] in its unit.
+
+    A skewed signal stands so many frames later in its file; NaN where the record ends before.
+    """
     signals, held = header.record.signals, {}
+    assert header.record.length is not None
     for name in {signals[channel].file for channel in channels}:
         rows = [row for row, signal in enumerate(signals) if signal.file == name]
         widths = [signals[row].samples_per_frame for row in rows]
         frame, first = sum(widths), signals[rows[0]]
         path = header.files.get(name) or file.with_name(name)
+        latest = min(stop + max(signals[row].skew for row in rows), header.record.length)
         values = wfdbsignals.read(
             path,
             first.format,
             offset=first.offset,
             first=start * frame,
-            count=(stop - start) * frame,
+            count=(latest - start) * frame,
         ).reshape(-1, frame)
         ends = np.cumsum(widths)
-        held |= {
-            row: values[:, end - width : end].ravel()
-            for row, width, end in zip(rows, widths, ends, strict=True)
-        }
+        for row, width, end in zip(rows, widths, ends, strict=True):
+            held[row] = _aligned(values[:, end - width : end], signals[row].skew, stop - start)
     return [(held[c] - signals[c].baseline) / signals[c].gain for c in channels]
+
+
+def _aligned(values: np.ndarray, skew: int, frames: int) -> np.ndarray:
+    """A signal's `frames` frames of values [later ones too, width], as [frames * width]."""
+    there = values[skew : skew + frames]
+    return np.pad(there, ((0, frames - len(there)), (0, 0)), constant_values=np.nan).ravel()
 
 
 def _by_wfdb(
@@ -174,6 +183,10 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
         if not path.is_file():
             raise refusal(file, f"its signal file {path.name} is missing; copy the record again")
         rows = [signal for signal in signals if header.files.get(signal.file) == path]
+        formats = sorted({signal.format for signal in rows})
+        if len(formats) > 1:
+            said = " and ".join(formats)
+            raise refusal(file, f"signals of {path.name} have the formats {said}; repair it")
         format_, offset = rows[0].format, rows[0].offset
         if format_ in _FLAC:
             continue  # what it holds is known when it is read
@@ -196,7 +209,8 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
         return header.with_length(held[name]), held[name], [note]
     if held[name] < stated:
         note = f"its header says {stated} samples, but {name} holds {held[name]}; these are read"
-        return header, held[name], [note]
+        short = header._replace(record=record._replace(length=held[name]))
+        return short, held[name], [note]
     return header, stated, []
 
 

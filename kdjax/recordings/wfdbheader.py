@@ -16,7 +16,7 @@ from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refu
 
 _MOST_LINES = 20_000  # wfdb takes 0.2 ms a line
 _RATE = re.compile(r"(\d+\.?\d*|\.\d+)(e[-+]?\d+)?(/.*)?", re.IGNORECASE)
-_TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6})\d*)?)?")
+_TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?")
 _DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 
@@ -232,7 +232,10 @@ def _record_line(file: Path, line: str) -> tuple[str, datetime.datetime | None, 
 
 
 def _start(fields: list[str]) -> tuple[datetime.datetime | None, bool]:
-    """The time and date in a header, and whether something stands there that is none."""
+    """The time and date in a header, and whether something stands there that is none.
+
+    Two numbers are minutes and seconds, as in WFDB's own library.
+    """
     if not fields:
         return None, False
     try:

@@ -340,11 +340,23 @@ def test_micro_in_either_sign_is_micro(tmp_path):
     assert whole(open_source(write_headed(tmp_path, latin))).max() == pytest.approx(899 / 200e3)
 
 
-def test_the_start_is_the_header_s(tmp_path):
-    header = BARE.replace("900", "900 23:59:30.250 29/02/2024")
-    start = open_source(write_headed(tmp_path, header)).start
+@pytest.mark.parametrize(
+    ("time", "read"),
+    [("23:59:30.250", "23:59:30.250000"), ("9:5:7", "09:05:07"), ("12:30", "00:12:30")],
+)
+def test_the_start_is_the_header_s(tmp_path, time, read):
+    """Two numbers are minutes and seconds, as wfdb has it."""
+    path = write_headed(tmp_path, BARE.replace("900", f"900 {time} 29/02/2024"))
+    start = open_source(path).start
     assert start is not None
-    assert start.isoformat() == "2024-02-29T23:59:30.250000"
+    assert start.isoformat() == f"2024-02-29T{read}"
+    assert wfdb.rdheader(str(path.with_suffix(""))).base_datetime == start
+
+
+def test_signals_of_a_file_in_two_formats_are_refused(tmp_path):
+    path = write_headed(tmp_path, PAIR.replace("r1.dat 16", "r1.dat 212", 1))
+    with pytest.raises(InputError, match=r"signals of r1\.dat have the formats 16 and 212"):
+        open_source(path)
 
 
 def test_letters_of_names_may_be_in_another_case(tmp_path):
@@ -406,7 +418,7 @@ def test_a_recording_that_is_missing_but_for_a_moment_is_refused_at_once(tmp_pat
 
 
 @pytest.mark.parametrize("frames", ["", "x2"])
-@pytest.mark.parametrize("format_", wfdbsignals.UNPACKED)
+@pytest.mark.parametrize("format_", wfdbsignals.PACKING)
 def test_each_format_is_read_as_wfdb_reads_it(tmp_path, monkeypatch, format_, frames):
     """Any bytes, after an offset, two signals in a file, blocks that begin within a pair."""
     line = f"r.dat {format_}{{}}+5 50(3)/mV 12 1 0 0 0 {{}}\n"
@@ -414,6 +426,8 @@ def test_each_format_is_read_as_wfdb_reads_it(tmp_path, monkeypatch, format_, fr
     header = write_text(tmp_path, "r 2 360 101\n" + lines, "r.hea")
     content = np.random.default_rng(0).integers(0, 256, 5 + 4 * 303, np.uint8)
     content[5:29] = np.frombuffer(b"\0\x80\0\0\0\x80\x80\0" * 3, np.uint8)  # numbers that are none
+    if format_ == "311":
+        content[5 + 3 :: 4] &= 0x3F  # two bits mean nothing, and wfdb reads one of them
     (tmp_path / "r.dat").write_bytes(content.tobytes())
     wanted = wfdb.rdrecord(str(header.with_suffix("")), smooth_frames=False).e_p_signal
     monkeypatch.setattr(recordings_wfdb, "block_length", lambda rate, width: 33)
@@ -421,3 +435,28 @@ def test_each_format_is_read_as_wfdb_reads_it(tmp_path, monkeypatch, format_, fr
     leads = 1 if frames else 2  # the other one is slower
     assert found.leads == ("II", "V1")[:leads]
     np.testing.assert_array_equal(whole(found), np.float32(np.stack(wanted[:leads], axis=1)))
+
+
+@pytest.mark.parametrize("held", [101, 97])
+def test_a_skewed_signal_is_read_as_wfdb_reads_it(tmp_path, monkeypatch, held):
+    """The others of its file stay where they are; it ends where the record does."""
+    lines = "r.dat 16 50(3)/mV 12 1 0 0 0 II\nr.dat 16:5 50/mV 12 1 0 0 0 V1\n"
+    header = write_text(tmp_path, f"r 2 360 {held}\n" + lines, "r.hea")
+    content = np.random.default_rng(0).integers(-999, 999, 2 * held).astype("<i2")
+    (tmp_path / "r.dat").write_bytes(content.tobytes())
+    wanted = wfdb.rdrecord(str(header.with_suffix(""))).p_signal
+    assert np.isnan(wanted[-5:, 1]).all()
+    write_text(tmp_path, "r 2 360 101\n" + lines, "r.hea")  # its file may be shorter
+    monkeypatch.setattr(recordings_wfdb, "block_length", lambda rate, width: 33)
+    np.testing.assert_array_equal(whole(open_source(header)), np.float32(wanted))
+
+
+def test_a_skewed_signal_faster_than_another_is_read(tmp_path):
+    """wfdb itself fails here."""
+    text = "r 2 100 50\nr.dat 16x4:3 100/mV 12 0 0 0 0 II\nr.dat 16 100/mV 12 0 0 0 0 V1\n"
+    header = write_text(tmp_path, text, "r.hea")
+    content = np.arange(250, dtype="<i2")
+    (tmp_path / "r.dat").write_bytes(content.tobytes())
+    (lead,) = whole(open_source(header)).T
+    wanted = content.reshape(50, 5)[3:, :4].ravel() / 100
+    np.testing.assert_array_equal(lead, np.float32([*wanted, *[np.nan] * 12]))
