@@ -460,3 +460,17 @@ def test_a_skewed_signal_faster_than_another_is_read(tmp_path):
     (lead,) = whole(open_source(header)).T
     wanted = content.reshape(50, 5)[3:, :4].ravel() / 100
     np.testing.assert_array_equal(lead, np.float32([*wanted, *[np.nan] * 12]))
+
+
+@pytest.mark.parametrize(("format_", "bits"), [("508", 8), ("516", 16), ("524", 24)])
+def test_compressed_signals_are_read(tmp_path, monkeypatch, format_, bits):
+    most = 2 ** (bits - 1) - 1
+    steps = np.random.default_rng(0).integers(-most, most, (900, 2))
+    steps[100:130, 1] = -most - 1  # invalid
+    about = {"sig_name": ["II", "V1"], "units": ["mV", "mV"], "fmt": [format_] * 2}
+    scale = {"adc_gain": [50.0, 80.0], "baseline": [3, 0]}
+    wfdb.wrsamp("r", fs=360, d_signal=steps, write_dir=str(tmp_path), **about, **scale)
+    monkeypatch.setattr(recordings_wfdb, "block_length", lambda rate, width: 333)
+    wanted = (steps - [3, 0]) / [50, 80]
+    wanted[100:130, 1] = np.nan
+    np.testing.assert_array_equal(whole(open_source(tmp_path / "r.hea")), np.float32(wanted))
