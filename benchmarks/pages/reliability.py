@@ -340,6 +340,21 @@ def fuzz(part: dict[str, Any]) -> Iterable[str]:
     )
 
 
+def same_as_wfdb(part: dict[str, Any]) -> Iterable[str]:
+    """How records were read by kdjax and by wfdb."""
+    formats = ", ".join(f"{name} ({count:,})" for name, count in part["signals"].items())
+    yield "## The same as wfdb"
+    yield (
+        f"{made(part)} Valid WFDB records of random samples and headers, a quarter of them of "
+        f"several segments: {part['records']:,} read by kdjax and by wfdb. In "
+        f"{part['equal']:,} of them all samples, missing ones among them, and the start are equal. "
+        f"{part['wfdb_fails']:,} are read by kdjax while wfdb fails: a signal is skewed and has "
+        f"several samples a frame. {len(part['strange'])} differ. Signals by format: {formats}."
+    )
+    if part["strange"]:
+        yield "\n".join(f"- `{line}`" for line in part["strange"])
+
+
 def soak(part: dict[str, Any]) -> Iterable[str]:
     """The curve of memory, files and threads."""
     yield "## A long run"
@@ -466,6 +481,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
     "branches": branches,
     "flips": flips,
     "fuzz": fuzz,
+    "same_as_wfdb": same_as_wfdb,
     "soak": soak,
     "mutation": mutation,
 }

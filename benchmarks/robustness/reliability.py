@@ -8,6 +8,7 @@ python -m benchmarks.robustness.reliability branches  # those that the tests tak
 python -m benchmarks.robustness.reliability kills  # 50 kills at random moments: 15 minutes
 python -m benchmarks.robustness.reliability flips  # single bits of every kind of file
 python -m benchmarks.robustness.reliability fuzz  # damaged recordings
+python -m benchmarks.robustness.reliability same_as_wfdb  # valid records, read by wfdb too
 python -m benchmarks.robustness.reliability soak  # 400 short epochs: memory, files, threads
 python -m benchmarks.robustness.mutation                 # and whether the tests notice a wrong line
 python -m benchmarks.pages.reliability         # docs/evidence/reliability.md
@@ -41,13 +42,16 @@ from benchmarks.robustness.runs import (
     ROOT,
     Process,
     differences,
+    environment,
     finished,
     last_saved,
     options,
     outcome,
     teacher_options,
 )
+from benchmarks.robustness.same_as_wfdb import same_as_wfdb
 from benchmarks.robustness.signals import signals
+from benchmarks.robustness.warm import Server
 
 FILE = ROOT / "docs/results/reliability.json"
 
@@ -107,7 +111,10 @@ def saving_code() -> str:
 
 
 def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
-    """SIGKILL at random moments of a run, each resumed: the end must be the undisturbed one's."""
+    """SIGKILL at random moments of a run, each resumed: the end must be the undisturbed one's.
+
+    The processes that are killed after their start come from a `Server`.
+    """
     wanted, epochs = (3, 2) if quick else (50, 8)
     flags, rng = options(epochs, batch=32), random.Random(seed)
     finished(folder / "first", folder, *flags)  # makes the data and the programs
@@ -115,16 +122,19 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     finished(folder / "whole", folder, *flags)
     seconds = time.perf_counter() - started
     whole = outcome(folder / "whole")
+    server = Server(folder, environment(folder))
     where: Counter[str] = Counter()
     differ, failed, runs_made, lost = [], [], 0, []
     while sum(where.values()) < wanted:
         runs_made += 1
         workdir = folder / f"run{runs_made}"
         while True:
-            process, done = Process(workdir, folder, *flags), last_saved(workdir)
+            # A fifth of the kills come at any time of a start, the others while it works.
+            starting = rng.random() < 0.2
+            process = Process(workdir, folder, *flags, server=None if starting else server)
+            done = last_saved(workdir)
             if sum(where.values()) < wanted:
-                # A fifth of the kills come at any time of a start, the others while it works.
-                if rng.random() < 0.8:
+                if not starting:
                     process.wait_for("^Epoch: ")
                     pause = rng.uniform(0, seconds / 5)
                 else:
@@ -469,6 +479,7 @@ PARTS: dict[str, Callable[[Path, int, bool], dict[str, Any]]] = {
     "branches": branches,
     "flips": flips,
     "fuzz": fuzz,
+    "same_as_wfdb": same_as_wfdb,
     "soak": soak,
 }
 
