@@ -13,6 +13,7 @@ import numpy as np
 
 from kdjax.errors import InputError
 from kdjax.recordings.source import Annotations, beside, reading, words
+from kdjax.recordings.wfdbheader import stated_rate
 
 _SYMBOLS = dict(enumerate(' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r')) | {0: ""}
 _NOTE, _SKIP, _NUM, _SUB, _CHN, _AUX = 22, 59, 60, 61, 62, 63
@@ -70,8 +71,7 @@ def _header_rate(file: Path) -> float | None:
     with header.open("rb") as opened:
         lines = opened.read(1 << 16).decode("ascii", "ignore").splitlines()
     first = next((line.split() for line in lines if line.strip() and line[:1] != "#"), [])
-    rate = re.match(r"\d+\.?\d*", first[2]) if len(first) > 2 else None
-    return float(rate[0]) if rate else None
+    return stated_rate(first[2]) if len(first) > 2 else None
 
 
 def _annotations(file: Path) -> Iterator[_Annotation]:

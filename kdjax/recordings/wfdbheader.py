@@ -15,7 +15,7 @@ from kdjax.files import temporary_folder
 from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
 
 _MOST_LINES = 20_000  # wfdb takes 0.2 ms a line
-_RATE = re.compile(r"(\d+\.?\d*|\.\d+)(e[-+]?\d+)?(/.*)?", re.IGNORECASE)
+_RATE = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?:/.*)?", re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?")
 _DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
@@ -212,10 +212,10 @@ def _record_line(file: Path, line: str) -> tuple[str, datetime.datetime | None, 
         raise refusal(file, f"its first line {line[:60]!r} is none of a WFDB header; repair it")
     kept, notes = [f"r{segments[0] if segments else ''}", fields[0]], []
     if len(fields) > 1:
-        rate = _RATE.fullmatch(fields[1])
-        if rate is None or not float(rate[1] + (rate[2] or "")) > 0:
+        rate = stated_rate(fields[1])
+        if not rate:
             raise refusal(file, f"its rate {fields[1][:40]!r} is no positive number; repair it")
-        kept.append(f"{float(rate[1] + (rate[2] or '')):.12g}{rate[3] or ''}")
+        kept.append("/".join([f"{rate:.12g}", *fields[1].split("/", 1)[1:]]))
     else:
         kept.append("250")
         notes.append("its header states no rate: 250 Hz are taken, as WFDB has it")
@@ -229,6 +229,12 @@ def _record_line(file: Path, line: str) -> tuple[str, datetime.datetime | None, 
     elif len(kept) == 4:
         kept += fields[3:5]
     return " ".join(kept), start, tuple(notes)
+
+
+def stated_rate(field: str) -> float | None:
+    """The frames a second in a header's field of the rate; None where it is no number."""
+    found = _RATE.fullmatch(field)
+    return float(found[1]) if found else None
 
 
 def _start(fields: list[str]) -> tuple[datetime.datetime | None, bool]:

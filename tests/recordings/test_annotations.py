@@ -84,6 +84,13 @@ def test_samples_are_those_of_the_signal_s_rate(tmp_path, fs, expected):
     assert read_annotations(tmp_path / "r1.hea", fs).sample[-1] == expected
 
 
+@pytest.mark.parametrize("rate", ["360", "3.6e2", "360/1000(5)"])
+def test_samples_count_at_the_rate_that_the_header_states(tmp_path, rate):
+    (tmp_path / "r1.hea").write_text(f"r1 1 {rate} 900\n")
+    write(tmp_path, *BEATS)
+    assert read_annotations(tmp_path / "r1.hea", 720.0).sample.tolist() == [200, 800]
+
+
 def test_symbols_that_the_file_defines_are_its_own(tmp_path):
     write_record(tmp_path, symbols="")
     notes = ("## annotation type definitions", "42 y a beat of ours", "## end of definitions")
