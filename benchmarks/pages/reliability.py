@@ -380,7 +380,7 @@ def mutation(part: dict[str, Any]) -> Iterable[str]:
     yield "## Wrong lines"
     yield (
         f"{made(part)} Operators, comparisons, constants, conditions and returned values of a "
-        "module are changed one at a time, and its test file runs."
+        "module are changed one at a time, and its tests run."
     )
     yield table(
         ("module", "possible", "tried", "caught", "share"),

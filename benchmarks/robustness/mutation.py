@@ -4,7 +4,7 @@ python -m benchmarks.robustness.mutation  # 60 mutants of each, half an hour on 
 python -m benchmarks.robustness.mutation --sample 0  # all of them
 
 A mutant is run in a fork of a process that has imported JAX and SciPy but not the module: the fork
-compiles the changed source in its place and runs the module's test file up to the first failure.
+compiles the changed source in its place and runs the module's tests up to the first failure.
 """
 
 import argparse
@@ -27,6 +27,10 @@ from benchmarks.robustness.reliability import FILE, keep
 
 ROOT = Path(__file__).parents[2]
 MODULES = {"losses": "models", "metrics": "scores"}  # with the folder of each
+TESTS = {
+    "losses": ("models/test_losses.py", "models/test_relation.py"),
+    "metrics": ("scores/test_metrics.py",),
+}
 TIMEOUT = 240  # seconds; a mutant that takes longer counts as caught
 OPERATORS: dict[type, type] = {
     ast.Add: ast.Sub,
@@ -71,7 +75,7 @@ def assess(name: str, sample: int, seed: int) -> dict[str, Any]:
     if sample:
         chosen = random.Random(seed).sample(everything, min(sample, len(everything)))
     if passes(name, ast.parse(source)) is not True:
-        sys.exit(f"tests/{MODULES[name]}/test_{name}.py fails without any mutation")
+        sys.exit(f"tests of {name} fail without any mutation: {', '.join(TESTS[name])}")
     survivors, slow, started = [], 0, time.perf_counter()
     for number, (what, tree) in enumerate(chosen, 1):
         passed = passes(name, tree)
@@ -177,7 +181,7 @@ def _run_tests(name: str, tree: ast.Module) -> None:
         # A test that reads the sources as files sees the unchanged one; none of these does.
         options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis came before
-        code = int(pytest.main([*options, str(ROOT / "tests" / MODULES[name] / f"test_{name}.py")]))
+        code = int(pytest.main([*options, *(str(ROOT / "tests" / file) for file in TESTS[name])]))
     finally:
         os._exit(code)
 
