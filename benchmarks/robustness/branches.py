@@ -14,6 +14,9 @@ TESTS = (
     "tests/test_files.py",
     "tests/runs",
     "tests/training/test_loop.py",
+    "tests/training/test_again.py",
+    "tests/training/test_resume.py",
+    "tests/training/test_teachers.py",
     "tests/training/test_faults.py",
 )
 

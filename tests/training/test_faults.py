@@ -1,7 +1,7 @@
 """Full disks, vanished folders, flipped bits, numbers that are none: nothing lost, nothing wrong.
 
 What happens to checkpoints by themselves is in test_runs.py, signals and kills between two chunks
-in test_loop.py; the slow tests here kill real processes.
+in test_resume.py; the slow tests here kill real processes.
 """
 
 import ast
@@ -19,8 +19,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 import tiny
+from run_directory import AtStep, assert_bitwise_the_uninterrupted, crash
 from tensorboardX.event_file_writer import EventsWriter
-from test_loop import AtStep, assert_bitwise_the_uninterrupted, crash
 
 from benchmarks.robustness import reliability, runs
 from kdjax import datasets
@@ -33,19 +33,7 @@ from kdjax.training import loop, parallel
 
 ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_world():
-    tiny.trained()
-    with tiny.small_world():
-        yield
-
-
-@pytest.fixture
-def workdir(tmp_path):
-    """A run directory that holds the finished teacher, so that only the student trains."""
-    shutil.copytree(tiny.trained().path / "teacher", tmp_path / "run" / "teacher")
-    return tmp_path / "run"
+pytestmark = pytest.mark.usefixtures("small_world")
 
 
 @pytest.fixture
