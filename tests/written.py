@@ -2,7 +2,7 @@
 
 import numpy as np
 import wfdb
-from malformed import csv_bytes, edf_fields, edf_header, ishne_bytes, wfdb_bytes
+from file_bytes import csv_bytes, edf_fields, edf_header, ishne_bytes, wfdb_bytes
 
 
 def write_record(folder, name="r1", length=2000, leads=("V5", "MLII"), symbols="+NVN", invalid=()):
@@ -70,7 +70,7 @@ def write_text(folder, content, name="r1.csv"):
 
 
 def write_ishne(folder, signal, name="r1.ecg", **options):
-    """Writes an ISHNE Holter file; see `malformed.ishne_bytes`."""
+    """Writes an ISHNE Holter file; see `file_bytes.ishne_bytes`."""
     (folder / name).write_bytes(ishne_bytes(signal, **options))
     return folder / name
 

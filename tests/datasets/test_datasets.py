@@ -1,18 +1,12 @@
 """Preparing and loading: small WFDB records written here, and the real ones where they are."""
 
-import dataclasses
-import functools
-import hashlib
-import http.server
 import os
 import shutil
-import socket
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-import wfdb
+from record_files import beats_of, checksums_of, files_below, write_record
 
 from kdjax import beats, rpeaks
 from kdjax.datasets import CLASSES, load, loss_table, mitbih_beats, prepare_mitbih, storage
@@ -22,89 +16,6 @@ from kdjax.files import discard_unfinished
 from kdjax.recordings import Annotations, Recording, read_wfdb
 
 FS = 360
-
-
-@dataclasses.dataclass(frozen=True)
-class Beat:
-    """An annotated beat: `off` is how far from the annotation the signal has its R-wave."""
-
-    sample: int
-    symbol: str = "N"
-    off: int = 0
-
-
-def beats_of(symbols: str, first=180, gap=300) -> list[Beat]:
-    return [Beat(first + gap * i, symbol) for i, symbol in enumerate(symbols)]
-
-
-def write_record(folder: Path, name: str, marks: list[Beat], leads=("V5", "MLII")) -> None:
-    """A record with bells of 1 mV for R-waves, all leads alike, 400 samples after the last."""
-    length = marks[-1].sample + 400
-    time = np.arange(length)
-    wave = sum(np.exp(-0.5 * ((time - m.sample - m.off) / 4.0) ** 2) for m in marks)
-    steps = np.round(200 * wave + np.random.default_rng(len(marks)).normal(0, 2, length))
-    wfdb.wrsamp(
-        name,
-        fs=FS,
-        units=["mV"] * len(leads),
-        sig_name=list(leads),
-        d_signal=np.stack([steps.astype(np.int64)] * len(leads), axis=1),
-        fmt=["212"] * len(leads),
-        adc_gain=[200.0] * len(leads),
-        baseline=[0] * len(leads),
-        write_dir=str(folder),
-    )
-    samples, symbols = [m.sample for m in marks], [m.symbol for m in marks]
-    wfdb.wrann(name, "atr", np.array(samples), symbol=symbols, write_dir=str(folder))
-
-
-def checksums_of(folder: Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-    }
-
-
-ALL_SYMBOLS = "NLRaJASjeVEF/fQ"
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """Two records: a1 has every symbol of the class map and four beats that are dropped."""
-    folder = tmp_path_factory.mktemp("records")
-    marks = beats_of("NN" + ALL_SYMBOLS + "+~|xNNNN")
-    marks[0] = Beat(100)  # its window begins before the record
-    marks[-3] = Beat(marks[-3].sample, off=60)  # normal, and far from its R-peak
-    marks[-2] = Beat(marks[-2].sample, "V", off=60)  # abnormal beats stay however far they lie
-    marks.append(Beat(marks[-1].sample + 390, "S"))
-    write_record(folder, "a1", marks)
-    # The last beat ends the record too early: cut 250 samples off the signal.
-    signal = wfdb.rdrecord(str(folder / "a1"), physical=False)
-    wfdb.wrsamp(
-        "a1",
-        fs=FS,
-        units=["mV"] * 2,
-        sig_name=["V5", "MLII"],
-        d_signal=signal.d_signal[:-250],
-        fmt=["212"] * 2,
-        adc_gain=[200.0] * 2,
-        baseline=[0] * 2,
-        write_dir=str(folder),
-    )
-    write_record(folder, "b2", beats_of("NNNNVNNNN"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def prepared(source, tmp_path_factory):
-    """The data_dir in which `source` is prepared, and the table of its preparation."""
-    data_dir = tmp_path_factory.mktemp("data")
-    rows = prepare_mitbih(source, data_dir, checksums=checksums_of(source))
-    return data_dir, rows
-
-
-def files_below(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 class TestPrepare:
@@ -419,93 +330,6 @@ class TestExample:
         example = storage.example(recording, ["MLII"])
         assert example["x"].shape == (0, 320, 1)
         assert loss_table([example])[0]["lost"] == 0
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):
-        self.server.requested.append(self.path)
-
-
-@pytest.fixture
-def serve():
-    """Starts a local web server on a folder; gives its address and the list of its requests."""
-    servers = []
-
-    def start(folder):
-        handler = functools.partial(Quiet, directory=str(folder))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.requested = []
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/", server.requested
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-class TestDownload:
-    def test_gives_the_same_beats_as_a_folder(self, source, prepared, tmp_path, serve):
-        url, requested = serve(source)
-        rows = prepare_mitbih(None, tmp_path, True, checksums=checksums_of(source), url=url)
-        assert rows == prepared[1]
-        assert load("mitbih", tmp_path).fingerprint == load("mitbih", prepared[0]).fingerprint
-        assert len(requested) == 6
-
-    def test_says_what_it_fetches(self, source, tmp_path, serve):
-        url, _ = serve(source)
-        lines = []
-        mitbih_beats.download(tmp_path, checksums_of(source), url, lines.append)
-        assert lines[0] == f"downloading {url}a1.atr (1 of 6)"
-        assert len(lines) == 6
-
-    def test_fetches_only_what_is_not_there_whole(self, source, tmp_path, serve):
-        url, requested = serve(source)
-        folder = shutil.copytree(source, tmp_path / "copy")
-        (folder / "a1.dat").write_bytes(b"cut short")
-        (folder / "b2.hea").unlink()
-        mitbih_beats.download(folder, checksums_of(source), url, str)
-        assert sorted(requested) == ["/a1.dat", "/b2.hea"]
-        assert checksums_of(folder) == checksums_of(source)
-
-    def test_goes_on_where_it_stopped(self, source, tmp_path, serve):
-        partly = shutil.copytree(source, tmp_path / "partly")
-        (partly / "a1.hea").unlink()
-        url, _ = serve(partly)
-        with pytest.raises(InputError, match=r"cannot download .*/a1\.hea \(HTTP Error 404"):
-            mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
-        assert files_below(tmp_path / "to") == ["a1.atr", "a1.dat"]
-        url, requested = serve(source)
-        mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
-        assert requested == ["/a1.hea", "/b2.atr", "/b2.dat", "/b2.hea"]
-
-    def test_a_file_that_comes_damaged_is_not_kept(self, source, tmp_path, serve):
-        other = shutil.copytree(source, tmp_path / "other")
-        (other / "a1.dat").write_bytes(b"<html>not the file</html>")
-        url, _ = serve(other)
-        with pytest.raises(InputError, match=r"a1\.dat came damaged \(25 bytes"):
-            mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
-        assert files_below(tmp_path / "to") == ["a1.atr"]
-
-    def test_no_network_is_one_line(self, source, tmp_path):
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-            url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-            with pytest.raises(InputError, match=r"cannot download .*check the network") as error:
-                mitbih_beats.download(tmp_path, checksums_of(source), url, str)
-        assert "\n" not in str(error.value)
-
-
-class TestPublished:
-    def test_the_checksums_are_of_44_records_with_three_files_each(self):
-        names = [name.split(".") for name in mitbih_beats.CHECKSUMS]
-        records = {record for record, _ in names}
-        assert len(mitbih_beats.CHECKSUMS) == 132
-        assert len(records) == 44
-        assert records.isdisjoint({"102", "104", "107", "217"})
-        assert {suffix for _, suffix in names} == {"dat", "hea", "atr"}
-        assert all(len(digest) == 64 for digest in mitbih_beats.CHECKSUMS.values())
 
 
 @pytest.mark.skipif(

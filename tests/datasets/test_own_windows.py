@@ -13,7 +13,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from test_datasets import files_below
+from record_files import files_below
 
 import kdjax
 from kdjax import cli

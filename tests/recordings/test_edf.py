@@ -3,7 +3,7 @@
 import edfio
 import numpy as np
 import pytest
-from malformed import ecg, edf_fields, edf_header
+from file_bytes import ecg, edf_fields, edf_header
 from written import whole, write_bdf, write_edf
 
 from kdjax.errors import InputError

@@ -4,7 +4,7 @@ import datetime
 
 import numpy as np
 import pytest
-from malformed import ecg
+from file_bytes import ecg
 from written import whole, write_ishne
 
 from kdjax.errors import InputError

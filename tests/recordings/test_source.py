@@ -6,10 +6,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from file_bytes import ecg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from malformed import ecg, malformed
+from malformed import malformed
 from written import (
     GIVEN,
     STATED,

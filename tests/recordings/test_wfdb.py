@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import wfdb
-from malformed import ecg
+from file_bytes import ecg
 from written import whole, write_record, write_text, write_wfdb
 
 from kdjax.errors import InputError

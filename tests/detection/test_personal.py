@@ -1,0 +1,63 @@
+"""A calibration that is moved to a person without labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from recorded import ecg, source
+
+from kdjax.detection import personal
+from kdjax.detection.recording import detect
+from kdjax.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def own_signal():
+    """Beats enough to move a calibration; nothing is adapted with one."""
+    return ecg(seconds=400)[0]
+
+
+@pytest.fixture(scope="module")
+def own(detector, own_signal):
+    return personal.calibrate(detector, [source(own_signal)])
+
+
+def test_a_calibration_is_moved_to_the_person_without_labels(detector, own_signal, own):
+    moved, own = own
+    assert moved.score.adaptation == "none"
+    np.testing.assert_array_equal(moved.normal, detector.calibration.moved)
+    assert moved.model == detector.calibration.model
+    assert (np.diff(own) >= 0).all()
+    found = detect(replace(detector, calibration=moved), source(own_signal))
+    scored = found.beats.score[np.isfinite(found.beats.score)]
+    np.testing.assert_allclose(np.sort(scored), own)
+    assert found.score == "fusion, moved to the person"
+
+
+def test_of_a_long_recording_an_even_share_of_beats_calibrates(
+    detector, own_signal, own, monkeypatch
+):
+    moved, every = own
+    monkeypatch.setattr(personal, "_KEPT", len(every) // 2)
+    by_some, some = personal.calibrate(detector, [source(own_signal)])
+    name = "latent.centre"
+    assert (by_some.score.arrays[name] != moved.score.arrays[name]).any()
+    np.testing.assert_allclose(by_some.score.arrays[name], moved.score.arrays[name], atol=0.5)
+    np.testing.assert_allclose(np.median(some), np.median(every), rtol=0.2)
+
+
+def test_a_calibration_knows_the_lead_it_was_made_on(detector, own_signal):
+    signal = own_signal
+    two = source(np.stack([signal, signal], axis=1), leads=("V1", "V5"))
+    moved, _ = personal.calibrate(detector, [two], ["V5"])
+    assert moved.leads == ("V5",)
+    found = detect(replace(detector, calibration=moved), two)
+    assert found.leads == ("V5",)
+    assert found.calibration == "moved to the beats of made up"
+    with pytest.raises(InputError, match="leads differ"):
+        personal.calibrate(detector, [source(signal), source(signal, leads=("V1",))])
+
+
+def test_too_few_beats_calibrate_nothing(detector):
+    with pytest.raises(InputError, match="100 are needed"):
+        personal.calibrate(detector, [source(ecg(seconds=30)[0])])
