@@ -12,9 +12,16 @@ def of_disk(error: OSError) -> str:
     """What a user is told of an OSError: the file, the reason and the remedy."""
     if error.filename is None:  # of a pipe or a socket
         return str(error) or type(error).__name__
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = f"{'make room or ' if full else ''}choose another folder"
-    return f"{error.filename}: {error.strerror}; {remedy}"
+    return f"{error.filename}: {error.strerror}; {remedy_of(error.errno)}"
+
+
+def remedy_of(code: int | None, choose: str = "choose another folder") -> str:
+    """What helps against a disk's error of that number, by which full and forbidden differ."""
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return f"make room or {choose}"
+    if code in (errno.EACCES, errno.EPERM):
+        return f"allow writing there or {choose}"
+    return choose
 
 
 class InputError(ValueError):

@@ -181,6 +181,15 @@ def _remove(path: Path) -> None:
         time.sleep(_PAUSE)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises InputError where no folder of that name can be made or written to."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{there}: is a file, not a folder; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there}: may not be written to; choose another folder")
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder, and those above it, unless they are there; the disk holds their names."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -34,8 +34,9 @@ ALLOWED = {
     "runs": "errors files fields beats datasets models scores pages detection embedded",
     "training": "errors signals files beats datasets models scores detection runs",
     "study": "errors files datasets models scores runs training",
-    "cli": "arguments errors memory signals files recordings datasets scores detection ec57 pages "
-    "runs training study",
+    "commands": "errors memory signals files recordings datasets scores detection ec57 pages runs "
+    "training study",
+    "cli": "arguments commands",
     "__main__": "signals cli",
     "__init__": "errors recordings detection runs ec57",
 }

@@ -14,6 +14,7 @@ import pytest
 import tiny
 
 from kdjax import arguments, cli, datasets, errors
+from kdjax.commands.status import status_of
 from kdjax.errors import InputError
 from kdjax.files import read_json
 from kdjax.runs import checkpoints, directory, evaluation, interop
@@ -74,6 +75,53 @@ class TestImport:
             "assert jax.local_device_count() == 3\n",
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+# Mistakes and what is said of each; {} holds an empty folder, a text and an empty CSV.
+TYPED_WRONG = {
+    "train student --set epochs=0": "config.epochs: 0",
+    "train student --process 1": "--coordinator is missing",
+    "train student --workdir {}/text": "not a folder",
+    "train student:mitbih --set data.dir={}": "mitbih is not prepared",
+    "train student:mitbh --set data.dir={}": "did you mean mitbih?",
+    "train student:nowhere --set data.dir={} --workdir {}/none": "'nowhere', which is not prepared",
+    "train study": "kdjax study takes",
+    "study student": "kdjax train takes",
+    "study study:none": "no part 'none'",
+    "study study:confirm --data-dir {} --workdir {}/st": "mitbih is not prepared",
+    "evaluate {}/none": "no such run",
+    "evaluate {}/empty": "has no config.json",
+    "evaluate mitbih-w8": "a shipped detector",
+    "benchmark {}/empty": "has no config.json",
+    "export {}/empty --format c --out {}/c": "has no config.json",
+    "detect mitbih-w9 a.hea": "no such run; name a run directory, or mitbih-w8",
+    "detect mitbih-w8 {}/a.hea --out {}/text": "text: is a file, not a folder",
+    "detect mitbih-w8 {}/a.hea --out {}/none": "a.hea: no such file",
+    "detect mitbih-w8 {}/a.hea --against atr": "a.hea: no such file",
+    "detect mitbih-w8 {}/empty.csv --out {}/none": "the file is empty",
+    "import-beatgan --generator {}/G --discriminator D --out R": "G: no such file",
+}
+
+
+def test_mistakes_are_told_before_jax_is_imported_and_leave_nothing(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").write_text("text")
+    (tmp_path / "empty.csv").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    commands = [line.replace("{}", str(tmp_path)) for line in TYPED_WRONG]
+    done = python(
+        "-c",
+        "import sys\nfrom kdjax import cli\nfor line in sys.argv[1:]:\n"
+        "    assert cli.main(line.split()) == 2, line\n    assert 'jax' not in sys.modules, line",
+        *commands,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    for line, wanted, said in zip(
+        commands, TYPED_WRONG.values(), done.stderr.splitlines(), strict=True
+    ):
+        assert said.startswith(f"kdjax {line.split()[0]}: "), said
+        assert wanted in said
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 class TestTrainArguments:
@@ -221,8 +269,8 @@ class TestEvaluate:
         assert_one_line(err, "kdjax evaluate: ", *wanted)
 
     def test_refuses_what_is_no_run(self, tmp_path, capsys):
-        self.refused(capsys, tmp_path / "none", "no such file", str(tmp_path / "none"))
-        self.refused(capsys, tmp_path, "config.json: no such file")
+        self.refused(capsys, tmp_path / "none", "no such run", str(tmp_path / "none"))
+        self.refused(capsys, tmp_path, "has no config.json")
         (tmp_path / "config.json").write_text("{}")
         self.refused(capsys, tmp_path, str(tmp_path))
 
@@ -348,8 +396,10 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("args", "wanted"),
         [
-            ([], "command"),
+            ([], "COMMAND"),
             (["sing"], "sing"),
+            (["detct"], "did you mean detect?"),
+            (["detect", "RUN", "a", "--frp", "0.1"], "did you mean --fpr?"),
             (["prepare"], "FOLDER"),
             (["prepare", "mitbih", "--from", "here", "--download"], "not allowed with"),
             (["evaluate"], "RUN"),
@@ -378,15 +428,19 @@ def test_a_broken_pipe_is_no_fault_of_the_input(capsys):
 
     args = arguments.parser().parse_args(["ec57", "x", "--test", "y"])
     args.called = "kdjax ec57"
-    assert cli._status(args, work) == 128 + signal.SIGPIPE
+    assert status_of(args, work) == 128 + signal.SIGPIPE
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
     ("number", "remedy"),
-    [(errno.ENOSPC, "make room or choose another"), (errno.ENOTDIR, "; choose another")],
+    [
+        (errno.ENOSPC, "make room or choose another"),
+        (errno.EACCES, "allow writing there or choose another"),
+        (errno.ENOTDIR, "; choose another"),
+    ],
 )
-def test_room_is_asked_for_where_there_is_none(number, remedy):
+def test_full_forbidden_and_missing_are_told_apart(number, remedy):
     said = errors.of_disk(OSError(number, os.strerror(number), "a/b.csv"))
     assert said.startswith(f"a/b.csv: {os.strerror(number)}; ")
     assert f"{remedy} folder" in said

@@ -1,5 +1,6 @@
 """Data sets of beats or windows: prepared once with TFDS (array_record), read into memory."""
 
+import difflib
 import json
 import re
 from collections import Counter
@@ -28,30 +29,40 @@ def load(name: str, data_dir: str | Path | None = None) -> BeatSet:
     None is TFDS's default folder. Synthetic beats are made on first use. InputError when there is
     no such data set there, or when its files are damaged.
     """
+    place = check_prepared(name, data_dir)
     if name not in _BUILDERS:
-        return _load_own(name, data_dir)
+        return _load_own(name, place)
     builder = storage.builder(_BUILDERS[name], data_dir)
     if name == "synthetic":
         storage.prepare(builder)
         builder = storage.builder(_BUILDERS[name], data_dir)
-    elif not Path(builder.data_path).exists():
-        raise InputError(
-            f"mitbih is not prepared in {builder.data_path}; run: "
-            "kdjax prepare mitbih --from DIR | --download"
-        )
     examples = storage.read_examples(builder)
     return storage.beat_set(name, str(builder.version), examples, _BUILDERS[name].LEADS)
 
 
-def _load_own(name: str, data_dir: str | Path | None) -> BeatSet:
-    _check_name(name, "data.dataset")
-    place = Path(storage.builder(own_beats.OwnBeats, data_dir, name=name).data_path)
-    if not place.exists():
+def check_prepared(name: str, data_dir: str | Path | None = None) -> Path:
+    """The folder of a data set; InputError unless it is prepared, or made on first use."""
+    if name in _BUILDERS:
+        builder = storage.builder(_BUILDERS[name], data_dir)
+    else:
+        _check_name(name, "data.dataset")
+        builder = storage.builder(own_beats.OwnBeats, data_dir, name=name)
+    place = Path(builder.data_path)
+    if place.exists() or name == "synthetic":
+        return place
+    if name == "mitbih":
         raise InputError(
-            f"data.dataset is {name!r}, which is not prepared in {place}; choose one of "
-            f"{', '.join(_BUILDERS)}, or run: kdjax prepare FOLDER --name {name} (FILE.npz for "
-            "windows)"
+            f"mitbih is not prepared in {place}; run: kdjax prepare mitbih --from DIR | --download"
         )
+    near = difflib.get_close_matches(name, _BUILDERS, n=1)
+    hint = f"did you mean {near[0]}? Else" if near else f"choose one of {', '.join(_BUILDERS)}, or"
+    raise InputError(
+        f"data.dataset is {name!r}, which is not prepared in {place}; {hint} run: kdjax prepare "
+        f"FOLDER --name {name} (FILE.npz for windows)"
+    )
+
+
+def _load_own(name: str, place: Path) -> BeatSet:
     builder, about = _own(place)
     version, examples = str(builder.version), storage.read_examples(builder)
     if "classes" in about:
@@ -137,7 +148,7 @@ def prepare_own(
     builder = storage.builder(
         own_beats.OwnBeats, data_dir, name=name, examples=examples, leads=leads
     )
-    _write(builder, storage.beat_set(name, str(builder.version), examples, leads), data_dir)
+    _write(builder, storage.beat_set(name, str(builder.version), examples, leads))
     return loss_table(examples), _remarks(examples, leads, annotated) + remarks
 
 
@@ -155,7 +166,7 @@ def prepare_windows(
     builder = storage.builder(
         own_windows.OwnWindows, data_dir, name=name, examples=examples, classes=classes
     )
-    _write(builder, storage.window_set(name, str(builder.version), examples, classes), data_dir)
+    _write(builder, storage.window_set(name, str(builder.version), examples, classes))
     return window_table(examples, classes), remarks
 
 
@@ -166,12 +177,10 @@ def _check_new(name: str) -> None:
         raise InputError(f"--name {name} is a data set that kdjax has already; choose another name")
 
 
-def _write(
-    builder: tfds.core.GeneratorBasedBuilder, wanted: BeatSet, data_dir: str | Path | None
-) -> None:
+def _write(builder: tfds.core.GeneratorBasedBuilder, wanted: BeatSet) -> None:
     """Prepares what a builder holds; InputError when there is something else of that name."""
     storage.prepare(builder)
-    there = _load_own(wanted.name, data_dir)
+    there = _load_own(wanted.name, Path(builder.data_path))
     if (there.fingerprint, there.leads) != (wanted.fingerprint, wanted.leads):
         raise InputError(
             f"other data is prepared under the name {wanted.name} in {builder.data_path}; delete "

@@ -5,9 +5,11 @@ load in about a second. Scaling to [-1, 1] happens on reading.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +22,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import utils as tfds_utils
 
 from kdjax import beats, rpeaks
-from kdjax.errors import InputError
+from kdjax.errors import InputError, remedy_of
 from kdjax.files import SUMS, changed_files, locked, make_folder, new_folder, write_sums
 from kdjax.recordings import Annotations, Recording
 
@@ -213,19 +215,19 @@ def prepare(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None = N
             if not place.exists():
                 _write(to_prepare, source)
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or _reason_of_array_record(error)
-        if reason is None:
+        code = error.errno if isinstance(error, OSError) else _errno_of_array_record(error)
+        if code is None:
             raise
-        raise InputError(
-            f"cannot write {place} ({reason}); make room or choose another folder with data.dir or "
-            "TFDS_DATA_DIR"
-        ) from error
+        place = getattr(error, "filename", None) or place
+        remedy = remedy_of(code, "choose another folder with data.dir or TFDS_DATA_DIR")
+        raise InputError(f"cannot write {place} ({os.strerror(code)}); {remedy}") from error
 
 
-def _reason_of_array_record(error: Exception) -> str | None:
+def _errno_of_array_record(error: Exception) -> int | None:
     """What the disk said to a writer of array_record, which raises RuntimeError for everything."""
     found = re.search(r"\w+\(\) failed: ([^;]+);", str(error))
-    return None if found is None else found[1]
+    numbers = {os.strerror(code): code for code in errno.errorcode}
+    return None if found is None else numbers.get(found[1], errno.EIO)
 
 
 def _write(to_prepare: tfds.core.GeneratorBasedBuilder, source: Path | None) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "Annotations",
     "Recording",
     "Source",
+    "find",
     "find_sources",
     "frame_rate",
     "look_into",

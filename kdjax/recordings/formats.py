@@ -47,7 +47,10 @@ def find(path: Path) -> Path:
             if header is not None:
                 return header
         if not path.is_file():
-            raise refusal(path, "is missing or no regular file; check the name")
+            exists = path.exists()
+            raise refusal(
+                path, "is not a regular file" if exists else "no such file; check the name"
+            )
     return path
 
 
@@ -58,7 +61,7 @@ def kind(file: Path) -> str:
     with reading(file.stem, file), file.open("rb") as opened:
         first = opened.read(512)
         if not first:
-            raise refusal(file, "is empty; copy it again")
+            raise refusal(file, "the file is empty; export or copy it again")
         for magic, name in _MAGIC.items():
             if first.startswith(magic):
                 return name

@@ -89,7 +89,7 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
     first = next((i for i, row in enumerate(rows) if _is_row(row, kinds, decimal)), None)
     if first is None or "number" not in kinds:
         raise refusal(
-            file, "holds no table of numbers; a line for each sample, a column for each lead"
+            file, "holds no table of numbers; give one line per sample and one column per lead"
         )
     first = _with_missing_rows(rows, first, fields)
     names, units = _header(file, rows, lines, first, kinds, delimiter)

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from kdjax.errors import InputError
 from kdjax.files import UNFINISHED, make_folder, new_folder, sha256
 
@@ -114,7 +112,8 @@ def read_optimizer(checkpoint: Path, like: Any) -> Any:
 
 def _checkpointer() -> "ocp.Checkpointer":
     """Orbax's, for this process alone: it would have all processes of a training come here."""
-    # Imported here because a shipped detector starts without it.
+    # Imported here because what is wrong with a run is told without them.
+    import jax
     import orbax.checkpoint as ocp
 
     me = jax.process_index()
@@ -175,6 +174,7 @@ def _raise_of_the_disk(error: Exception, path: Path) -> None:
 
 
 def _read_tree(path: Path, like: Any) -> Any:
+    import jax
     import orbax.checkpoint as ocp
 
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), like)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from kdjax import files
-from kdjax.errors import InputError
+from kdjax.errors import InputError, remedy_of
 from kdjax.files import UNFINISHED, make_folder, read_json, write_json
 from kdjax.runs import checkpoints, directory
 from kdjax.runs import config as configs
@@ -126,8 +126,9 @@ def disk_errors(workdir: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOENT:
             directory.check_there(workdir)
+        remedy = remedy_of(error.errno, "mend the disk")
         raise InputError(
             f"{error.filename or workdir}: {error.strerror or error}; what "
-            f"{workdir}/{checkpoints.LAST} holds is kept: make room or mend the disk, then "
-            "type the same command to go on"
+            f"{workdir}/{checkpoints.LAST} holds is kept: {remedy}, then type the same command to "
+            "go on"
         ) from error

@@ -1,13 +1,14 @@
-"""A run directory: names of its files, its config and result, its networks; `load_run`."""
+"""A run directory: names of its files, its config and result, its networks; `load_run`.
+
+What is wrong with a run is told before JAX is imported, which takes seconds.
+"""
 
 import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -16,10 +17,12 @@ from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import read_json, read_sealed, sha256
-from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import config as configs
 from kdjax.runs.checkpoints import LAST, newest_whole, read_model, read_progress, steps, verify
 from kdjax.scores.calibration import Calibration
+
+if TYPE_CHECKING:
+    from kdjax.models.networks import Discriminator, Generator
 
 CONFIG = "config.json"
 RESULT = "result.json"
@@ -36,8 +39,8 @@ class Model(NamedTuple):
     training noted beside them; fingerprint: SHA-256 over the variables.
     """
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: "Generator"
+    discriminator: "Discriminator"
     variables: Any
     progress: dict[str, Any]
     fingerprint: str
@@ -50,8 +53,10 @@ class Finished(NamedTuple):
     result: dict[str, Any]
 
 
-def networks(model: Mapping, shape: tuple[int, int]) -> tuple[Generator, Discriminator]:
+def networks(model: Mapping, shape: tuple[int, int]) -> "tuple[Generator, Discriminator]":
     """The networks of a config's `model` block for beats of that shape: samples, leads."""
+    from kdjax.models.networks import Discriminator, Generator
+
     length, channels = shape
     return (
         Generator(
@@ -65,7 +70,7 @@ def networks(model: Mapping, shape: tuple[int, int]) -> tuple[Generator, Discrim
     )
 
 
-def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str, Any]:
+def empty_model(generator: "Generator", discriminator: "Discriminator") -> dict[str, Any]:
     """Shapes of both networks' variables, without computing any."""
     beat = generator.length, generator.channels
     # Flax's modules are frozen and have a hash, though their type does not say so.
@@ -75,6 +80,9 @@ def empty_model(generator: Generator, discriminator: Discriminator) -> dict[str,
 
 @functools.cache
 def _shapes(module: Any, beat: tuple[int, int]) -> Any:
+    import jax
+    import jax.numpy as jnp
+
     x = jax.ShapeDtypeStruct((1, *beat), jnp.float32)
     return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), x)
 
@@ -115,6 +123,24 @@ def read_result(run: Path) -> dict[str, Any]:
     return result
 
 
+def check_run(run: Path) -> None:
+    """Raises InputError unless `run` is a folder that a training or an import made."""
+    if not run.exists():
+        raise InputError(f"{run}: no such run; name a run directory")
+    if not (run / CONFIG).exists():
+        raise InputError(f"{run}: not a run directory, it has no {CONFIG}; name another")
+
+
+def check_finished(run: Path) -> None:
+    """Raises InputError unless `run` is a finished run with a config and a result."""
+    if not run.exists():
+        shipped = ", ".join(detector_files.shipped())
+        raise InputError(f"{run}: no such run; name a run directory, or {shipped}")
+    check_run(run)
+    read_config(run)
+    read_result(run)
+
+
 def remedy(run: Path) -> str:
     """What makes the result of a run that has none, or one that is not of its weights."""
     newest = newest_whole(run / LAST, lambda _: None)
@@ -129,6 +155,8 @@ def remedy(run: Path) -> str:
 
 def fingerprint(variables: Any) -> str:
     """SHA-256 over names, dtypes, shapes and values of a tree of arrays."""
+    import jax
+
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape} ".encode())
@@ -170,9 +198,7 @@ def load_run(path: str | Path) -> Detector:
     run = Path(path)
     if (shipped_one := detector_files.shipped_one(str(path))) is not None:
         return shipped_one
-    if not run.exists():
-        shipped = ", ".join(detector_files.shipped())
-        raise InputError(f"{run}: no such run; name a run directory, or one of {shipped}")
+    check_finished(run)
     model, result = load_finished(run)
     return Detector(
         model.generator,

@@ -46,30 +46,6 @@ _leaving = threading.Event()
 # --- joining and leaving -------------------------------------------------------------------------
 
 
-def check(
-    coordinator: str | None, processes: int | None, process: int | None, cluster: bool
-) -> None:
-    """Raises InputError unless the flags name a process, or a cluster that does, or nothing."""
-    given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
-    missing = [name for name, value in given.items() if value is None]
-    if cluster and len(missing) < 3:
-        raise InputError("--cluster: the environment says it all; leave the other three out")
-    if len(missing) == 3:
-        return
-    if missing:
-        raise InputError(f"{missing[0]} is missing; {', '.join(given)} go together")
-    assert coordinator is not None
-    assert processes is not None
-    assert process is not None
-    host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InputError(f"--coordinator: {coordinator!r}; HOST:PORT of process 0 is needed")
-    if not 0 <= process < processes:
-        raise InputError(
-            f"--process: {process} of {processes} --processes; they are numbered from 0"
-        )
-
-
 def join(
     coordinator: str | None, processes: int | None, process: int | None, cluster: bool
 ) -> None:
@@ -77,8 +53,8 @@ def join(
 
     All but process 0 lose their standard output: what it says is true of all. From here on every
     process is watched: when one dies or fails the others end too, see `SILENCE` and `ABANDONED`.
-    The arguments are as `check` takes them. Raises InputError when the processes cannot meet; waits
-    `MEETING` seconds for those that do not come, and then ends this one.
+    The arguments are as `joining.check` takes them. Raises InputError when the processes cannot
+    meet; waits `MEETING` seconds for those that do not come, and then ends this one.
     """
     if coordinator is None and not cluster:
         return

@@ -209,9 +209,7 @@ class TestLoad:
         assert files_below(tmp_path) == []
 
     def test_an_unknown_data_set_is_named(self, tmp_path):
-        with pytest.raises(
-            InputError, match=r"'mitbhi', which .*; choose one of mitbih, synthetic"
-        ):
+        with pytest.raises(InputError, match=r"'mitbhi', which .*; did you mean mitbih"):
             load("mitbhi", tmp_path)
 
     @pytest.mark.parametrize(

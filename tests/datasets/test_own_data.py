@@ -153,7 +153,7 @@ class TestFolders:
         (folder / "patients.csv").write_text("name,sex\nA,f\n")
         rows, remarks = prepare_own(folder, "mine", data_dir=tmp_path / "data")
         assert [row["record"] for row in rows] == ["a1", "b2"]
-        assert remarks[-1] == "left out, no recordings: notes.txt, patients.csv"
+        assert remarks[-1] == "skipped, not recordings: notes.txt, patients.csv"
 
     def test_annotations_of_another_annotator_are_named_and_taken(self, folder, tmp_path):
         for name in ("a1", "b2"):

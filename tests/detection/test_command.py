@@ -138,9 +138,9 @@ def test_several_recordings_and_folders_each_once_and_the_rest_goes_on(tmp_path,
         "心电二",
     }
     left, empty, missing, last = said.err.splitlines()
-    assert left == f"kdjax detect: {tmp_path / 'x'}: left out, no recordings: notes [31m.txt"
+    assert left == f"kdjax detect: {tmp_path / 'x'}: skipped, not recordings: notes [31m.txt"
     assert empty == f"kdjax detect: {tmp_path / 'z'}: no recordings in it"
-    assert "no.csv: is missing" in missing
+    assert "no.csv: no such file" in missing
     assert last == "kdjax detect: 2 of 6 recordings were refused"
     summary = json.loads((out / "心电一" / "summary.json").read_text())
     assert summary["beats"] > 20
@@ -320,7 +320,7 @@ def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
     wfdb.wrann("s9", "atr", sample, symbol=list(record.annotations.symbol) * 2, **place)
     header, out = tmp_path / "s9.hea", tmp_path / "out"
     assert typed("detect", "mitbih-w8", header, "--against", "ref", "--out", out) == 2
-    assert "s9.ref: no such file; --against needs one" in capsys.readouterr().err
+    assert "s9.ref: no such file; --against ref needs one" in capsys.readouterr().err
     assert not out.exists()
     assert typed("detect", "mitbih-w8", header, "--against", "atr", "--out", out) == 0
     said = capsys.readouterr().out

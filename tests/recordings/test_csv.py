@@ -121,7 +121,7 @@ def test_a_table_on_its_side_is_said_to_be_one(tmp_path, sign, n):
     ["", "hello\n", "id,age,sex\nx,y,z\n", "a,b\n" * 300, "time,event\n10:00:00.1,x\n" * 9],
 )
 def test_what_holds_no_numbers_is_refused(tmp_path, text):
-    with pytest.raises(InputError, match=r"r1\.csv: (is empty|holds no table of numbers)"):
+    with pytest.raises(InputError, match=r"r1\.csv: (the file is empty|holds no table of numbers)"):
         open_source(write_text(tmp_path, text), **GIVEN)
 
 

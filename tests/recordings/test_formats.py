@@ -48,7 +48,7 @@ def test_a_record_may_be_named_with_or_without_its_suffix(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["none", "none.hea", "none.csv", "none.edf"])
 def test_a_missing_file_is_said_to_be_missing(tmp_path, name):
-    with pytest.raises(InputError, match=f"{name}: is missing or no regular file"):
+    with pytest.raises(InputError, match=f"{name}: no such file"):
         open_source(tmp_path / name)
 
 

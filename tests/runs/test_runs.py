@@ -270,9 +270,11 @@ class TestLoadRun:
         assert detector.threshold == run.result["label_free"][0]["threshold"]
 
     def test_refuses_a_run_that_is_missing_unfinished_or_damaged(self, tmp_path):
-        with pytest.raises(InputError, match=r"none: no such run; name a run directory, or one of"):
+        with pytest.raises(
+            InputError, match=r"none: no such run; name a run directory, or mitbih-w8"
+        ):
             directory.load_run(tmp_path / "none")
-        with pytest.raises(InputError, match="not a finished run; no checkpoint is whole"):
+        with pytest.raises(InputError, match=r"not a run directory, it has no config\.json"):
             directory.load_run(tmp_path)
         run = shutil.copytree(tiny.trained().path, tmp_path / "run")
         newest = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])

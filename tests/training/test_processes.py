@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from kdjax.errors import InputError
 from kdjax.runs import checkpoints, directory
-from kdjax.training import processes
+from kdjax.training import joining, processes
 
 JOINED = Path(__file__).parents[1] / "joined.py"
 ENDED = 60  # s; docs/guides/clusters.md says half a minute, and this machine may be busy
@@ -53,18 +53,18 @@ def test_a_program_that_joins_nothing_is_process_0_of_1():
 )
 def test_flags_that_name_no_process_are_refused(flags, line):
     with pytest.raises(InputError, match=line):
-        processes.check(*flags, cluster=False)
+        joining.check(*flags, cluster=False)
 
 
 @pytest.mark.parametrize("flags", [(None, None, None), ("[::1]:8476", 1, 0), ("10.0.0.1:80", 3, 2)])
 def test_flags_that_name_a_process_or_nothing_are_taken(flags):
-    processes.check(*flags, cluster=False)
+    joining.check(*flags, cluster=False)
 
 
 def test_a_cluster_needs_no_other_flags_and_takes_none():
-    processes.check(None, None, None, cluster=True)
+    joining.check(None, None, None, cluster=True)
     with pytest.raises(InputError, match="--cluster: "):
-        processes.check("a:1", 2, 0, cluster=True)
+        joining.check("a:1", 2, 0, cluster=True)
 
 
 def test_train_py_says_so_in_one_line(tmp_path):

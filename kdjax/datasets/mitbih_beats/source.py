@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, remedy_of
 from kdjax.files import write_bytes
 
 URL = "https://physionet.org/files/mitdb/1.0.0/"
@@ -66,10 +66,8 @@ def download(
                 )
             write_bytes(folder / name, content)
     except OSError as error:
-        raise InputError(
-            f"cannot write {folder} ({error.strerror or error}); make room or choose another "
-            "folder with TFDS_DATA_DIR"
-        ) from error
+        remedy = remedy_of(error.errno, "choose another folder with --data-dir or TFDS_DATA_DIR")
+        raise InputError(f"cannot write {folder} ({error.strerror or error}); {remedy}") from error
 
 
 def _fetch(url: str) -> bytes:

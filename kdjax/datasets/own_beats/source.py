@@ -89,7 +89,7 @@ def read(
     others = [file.name for file in inside.others if not (classes and file.samefile(classes))]
     if others:
         remarks.append(
-            f"left out, no recordings: {', '.join(others[:5])}{' …' * (len(others) > 5)}"
+            f"skipped, not recordings: {', '.join(others[:5])}{' …' * (len(others) > 5)}"
         )
     if not annotated and (beside := _unknown_suffixes(files)):
         remarks.append(

@@ -1,0 +1,1 @@
+"""What each `kdjax` command does; each is one function of the parsed arguments."""

@@ -1,0 +1,275 @@
+"""Commands on recordings: detect, review, calibrate, ec57."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kdjax.errors import InputError, one_line
+from kdjax.files import check_folder
+
+
+def detect(args: argparse.Namespace) -> None:
+    """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
+    from kdjax.detection import detector_files, earlier, files, index
+    from kdjax.detection.recording import detect
+    from kdjax.recordings import result_names
+    from kdjax.runs import provenance
+
+    check_folder(args.out)
+    detector = _detector(args.run_directory)
+    if args.calibration is not None:
+        detector = detector_files.recalibrated(detector, args.calibration)
+    made_by = provenance.made_by(by_jax=not detector.small)
+    known = earlier.read(args.earlier) if args.earlier is not None else None
+    paths, empty = _recordings(args)
+    refused, all_of_them = len(empty), len(paths) + len(empty)
+    for folder in empty:
+        print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
+    if args.against:
+        for path in paths:
+            _reference(path, args.against)
+    done: list[tuple[str, Path]] = []
+    for path, name in zip(paths, result_names(paths), strict=True):
+        out = args.out / name
+        try:
+            source = _source(path, args)
+            files.check_free(out, path)
+            with _bar(source.name, source.length) as progress:
+                found = detect(
+                    detector,
+                    source,
+                    args.lead,
+                    args.fpr,
+                    args.alarms_per_hour,
+                    args.threshold,
+                    made_by,
+                    progress,
+                )
+            decisions, doubts = earlier.carried_if_alike(known, found)
+            found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
+            _, found, said = files.write(found, out, decisions)
+        except InputError as error:
+            if all_of_them == 1:
+                raise
+            refused += 1
+            print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
+        else:
+            done.append((name, path))
+            print("\n  ".join(filter(None, [_in_short(found, out), said])), flush=True)
+    if len(done) > 1:
+        index.write(args.out)
+        print(f"all of them: {args.out / index.PAGE}")
+    else:
+        index.update(args.out)
+    if args.against and done:
+        print(_compared(args.out, done, args.against))
+    if refused:
+        raise InputError(f"{refused} of {all_of_them} recordings were refused")
+
+
+def _reference(path: Path, annotator: str) -> Path:
+    """The annotation file beside a WFDB record; InputError where there is none."""
+    from kdjax.recordings import find
+
+    file = find(path)
+    file = file.with_suffix("") if file.suffix == ".hea" else file
+    file = file.with_name(f"{file.name}.{annotator}")
+    if not file.is_file():
+        raise InputError(
+            f"{file}: no such file; --against {annotator} needs one beside every record"
+        )
+    return file
+
+
+def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> str:
+    """The EC57 figures of what was written to folders of `out` against the references."""
+    from kdjax import ec57
+    from kdjax.detection import files
+    from kdjax.ec57 import tables
+    from kdjax.recordings import read_annotation_file
+
+    results = {}
+    for name, path in done:
+        detection = files.read(out / name)
+        reference = read_annotation_file(_reference(path, annotator), detection.fs)
+        test = read_annotation_file(files.annotation_file(out / name, detection), detection.fs)
+        results[name] = ec57.compare(reference, test, detection.fs)
+    return tables.summary(results, reference=annotator, test="kdjax")
+
+
+def review(args: argparse.Namespace) -> None:
+    """Applies a person's decisions to the files of a detection, without the network."""
+    from kdjax.detection import earlier, files, index, review
+
+    detection = files.read(args.folder)
+    saved = args.folder / files.REVIEW
+    if args.families is not None:
+        decisions = review.read(saved, detection) if saved.exists() else []
+        families = review.reviewed(detection, decisions).families
+        decisions = [*decisions, *review.from_table(args.families, families)]
+    elif args.earlier is not None:
+        decisions, doubts = earlier.carried(*earlier.read(args.earlier), detection)
+        sys.stderr.writelines(f"kdjax review: {one_line(doubt)}\n" for doubt in doubts)
+    else:
+        decisions = review.read(args.decisions or saved, detection)
+    reviewed = files.write_reviewed(detection, decisions, args.folder)
+    index.update(args.folder.absolute().parent)
+    counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
+    decided = f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"
+    print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
+
+
+def calibrate(args: argparse.Namespace) -> None:
+    """Moves a detector to one person by recordings that nobody labelled."""
+    from kdjax.detection import detector_files, kinds, personal
+    from kdjax.detection.deciding import FPR
+    from kdjax.files import write_bytes
+    from kdjax.scores import calibration
+
+    if args.out.suffix != ".npz":
+        raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
+    if args.out.exists():
+        detector_files.read_calibration(args.out)  # nothing else is written over
+    detector = _detector(args.run_directory)
+    sources = [_source(path, args) for path in _recordings(args)[0]]
+    with _bar("calibrating", sum(source.length for source in sources)) as progress:
+        moved, own = personal.calibrate(detector, sources, args.lead, progress)
+    write_bytes(args.out, detector_files.calibration_bytes(moved))
+    threshold = kinds.threshold(FPR)
+    print(
+        f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
+        f"Its threshold, {threshold:.4g}, is what {100 * FPR:g}% of other people's normal "
+        f"beats exceed; {(own > threshold).mean():.1%} of these {len(own)} beats do. If you know "
+        "how many of these beats are abnormal, --threshold may be one that "
+        f"{100 * FPR:g}% of the others exceed:"
+    )
+    for abnormal in (0.0, 0.01, 0.05, 0.2):
+        own_one = calibration.own_threshold(own, FPR, abnormal)
+        print(f"  {abnormal:4.0%} abnormal: {own_one:.4g}")
+
+
+def ec57(args: argparse.Namespace) -> None:
+    """Compares two annotators by EC57: prints tables, and writes rows where asked."""
+    from kdjax import ec57, files
+    from kdjax.ec57 import records, rows, tables
+
+    found, left_out = records.find(
+        args.records, reference=args.reference, test=args.test, detections=args.detections
+    )
+    start = _seconds(args.start)
+    results = {}
+    for record in found:
+        fs, reference, test = record.read()
+        results[record.name] = ec57.compare(
+            reference, test, fs, start=start, classes=ec57.CLASSES[args.classes]
+        )
+    if not any(result.beats.matrix.any() for result in results.values()):
+        raise InputError(
+            f"--from {args.start}: no beat lies after it; begin earlier, as with --from 0:00"
+        )
+    settings = {
+        "reference": args.reference,
+        "test": args.test,
+        "from_seconds": start,
+        "match_seconds": ec57.MATCH_SECONDS,
+        "classes": args.classes,
+        "left_out": left_out,
+    }
+    table = rows.rows(results)
+    if args.json is not None:
+        files.write_text(args.json, rows.as_json(table, results, settings))
+    if args.csv is not None:
+        files.write_text(args.csv, rows.as_csv(table))
+    print("\n".join(left_out), file=sys.stderr, end="\n" if left_out else "")
+    print(tables.summary(results, reference=args.reference, test=args.test))
+
+
+def _seconds(time: str) -> float:
+    """Seconds of a time as 5:00, 1:30:00 or 300."""
+    parts = time.split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= 3 or not all(0 <= value < float("inf") for value in values):
+        raise InputError(f"--from {time}: no time; give minutes and seconds, as in 5:00")
+    return sum(value * 60**k for k, value in enumerate(reversed(values)))
+
+
+def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """The recordings that are named, or lie in folders that are, each once; empty folders."""
+    from kdjax.recordings import find, look_into
+
+    named: dict[Path, Path] = {}
+    empty = []
+    for path in args.recording:
+        recordings, others = look_into(path) if path.is_dir() else ([path], [])
+        if others and recordings:
+            more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+            names = ", ".join(file.name for file in others[:5]) + more
+            note = f"kdjax {args.command}: {path}: skipped, not recordings: {names}"
+            print(one_line(note), file=sys.stderr)
+        if not recordings:
+            empty.append(path)
+        for file in recordings:
+            try:  # 119 and 119.hea are one record
+                named.setdefault(find(file).absolute(), file)
+            except InputError:  # told when it is opened
+                named.setdefault(file.absolute(), file)
+    if not named:
+        raise InputError(f"{empty[0]}: no recordings in it; name another folder, or a recording")
+    return list(named.values()), empty
+
+
+def _detector(run: str) -> Any:
+    """A calibrated detector, refused before a recording is read where it has no calibration."""
+    from kdjax.detection import detector_files
+    from kdjax.detection.deciding import calibration_of
+
+    detector = detector_files.shipped_one(run)
+    if detector is None or not detector.small:  # a small one does without JAX
+        from kdjax.runs import directory
+
+        if detector is None:
+            directory.check_finished(Path(run))
+
+        from kdjax.training import compilation
+
+        compilation.keep_programs()
+        detector = directory.load_run(run)
+    calibration_of(detector)
+    return detector
+
+
+def _source(path: Path, args: argparse.Namespace) -> Any:
+    from kdjax import recordings
+
+    return recordings.open_source(path, args.fs, args.units, gain=args.gain)
+
+
+@contextlib.contextmanager
+def _bar(name: str, samples: int) -> Iterator[Callable[[int], Any]]:
+    """A bar on a terminal, nothing in a log."""
+    from tqdm import tqdm
+
+    with tqdm(total=samples, desc=name, unit="", unit_scale=True, disable=None, leave=False) as bar:
+        yield bar.update
+
+
+def _in_short(found: Any, out: Path) -> str:
+    """A line on a recording, and one for each note."""
+    beats = found.beats
+    scored = int((beats.quality == "good").sum())
+    abnormal = int(beats.abnormal.sum())
+    kinds = ", ".join(f"{(beats.kind == kind).sum()} {kind}" for kind in "SVFQ")
+    hours = found.seconds / 3600
+    length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+    line = (
+        f"{found.recording}: {length}, {len(beats.sample)} beats, "
+        f"{abnormal} of {scored} scored are abnormal ({kinds}); {out / 'report.html'}"
+    )
+    return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])

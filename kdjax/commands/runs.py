@@ -1,0 +1,227 @@
+"""Commands on runs: train, prepare, evaluate, study, benchmark, export, import-beatgan."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from kdjax import signals
+from kdjax.commands.status import status_of
+from kdjax.errors import InputError, one_line
+
+
+def train(args: argparse.Namespace) -> int:
+    """Trains what a config asks for; a run that was stopped goes on."""
+    from kdjax.runs import config_file
+
+    given = args.config or args.config_flag
+    if not given:
+        raise InputError("the config is missing; for example configs/student.py")
+    config = config_file.load(given)
+    if "data" not in config:
+        raise InputError(f"{given}: not a config of a training; kdjax study takes those of studies")
+    config_file.override(config, args.set)
+    name = Path(given.partition(":")[0]).stem
+    workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
+    joining = args.coordinator, args.processes, args.process, args.cluster
+    _check_training(config, workdir, args.overwrite, joining)
+
+    from kdjax.training import loop, processes
+
+    def work() -> int:
+        processes.join(*joining)
+        try:
+            loop.train(config, workdir, args.overwrite)
+        except loop.Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            return 128 + stopped.signum
+        return 0
+
+    status = 1
+    try:
+        status = status_of(args, work)  # said before the other processes are left
+    finally:
+        processes.leave(status)
+    return status
+
+
+def _check_training(config: Any, workdir: Path, overwrite: bool, joining: tuple) -> None:
+    """Refuses what cannot be trained before anything slow is imported; `loop.train` checks again.
+
+    Processes that train together check the run directory in turn, once they have met.
+    """
+    from kdjax.runs import claim, directory
+    from kdjax.runs import config as configs
+    from kdjax.training import joining as flags
+
+    configs.check(config)
+    flags.check(*joining)
+    if not any(joining):
+        claim.check_directory(config, workdir, overwrite)
+    if overwrite or not (workdir / directory.RESULT).exists():
+        from kdjax import datasets
+
+        datasets.check_prepared(config.data.dataset, config.data.dir)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Makes the MIT-BIH data set, or one of the user's data; prints what each record gave."""
+    from kdjax import datasets
+    from kdjax.datasets import losses
+
+    of_recordings = ("lead", "classes", "fs", "units", "gain", "annotator")
+    options = [f"--{o}" for o in of_recordings if getattr(args, o) not in (None, [])]
+    remarks: list[str] = []
+    if args.what == "mitbih":
+        if args.name is not None or options:
+            strange = "--name" if args.name is not None else options[0]
+            raise InputError(f"mitbih takes no {strange}; for a folder of that name give ./mitbih")
+        rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
+    elif args.source is not None or args.download:
+        raise InputError(
+            f"{args.what}: your own data takes neither --from nor --download; those are for: "
+            "kdjax prepare mitbih"
+        )
+    elif args.name is None:
+        raise InputError(f"{args.what}: your own data needs a name, as in --name mine")
+    elif args.what.lower().endswith(".npz"):
+        if options:
+            raise InputError(f"{args.what}: {options[0]} is for recordings; leave it out")
+        rows, remarks = datasets.prepare_windows(args.what, args.name, args.data_dir)
+    else:
+        rows, remarks = datasets.prepare_own(
+            args.what,
+            args.name,
+            args.lead,
+            classes=args.classes,
+            fs=args.fs,
+            units=args.units,
+            data_dir=args.data_dir,
+            gain=args.gain,
+            annotator=args.annotator,
+        )
+    print("\n".join([losses.as_text(rows), *map(one_line, remarks)]))
+    place = "" if args.data_dir is None else f" --set data.dir={shlex.quote(str(args.data_dir))}"
+    print(f"train on it with: kdjax train student:{args.name or args.what}{place}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Scores a run's test beats anew and prints the result block."""
+    from kdjax.detection import detector_files
+    from kdjax.runs import directory
+
+    run = args.run_directory
+    if not run.exists() and str(run) in detector_files.shipped():
+        raise InputError(
+            f"{run}: a shipped detector, without a run's test beats; evaluate takes the run "
+            "directory of kdjax train"
+        )
+    directory.check_run(run)
+    config = directory.read_config(run)
+    if args.data_dir is not None:
+        config["data"]["dir"] = str(args.data_dir)
+
+    from kdjax.runs import evaluation
+    from kdjax.training import compilation
+
+    compilation.keep_programs()
+    # Before the data, so that a damaged run is told at once.
+    if directory.load_model(run).progress["epoch"] < config["epochs"]:
+        raise InputError(f"{run}: {directory.remedy(run)}")
+    beats, parts = evaluation.load_data(config)
+    evaluated = evaluation.evaluate(run, beats, parts)
+    print(evaluation.result_block(evaluated.result))
+    evaluation.write(run, evaluated)  # after it: the disk may be full, or read-only
+
+
+def study(args: argparse.Namespace) -> None:
+    """Trains and scores what a study still lacks, and writes what it says, also when stopped."""
+    from kdjax.runs import config_file
+    from kdjax.study import grid
+
+    config = config_file.load(args.config)
+    if "base" not in config:
+        raise InputError(f"{args.config}: not a config of a study; kdjax train takes this one")
+    if args.data_dir is not None:
+        config.base.data.dir = str(args.data_dir)
+    path, _, part = args.config.partition(":")
+    workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
+    grid.check(config)
+
+    from kdjax import datasets
+
+    datasets.check_prepared(config.base.data.dataset, config.base.data.dir)
+
+    from kdjax.files import write_json
+    from kdjax.study import cells as studies
+    from kdjax.study import comparison
+    from kdjax.training import compilation
+
+    compilation.keep_programs()
+    try:
+        with signals.interrupting():
+            studies.run_study(config, workdir, lambda line: print(line, flush=True))
+    finally:  # what there is, also where a cell has failed
+        result = grid.gather(config, workdir)
+        out = args.json or workdir / "study.json"
+        write_json(out, {"command": f"kdjax study {args.config}"} | result)
+        print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
+        if result["missing"]:
+            left = f"{len(result['missing'])} groups of cells are not made"
+            print(f"{left}; type the same command to go on", file=sys.stderr)
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    """Times runs by turns, prints a table, and writes it with a picture where asked."""
+    from kdjax.detection import detector_files
+    from kdjax.runs import directory
+
+    for run in args.run_directory:
+        if str(run) not in detector_files.shipped():
+            directory.check_run(run)
+
+    from kdjax.files import write_json
+    from kdjax.runs import cost
+
+    timed = cost.benchmark(args.run_directory, lambda line: print(line, file=sys.stderr))
+    print(cost.table(timed["rows"]))
+    if args.json is not None:
+        from kdjax.pages import plots
+
+        write_json(args.json, timed)
+        plots.save(plots.bars(cost.panels(timed["rows"])), args.json.with_suffix(".png"))
+
+
+def export(args: argparse.Namespace) -> None:
+    """Writes a run as one file or as a folder of C, checked against the Detector."""
+    from kdjax.detection import detector_files
+    from kdjax.runs import directory
+
+    if args.run_directory not in detector_files.shipped():
+        directory.check_finished(Path(args.run_directory))
+
+    from kdjax.runs import export as exports
+
+    if args.format == "c":
+        parity = exports.export_c(args.run_directory, args.out)
+        alike = f"{parity.beats - parity.differ} of {parity.beats}"
+        print(
+            f"{args.out}: {alike} decisions are the run's, "
+            f"the rest are near the threshold; scores differ by at most {parity.most:.2g}"
+        )
+        return
+    error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)
+    print(f"{args.out}: decides as the run does; scores differ by at most {error:.0e}, relatively")
+
+
+def import_beatgan(args: argparse.Namespace) -> None:
+    """Makes a run directory of BeatGAN's PyTorch checkpoints."""
+    for file in (args.generator, args.discriminator):
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; name the one that BeatGAN saved")
+
+    from kdjax.runs import interop
+
+    interop.import_run(args.generator, args.discriminator, args.out, args.dataset)
+    print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
