@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.quality import made_rhythms
 from benchmarks.quality.fit_kinds import DETECTOR, DS1, FITTING, Read, fit, read, scored
 from benchmarks.robustness import noise, noise_stress, records
 from benchmarks.shared import write_rows
@@ -26,12 +27,14 @@ from kdjax.detection import kinds
 from kdjax.detection.deciding import FPR, Beats, join_beats
 from kdjax.detection.detector import Detector
 from kdjax.detection.families import gather, to_name
+from kdjax.detection.signs import SIGNS, Rhythm, stacked, timing_signs
 from kdjax.ec57 import labels
 from kdjax.ec57.rates import of_beats
 from kdjax.pages import plots
 from kdjax.recordings import Annotations
 from kdjax.runs import directory, provenance
 from kdjax.scores import metrics
+from kdjax.scores.fitted import rhythm_after
 
 RESULT = Path("docs/results/kinds.json")
 PEOPLE = {"DS1": DS1, "DS2": MITBIH_GROUPS["test"]}
@@ -42,6 +45,7 @@ START = 300.0  # s
 NETWORK = ("shape's anomaly",)  # the term that the network has a part in
 STEADY = ("early, steady", "step, steady", "premature, steady", "longer after, steady", "steady")
 RATES = (0.003, 0.005, FPR, 0.01, 0.02)
+SEED, BEATS, FIRST = 1, 860, 60  # of a made rhythm; those before the first make its usual interval
 SHIFTS = (0.0, 0.25, 0.5, 1.0)
 CORRELATIONS = {"raw beat": (0.8, 0.9, 0.95), "latent": (0.8, 0.9, 0.95), "residual": (0.5, 0.7)}
 
@@ -69,6 +73,7 @@ def main() -> None:
         "reviewer": [],
         "families": [],
         "rates": list(operating_points(reads["DS1"], others)),
+        "rhythms": list(in_rhythms(reads["DS1"])),
         "personal": list(personal(reads["DS1"], others)),
         "noise": [],
     }
@@ -236,6 +241,74 @@ def operating_points(
         for rate in RATES:
             row, _ = by_kind(reads, opinions, float(np.quantile(normal, 1 - rate)))
             yield {"terms": terms, "rate": rate, **row}
+
+
+def in_rhythms(reads: Sequence[Read]) -> Iterator[dict[str, Any]]:
+    """The share of beats that is called supraventricular in made rhythms, over persons.
+
+    The shapes are those of a person's normal beats on DS1, and of other people's supraventricular
+    ones; the timing is that of the rhythm, the weights are of the other people. With the sign of
+    conduction and without.
+    """
+    for terms, change in (("all", np.copy), ("conduction left out", _without_conduction)):
+        some = [one._replace(signs=change(one.signs)) for one in reads]
+        models = {one.name: _fitted_on_others(some, one) for one in some}
+        opinions = [scored(one, models[one.name]) for one in some]
+        limit = float(np.quantile(_normal_scores(some, [one.score for one in opinions]), 1 - FPR))
+        row, _ = by_kind(some, opinions, limit)
+        yield {"terms": terms, "rhythm": "as recorded", **row}
+        for rhythm in (*made_rhythms.RHYTHMS, *made_rhythms.PREMATURE):
+            shares = {"N": [], "S": []}
+            for number, one in enumerate(some):
+                rng = np.random.default_rng([SEED, number])
+                signs, premature = _in_rhythm(reads, one, rhythm, rng)
+                called = kinds.supraventricular(change(signs), models[one.name]) > limit
+                shares["N"].append(float(called[~premature].mean()))
+                if premature.any():
+                    shares["S"].append(float(called[premature].mean()))
+            worst = {"N": max(shares["N"]), "S": min(shares["S"], default=None)}
+            yield {
+                "terms": terms,
+                "rhythm": rhythm,
+                **{
+                    f"{kind} called S": round(float(np.mean(share)), 4) if share else None
+                    for kind, share in shares.items()
+                },
+                **{
+                    f"{kind} called S, worst": None if share is None else round(share, 4)
+                    for kind, share in worst.items()
+                },
+            }
+
+
+def _in_rhythm(
+    reads: Sequence[Read], one: Read, rhythm: str, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signs [B, K] of beats drawn at random, in a made rhythm, and which beats are premature."""
+    if rhythm in made_rhythms.RHYTHMS:
+        rr, premature = made_rhythms.RHYTHMS[rhythm](rng, BEATS), np.zeros(BEATS, bool)
+    else:
+        rr, premature = made_rhythms.PREMATURE[rhythm](rng, BEATS)
+    own = dict(zip(SIGNS, _drawn([one], "N", rng).T, strict=True))
+    others = [other for other in reads if other is not one and other.name in FITTING]
+    early = dict(zip(SIGNS, _drawn(others, "S", rng).T, strict=True))
+    own |= {name: np.where(premature, early[name], own[name]) for name in ("qrs", "t", "p")}
+    prematurity = rhythm_after(np.empty(0), rr)[:, 1]
+    own |= timing_signs(Rhythm().timing(rr), np.append(rr[1:], np.nan), prematurity)
+    if rhythm in made_rhythms.WITHOUT_P:
+        own["p"] = np.log(1.1 - rng.uniform(-0.5, 0.8, BEATS))
+    return stacked(own)[FIRST:], premature[FIRST:]
+
+
+def _drawn(reads: Sequence[Read], label: str, rng: np.random.Generator) -> np.ndarray:
+    """Signs of BEATS good beats of a label."""
+    some = [one.signs[(one.shape != kinds.UNSCORED) & (one.label == label)] for one in reads]
+    signs = np.concatenate(some).astype(np.float64)
+    return signs[rng.integers(0, len(signs), BEATS)]
+
+
+def _without_conduction(signs: np.ndarray) -> np.ndarray:
+    return np.where(np.array(SIGNS) == "conduction", 0, signs).astype(np.float32)
 
 
 def personal(reads: Sequence[Read], others: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
