@@ -73,7 +73,7 @@ def main() -> None:
         "reviewer": [],
         "families": [],
         "rates": list(operating_points(reads["DS1"], others)),
-        "rhythms": list(in_rhythms(reads["DS1"])),
+        "rhythms": list(in_rhythms(reads["DS1"], others)),
         "personal": list(personal(reads["DS1"], others)),
         "noise": [],
     }
@@ -243,42 +243,32 @@ def operating_points(
             yield {"terms": terms, "rate": rate, **row}
 
 
-def in_rhythms(reads: Sequence[Read]) -> Iterator[dict[str, Any]]:
+def in_rhythms(
+    reads: Sequence[Read], others: dict[str, dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """The share of beats that is called supraventricular in made rhythms, over persons.
 
     The shapes are those of a person's normal beats on DS1, and of other people's supraventricular
-    ones; the timing is that of the rhythm, the weights are of the other people. With the sign of
-    conduction and without.
+    ones; the timing is that of the rhythm, the weights are of the other people.
     """
-    for terms, change in (("all", np.copy), ("conduction left out", _without_conduction)):
-        some = [one._replace(signs=change(one.signs)) for one in reads]
-        models = {one.name: _fitted_on_others(some, one) for one in some}
-        opinions = [scored(one, models[one.name]) for one in some]
-        limit = float(np.quantile(_normal_scores(some, [one.score for one in opinions]), 1 - FPR))
-        row, _ = by_kind(some, opinions, limit)
-        yield {"terms": terms, "rhythm": "as recorded", **row}
-        for rhythm in (*made_rhythms.RHYTHMS, *made_rhythms.PREMATURE):
-            shares = {"N": [], "S": []}
-            for number, one in enumerate(some):
-                rng = np.random.default_rng([SEED, number])
-                signs, premature = _in_rhythm(reads, one, rhythm, rng)
-                called = kinds.supraventricular(change(signs), models[one.name]) > limit
-                shares["N"].append(float(called[~premature].mean()))
-                if premature.any():
-                    shares["S"].append(float(called[premature].mean()))
-            worst = {"N": max(shares["N"]), "S": min(shares["S"], default=None)}
-            yield {
-                "terms": terms,
-                "rhythm": rhythm,
-                **{
-                    f"{kind} called S": round(float(np.mean(share)), 4) if share else None
-                    for kind, share in shares.items()
-                },
-                **{
-                    f"{kind} called S, worst": None if share is None else round(share, 4)
-                    for kind, share in worst.items()
-                },
-            }
+    opinions = [scored(one, others[one.name]) for one in reads]
+    limit = float(np.quantile(_normal_scores(reads, [one.score for one in opinions]), 1 - FPR))
+    for rhythm in (*made_rhythms.RHYTHMS, *made_rhythms.PREMATURE):
+        normal, early = [], []
+        for number, one in enumerate(reads):
+            rng = np.random.default_rng([SEED, number])
+            signs, premature = _in_rhythm(reads, one, rhythm, rng)
+            called = kinds.supraventricular(signs, others[one.name]) > limit
+            normal.append(float(called[~premature].mean()))
+            if premature.any():
+                early.append(float(called[premature].mean()))
+        yield {
+            "rhythm": rhythm,
+            "normal": round(float(np.mean(normal)), 4),
+            "normal, worst": round(max(normal), 4),
+            "premature": round(float(np.mean(early)), 4) if early else None,
+            "premature, worst": round(min(early), 4) if early else None,
+        }
 
 
 def _in_rhythm(
@@ -305,10 +295,6 @@ def _drawn(reads: Sequence[Read], label: str, rng: np.random.Generator) -> np.nd
     some = [one.signs[(one.shape != kinds.UNSCORED) & (one.label == label)] for one in reads]
     signs = np.concatenate(some).astype(np.float64)
     return signs[rng.integers(0, len(signs), BEATS)]
-
-
-def _without_conduction(signs: np.ndarray) -> np.ndarray:
-    return np.where(np.array(SIGNS) == "conduction", 0, signs).astype(np.float32)
 
 
 def personal(reads: Sequence[Read], others: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -172,25 +172,21 @@ def ventricular_terms(
 def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
     """What speaks for and against a supraventricular beat, if it is not ventricular.
 
-    Timing says less where the rhythm is irregular, as in atrial fibrillation, and where conduction
-    changes, as in flutter and AV block. A supraventricular beat resets the sinus node, so the
-    interval after it is the longer one. A heart that only beats faster, or conducts again, has
-    none.
+    Timing says less where the rhythm is irregular, as in atrial fibrillation. A
+    supraventricular beat resets the sinus node, so the interval after it is the longer one; a
+    heart that only beats faster, or conducts again, has none.
     """
     own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
     irregularity = np.exp(own["irregularity"]) - 0.01
     steady = _STEADY**2 / (_STEADY**2 + np.square(irregularity))
     longer = np.where(own["interval"] < -_SHORTER, own["pause"] - own["interval"], 0)
-    timing = {
+    return {
         "early": np.clip(own["early"], 0, 0.8),
         "early, steady": np.clip(own["early"], 0, 0.8) * steady,
         "step, steady": np.minimum(10 * _below(own["step"]) * steady, 4),
         "premature, steady": np.clip(own["prematurity"], -1, 4) * steady,
         "longer after, steady": np.clip(longer, 0, 0.7) * steady,
         "steady": steady,
-    }
-    conducted = 1 - own["conduction"]
-    return {name: conducted * values for name, values in timing.items()} | {
         "p": own["p"],
         "qrs": own["qrs"],
     }

@@ -11,14 +11,8 @@ the last 32.
 
 A beat is early when its interval is well below the usual one and it came suddenly, or after another
 early beat: a rate that rises slowly makes no early beats.
-
-Premature beats reset the sinus node, so what follows a run of them is a little longer than the
-usual interval, and hardly anything else is late. In flutter and in AV block, intervals change
-because conduction does: beats are late that follow no early one, and early runs end with the usual
-interval or with twice as much.
 """
 
-from collections import deque
 from statistics import median
 from typing import NamedTuple
 
@@ -41,7 +35,6 @@ SIGNS = (
     "step",  # log of the RR interval over the one before
     "pause",  # log of the RR interval that follows over the usual one
     "irregularity",  # log of the median change between intervals, 0.01 added
-    "conduction",  # in [0, 1]: how far changing conduction explains the intervals of late
     "prematurity",  # of `scores.fitted.rhythm`
     "anomaly",  # log of the score of the detector
 )
@@ -60,11 +53,6 @@ _LONG = 0.9  # the quantile of intervals that are long
 _ABRUPT = 0.6  # of that: how much shorter than the one before the first early interval is
 _TOO_MANY = 100  # beats in a row
 _HALF, _NEAR_HALF, _HALVED = np.log(2), 0.06, 16  # of log RR below the usual one; beats in a row
-_RESET = 0.03, 0.5  # of log RR above the usual one, after a run of early beats
-_LATELY = 64  # beats
-_PATTERN = 4  # beats: premature ones in bigeminy to quadrigeminy, whose pause is the usual interval
-_LED = 2  # beats after an early one in which a late beat belongs to it
-_FEW_RUNS, _MANY_DROPPED = 3, 12
 _FADE = 0.8  # of a shape's count, each core
 _AS_OFTEN = 0.5
 
@@ -76,7 +64,6 @@ class Timing(NamedTuple):
     step: np.ndarray
     usual: np.ndarray
     irregularity: np.ndarray
-    conduction: np.ndarray
     early: np.ndarray
 
 
@@ -157,7 +144,6 @@ def timing_signs(
         "step": timing.step,
         "pause": np.log(after / timing.usual),
         "irregularity": np.log(timing.irregularity + 0.01),
-        "conduction": timing.conduction,
         "prematurity": prematurity,
     }
 
@@ -177,13 +163,12 @@ class Rhythm:
         self._run = self._halved = 0
         self._early = False
         self._balance: list[int] = []  # of the latest: 1 for a late one, -1 for an early one
-        self._conduction = Conduction()
 
     def timing(self, rr: np.ndarray) -> Timing:
         """The timing of the next beats, whose intervals are rr [B] in s, NaN where unknown."""
         if not len(rr):
             none = np.empty(0)
-            return Timing(none, none, none, none, none, np.empty(0, bool))
+            return Timing(none, none, none, none, np.empty(0, bool))
         own = np.log(np.where(rr > 0, rr, np.nan))
         longest = _STEADY + max(_LAGS)
         padding = np.full(longest - len(self._recent), np.nan)
@@ -197,23 +182,21 @@ class Rhythm:
         least, times = _EARLY
         bound = np.maximum(least, times * irregularity)
         each = [self._next(log_rr[: longest + n + 1], bound[n]) for n in range(len(own))]
-        usual, early, conduction = np.array(each).reshape(-1, 3).T
+        usual, early = np.array(each).reshape(-1, 2).T
         self._recent = log_rr[-longest:]
         step = own - log_rr[longest - 1 : -1]
-        return Timing(own - usual, step, np.exp(usual), irregularity, conduction, early > 0)
+        return Timing(own - usual, step, np.exp(usual), irregularity, early > 0)
 
-    def _next(self, log_rr: np.ndarray, bound: float) -> tuple[float, bool, float]:
-        """Of the beat whose log RR is the last: that of the usual interval before it, whether it is
-        early, and its conduction."""
+    def _next(self, log_rr: np.ndarray, bound: float) -> tuple[float, bool]:
+        """Log of the usual interval before the beat whose own is the last; whether it is early."""
         own, before = float(log_rr[-1]), float(log_rr[-2])
         usual = median(self._accepted) if self._accepted else own
         if own != own:
             self._early = False
-            return usual, False, self._conduction.next(0.0, early=False, late=False)
+            return usual, False
         short = own - usual < -bound
         self._early = bool(short and (self._early or before - own > _ABRUPT * bound))
         late = own - usual > max(_LATE, bound)
-        conduction = self._conduction.next(own - usual, early=self._early, late=late)
         self._balance = [*self._balance, int(late) - int(self._early)][-_STEADY:]
         if not self._early and not late:
             self._accepted = [*self._accepted, own][-_USUAL:]
@@ -227,38 +210,11 @@ class Rhythm:
         elif self._run >= _TOO_MANY or self._halved >= _HALVED:
             recent = log_rr[-_USUAL:]
             self._begin_anew(recent[np.isfinite(recent)].tolist())
-        return usual, self._early, conduction
+        return usual, self._early
 
     def _begin_anew(self, accepted: list[float]) -> None:
         self._accepted, self._balance = accepted, []
         self._run = self._halved = 0
-
-
-class Conduction:
-    """How far changing conduction explains the intervals of the latest 64 beats."""
-
-    def __init__(self) -> None:
-        self._since_early = _LED + 1  # beats
-        self._since_run, self._distance = 0, 0  # since a run's end, and from that to one before it
-        # Whether each of the latest beats was late without an early one before it, ended a run of
-        # early ones, and did so without the interval that follows premature beats.
-        self._latest: deque[tuple[bool, bool, bool]] = deque(maxlen=_LATELY)
-
-    def next(self, interval: float, *, early: bool, late: bool) -> float:
-        """From 0 to 1, of the next beat; interval: log of its own over the usual one."""
-        least, most = _RESET
-        after_run = self._since_early == 0 and not early
-        self._since_early = 0 if early else self._since_early + 1
-        dropped = late and self._since_early > _LED
-        self._since_run += 1
-        unlike = False
-        if after_run:
-            in_pattern = self._since_run == self._distance <= _PATTERN
-            unlike = not in_pattern and not least <= interval <= most
-            self._since_run, self._distance = 0, self._since_run
-        self._latest.append((dropped, after_run, unlike))
-        all_dropped, runs, all_unlike = map(sum, zip(*self._latest, strict=True))
-        return min(all_dropped / _MANY_DROPPED + all_unlike / (runs + _FEW_RUNS), 1.0)
 
 
 def _medians(values: np.ndarray, length: int) -> np.ndarray:

@@ -112,30 +112,6 @@ def test_premature_beats_in_a_pattern_are_early_in_a_steady_rhythm(every):
     timing = Rhythm().timing(rr)
     np.testing.assert_array_equal(timing.early[60:], (rr == 0.55)[60:])
     assert not timing.irregularity[60:].any()
-    assert not timing.conduction[-60:].any()
-
-
-def test_premature_beats_that_reset_the_sinus_node_are_no_change_of_conduction():
-    rr = np.full(200, 0.8)
-    early = np.cumsum(np.random.default_rng(0).integers(3, 9, 24)) + 20
-    rr[early], rr[early + 1] = 0.5, 0.9
-    timing = Rhythm().timing(rr)
-    np.testing.assert_array_equal(np.flatnonzero(timing.early), early)
-    assert not timing.conduction.any()
-
-
-@pytest.mark.parametrize("intervals", [(0.4, 0.8), (0.44, 0.66, 0.88)], ids=["block", "flutter"])
-def test_intervals_that_come_in_multiples_are_a_change_of_conduction(intervals):
-    rng = np.random.default_rng(0)
-    rr = np.repeat(rng.choice(intervals, 60), rng.integers(1, 6, 60))
-    assert Rhythm().timing(rr).conduction[64:].mean() > 0.5
-
-
-def test_a_pause_that_no_premature_beat_brings_is_a_dropped_beat():
-    rr = np.full(100, 0.8)
-    rr[[50, 60, 70]] = 1.6
-    conduction = Rhythm().timing(rr).conduction
-    np.testing.assert_allclose(conduction[[49, 50, 60, 70]], [0, 1 / 12, 2 / 12, 3 / 12])
 
 
 @pytest.mark.parametrize("cut", [1, 7, 33])
