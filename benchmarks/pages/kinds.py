@@ -68,8 +68,8 @@ def sections() -> Iterable[str]:
         "record 232's premature beats ventricular. The rule that came then, that to be early "
         "speaks for a ventricular beat only as far as its shape differs from the person's normal "
         "one, had its two limits chosen on DS1. The eighth form is the sixth but for quadrigeminy, "
-        "which is regular now; no figure of DS2 chose that. In the first row of DS1 each record has weights "
-        "fitted on the others, in its second row all of DS1 fitted them. "
+        "which is regular now; no figure of DS2 chose that. In the first row of DS1 each record "
+        "has weights fitted on the others, in its second row all of DS1 fitted them. "
         "F and Q are never given."
     )
     yield _kinds(found["kinds"])
@@ -207,9 +207,9 @@ def _conduction() -> str:
         f"beats of flutter are called supraventricular with it) and kept DS1's SVEB Se at "
         f"{on_ds1[0]['S Se']:.1f} % (+P {on_ds1[0]['S +P']:.1f} %; without it "
         f"{on_ds1[1]['S Se']:.1f} %, +P {on_ds1[1]['S +P']:.1f} %). On DS2, read once, it left "
-        f"SVEB {_pair(new, 'S')} and {new['false_alarms_per_hour']:.0f} false alarms an hour, where "
-        f"there are {_pair(old, 'S')} and {old['false_alarms_per_hour']:.0f} without it: premature "
-        "beats in record 232 were taken for changing conduction (`kinds-conduction.json`)."
+        f"SVEB {_pair(new, 'S')} and {new['false_alarms_per_hour']:.0f} false alarms an hour, "
+        f"where there are {_pair(old, 'S')} and {old['false_alarms_per_hour']:.0f} without it: "
+        "premature beats in record 232 were taken for changing conduction (`kinds-conduction.json`)."
     )
 
 
