@@ -209,7 +209,7 @@ def _conduction() -> str:
         f"{on_ds1[1]['S Se']:.1f} %, +P {on_ds1[1]['S +P']:.1f} %). On DS2, read once, it left "
         f"SVEB {_pair(new, 'S')} and {new['false_alarms_per_hour']:.0f} false alarms an hour, "
         f"where there are {_pair(old, 'S')} and {old['false_alarms_per_hour']:.0f} without it: "
-        "premature beats in record 232 were taken for changing conduction (`kinds-conduction.json`)."
+        "record 232's premature beats were taken for changing conduction (`kinds-conduction.json`)."
     )
 
 
