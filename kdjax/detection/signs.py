@@ -46,6 +46,9 @@ _SHIFTS = range(-9, 10, 3)  # samples
 _USUAL = 16  # intervals
 _STEADY = 32
 _LAGS = (1, 2, 3, 4)  # beats: bigeminy to quadrigeminy are regular
+# In an irregular rhythm the least of more medians is lower by chance: quadrigeminy repeats itself
+# within this, of log RR.
+_REPEATS = 0.05
 _EARLY = 0.12, 2.0  # of log RR below the usual one, and irregularities: such a beat is early
 _LATE = 0.25  # of log RR above the usual one; twice the irregularity where that is more
 _OUTNUMBERED = 8  # more late than early ones among the last 32
@@ -177,6 +180,7 @@ class Rhythm:
             _medians(np.abs(log_rr[lag:] - log_rr[:-lag])[longest - lag - _STEADY + 1 :], _STEADY)
             for lag in _LAGS
         ]
+        changes[-1] = np.where(changes[-1] < _REPEATS, changes[-1], np.nan)
         irregularity = np.fmin.reduce([*changes, np.full(len(own), 1.0)])
         irregularity[np.isnan(np.stack(changes)).all(axis=0)] = 0.0
         least, times = _EARLY
