@@ -62,7 +62,7 @@ def sections() -> Iterable[str]:
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
         f"`{found['detector']}` with its own R-peaks, by EC57 from minute 5 on, e and j normal. "
         "No label of the person is used. The weights of the kinds were fitted with the labels of "
-        "DS1; DS2 confirms. The kinds of DS2 have been read nine times, eight times in other "
+        "DS1; DS2 confirms. The kinds of DS2 have been read nine times, eight of them in other "
         "forms. Its figures chose no constant, but it was known which of its people cost most when "
         "terms for irregular and for mostly premature rhythms were added. The fifth form called "
         "record 232's premature beats ventricular. The rule that came then, that to be early "
@@ -70,7 +70,7 @@ def sections() -> Iterable[str]:
         "one, had its two limits chosen on DS1. The seventh form is not in use (below). The eighth "
         "took any rhythm that repeats itself after four beats for more regular: it found "
         "quadrigeminy and was worse on DS2. The ninth does so only where the intervals repeat "
-        "themselves closely; on DS1 it is as the sixth. In the first row of DS1 each record "
+        "themselves closely; both DS1 and DS2 are as in the sixth. In the first row of DS1 each record "
         "has weights fitted on the others, in its second row all of DS1 fitted them. "
         "F and Q are never given."
     )
