@@ -70,8 +70,8 @@ def sections() -> Iterable[str]:
         "one, had its two limits chosen on DS1. The seventh form is not in use (below). The eighth "
         "took any rhythm that repeats itself after four beats for more regular: it found "
         "quadrigeminy and was worse on DS2. The ninth does so only where the intervals repeat "
-        "themselves closely; both DS1 and DS2 are as in the sixth. In the first row of DS1 each record "
-        "has weights fitted on the others, in its second row all of DS1 fitted them. "
+        "themselves closely; both DS1 and DS2 are as in the sixth. In the first row of DS1 each "
+        "record has weights fitted on the others, in its second row all of DS1 fitted them. "
         "F and Q are never given."
     )
     yield _kinds(found["kinds"])
