@@ -155,7 +155,7 @@ def kills(part: dict[str, Any]) -> Iterable[str]:
     """Where processes were killed and how the runs ended."""
     yield "## Kills"
     yield (
-        f"{made(part)} `train.py` on synthetic beats, teacher and student of width 2, "
+        f"{made(part)} `train.py` on 300 windows, teacher and student of width 2, "
         f"{part['epochs_of_each_network']} epochs each, {part['seconds_undisturbed']:.0f} s when "
         "nothing disturbs it. SIGKILL at random moments, each followed by the same command, until "
         "the run is finished; then the next run."

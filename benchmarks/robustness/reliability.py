@@ -24,6 +24,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -45,6 +46,7 @@ from benchmarks.robustness.runs import (
     environment,
     finished,
     last_saved,
+    on_few_windows,
     options,
     outcome,
     teacher_options,
@@ -113,57 +115,63 @@ def saving_code() -> str:
 def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """SIGKILL at random moments of a run, each resumed: the end must be the undisturbed one's.
 
-    The processes that are killed after their start come from a `Server`.
+    The processes that are killed after their start come from a `Server`. SIGTERM to this command
+    itself ends it early, with what it has.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted, epochs = (3, 2) if quick else (50, 8)
-    flags, rng = options(epochs, batch=32), random.Random(seed)
-    finished(folder / "first", folder, *flags)  # makes the data and the programs
+    flags, rng = on_few_windows(folder, options(epochs, batch=16)), random.Random(seed)
+    finished(folder / "first", folder, *flags)  # makes the programs
     started = time.perf_counter()
     finished(folder / "whole", folder, *flags)
     seconds = time.perf_counter() - started
-    whole = outcome(folder / "whole")
-    server = Server(folder, environment(folder))
+    whole, server = outcome(folder / "whole"), Server(folder, environment(folder))
     where: Counter[str] = Counter()
-    differ, failed, runs_made, lost = [], [], 0, []
-    while sum(where.values()) < wanted:
+    differ, failed, runs_made, lost, ended_early = [], [], 0, 0, False
+    while where.total() < wanted and not ended_early:
         runs_made += 1
         workdir = folder / f"run{runs_made}"
-        while True:
-            # A fifth of the kills come at any time of a start, the others while it works.
-            starting = rng.random() < 0.2
-            process = Process(workdir, folder, *flags, server=None if starting else server)
-            done = last_saved(workdir)
-            if sum(where.values()) < wanted:
-                if not starting:
-                    process.wait_for("^Epoch: ")
-                    pause = rng.uniform(0, seconds / 5)
-                else:
-                    pause = rng.uniform(0, seconds / 2)
-                try:
-                    process.process.wait(pause)
-                except subprocess.TimeoutExpired:
-                    where[process.kill()] += 1
-                    lost.append(done > last_saved(workdir))
-                    print(f"{sum(where.values())}: {dict(where)}", flush=True)
-                    continue
-            if process.finish():
-                failed.append("\n".join(process.lines[-3:]))
-                print(f"FAILED: {failed[-1]}", flush=True)
-            else:
-                differ += differences(whole, outcome(workdir))
-                print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
-            break
+        try:
+            while where.total() < wanted:
+                # A fifth of the kills come at any time of a start, the others while it works.
+                starting, done = rng.random() < 0.2, last_saved(workdir)
+                process = Process(workdir, folder, *flags, server=None if starting else server)
+                if not (doing := killed(process, starting, rng, seconds)):
+                    break
+                where[doing] += 1
+                lost += done > last_saved(workdir)
+                print(f"{where.total()}: {dict(where)}", flush=True)
+        except KeyboardInterrupt:
+            ended_early = True
+        last = Process(workdir, folder, *flags)
+        if last.finish():
+            failed.append("\n".join(last.lines[-3:]))
+            print(f"FAILED: {failed[-1]}", flush=True)
+        else:
+            differ += differences(whole, outcome(workdir))
+            print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
         shutil.rmtree(workdir)
     return {
-        "kills": sum(where.values()),
+        "kills": where.total(),
         "where": dict(where),
         "runs": runs_made,
         "epochs_of_each_network": epochs,
         "seconds_undisturbed": seconds,
         "ended_otherwise": differ,
         "failed_to_resume": failed,
-        "saves_lost": sum(lost),
+        "saves_lost": lost,
     }
+
+
+def killed(process: Process, starting: bool, rng: random.Random, seconds: float) -> str | None:
+    """What a process was at when it was killed; None where it ended before."""
+    try:
+        if not starting:
+            process.wait_for("^Epoch: ")
+        process.wait_for(None, within=rng.uniform(0, seconds / (2 if starting else 5)))
+        return None if process.ended() else process.kill()
+    finally:
+        process.process.kill()  # where this command itself is ended early
 
 
 # --- several processes -------------------------------------------------------------------------

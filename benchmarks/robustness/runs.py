@@ -156,6 +156,21 @@ def teacher_options(epochs: int, batch: int) -> list[str]:
     return [f"--config={ROOT / 'configs/teacher.py'}", *flags[1:]]
 
 
+def on_few_windows(folder: Path, flags: list[str]) -> list[str]:
+    """The flags of a run, but of so few windows that most of its time is not arithmetic."""
+    import numpy as np
+
+    from kdjax import datasets
+
+    rng, time = np.random.default_rng(0), np.arange(64)
+    label = np.arange(300) % 6 == 5
+    x = np.sin(time * np.where(label, 0.5, 0.2)[:, None]) + rng.normal(0, 0.1, (300, 64))
+    file, group = folder / "windows.npz", np.arange(300) // 50
+    np.savez(file, x=x[:, :, None], label=label.astype(int), group=group)
+    datasets.prepare_windows(file, "windows", folder / "data")
+    return [f"{flags[0]}:windows", *flags[1:]]
+
+
 def finished(workdir: Path, home: Path, *flags: str, devices: int = 1) -> Process:
     """A run that nothing disturbs."""
     process = Process(workdir, home, *flags, devices=devices)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.robustness.runs import (
     Process,
     Rows,
@@ -19,6 +17,7 @@ from benchmarks.robustness.runs import (
     environment,
     finished,
     last_saved,
+    on_few_windows,
     outcome,
     teacher_options,
 )
@@ -52,7 +51,8 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted, epochs = (6, 4) if quick else (COUNT, 20)
-    flags, rows = few_windows(folder, epochs), Rows(folder / "signals.jsonl")
+    flags = on_few_windows(folder, teacher_options(epochs, batch=16))
+    rows = Rows(folder / "signals.jsonl")
     rng = random.Random(f"{seed} {len(rows.found)}")
     finished(folder / "first", folder, *flags)  # makes the data and the programs
     shutil.rmtree(folder / "whole", ignore_errors=True)
@@ -100,20 +100,6 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
 def epochs_left(workdir: Path, epochs: int, last_step: int) -> int:
     """How many epochs of a run are not saved; last_step: that of a finished one."""
     return epochs - max(last_saved(workdir)[1], 0) * epochs // last_step
-
-
-def few_windows(folder: Path, epochs: int) -> list[str]:
-    """The flags of a teacher of so few windows that most of its time is not arithmetic."""
-    from kdjax import datasets
-
-    rng, time = np.random.default_rng(0), np.arange(64)
-    label = np.arange(300) % 6 == 5
-    x = np.sin(time * np.where(label, 0.5, 0.2)[:, None]) + rng.normal(0, 0.1, (300, 64))
-    file, group = folder / "windows.npz", np.arange(300) // 50
-    np.savez(file, x=x[:, :, None], label=label.astype(int), group=group)
-    datasets.prepare_windows(file, "windows", folder / "data")
-    first, *others = teacher_options(epochs, batch=16)
-    return [f"{first}:windows", *others]
 
 
 def undisturbed(
