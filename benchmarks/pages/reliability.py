@@ -209,6 +209,8 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
         f"of the undisturbed run and {len(part['failed_to_resume'])} runs failed to resume"
         f"{''.join(f': {line}' for line in reasons) or '.'}"
     )
+    if "note" in part:
+        yield part["note"]
 
 
 def failing(part: dict[str, Any]) -> Iterable[str]:
