@@ -56,13 +56,17 @@ def _row(folder: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(rows: list[dict[str, Any]]) -> str:
     """The page."""
-    head = ("Recording", "Duration", "Beats", "Heart rate", "Families", *"SVFQ", "V per hour",
+    head = ("Recording", "Duration", "Beats", "Mean heart rate", "Families", *"SVFQ", "V per hour",
             "S per hour", "Events", "Not scored", "Decisions", "Notes")  # fmt: skip
     headings = [f'<button type="button">{name}</button>' for name in head]
     table = page.table(headings, map(_cells, rows))
-    body = f"<h1>Recordings</h1><p>{len(rows)} recordings; click a heading to sort.</p>{table}"
+    body = f"<h1>Recordings</h1><p>{_count(rows)}; select a heading to sort.</p>{table}"
     style, script = page.style("index.css"), page.script(*SCRIPTS)
     return page.render("Recordings · kdjax detect", body, style=style, script=script)
+
+
+def _count(rows: list[dict[str, Any]]) -> str:
+    return f"{len(rows)} {'recording' if len(rows) == 1 else 'recordings'}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

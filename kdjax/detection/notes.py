@@ -156,9 +156,10 @@ def doubts(
         longest = pauses[np.argmax(found.rr[pauses])]
         when = clock(float(found.sample[longest]) / fs)
         yield (
-            f"intervals of more than {_PAUSE:g} s without a detected beat: {len(pauses)}, the "
-            f"longest {found.rr[longest]:.1f} s before {when}; look whether they are pauses or "
-            "missed beats, the score does not see them"
+            f"{len(pauses)} {'interval' if len(pauses) == 1 else 'intervals'} of more than "
+            f"{_PAUSE:g} s without a beat, the longest "
+            f"{found.rr[longest]:.1f} s before {when}; check whether they are pauses or missed "
+            "beats, which the score cannot tell"
         )
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
@@ -187,8 +188,8 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     share = other.sum() / scored.sum()
     if share > _MANY:
         yield (
-            f"{share:.0%} of the scored beats are not called normal; check that family 1 is this "
-            "person's normal beat, and name the first families of the page"
+            f"{share:.0%} of the scored beats are not normal; check that family 1 is this person's "
+            "normal beat, and name the first families of the page"
         )
     seconds = ADAPTED_IN[0]
     start = float(beats.sample[scored][0] / fs)
@@ -202,8 +203,8 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     if others > _OTHERS or irregular > _IRREGULAR:
         yield (
             f"the first {seconds / 60:g} minutes, which the score adapts to, are not one rhythm: "
-            f"{others:.0%} of their beats are not called normal, {irregular:.0f} s are irregular "
-            "or bigeminy, so kinds are less certain"
+            f"{others:.0%} of their beats are not normal and {irregular:.0f} s are irregular, "
+            "bigeminy or trigeminy, so kinds are less certain"
         )
 
 

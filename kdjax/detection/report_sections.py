@@ -44,7 +44,7 @@ def headline(summary: Mapping) -> str:
 def _expected(summary: Mapping) -> str:
     """What a reader has to expect of the kinds, before looking at any."""
     about = (
-        "<p>Kinds are opinions of shape and timing, made without any label: "
+        "<p>Kinds are judged by shape and timing, without any label: "
         + ", ".join(f"{kind} {name}" for kind, name in KINDS.items() if kind != "X")
         + ". Check the families and name them; one decision names all beats of a family."
     )
@@ -53,9 +53,9 @@ def _expected(summary: Mapping) -> str:
     expected = summary["fpr"] * summary["scored"]
     hours = (summary["seconds"] - summary["unscorable"]["seconds"]) / 3600
     return (
-        f"{about} In a person whose beats are all normal and like those the threshold was made "
-        f"from, expect about {expected:,.0f} scores above it ({expected / hours:,.0f} per hour). "
-        "In a new person there may be many times more.</p>"
+        f"{about} If all beats here were normal and like those the threshold was set on, about "
+        f"{expected:,.0f} scores would lie above it ({expected / hours:,.0f} per hour). A new "
+        "person may have many times more.</p>"
     )
 
 
@@ -93,14 +93,14 @@ def _promise(summary: Mapping) -> str:
     if fpr is None:
         return (
             "<p>The threshold was given as a number, so it promises no false-positive rate. The "
-            "table says how many of the normal beats lie above it.</p>"
+            "table shows how many of the normal beats lie above it.</p>"
         )
     return (
-        "<p><b>What it promises:</b> a normal beat drawn like those that the threshold was made "
-        f"from scores above it with a probability of at most {page.percent(fpr)}, averaged over "
-        "draws of those beats.</p>"
+        "<p><b>What it promises:</b> a normal beat like those the threshold was set on scores "
+        f"above it with a probability of at most {page.percent(fpr)}, on average over choices of "
+        "those beats.</p>"
         "<p><b>What it does not promise:</b> that rate for any one person, recording or electrode "
-        "placement, nor how many abnormal beats are found.</p>"
+        "placement, or that a given share of abnormal beats is found.</p>"
     )
 
 
@@ -116,12 +116,21 @@ def hours(summary: Mapping) -> str:
         ]
         for row in summary["hours"]
     )
-    head = ("From (h:mm)", "Beats", *"SVF", "Above threshold", "of the scored", "Median heart rate")
+    head = (
+        "From (h:mm)",
+        "Beats",
+        *"SVF",
+        "Above threshold",
+        "Share of scored",
+        "Median heart rate",
+    )
     count = len(summary["hours"])
+    if count == 1:
+        return f"<h2>Hour by hour</h2>{page.table(head, rows)}"
     opened = " open" if count <= _SHOWN_HOURS else ""
     return (
-        f"<h2>Hour by hour</h2><details{opened}><summary>Table of {count} "
-        f"{'hour' if count == 1 else 'hours'}</summary>{page.table(head, rows)}</details>"
+        f"<h2>Hour by hour</h2><details{opened}><summary>Table of {count} hours</summary>"
+        f"{page.table(head, rows)}</details>"
     )
 
 
@@ -130,7 +139,7 @@ def quality(summary: Mapping) -> str:
     if not lost["stretches"] and not summary["not_scored"]:
         return "<h2>Data quality</h2><p>The whole recording could be scored.</p>"
     reasons = page.table(
-        ("Why", "Stretches", "Time (h:mm:ss)", "of the recording", "Beats not scored"),
+        ("Why", "Stretches", "Time (h:mm:ss)", "Share of recording", "Beats not scored"),
         (
             [
                 f"{escape(reason)} <small>{MEANING.get(reason, '')}</small>",

@@ -22,7 +22,12 @@ p { margin: .4rem 0; max-width: 46rem; }
 .cards { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1rem 0; }
 .card { flex: 1 1 8.5rem; border: 1px solid #ccc; border-radius: .4rem; padding: .6rem .9rem; }
 .card b { display: block; font-size: 1.9rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto;
+  background: linear-gradient(to right, #fff 40%, #fff0) 0 / 3rem 100% local,
+  linear-gradient(to left, #fff 40%, #fff0) 100% / 3rem 100% local,
+  linear-gradient(to right, #0004, #0000) 0 / .8rem 100% scroll,
+  linear-gradient(to left, #0004, #0000) 100% / .8rem 100% scroll;
+  background-repeat: no-repeat; } /* a shadow where more of a table is hidden */
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid #e2e2e2; }
 thead th { vertical-align: bottom; border-bottom-color: #888; font-size: .9rem; }
@@ -51,7 +56,7 @@ pre { background: #f5f5f5; padding: .8rem; font-size: .85rem; white-space: pre-w
   th, td { padding-right: .5rem; } }
 @media print { :root { font-size: 11px; } body { max-width: none; } h2 { break-after: avoid; }
   figure, .oracle, .notes, .cards, tr { break-inside: avoid; } figure img { min-width: 0; }
-  .wide { overflow: visible; } .beats { grid-template-columns: repeat(3, 1fr); } }
+  .wide { overflow: visible; background: none; } .beats { grid-template-columns: repeat(3, 1fr); } }
 """
 
 

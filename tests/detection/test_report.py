@@ -43,7 +43,7 @@ def test_the_headline(usual):
 
 def test_what_a_rate_promises_and_what_it_does_not():
     text = Page(page_of(detection_of(fpr=0.5))).text
-    assert "expect about 2 scores above it (771 per hour)" in text
+    assert "about 2 scores would lie above it (771 per hour)" in text
     assert "many times more" in text
     assert "with a probability of at most 50 %" in text
     assert "for any one person, recording or electrode placement" in text
@@ -53,7 +53,7 @@ def test_a_threshold_given_as_a_number_promises_nothing():
     text = Page(page_of(detection_of(fpr=None))).text
     assert "promises no false-positive rate" in text
     assert "What it promises" not in text
-    assert "expect about" not in text
+    assert "would lie above it" not in text
 
 
 def test_the_page_asks_the_network_for_nothing(usual):

@@ -97,7 +97,7 @@ def test_a_pause_is_told_of_since_no_score_is_high_for_it(detector):
     rest = signal[after] + np.random.default_rng(0).normal(0, 0.01, 4 * FS)
     signal = np.insert(signal, after, rest)
     (note,) = [n for n in detect(detector, source(signal)).notes if "pause" in n]
-    assert note.startswith("intervals of more than 2 s without a detected beat: 1, the longest 5.")
+    assert note.startswith("1 interval of more than 2 s without a beat, the longest 5.")
     signal = np.insert(ecg(seconds=60)[0], after, np.full(4 * FS, signal[after - 1]))
     notes = " ".join(detect(detector, source(signal)).notes)
     assert "flat stretches: 1, the longest 4.0 s" in notes

@@ -190,9 +190,18 @@ def test_events_lead_to_their_place(opened, person):
     assert page.locator("#events button.now").count() == 1
 
 
-def test_nothing_is_wider_than_a_phone(opened, person):
+def test_a_phone_shows_all_without_scrolling_sideways_and_keeps_the_toolbar(opened, person):
     page = opened(person, width=390, height=800)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tops = "[...document.querySelectorAll('.family .buttons')].map(row => row.offsetHeight)"
+    assert max(page.evaluate(tops)) < 90  # kinds in one row, split, merge and show in another
+    page.evaluate("window.scrollTo(0, 1200)")
+    bar = page.locator(".bar").bounding_box()
+    assert bar["y"] == 0
+    assert bar["height"] < 125
+    tables = "[...document.querySelectorAll('.wide')].map(e => getComputedStyle(e))"
+    shadows = f"{tables}.map(style => style.backgroundAttachment)"
+    assert set(page.evaluate(shadows)) == {"local, local, scroll, scroll"}
 
 
 def test_keys_alone_reach_families_overview_and_strips(opened, person):

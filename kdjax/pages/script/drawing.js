@@ -52,6 +52,23 @@ function gainFor(low, high, height) {
   return gains.find((gain) => (high - low) * PER_MILLIVOLT * gain <= height) ?? 1 / 32;
 }
 
+/** Text that stays readable on a trace; `align` says which side of x it stands on. */
+function label(context, text, x, y, { align = "left", colour = "#333", font = "11px" } = {}) {
+  context.font = `${font} system-ui, sans-serif`;
+  context.textAlign = align;
+  context.lineJoin = "round";
+  context.lineWidth = 3;
+  context.strokeStyle = "rgba(255, 255, 255, 0.9)";
+  context.strokeText(text, x, y);
+  context.fillStyle = colour;
+  context.fillText(text, x, y);
+}
+
+/** The gain at which each of the ranges [low, high] in mV fits its lead's height. */
+function commonGain(ranges, height) {
+  return Math.min(...ranges.map(([low, high]) => gainFor(low, high, height)));
+}
+
 function extremes(lead, tape, from, to) {
   let low = Infinity;
   let high = -Infinity;
@@ -113,23 +130,17 @@ function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeigh
   grid(context, width, height, (((from % 1) + 1) % 1) * PER_SECOND);
   const toX = (time) => (time - from) * PER_SECOND;
   hatch(context, unscorable, toX, top, height - top);
-  let gain = 1;
+  const ranges = leads.map((lead) => extremes(lead, tape, from, to));
+  const gain = commonGain(ranges, leadHeight);
   leads.forEach((lead, i) => {
-    const [low, high] = extremes(lead, tape, from, to);
-    const own = gainFor(low, high, leadHeight);
-    gain = Math.min(gain, own);
+    const [low, high] = ranges[i];
     const middle = top + (i + 0.5) * leadHeight;
-    const y = (value) => middle - (value - (low + high) / 2) * PER_MILLIVOLT * own;
+    const y = (value) => middle - (value - (low + high) / 2) * PER_MILLIVOLT * gain;
     trace(context, lead, tape, from, to, y);
     if (labels) nameLead(context, tape.leads[i], top + i * leadHeight);
   });
   for (const beat of beats) markBeat(context, beat, toX(beat.time), height, labels);
-  if (gain < 1) {
-    context.fillStyle = "#333";
-    context.font = "11px system-ui, sans-serif";
-    context.textAlign = "right";
-    context.fillText(`${10 * gain} mm/mV`, width - 4, height - 4);
-  }
+  if (gain < 1) label(context, `${10 * gain} mm/mV`, width - 4, height - 4, { align: "right" });
 }
 
 function nameLead(context, name, top) {
@@ -163,10 +174,13 @@ function drawMean(canvas, beats, tape, leadHeight) {
   const width = (length / tape.fs) * PER_SECOND;
   const context = prepare(canvas, width, leadHeight * beats.length);
   grid(context, width, leadHeight * beats.length);
+  const ranges = beats.map(({ mean, spread }) => [
+    Math.min(...mean.map((value, i) => value - spread[i])),
+    Math.max(...mean.map((value, i) => value + spread[i])),
+  ]);
+  const gain = commonGain(ranges, leadHeight - 6);
   beats.forEach(({ mean, spread }, row) => {
-    const low = Math.min(...mean.map((value, i) => value - spread[i]));
-    const high = Math.max(...mean.map((value, i) => value + spread[i]));
-    const gain = gainFor(low, high, leadHeight - 6);
+    const [low, high] = ranges[row];
     const middle = (row + 0.5) * leadHeight;
     const x = (i) => (i / tape.fs) * PER_SECOND;
     const y = (value) => middle - (value - (low + high) / 2) * PER_MILLIVOLT * gain;
@@ -180,11 +194,9 @@ function drawMean(canvas, beats, tape, leadHeight) {
     context.beginPath();
     for (let i = 0; i < length; i++) context.lineTo(x(i), y(mean[i]));
     context.stroke();
-    if (gain < 1) {
-      context.fillStyle = "#333";
-      context.font = "10px system-ui, sans-serif";
-      context.textAlign = "right";
-      context.fillText(`${10 * gain} mm/mV`, width - 2, (row + 1) * leadHeight - 3);
-    }
   });
+  if (gain < 1) {
+    const bottom = beats.length * leadHeight - 3;
+    label(context, `${10 * gain} mm/mV`, width - 2, bottom, { align: "right", font: "10px" });
+  }
 }

@@ -66,10 +66,10 @@ function drawOverview(canvas, width, recording) {
       context.fillRect(left, y, Math.max(toX(event.to) - left, 2), LANE_HEIGHT - 8);
     }
   }
-  drawLabels(context);
   context.strokeStyle = "#000";
   context.lineWidth = 1.5;
   context.strokeRect(toX(shown.from), 1, Math.max(toX(shown.to) - toX(shown.from), 3), bottom - 2);
+  drawLabels(context);
 }
 
 function drawTimes(context, { from, to, width, bottom, start }) {
@@ -95,14 +95,9 @@ function drawRates(context, columns) {
     const share = (Math.min(rate, high) - low) / (high - low);
     return RATE_HEIGHT - 2 - Math.max(share, 0) * (RATE_HEIGHT - 6);
   };
-  context.font = "11px system-ui, sans-serif";
-  context.textAlign = "right";
-  for (const rate of [60, 100]) {
-    context.fillStyle = "#ddd";
-    context.fillRect(0, y(rate), columns.length, 1);
-    context.fillStyle = "#555";
-    context.fillText(String(rate), columns.length - 2, y(rate) - 2);
-  }
+  const lines = [60, 100];
+  context.fillStyle = "#ddd";
+  for (const rate of lines) context.fillRect(0, y(rate), columns.length, 1);
   columns.forEach((column, x) => {
     if (!column) return;
     context.fillStyle = "rgba(0, 89, 156, 0.3)";
@@ -110,20 +105,15 @@ function drawRates(context, columns) {
     context.fillStyle = "#00344f";
     context.fillRect(x - 0.5, y(column.sum / column.count) - 1, 2, 2);
   });
+  for (const rate of lines) {
+    label(context, String(rate), columns.length - 2, y(rate) - 2, { align: "right" });
+  }
 }
 
 function drawLabels(context) {
-  context.font = "bold 11px system-ui, sans-serif";
-  context.textAlign = "left";
   const rows = [...LANES].map((kind) => [kind, COLOURS[kind]]);
   [...rows, ["events", "#111"]].forEach(([text, colour], row) => {
-    const y = RATE_HEIGHT + row * LANE_HEIGHT;
-    context.fillStyle = "rgba(255, 255, 255, 0.8)";
-    context.fillRect(0, y + 1, context.measureText(text).width + 6, LANE_HEIGHT - 2);
-    context.fillStyle = colour;
-    context.fillText(text, 3, y + 12);
+    label(context, text, 4, RATE_HEIGHT + row * LANE_HEIGHT + 12, { colour, font: "bold 11px" });
   });
-  context.fillStyle = "#555";
-  context.font = "11px system-ui, sans-serif";
-  context.fillText("beats per minute", 3, 11);
+  label(context, "beats per minute", 4, 12);
 }

@@ -115,7 +115,7 @@ function prepareEvents() {
     name,
     from: first / fs,
     to: last / fs,
-    text: beats > 1 ? `${name}, ${beats} beats, ${((last - first) / fs).toFixed(1)} s` : name,
+    text: beats > 1 ? `${name}, ${beats} beats, ${((last - first) / fs).toFixed(1)}\u00a0s` : name,
     beat: Math.min(firstFrom(app.state.samples, first), app.times.length - 1),
   }));
   const scored = [...app.score.keys()].filter((i) => Number.isFinite(app.score[i]));
