@@ -38,12 +38,11 @@ def sizes(detector: Integers) -> str:
         "KDJAX_QUARTILES": score.QUARTILES,
         "KDJAX_TOLERANCE": score.TOLERANCE,
         "KDJAX_IN_TIME": score.IN_TIME,
-        "KDJAX_CENTRE_LEARNT": score.CENTRE_LEARNT,
-        "KDJAX_USUAL_LEARNT": score.USUAL_LEARNT,
+        "KDJAX_LEARNT": score.LEARNT,
+        "KDJAX_UNSETTLED": score.UNSETTLED,
         "KDJAX_USUAL_LEAST": score.USUAL_LEAST,
+        "KDJAX_USUAL_MOST": score.USUAL_MOST,
         "KDJAX_USUAL_BITS": score.USUAL_BITS,
-        "KDJAX_STEP": score.STEP,
-        "KDJAX_STEP_DELAY": score.STEP_DELAY,
         "KDJAX_THRESHOLD": fitted.threshold,
     }
     lines = ["/* Written by kdjax export. */", "#ifndef KDJAX_SIZES_H", "#define KDJAX_SIZES_H", ""]

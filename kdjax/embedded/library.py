@@ -145,7 +145,7 @@ def _float_scores(detector: Detector, signal: np.ndarray) -> np.ndarray:
     rhythm = rhythm_after(np.empty(0), rr)
     person = np.zeros(len(x), np.int64)
     evidence = detector.evidence(x, rhythm, person, sample, frontend.FS)
-    early = sample < sample[0] + score.USUAL_LEARNT * frontend.FS
+    early = sample < sample[0] + score.LEARNT * frontend.FS
     fitted = adapting_to_all(detector.calibration.score).adapted_to(evidence.of(early))
     scores = np.full(len(found), np.nan)
     scores[whole] = fitted.score(evidence)

@@ -73,9 +73,11 @@ typedef struct {
     uint16_t steps;
     uint8_t started, learning;
     uint16_t past[256];
-    uint16_t residual_kept[256], latent_kept[256];
+    uint16_t residual_kept[KDJAX_USUAL_MOST], latent_kept[KDJAX_USUAL_MOST];
     int16_t residual_centre[KDJAX_WINDOW];
     int16_t latent_centre[KDJAX_LATENT];
+    uint32_t residual_deviation[KDJAX_WINDOW];
+    uint32_t latent_deviation[KDJAX_LATENT];
 } kdjax_person;
 
 /* Working memory: nothing in it outlives a call. */

@@ -105,32 +105,37 @@ static int32_t surprise(const kdjax_tail *tail, int32_t opinion) {
     return (int32_t)(((int64_t)kdjax_softplus2((int32_t)place) * KDJAX_LN2) >> 16);
 }
 
-static void step(int16_t *centre, int16_t value, int32_t size) {
-    int16_t side = away(value, *centre);
+/* Moves a running median by 1.5 mean absolute deviations over the number of beats. */
+static void step(int16_t *centre, uint32_t *deviation, int16_t value, uint32_t steps) {
+    int32_t side = away(value, *centre), size;
+    *deviation += (uint32_t)(side < 0 ? -side : side);
+    size = (int32_t)(3 * *deviation / (2 * steps * steps)) + 1;
     *centre = (int16_t)kdjax_clip(*centre + (side > 0 ? size : side < 0 ? -size : 0), -WORD, WORD);
 }
 
-/* Running medians of residual and latent first, then the medians of the distances from them. */
+/* Running medians of residual and latent, and the medians of the distances from them. */
 static void learn(kdjax_state *state, uint32_t sample, int in_time, int32_t residual,
                   int32_t latent) {
     kdjax_person *person = &state->person;
     uint32_t since;
     if (!person->started) person->started = 1, person->first = sample;
     since = sample - person->first;
-    if (in_time && since < KDJAX_CENTRE_LEARNT * KDJAX_FS) {
-        int32_t size = (int32_t)(KDJAX_STEP / (person->steps + 0u + KDJAX_STEP_DELAY)) + 1;
-        for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
-            step(&person->residual_centre[i], state->window[i], size);
-        }
-        for (uint16_t i = 0; i < KDJAX_LATENT; i++) {
-            step(&person->latent_centre[i], state->latent[i], size);
+    if (in_time) {
+        if (person->steps >= KDJAX_UNSETTLED && person->kept < KDJAX_USUAL_MOST) {
+            person->residual_kept[person->kept] = (uint16_t)(residual >> KDJAX_USUAL_BITS);
+            person->latent_kept[person->kept++] = (uint16_t)(latent >> KDJAX_USUAL_BITS);
         }
         person->steps++;
-    } else if (in_time && person->kept < 256) {
-        person->residual_kept[person->kept] = (uint16_t)(residual >> KDJAX_USUAL_BITS);
-        person->latent_kept[person->kept++] = (uint16_t)(latent >> KDJAX_USUAL_BITS);
+        for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
+            step(person->residual_centre + i, person->residual_deviation + i, state->window[i],
+                 person->steps);
+        }
+        for (uint16_t i = 0; i < KDJAX_LATENT; i++) {
+            step(person->latent_centre + i, person->latent_deviation + i, state->latent[i],
+                 person->steps);
+        }
     }
-    if (since >= KDJAX_USUAL_LEARNT * KDJAX_FS && person->kept >= KDJAX_USUAL_LEAST) {
+    if (since >= KDJAX_LEARNT * KDJAX_FS && person->kept >= KDJAX_USUAL_LEAST) {
         sort(person->residual_kept, person->kept);
         sort(person->latent_kept, person->kept);
         person->residual_usual = person->residual_kept[person->kept / 2] << KDJAX_USUAL_BITS;
