@@ -8,6 +8,7 @@ contestant is a process of its own; they take turns.
 On a GPU machine kdjax and PyTorch run on its GPU.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ def main() -> None:
         versions |= drawn.facts
         rows += found
     about = {"length": LENGTH, "channels": CHANNELS, "rounds": rounds, "tolerance": TOLERANCE}
+    about["load"] = round(os.getloadavg()[2], 1)
     write(args.out, "inference", about | {"rows": rows}, **versions)
 
 
