@@ -158,6 +158,28 @@ class TestParity:
         assert "name a new folder" in capsys.readouterr().err
 
 
+def test_a_person_is_learnt_as_the_float_score_learns_one(made):
+    """Running medians are near the medians, of numbers that vary much and of those that do not."""
+    fitted, rng = made[0].score, np.random.default_rng(0)
+    spread = {size: np.geomspace(20, 600, size) for size in (320, 50)}
+    residual, latent = (
+        np.rint(rng.uniform(-2000, 2000, size) + of * rng.normal(size=(400, size))).astype(int)
+        for size, of in spread.items()
+    )
+    person = score.Person(fitted, frontend.FS)
+    opinions = [person.push(residual[n], latent[n], 300 * n, 300) for n in range(400)]
+    seen = slice(0, score.LEARNT * frontend.FS // 300)
+    assert [opinion.learning for opinion in opinions].index(False) == seen.stop + 1
+    for centre, values, of, usual, log in (
+        (person.centre, residual, spread[320], person.usual[0], score.log_residual),
+        (person.latent_centre, latent, spread[50], person.usual[1], score.log_latent),
+    ):
+        median = np.median(values[seen], axis=0)
+        assert np.sqrt(np.square((centre - median) / of).mean()) < 0.1
+        exact = np.median(log(fitted, values[seen] - median.astype(int)))
+        assert abs(usual - exact) < 0.05 * fixed.ONE
+
+
 def test_a_detector_without_calibration_is_refused(detector):
     with pytest.raises(InputError, match="calibration"):
         library.integers(replace(detector, calibration=None))
