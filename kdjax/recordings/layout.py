@@ -11,7 +11,7 @@ from typing import NamedTuple
 from kdjax.recordings import clock
 from kdjax.recordings.preamble import Preamble, preamble
 from kdjax.recordings.source import MOST_LEADS, decoded, refusal
-from kdjax.recordings.units import SECONDS, is_known, spelled
+from kdjax.recordings.units import MILLIVOLTS, SECONDS, is_known, spelled
 
 _LINES = 2000  # of the file's beginning that are looked at
 _SAMPLE = 200  # rows by which columns are told apart
@@ -123,8 +123,19 @@ def _delimiter(lines: Sequence[str]) -> str:
     last = last[len(last) // 2 :]
     for sign in ";\t,":
         if 2 * sum(sign in line for line in last) > len(last):
-            return sign
+            blanks = sign == "," and 2 * sum(map(_has_blanks_and_commas, last)) > len(last)
+            return " " if blanks else sign
     return " " if 2 * sum(" " in line.strip() for line in last) > len(last) else ","
+
+
+def _has_blanks_and_commas(line: str) -> bool:
+    """Whether a line's fields are parted by blanks and have decimal commas."""
+    parts = line.split()
+    return (
+        len(parts) > 1
+        and any(_DECIMAL_COMMA.fullmatch(part) for part in parts)
+        and all(is_number(part, ",") or clock.instant(part) for part in parts)
+    )
 
 
 def cells(line: str, delimiter: str) -> list[str]:
@@ -152,7 +163,7 @@ def _shape(rows: Sequence[list[str]], delimiter: str) -> tuple[int, str, str]:
         plain = sum(bool(cell) and bool(_NUMBER.fullmatch(cell)) for cell in cells)
         return fields, "," if commas > 9 * plain else ".", delimiter  # they are quoted
     points = sum("." in cell and bool(_NUMBER.fullmatch(cell)) for cell in cells)
-    return fields, "," if delimiter in ";\t" and commas > points else ".", delimiter
+    return fields, "," if commas > points else ".", delimiter
 
 
 def _splits_numbers(rows: Sequence[Sequence[str]]) -> bool:
@@ -319,6 +330,7 @@ def _columns(
         word = plain(name or "")
         time = kind == "clock" or (
             kind == "number"
+            and unit not in MILLIVOLTS
             and (
                 bool(_TIME_WORDS & set(word.split()))
                 or word in _COUNTERS

@@ -96,8 +96,9 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
         first = clock.instant(_first_cell(lines, place), column.order)
         dated = first is not None and first.dated
         return _Account(name, timing, stamps, dated, first.zone if first else None)
-    unit = clock.unit_of(timing.step, column.unit)
-    if unit is None or (column.unit is None and _is_counter(timing)):
+    stated = column.unit if column.unit in SECONDS else None
+    unit = clock.unit_of(timing.step, stated)
+    if unit is None or (stated is None and _is_counter(timing)):
         return None
     epoch = clock.epoch_of(timing.first, unit)
     scale = SECONDS[unit]

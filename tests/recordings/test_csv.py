@@ -147,7 +147,7 @@ LAYOUTS = st.fixed_dictionaries(
 @given(layout=LAYOUTS, n=st.integers(20, 60), leads=st.integers(1, 3), chunk=st.integers(9, 14))
 @settings(max_examples=80, deadline=None)
 def test_any_layout_of_a_table_gives_the_same_signal(tmp_path_factory, layout, n, leads, chunk):
-    sign, decimal = layout["sign"], layout["comma"] and layout["sign"] in ";\t"
+    sign, decimal = layout["sign"], layout["comma"] and layout["sign"] != ","
     rng = np.random.default_rng(n)
     signal = rng.normal(0, 1, (n, leads)).round(3)
     signal[3, 0] = np.nan
@@ -188,3 +188,29 @@ def test_any_layout_of_a_table_gives_the_same_signal(tmp_path_factory, layout, n
         if layout["time"] is None or len(head) or n >= 50:
             assert len(source.leads) == leads
             np.testing.assert_allclose(whole(source), signal, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "times"),
+    [
+        ("time II V1\ns mV mV", [f"{i / 250:.6f}".replace(".", ",") for i in range(60)]),
+        ("sample II V1\n- mV mV", list(map(str, range(60)))),
+        ("time II V1", [f"12:30:{i / 250:09.6f}" for i in range(60)]),
+    ],
+)
+def test_blanks_part_fields_with_decimal_commas(tmp_path, head, times):
+    """They were parted at the commas, and one lead of the last digits was read."""
+    signal = np.random.default_rng(0).normal(0, 1, (60, 2)).round(3)
+    rows = [
+        " ".join([t, *(f"{v:.3f}".replace(".", ",") for v in row)])
+        for t, row in zip(times, signal, strict=True)
+    ]
+    source = open_source(write_text(tmp_path, "\n".join([head, *rows, ""])), fs=250, units="mV")
+    assert source.leads == ("II", "V1")
+    np.testing.assert_allclose(whole(source), signal, rtol=1e-6)
+
+
+def test_a_ramp_in_millivolts_is_no_time(tmp_path):
+    rows = "".join(f"{i / 250:.3f},{i % 7}\n" for i in range(100))
+    source = open_source(write_text(tmp_path, "II [mV],V1 [mV]\n" + rows), fs=250)
+    assert source.leads == ("II", "V1")
