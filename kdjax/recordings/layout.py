@@ -131,10 +131,12 @@ def _delimiter(lines: Sequence[str]) -> str:
 def _has_blanks_and_commas(line: str) -> bool:
     """Whether a line's fields are parted by blanks and have decimal commas."""
     parts = line.split()
+    numbers = [part for part in parts if "," in part]
     return (
-        len(parts) > 1
-        and any(_DECIMAL_COMMA.fullmatch(part) for part in parts)
-        and all(is_number(part, ",") or clock.instant(part) for part in parts)
+        len(numbers) > 0
+        and len(parts) > 1
+        and all(map(_DECIMAL_COMMA.fullmatch, numbers))
+        and clock.instant(line.split(",")[0]) is None  # as in 1 Mar 2024,5
     )
 
 

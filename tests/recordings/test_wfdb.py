@@ -217,7 +217,7 @@ def test_a_signal_file_in_another_folder_is_not_opened(tmp_path, elsewhere):
         ("m/1 2 250 900\nr1 900\n", "rate or length of its segments"),
         ("m/1 2 360 900\nm 900\n", "its segment m has segments"),
         ("m/1 2 360 900\n~ 900\n", "no segment holds a voltage"),
-        ("m/1 2 360 900\nr2 900\n", "r2.hea: is missing"),
+        ("m/1 2 360 900\nr2 900\n", "r2.hea: no such file"),
     ],
 )
 def test_segments_that_are_not_what_the_header_says_are_refused(tmp_path, text, words):
