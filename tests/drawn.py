@@ -45,9 +45,17 @@ def fresh(
 
     The generator's output bias starts at the mean beat [C], as there.
     """
-    like = _like(
-        trainer, mean is not None, teacher and teacher.replace(variables=None, lesson=None)
-    )
+    teacher = teacher and teacher.replace(variables=None, lesson=None)
+    start = None if mean is None else tuple(np.asarray(mean).tolist())
+    # Copies: a training may give its state's memory to the next step.
+    return jax.tree.map(np.copy, _fresh(trainer, start, teacher, seed))
+
+
+@functools.cache
+def _fresh(
+    trainer: Trainer, mean: tuple[float, ...] | None, teacher: Teacher | None, seed: int
+) -> TrainState:
+    like = _like(trainer, mean is not None, teacher)
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     beat = trainer.generator.length, trainer.generator.channels
 

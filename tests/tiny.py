@@ -20,13 +20,16 @@ import jax
 import numpy as np
 import pytest
 from drawn import fresh
+from matplotlib.figure import Figure
 
 from configs import student, teacher
 from kdjax import datasets
 from kdjax.beats import scale
 from kdjax.datasets.storage import CLASSES, BeatSet
+from kdjax.pages import plots
 from kdjax.runs import config as configs
 from kdjax.runs import evaluation, provenance
+from kdjax.scores import metrics
 from kdjax.study import cells
 from kdjax.training import assemble, epochs, loop, parallel
 
@@ -168,7 +171,7 @@ def _replace(patch: pytest.MonkeyPatch, original: Any, replacement: Any) -> None
 def small_world() -> Iterator[pytest.MonkeyPatch]:
     """One device, short chunks, the pulses as data, programs compiled once, no figures.
 
-    Networks are drawn by NumPy.
+    Networks are drawn by NumPy, intervals are of few draws.
     """
     device = jax.local_devices()[:1]
     with pytest.MonkeyPatch.context() as patch:
@@ -176,6 +179,7 @@ def small_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(datasets, "load", lambda name, data_dir=None: beat_set())
         patch.setattr(evaluation, "draw", lambda *_, **__: {})
         patch.setattr(provenance, "made_by", _made_by)
+        patch.setattr(metrics, "bootstrap_ci", functools.partial(metrics.bootstrap_ci, samples=40))
         patch.setattr(epochs, "CHUNK", CHUNK)
         for module in (loop, cells):
             patch.setattr(module, "init_state", _drawn_state)
@@ -229,6 +233,7 @@ def _train(path: Path) -> dict[str, Any]:
         counts.append(len(compiled))
 
     def draw_student(*args: Any, rows: list[dict], **rest: Any) -> dict[str, bytes]:
+        """Whole figures, but a small picture in place of each: test_plots.py looks at them."""
         return draw(*args, rows=rows, **rest) if "kd_response" in rows[0] else {}
 
     jax.monitoring.register_event_duration_secs_listener(listen)
@@ -239,6 +244,7 @@ def _train(path: Path) -> dict[str, Any]:
     with small_world() as patch, contextlib.redirect_stdout(console):
         patch.setattr(loop, "_finish_epoch", finish_and_count)
         patch.setattr(evaluation, "draw", draw_student)
+        patch.setattr(plots, "png", lambda _, png=plots.png: png(Figure(figsize=(1, 1))))
         result = loop.train(config(), path)
     return {"result": result, "console": console.getvalue(), "compiled": counts}
 

@@ -1,5 +1,6 @@
 """What tests read of a run directory, and how they stop a run on its way."""
 
+import functools
 import json
 import os
 import shutil
@@ -55,12 +56,19 @@ def restored(config, checkpoint, model=None):
     }
 
 
+@functools.cache
+def of_the_uninterrupted():
+    """The arrays of the finished run, and its teacher."""
+    whole = tiny.trained().path
+    teacher = directory.load_model(whole / "teacher")
+    return restored(tiny.config(), newest(whole), teacher), teacher
+
+
 def assert_bitwise_the_uninterrupted(run):
     """All but what a clock says: variables, optimiser, every epoch's figures, every score."""
     whole = tiny.trained().path
-    config = tiny.config()
-    teacher = directory.load_model(whole / "teacher")
-    a, b = (restored(config, newest(r), teacher) for r in (whole, run))
+    a, teacher = of_the_uninterrupted()
+    b = restored(tiny.config(), newest(run), teacher)
     assert a.keys() == b.keys()
     assert len(a) > 100
     for name in a:

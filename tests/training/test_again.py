@@ -44,9 +44,12 @@ class TestAgain:
         run = tiny.trained()
         assert loop.train(tiny.config(data__dir="/elsewhere"), run.path) == run.result
 
-    def test_overwrite_starts_anew(self, tmp_path):
+    def test_overwrite_starts_anew_also_where_the_config_is_damaged(self, tmp_path):
         run = copy_of_the_run(tmp_path)
         (run / "notes.txt").write_text("of the old run")
+        (run / "config.json").write_text('{"epochs": ')
+        with pytest.raises(InputError, match="cannot be read"):
+            loop.train(tiny.config(epochs=1), run)
         loop.train(tiny.config(epochs=1, teacher__epochs=1), run, overwrite=True)
         assert not (run / "notes.txt").exists()
         assert len(rows(run)) == len(rows(run / "teacher")) == 1
@@ -96,14 +99,6 @@ class TestAgain:
             result = loop.train(tiny.config(), run)
         assert result == read_json(run / "result.json")
         assert "is finished" in capsys.readouterr().out
-
-    def test_overwrite_replaces_a_run_whose_config_is_damaged(self, tmp_path):
-        run = copy_of_the_run(tmp_path)
-        (run / "config.json").write_text('{"epochs": ')
-        with pytest.raises(InputError, match="cannot be read"):
-            loop.train(tiny.config(epochs=1), run)
-        loop.train(tiny.config(epochs=1, teacher__epochs=1), run, overwrite=True)
-        assert len(rows(run)) == 1
 
     @pytest.mark.parametrize("where", ["", "teacher"])
     def test_a_config_that_cannot_be_read_is_restored_by_the_same_command(self, tmp_path, where):

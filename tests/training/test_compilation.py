@@ -50,9 +50,9 @@ def told(monkeypatch):
     """Where programs are kept after `keep_programs` with these settings, in this process."""
     before = {name: jax.config.values[name] for name in NAMES}
 
-    def keep(*, enable=True, **env):
+    def keep(*, enable=True, folder=None, **env):
         jax.config.update("jax_enable_compilation_cache", enable)
-        jax.config.update("jax_compilation_cache_dir", None)
+        jax.config.update("jax_compilation_cache_dir", folder)
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         compilation.keep_programs()
@@ -85,10 +85,9 @@ def test_where_no_folder_can_be_made_nothing_is_kept(tmp_path, told):
     assert told(XDG_CACHE_HOME=str(tmp_path / "file")) is None
 
 
-def test_a_folder_named_to_jax_goes_first(tmp_path):
+def test_a_folder_named_to_jax_goes_first(tmp_path, told):
     elsewhere = str(tmp_path / "elsewhere")
-    named = {"JAX_COMPILATION_CACHE_DIR": elsewhere, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    assert start(**named) == elsewhere
+    assert told(folder=elsewhere, XDG_CACHE_HOME=str(tmp_path / "cache")) == elsewhere
     assert not (tmp_path / "cache").exists()
 
 

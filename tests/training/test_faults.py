@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 import tiny
-from run_directory import AtStep, assert_bitwise_the_uninterrupted, crash
+from run_directory import AtStep, assert_bitwise_the_uninterrupted, crash, newest, restored
 from tensorboardX.event_file_writer import EventsWriter
 
 from benchmarks.robustness import reliability, runs
@@ -75,31 +75,27 @@ def full_as_orbax_says_it():
 
 
 class TestFullDisk:
-    # Each epoch saves a model and an optimiser, and a best model at times.
-    @pytest.mark.parametrize(
-        ("holder", "name", "call", "error"),
-        [
-            pytest.param(ocp.Checkpointer, "save", 4, full_as_orbax_says_it, id="checkpoint"),
-            pytest.param(Path, "write_text", 7, full, id="progress"),
-            pytest.param(EventsWriter, "flush", 2, full, id="tensorboard"),
-            pytest.param(Path, "write_bytes", 3, full, id="result"),
-        ],
-    )
-    def test_is_said_in_one_line_and_costs_nothing_that_was_saved(
-        self, workdir, holder, name, call, error
-    ):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(holder, name, nth(call, getattr(holder, name), error()))
-            with pytest.raises(InputError, match="No space left on device") as caught:
-                loop.train(tiny.config(), workdir)
-        assert "type the same command to go on" in one_line(caught)
-        assert str(workdir) in str(caught.value)
-        assert not (workdir / "result.json").exists()
-        whole = checkpoints.steps(workdir / checkpoints.LAST)
-        assert whole, "the epochs before are saved"
-        for step in whole:
-            checkpoints.verify(workdir / checkpoints.LAST / str(step))
-        assert not list(workdir.rglob("*.unfinished")), "and what was begun gives its room back"
+    def test_is_said_in_one_line_and_costs_nothing_that_was_saved(self, workdir):
+        """One run meets it four times, and goes on each time."""
+        # Each epoch saves a model and an optimiser, and a best model at times.
+        for holder, name, call, error in (
+            (ocp.Checkpointer, "save", 4, full_as_orbax_says_it),  # in the second epoch
+            (Path, "write_text", 3, full),  # a checkpoint's progress
+            (EventsWriter, "flush", 1, full),
+            (Path, "write_bytes", 3, full),  # the result, after the log
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(holder, name, nth(call, getattr(holder, name), error()))
+                with pytest.raises(InputError, match="No space left on device") as caught:
+                    loop.train(tiny.config(), workdir)
+            assert "type the same command to go on" in one_line(caught)
+            assert str(workdir) in str(caught.value)
+            assert not (workdir / "result.json").exists()
+            whole = checkpoints.steps(workdir / checkpoints.LAST)
+            assert whole, "the epochs before are saved"
+            for step in whole:
+                checkpoints.verify(workdir / checkpoints.LAST / str(step))
+            assert not list(workdir.rglob("*.unfinished")), "what was begun gives its room back"
         loop.train(tiny.config(), workdir)
         assert_bitwise_the_uninterrupted(workdir)
 
@@ -124,20 +120,14 @@ class TestFullDisk:
 
 
 class TestVanishedDirectory:
-    def test_stops_the_training_and_is_not_made_anew(self, workdir):
-        with pytest.MonkeyPatch.context() as patch:
-            AtStep(patch, 4, lambda: shutil.rmtree(workdir))
-            with pytest.raises(InputError, match=r"its config\.json is gone") as caught:
-                loop.train(tiny.config(), workdir)
-        one_line(caught)
-        assert not workdir.exists()
-
-    def test_a_run_that_is_moved_goes_on_at_its_new_place(self, workdir, tmp_path):
+    def test_stops_the_training_which_goes_on_where_it_was_moved_to(self, workdir, tmp_path):
         elsewhere = tmp_path / "elsewhere"
         with pytest.MonkeyPatch.context() as patch:
             AtStep(patch, 4, lambda: shutil.move(workdir, elsewhere))
-            with pytest.raises(InputError, match="gone"):
+            with pytest.raises(InputError, match=r"its config\.json is gone") as caught:
                 loop.train(tiny.config(), workdir)
+        one_line(caught)
+        assert not workdir.exists(), "it is not made anew"
         loop.train(tiny.config(), elsewhere)
         assert_bitwise_the_uninterrupted(elsewhere)
 
@@ -145,9 +135,10 @@ class TestVanishedDirectory:
 class TestLeftovers:
     def test_of_every_kind_are_cleared_away(self, workdir):
         with pytest.MonkeyPatch.context() as patch:
-            AtStep(patch, 5, crash)
+            AtStep(patch, 8, crash)
             with pytest.raises(MemoryError):
                 loop.train(tiny.config(), workdir)
+        assert checkpoints.steps(workdir / checkpoints.LAST) == [14, 7]
         (workdir / "config.json.unfinished").write_text('{"epo')
         (workdir / "metrics.jsonl").write_bytes(b'{"epoch": 1}\n\xff\xfe{"epo')
         for event in (workdir / "tensorboard").iterdir():
@@ -199,8 +190,9 @@ class TestNotFinite:
         assert "grad_clip" in str(e.value)
         assert checkpoints.steps(workdir / checkpoints.LAST) == [7]
         assert checkpoints.steps(workdir / checkpoints.BEST) == [1]
-        loop.train(tiny.config(), workdir)
-        assert_bitwise_the_uninterrupted(workdir)
+        teacher = directory.load_model(workdir / "teacher")
+        saved = restored(tiny.config(), newest(workdir), teacher)
+        assert all(np.isfinite(array).all() for array in saved.values())
 
 
 # --- integrity ---------------------------------------------------------------------------------

@@ -110,19 +110,22 @@ def started(kd, teacher, beats, seed=0):
     return jax.device_get((state, teacher.replace(lesson=Lesson(said[0], asked[1], said[1]))))
 
 
-def on_devices(n, kd, teacher, beats, seed=0):
-    """State, with the device axis kept, and metrics after STEPS steps under pmap."""
+def run_from(state, teacher, beats, *, kd, n, seed=0, bounds=BOUNDS):
+    """State, with the device axis kept, and metrics after those steps under pmap on n devices."""
     devices = jax.local_devices()[:n]
     put = partial(parallel.replicate, devices=devices)
-    state, teacher = started(kd, teacher, beats, seed)
     return compiled(n, kd)(
         put(state),
         parallel.broadcast(teacher, devices),
         parallel.broadcast(beats, devices),
         parallel.shard_order(order(seed), devices),
-        put(BOUNDS),
+        put(bounds),
         put(key(seed)),
     )
+
+
+def on_devices(n, kd, teacher, beats, seed=0):
+    return run_from(*started(kd, teacher, beats, seed), beats, kd=kd, n=n, seed=seed)
 
 
 def assert_same(a, b, tolerance=1e-9):
@@ -146,16 +149,10 @@ def single(objective, beats):
     return on_devices(1, *objective, beats)
 
 
-@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.slow), 4])
-def test_devices_share_a_batch_without_changing_the_run(n, objective, single, beats):
-    state, metrics = on_devices(n, *objective, beats)
-    assert 0 < metrics["selected"][0] < 1
-    for leaf in jax.tree.leaves((state, metrics)):
-        leaf = np.asarray(leaf)
-        for device in range(1, n):
-            np.testing.assert_array_equal(leaf[device], leaf[0])
-    assert_same(parallel.unreplicate(metrics), parallel.unreplicate(single[1]))
-    assert_same(parallel.unreplicate(state), parallel.unreplicate(single[0]))
+@pytest.mark.slow
+def test_two_devices_share_a_batch_without_changing_the_run(objective, single, beats):
+    both = on_devices(2, *objective, beats)
+    assert_same(parallel.unreplicate(both), parallel.unreplicate(single))
 
 
 @pytest.mark.slow
@@ -195,17 +192,12 @@ def test_a_chunk_moves_nothing_between_host_and_device(objective, beats):
 
 def test_transfer_beats_teach_the_generator_and_nothing_else(objective, beats):
     """One step with either of two transfer sets: all else ends the same, to the last bit."""
-    devices = jax.local_devices()[:1]
-    put = partial(parallel.replicate, devices=devices)
     state, teacher = started(*objective, beats)
     lesson = teacher.lesson
     other = teacher.replace(lesson=lesson._replace(transfer=-lesson.transfer))
-    batches = parallel.shard_order(order(), devices)
-    bounds = np.array([0, 1], np.int32)
+    one_step = {"kd": objective[0], "n": 4, "bounds": np.array([0, 1], np.int32)}
     (a, of_a), (b, of_b) = (
-        parallel.unreplicate(
-            compiled(1, objective[0])(put(state), given, beats, batches, *map(put, (bounds, key())))
-        )
+        parallel.unreplicate(run_from(state, given, beats, **one_step))
         for given in (teacher, other)
     )
 
@@ -243,14 +235,19 @@ def together(kd, teacher, beats, seeds):
     )
 
 
-def test_seeds_trained_together_end_as_each_alone(objective, beats):
-    """Other weights, orders, keys and teachers; the same beats."""
+@pytest.mark.parametrize("n", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_seeds_trained_together_on_one_device_end_as_each_alone_on_several(n, objective, beats):
+    """Other weights, orders, keys and teachers; the same beats. Each device ends the same."""
     seeds = (0, 1, 2)
-    state, metrics = together(*objective, beats, seeds)
+    every = together(*objective, beats, seeds)
     ends = []
     for i, seed in enumerate(seeds):
-        alone = parallel.unreplicate(on_devices(1, *objective, beats, seed))
-        assert_same(jax.tree.map(lambda a, i=i: a[i], (state, metrics)), alone, 1e-10)
+        alone = on_devices(n, *objective, beats, seed)
+        assert 0 < alone[1]["selected"][0] < 1
+        for leaf in map(np.asarray, jax.tree.leaves(alone)):
+            np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[:1], leaf.shape))
+        alone = parallel.unreplicate(alone)
+        assert_same(jax.tree.map(lambda a, i=i: a[i], every), alone)
         ends.append(alone[0].generator["params"]["decoder"]["bias"])
     assert len(np.unique(np.round(ends, 9), axis=0)) == len(seeds)
 
