@@ -96,7 +96,10 @@ def test_another_generator_is_another_version():
     assert builder.version(source).startswith(f"{beats.PIPELINE}.0.")
 
 
-def test_load_makes_the_beats_once_and_reads_them_back_unchanged(tmp_path, beat_set, monkeypatch):
+def test_load_makes_the_beats_once_and_reads_them_back_unchanged(
+    tmp_path, recordings, beat_set, monkeypatch
+):
+    monkeypatch.setattr(generator, "recordings", lambda: iter(recordings))
     made = datasets.load("synthetic", tmp_path)
     monkeypatch.setattr(generator, "recordings", None)  # from here on it cannot be made again
     for loaded in (made, datasets.load("synthetic", tmp_path)):

@@ -47,9 +47,8 @@ def test_folded_weights_give_the_networks_numbers(network, x64):
     assert_close(in_numpy, expected, 1e-12)
 
 
-@pytest.mark.parametrize("network", [NETWORKS[0], NETWORKS[-1]], ids=str)
-def test_in_float32_they_differ_by_rounding(network):
-    expected, program, in_numpy = both(network, jnp.float32)
+def test_in_float32_they_differ_by_rounding():
+    expected, program, in_numpy = both(NETWORKS[-1], jnp.float32)
     assert_close(program, expected, 1e-5)
     assert_close(in_numpy, expected, 1e-5)
 

@@ -151,9 +151,7 @@ def test_any_layout_of_a_table_gives_the_same_signal(tmp_path_factory, layout, n
     rng = np.random.default_rng(n)
     signal = rng.normal(0, 1, (n, leads)).round(3)
     signal[3, 0] = np.nan
-    signal[-2, 0] = (
-        0.012  # a column of decimal commas is told from two by a part that begins with 0
-    )
+    signal[-2, 0] = 0.012  # a part that begins with 0 tells a column of decimal commas from two
     cells = [["nan" if v != v else f"{v:.3f}" for v in row] for row in signal]
     names = [f"V{i + 1}" for i in range(leads)]
     units = ["mV"] * leads
