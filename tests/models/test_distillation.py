@@ -112,21 +112,20 @@ def test_scores_that_are_all_equal_give_finite_gradients(kind):
 
 
 @pytest.mark.parametrize("kind", SCORE_TRANSFORMS)
-@pytest.mark.parametrize("select", SELECTIONS)
-def test_the_response_to_scores_has_the_gradient_of_finite_differences(kind, select):
-    """In the student's beats, whose error its score is; no selection changes on the way."""
+def test_the_response_to_scores_has_the_gradient_of_finite_differences(kind):
+    """In the student's beats, whose error its score is; the selection changes at none of them."""
     rng = np.random.default_rng(6)
     x, x_hat, of_teacher = (jnp.asarray(rng.standard_normal((BEATS, 5, 1))) for _ in range(3))
     student = network_output(1)
     targets = Targets(anomaly_score(of_teacher, x))
-    kd = Distillation(response=1.0, response_scores=kind, select=select)
+    kd = Distillation(response=1.0, response_scores=kind, select="teacher_better")
 
-    def term(x_hat):
+    @jax.jit
+    def response(x_hat):
         return distillation_terms(student._replace(x_hat=x_hat), x, targets, kd=kd)[0]
 
-    check_grads(jax.jit(term), (x_hat,), order=1, modes=["rev"])
-    (gradient,) = jax.tree.leaves(jax.grad(lambda x_hat: term(x_hat)["kd_response"])(x_hat))
-    assert gradient.any()
+    check_grads(response, (x_hat,), order=1, modes=["rev"])
+    assert jax.grad(lambda x_hat: response(x_hat)["kd_response"])(x_hat).any()
 
 
 def test_unknown_transforms_and_selections_are_named():
