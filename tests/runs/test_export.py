@@ -263,7 +263,7 @@ class TestWrongInput:
 
     def test_an_unfinished_run(self, refused, tmp_path):
         (tmp_path / "started").mkdir()
-        refused(tmp_path / "started", "--format", "onnx", wanted=["started", "train"])
+        refused(tmp_path / "started", "--format", "onnx", wanted=["started", "no config.json"])
 
     @pytest.mark.parametrize("form", FORMATS)
     def test_a_folder_for_a_file(self, refused, run, tmp_path, form):
