@@ -82,11 +82,6 @@ class Trainer:
         own = {name: weight for name, weight in self.weights if weight}
         return own | (self.kd.weights() if self.kd else {})
 
-    def metric_names(self) -> list[str]:
-        """What a step measures."""
-        shared = ["selected"] if self.kd else []
-        return ["D_real", "D_fake", *self.term_weights(), "G_loss", *shared]
-
     def projects_to(self, teacher: Teacher | None) -> int | None:
         """The size that the student's latent is projected to; None where it is not."""
         if "kd_latent" not in self.term_weights() or teacher is None or teacher.generator is None:
@@ -352,7 +347,8 @@ def run_steps(
         return train_step(trainer, state, None if teacher is None else teacher.at(batch), x, key)
 
     start, stop = bounds
-    zeros = {name: jnp.zeros((), beats.dtype) for name in trainer.metric_names()}
+    shapes = jax.eval_shape(step, state, start)[1]
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
     def body(i, carry):
         state, sums = carry
