@@ -103,45 +103,27 @@ def detect(
     """
     calibration = calibration_of(detector)
     columns, notes = choose_leads(source, leads, calibration.leads)
-    if sum(rule is not None for rule in (fpr, alarms_per_hour, threshold)) > 1:
-        raise ValueError("give one of fpr, alarms_per_hour and threshold")
-    if alarms_per_hour is None and threshold is None:
-        fpr = FPR if fpr is None else fpr
-        threshold = kinds.threshold(fpr)
-    if threshold is not None and not np.isfinite(threshold):
-        raise InputError(f"the threshold is {threshold}; give a number")
-    if alarms_per_hour is not None and not 0 < alarms_per_hour < np.inf:
-        raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
-    stream = StreamingDetector(detector, source.fs, np.inf)
-    parts: list[Decided] = []
-    stretches, handling = _Stretches(source.fs), Handling(source.fs)
-    likeness = Likeness(calibration.beat, own=calibration.score.adaptation == "none")
-    shown = with_second(source, columns)
-    recorder = Recorder([source.leads[column] for column in shown], source.fs)
-    blocks = (block[:, : len(columns)] for block in recorder.passing(source.blocks(shown)))
-    cores = all_cores(stream.stream, blocks, progress)
-    cores = handling.passing(stretches.passing(cores))
-    for decided in chain(stream.decide(cores), stream.decide_waiting()):
-        parts.append(decided._replace(x=decided.x[:0]))
-        likeness.add(decided)
+    fpr, threshold = _rule(fpr, alarms_per_hour, threshold)
+    read = _read(detector, source, columns, progress)
     seconds = source.length / source.fs
     if alarms_per_hour is not None:
-        fpr = _rate_of_alarms(alarms_per_hour, join_beats([part.beats for part in parts]), seconds)
+        beats = join_beats([part.beats for part in read.parts])
+        fpr = _rate_of_alarms(alarms_per_hour, beats, seconds)
         threshold = kinds.threshold(fpr)
     assert threshold is not None
-    found, families, events = revised(parts, stream.person.shapes, source.fs, threshold)
-    adapted = stream.adapted_to is None or stream.adapted_to >= fitted.FEWEST
+    beats, families, events = revised(read.parts, read.shapes, source.fs, threshold)
+    adapted = read.adapted_to is None or read.adapted_to >= fitted.FEWEST
     words = _WORDS[calibration.score.adaptation if adapted else "not"]
     return Detection(
         recording=source.name,
         fs=source.fs,
         leads=tuple(source.leads[column] for column in columns),
         seconds=seconds,
-        beats=found,
+        beats=beats,
         families=families,
         events=events,
-        unscorable=tuple(stretches.bad),
-        tape=recorder.tape(),
+        unscorable=read.bad,
+        tape=read.tape,
         threshold=threshold,
         fpr=fpr,
         normal=kinds.normal_scores(),
@@ -151,14 +133,78 @@ def detect(
         notes=(
             *source.notes,
             *notes,
-            *handling.notes(),
-            *doubts(found, source.fs, stretches.bad, stream.adapted_to),
-            *likeness.doubts(),
-            *doubts_of_kinds(found, events, source.fs),
+            *read.handling.notes(),
+            *doubts(beats, source.fs, read.bad, read.adapted_to),
+            *read.likeness.doubts(),
+            *doubts_of_kinds(beats, events, source.fs),
         ),
-        handling=handling.facts(),
+        handling=read.handling.facts(),
         made_by=made_by or {},
         start=source.start,
+    )
+
+
+def _rule(
+    fpr: float | None, alarms_per_hour: float | None, threshold: float | None
+) -> tuple[float | None, float | None]:
+    """The rate and the threshold that are asked for, as far as no beat need be known for them.
+
+    InputError and ValueError as `detect` says.
+    """
+    if sum(rule is not None for rule in (fpr, alarms_per_hour, threshold)) > 1:
+        raise ValueError("give one of fpr, alarms_per_hour and threshold")
+    if threshold is not None and not np.isfinite(threshold):
+        raise InputError(f"the threshold is {threshold}; give a number")
+    if alarms_per_hour is not None and not 0 < alarms_per_hour < np.inf:
+        raise InputError(f"alarms per hour are {alarms_per_hour:g}; give a number above 0")
+    if alarms_per_hour is None and threshold is None:
+        fpr = FPR if fpr is None else fpr
+        threshold = kinds.threshold(fpr)
+    return fpr, threshold
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Read:
+    """A recording that was read to its end, before its threshold is applied.
+
+    parts: the beats as a stream decides on them; shapes: of the person, after the last beat;
+    adapted_to: beats that the score was adapted to; bad: stretches that cannot be scored.
+    """
+
+    parts: Sequence[Decided]
+    shapes: Shapes
+    adapted_to: int | None
+    bad: tuple[tuple[float, float, str], ...]
+    handling: Handling
+    likeness: Likeness
+    tape: Tape
+
+
+def _read(
+    detector: Detector, source: Source, columns: Sequence[int], progress: Callable[[int], Any]
+) -> _Read:
+    """Reads a recording to its end; each of the parts passes the cores on to the next."""
+    calibration = calibration_of(detector)
+    stream = StreamingDetector(detector, source.fs, np.inf)
+    stretches, handling = _Stretches(source.fs), Handling(source.fs)
+    likeness = Likeness(calibration.beat, own=calibration.score.adaptation == "none")
+    shown = with_second(source, columns)
+    recorder = Recorder([source.leads[column] for column in shown], source.fs)
+    blocks = (block[:, : len(columns)] for block in recorder.passing(source.blocks(shown)))
+    cores = all_cores(stream.stream, blocks, progress)
+    cores = handling.passing(stretches.passing(cores))
+    parts: list[Decided] = []
+    for decided in chain(stream.decide(cores), stream.decide_waiting()):
+        parts.append(decided._replace(x=decided.x[:0]))
+        likeness.add(decided)
+    return _Read(
+        parts=parts,
+        shapes=stream.person.shapes,
+        adapted_to=stream.adapted_to,
+        bad=tuple(stretches.bad),
+        handling=handling,
+        likeness=likeness,
+        tape=recorder.tape(),
     )
 
 
