@@ -96,19 +96,33 @@ class _Waiting(NamedTuple):
 class StreamingDetector:
     """Decides on the beats of a live signal: `push` samples as they come, then `finish`.
 
-    The first decisions come when the score is adapted: five to six minutes after the first good
-    beat, or later where there are not 60 good ones by then. From there on a decision comes at most
-    65 s after its beat. Memory does not grow.
+    Each call returns the beats decided since the last one, as `deciding.Beats`: arrays of one
+    length, in order of time, often empty. `sample` counts from the first sample pushed; `kind`,
+    `abnormal`, `score`, `quality` and `family` are as in beats.csv, except that a family's number
+    is the stream's own and says nothing of its size.
 
-    A decision rests on the families as they are when it comes. `revised` decides again on beats
-    that a stream gave, with what all of them say of their families: a file's decisions are those
-    of a stream, revised at its end.
+    The score first adapts to the person, so the first decisions come five to six minutes after the
+    first good beat, or later if fewer than 60 beats are good by then. After that a decision comes
+    at most 65 s after its beat, and `provisional` gives one within 2 s. Memory does not grow.
+
+    A decision uses the families as known at that moment. `kdjax.detect` decides once more when it
+    has read the whole recording, so a few kinds may differ.
+
+    Attributes: threshold, of the score; adapted_to, the number of beats that the score was adapted
+    to, None until then.
     """
 
     def __init__(self, detector: Detector, fs: float, threshold: float | None = None):
-        """fs in Hz; threshold: None for that of a false-positive rate of 0.75 % on normal beats.
+        """Starts a stream.
 
-        InputError for a detector without calibration, or 90 Hz or less.
+        Args:
+            detector: with a calibration, as `load_run("mitbih-w8")`.
+            fs: the sampling rate in Hz, above 90.
+            threshold: a beat with a higher score is abnormal; None for the one that 0.75 % of
+                normal beats exceed.
+
+        Raises:
+            InputError: the detector has no calibration, or fs is 90 Hz or less.
         """
         self.calibration = calibration_of(detector)
         self.threshold = kinds.threshold(FPR) if threshold is None else threshold
@@ -123,16 +137,20 @@ class StreamingDetector:
             self._score = self.calibration.score
 
     def push(self, samples: np.ndarray) -> Beats:
-        """Takes the next samples [n, C] (or [n]) in mV, gives the beats decided since."""
+        """Takes the next samples and returns the beats decided since the last call.
+
+        Args:
+            samples: [n, C], or [n] for one lead, in mV; any n. NaN marks a missing sample.
+        """
         return join_beats([decided.beats for decided in self.decide(self.stream.push(samples))])
 
     def provisional(self) -> Beats:
-        """Decides for now on the beats after the last that `push` gave, up to a second ago.
+        """Decides for now on the beats that `push` has not returned yet, up to a second ago.
 
-        So a live signal has a decision within 2 s of the R-peak when this follows a push each
-        second. There is none before the first final decision. A provisional decision does not know
-        the interval after the latest beat, and R-peaks may still move: `push` gives the final
-        decisions, which do not depend on calls of this.
+        Called after a push each second, it gives a decision within 2 s of the R-peak. It returns
+        no beats before the first final decision. A provisional decision does not know the interval
+        after the latest beat, and R-peaks may still move; `push` returns the final decisions, which
+        do not depend on whether this is called.
         """
         found = None if self._score is None else self.stream.peek(_FOLLOWED)
         if found is None:
@@ -143,7 +161,7 @@ class StreamingDetector:
         return join_beats([decided.beats for decided in trial.decide(iter([found]))])
 
     def finish(self) -> Beats:
-        """Ends the recording, gives the beats that were still waiting."""
+        """Ends the signal and returns the beats that were still undecided."""
         decided = [*self.decide(self.stream.finish()), *self.decide_waiting()]
         return join_beats([part.beats for part in decided])
 

@@ -33,8 +33,8 @@ MEANING = {
     "flat": "the signal stands still",
     "clipped": "the signal stands at an end of its range",
     "hum": "mains hum, even without its 50 or 60 Hz line",
-    "muscle": "noise above the ECG's band, as of muscles",
-    "motion": "noise inside the ECG's band, as of moving electrodes",
+    "muscle": "noise above the ECG's band, as from muscles",
+    "motion": "noise inside the ECG's band, as from moving electrodes",
     "edge": "too near an end of the recording for a whole window",
 }
 
