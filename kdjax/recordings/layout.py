@@ -160,7 +160,7 @@ def _shape(rows: Sequence[list[str]], delimiter: str) -> tuple[int, str, str]:
     cells = [cell for row in last if len(row) == fields for cell in row]
     commas = sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells)
     if delimiter == ",":
-        if _splits_numbers(last):
+        if _splits_numbers(last, _above_table(rows)):
             return 1, ",", ""
         plain = sum(bool(cell) and bool(_NUMBER.fullmatch(cell)) for cell in cells)
         return fields, "," if commas > 9 * plain else ".", delimiter  # they are quoted
@@ -168,13 +168,31 @@ def _shape(rows: Sequence[list[str]], delimiter: str) -> tuple[int, str, str]:
     return fields, "," if commas > points else ".", delimiter
 
 
-def _splits_numbers(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether commas part whole numbers from decimals: in -145,098 no number begins with 0."""
-    pairs = [(row[0], row[1]) for row in rows if len(row) == 2]
-    return (
-        2 * len(pairs) > len(rows)
-        and all(re.fullmatch(r"[-+]?\d*", a) and re.fullmatch(r"\d+", b) for a, b in pairs)
-        and any(re.fullmatch(r"0\d+", b) for _, b in pairs)
+def _above_table(rows: Sequence[list[str]]) -> list[str]:
+    """The cells of the last line above the first of two numbers."""
+    first = next((i for i, row in enumerate(rows) if _is_pair(row)), 0)
+    return next((row for row in reversed(rows[:first]) if any(row)), [])
+
+
+def _is_pair(row: Sequence[str]) -> bool:
+    return len(row) == 2 and bool(
+        re.fullmatch(r"[-+]?\d*", row[0]) and re.fullmatch(r"\d+", row[1])
+    )
+
+
+def _splits_numbers(rows: Sequence[Sequence[str]], above: Sequence[str]) -> bool:
+    """Whether commas part whole numbers from decimals.
+
+    In -145,098 no number begins with 0. Under the name of one column, as many decimals in each row
+    show it, too.
+    """
+    pairs = [row for row in rows if len(row) == 2]
+    if 2 * len(pairs) <= len(rows) or not all(map(_is_pair, pairs)):
+        return False
+    one_name = len(above) == 1 and above[0][:1] not in "#%"
+    as_many = len({len(decimals) for _, decimals in pairs}) == 1
+    return (one_name and as_many and not _counts([whole for whole, _ in pairs])) or any(
+        re.fullmatch(r"0\d+", decimals) for _, decimals in pairs
     )
 
 

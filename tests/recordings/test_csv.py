@@ -144,6 +144,21 @@ LAYOUTS = st.fixed_dictionaries(
 )
 
 
+def test_under_one_name_commas_part_decimals(tmp_path):
+    units, decimals = np.arange(400) * 7 % 300 - 150, 10 + np.arange(400) * 37 % 90
+
+    def signal(head, first):
+        rows = "".join(f"{a},{b}\n" for a, b in zip(first, decimals, strict=True))
+        (tmp_path / "a.csv").write_text(f"{head}\n{rows}")
+        return 1000 * whole(open_source(tmp_path / "a.csv", 250.0, "uV"))
+
+    as_one = np.array([float(f"{a}.{b}") for a, b in zip(units, decimals, strict=True)])
+    np.testing.assert_allclose(signal("aVR", units)[:, 0], as_one, rtol=1e-5)
+    np.testing.assert_allclose(signal("I,II", units), np.stack([units, decimals], 1), rtol=1e-5)
+    numbered = signal("ecg", np.arange(400))  # as R writes it, with the rows' numbers
+    np.testing.assert_allclose(numbered[:, 0], decimals, rtol=1e-5)
+
+
 @given(layout=LAYOUTS, n=st.integers(20, 60), leads=st.integers(1, 3), chunk=st.integers(9, 14))
 @settings(max_examples=80, deadline=None)
 def test_any_layout_of_a_table_gives_the_same_signal(tmp_path_factory, layout, n, leads, chunk):
