@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
             choices = list(map(str, action.choices))
             near = difflib.get_close_matches(str(value), choices, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(choices)}"
-            raise argparse.ArgumentError(action, f"no {value!r}; {hint}")
+            raise argparse.ArgumentError(action, f"unknown value {value!r}; {hint}")
 
     def _meant(self, option: str) -> str:
         options = list(self._option_string_actions)

@@ -16,10 +16,10 @@ def of_disk(error: OSError) -> str:
 
 
 def remedy_of(code: int | None, choose: str = "choose another folder") -> str:
-    """What helps against a disk's error of that number, by which full and forbidden differ."""
+    """The remedy for an errno: of a full disk, of missing permission, of anything else."""
     if code in (errno.ENOSPC, errno.EDQUOT):
         return f"make room or {choose}"
-    if code in (errno.EACCES, errno.EPERM):
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"allow writing there or {choose}"
     return choose
 

@@ -187,7 +187,7 @@ def check_folder(folder: Path) -> None:
     if not there.is_dir():
         raise InputError(f"{there}: is a file, not a folder; choose another folder")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{there}: may not be written to; choose another folder")
+        raise InputError(f"{there}: is not writable; choose another folder")
 
 
 def make_folder(folder: Path) -> None:

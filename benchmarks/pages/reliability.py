@@ -155,9 +155,10 @@ def kills(part: dict[str, Any]) -> Iterable[str]:
     """Where processes were killed and how the runs ended."""
     yield "## Kills"
     yield (
-        f"{made(part)} `train.py` on 300 windows, teacher and student of width 2, "
-        f"{part['epochs_of_each_network']} epochs each, {part['seconds_undisturbed']:.0f} s when "
-        "nothing disturbs it. SIGKILL at random moments, each followed by the same command, until "
+        f"{made(part)} `train.py` on {part.get('data', 'synthetic beats')}, teacher and student of "
+        f"width 2, {part['epochs_of_each_network']} epochs each, "
+        f"{part['seconds_undisturbed']:.0f} s when nothing disturbs it. SIGKILL at random moments, "
+        "each followed by the same command, until "
         "the run is finished; then the next run."
     )
     yield table(("killed during", "times"), sorted(part["where"].items()))
@@ -203,7 +204,8 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
         ],
     )
     yield (
-        f"{part['signals']} signals. Python itself gives the signal's own status, before the first "
+        f"{part['signals']} signals; {part['too_late']} more came after their stage and do not "
+        "count. Python itself gives the signal's own status, before the first "
         "line of `train.py`. 'Otherwise' is any other status, a traceback or a half-written file. "
         f"Of the runs that were resumed, {len(part['ended_otherwise'])} figures differ from those "
         f"of the undisturbed run and {len(part['failed_to_resume'])} runs failed to resume"
@@ -349,9 +351,10 @@ def same_as_wfdb(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{made(part)} Valid WFDB records of random samples and headers, a quarter of them of "
         f"several segments: {part['records']:,} read by kdjax and by wfdb. In "
-        f"{part['equal']:,} of them all samples, missing ones among them, and the start are equal. "
-        f"{part['wfdb_fails']:,} are read by kdjax while wfdb fails: a signal is skewed and has "
-        f"several samples a frame. {len(part['strange'])} differ. Signals by format: {formats}."
+        f"{part['equal']:,} of them all samples, missing ones among them, and the start are the "
+        "same within one in a million. "
+        f"{part['wfdb_fails']:,} are read by kdjax while wfdb fails, each with a skewed "
+        f"signal. {len(part['strange'])} differ. Signals by format: {formats}."
     )
     if part["strange"]:
         yield "\n".join(f"- `{line}`" for line in part["strange"])

@@ -137,6 +137,8 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
                 starting, done = rng.random() < 0.2, last_saved(workdir)
                 process = Process(workdir, folder, *flags, server=None if starting else server)
                 if not (doing := killed(process, starting, rng, seconds)):
+                    if process.finish():  # it ended by itself, before it was killed
+                        failed.append("\n".join(process.lines[-3:]))
                     break
                 where[doing] += 1
                 lost += done > last_saved(workdir)
@@ -156,6 +158,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         "where": dict(where),
         "runs": runs_made,
         "epochs_of_each_network": epochs,
+        "data": "300 windows",
         "seconds_undisturbed": seconds,
         "ended_otherwise": differ,
         "failed_to_resume": failed,

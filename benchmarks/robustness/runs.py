@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Process:
-    """train.py at work: a student of width 2 and its teacher on synthetic beats.
+    """train.py at work: a student of width 2 and its teacher.
 
     The lines that it prints are read as they come: `lines`.
     """

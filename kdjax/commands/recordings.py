@@ -218,7 +218,7 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         for file in recordings:
             try:  # 119 and 119.hea are one record
                 named.setdefault(find(file).absolute(), file)
-            except InputError:  # told when it is opened
+            except InputError:  # reported when it is opened
                 named.setdefault(file.absolute(), file)
     if not named:
         raise InputError(f"{empty[0]}: no recordings in it; name another folder, or a recording")

@@ -112,7 +112,7 @@ def read_optimizer(checkpoint: Path, like: Any) -> Any:
 
 def _checkpointer() -> "ocp.Checkpointer":
     """Orbax's, for this process alone: it would have all processes of a training come here."""
-    # Imported here because what is wrong with a run is told without them.
+    # Imported here because what is wrong with a run is reported without them.
     import jax
     import orbax.checkpoint as ocp
 

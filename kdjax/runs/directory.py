@@ -1,6 +1,6 @@
 """A run directory: names of its files, its config and result, its networks; `load_run`.
 
-What is wrong with a run is told before JAX is imported, which takes seconds.
+What is wrong with a run is reported before JAX is imported, which takes seconds.
 """
 
 import functools
