@@ -59,9 +59,13 @@ def detect(
         options: those of `recording.detect`: leads, fpr, alarms_per_hour, threshold, progress.
 
     Raises:
-        InputError: a signal without `fs` or with units or gain, a file that cannot be read, or as
-            `recording.detect`.
+        InputError: a detector's name, a signal without `fs` or with units or gain, a file that
+            cannot be read, or as `recording.detect`.
     """
+    if isinstance(detector, str | os.PathLike):
+        raise InputError(
+            f"{detector} is a name; give the detector: kdjax.load_run({str(detector)!r})"
+        )
     file = ""
     if isinstance(signal, list | tuple):
         signal = np.asarray(signal, np.float64)

@@ -27,7 +27,7 @@ def choose_leads(
         for lead in wanted:
             column = place_of(source.leads, lead)
             if column is None:
-                raise InputError(f"{source.name}: no lead {lead!r}; {there}")
+                raise InputError(f"{source.name}: no lead {lead!r}; {there}; name one of them")
             columns.append(column)
         others = [
             f"lead {source.leads[column]} taken, though the detector was calibrated on {lead}"

@@ -188,7 +188,7 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     share = other.sum() / scored.sum()
     if share > _MANY:
         yield (
-            f"{share:.0%} of the scored beats are not normal; check that family 1 is this person's "
+            f"{share:.0%} of the scored beats are called abnormal; check that family 1 is this person's "
             "normal beat, and name the first families of the page"
         )
     seconds = ADAPTED_IN[0]
@@ -203,7 +203,7 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     if others > _OTHERS or irregular > _IRREGULAR:
         yield (
             f"the first {seconds / 60:g} minutes, which the score adapts to, are not one rhythm: "
-            f"{others:.0%} of their beats are not normal and {irregular:.0f} s are irregular, "
+            f"{others:.0%} of their beats are called abnormal and {irregular:.0f} s are irregular, "
             "bigeminy or trigeminy, so kinds are less certain"
         )
 

@@ -80,5 +80,10 @@ def test_what_is_no_recording_is_refused(detector, signal, options, wanted):
         kdjax.detect(detector, signal, **options)
 
 
+def test_the_name_of_a_detector_is_not_the_detector(signal):
+    with pytest.raises(InputError, match=r"give the detector: kdjax.load_run\('mitbih-w8'\)"):
+        kdjax.detect("mitbih-w8", signal, fs=360)
+
+
 def test_a_detection_names_its_detector(detection):
     assert detection.detector == "mitbih-w8"

@@ -31,7 +31,7 @@ def test_a_usual_recording_is_not_doubted():
 
 def test_more_than_a_tenth_that_is_not_normal():
     (note,) = said(beats_at(*"N" * 400, *"NV" * 80))
-    assert note.startswith("14% of the scored beats are not normal; check that family 1")
+    assert note.startswith("14% of the scored beats are called abnormal; check that family 1")
 
 
 def test_first_minutes_with_many_others():
