@@ -188,8 +188,8 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     share = other.sum() / scored.sum()
     if share > _MANY:
         yield (
-            f"{share:.0%} of the scored beats are called abnormal; check that family 1 is this person's "
-            "normal beat, and name the first families of the page"
+            f"{share:.0%} of the scored beats are called abnormal; check that family 1 is this "
+            "person's normal beat, and name the first families of the page"
         )
     seconds = ADAPTED_IN[0]
     start = float(beats.sample[scored][0] / fs)
