@@ -404,5 +404,5 @@ def test_no_file_is_unpickled_or_run(source):
 def test_a_data_set_s_name_is_no_path():
     for name in ("../other", "/etc", "a/b", "", ".", "a\0b"):
         with pytest.raises(InputError, match=re.escape("data.dataset")) as caught:
-            datasets.load(name, None)
+            datasets.check_prepared(name)
         one_line(caught)
