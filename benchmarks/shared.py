@@ -1,5 +1,6 @@
 """What the pages of figures share: committed JSON, intervals and tables as text."""
 
+import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -64,3 +65,12 @@ def picture(figure: Figure, name: str, caption: str) -> str:
 def folded(title: str, text: str) -> str:
     """Text that a click unfolds, for what few readers need."""
     return f'<details markdown="1"><summary>{title}</summary>\n\n{text}\n\n</details>'
+
+
+def trial_arguments(description: str, *, seeds: Sequence[int]) -> argparse.Namespace:
+    """What a trial's command takes: seeds, data_dir, out."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()

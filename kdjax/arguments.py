@@ -20,9 +20,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+    def parse_known_args(self, *args: Any, **named: Any) -> Any:
         """Refuses what it does not know: argparse would leave that to the parser above."""
-        namespace, unknown = super().parse_known_args(args, namespace)
+        namespace, unknown = super().parse_known_args(*args, **named)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
         return namespace, unknown

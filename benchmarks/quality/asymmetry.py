@@ -8,9 +8,7 @@ the student learns what the teacher says of their normal beats: its reconstructi
 the attention maps of its stages. Labels enter where they always do: what is normal.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,6 +17,7 @@ import numpy as np
 
 from benchmarks.quality import together
 from benchmarks.quality.headline import Beats, Trial, scores, shapes
+from benchmarks.shared import trial_arguments
 from configs.study import WEIGHTS
 from kdjax.models.distillation import Teacher, attention_maps
 from kdjax.models.networks import Generator, GeneratorOutput
@@ -39,11 +38,9 @@ Answers = tuple[np.ndarray, np.ndarray, np.ndarray]  # reconstruction, latent, a
 
 def main() -> None:
     """Trains teachers and students, scores the test beats and writes the JSON."""
-    parser = argparse.ArgumentParser(description="The discrepancy of teacher and student as score")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[60, 61, 62, 63, 64])
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = trial_arguments(
+        "The discrepancy of teacher and student as score", seeds=[60, 61, 62, 63, 64]
+    )
     cells = together.cells_of(args.seeds, args.data_dir)
     trial = Trial(*evaluation.load_data(cells[0]))
     beats, parts = trial.beats, trial.parts

@@ -6,13 +6,11 @@ Beside the beat as it is, the network gets further channels: the person's own us
 beats before and after. Only the residual of the beat itself is scored, and the latent.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from benchmarks.quality import together
 from benchmarks.quality.headline import Beats, Trial, scores, shapes
+from benchmarks.shared import trial_arguments
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.runs import evaluation
@@ -23,11 +21,7 @@ IN_TIME = 0.75  # prematurity below which a beat may stand for its person, as in
 
 def main() -> None:
     """Trains a network on each input, scores the test beats and writes the JSON after each."""
-    parser = argparse.ArgumentParser(description="Networks that see more than one beat")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[65, 66, 67, 68, 69])
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = trial_arguments("Networks that see more than one beat", seeds=[65, 66, 67, 68, 69])
     cells = together.cells_of(args.seeds, args.data_dir)
     trial = Trial(*evaluation.load_data(cells[0]))
     parts = trial.parts
