@@ -1,12 +1,14 @@
 """The experiments on reliability: what is tried, and what a simulated power failure leaves."""
 
 import errno
+import random
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks.robustness import disk, failing, power, runs
+from benchmarks.robustness import disk, failing, power, runs, signals
 
 CALLS = {
     "a whole run": Counter({"write /a": 3, "fsync /a": 1}),
@@ -73,6 +75,57 @@ class TestPower:
         memory, _ = power.replayed(Path("/top"), flushed)
         memory.write(memory.root, tmp_path / "strict", names_survive=False)
         assert [p.name for p in tmp_path.rglob("*")] == ["strict", "run"]
+
+
+class Finished:
+    """A process that has printed its lines and ended, or that goes on until it is signalled."""
+
+    def __init__(self, workdir, status, lines=()):
+        self.workdir, self.status, self.lines = workdir, status, list(lines)
+        self.process = self
+
+    def ended(self):
+        return self.status is not None
+
+    def wait_for(self, pattern, times=1, within=0.0):
+        return sum(line.startswith(str(pattern).lstrip("^")) for line in self.lines) >= times
+
+    def send_signal(self, signum):
+        self.status = 128 + signum
+
+    def kill(self):
+        self.status = -signal.SIGKILL if self.status is None else self.status
+
+    def finish(self):
+        return self.status
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("stage", "status", "lines", "signalled", "strange"),
+        [
+            ("steps", None, ["Epoch: 1"], True, ""),
+            ("steps", None, ["Epoch: 1", "Epoch: 2"], False, ""),
+            ("steps", 2, ["Epoch: 1"], False, "ended by itself with status 2"),
+            ("steps", 0, ["Epoch: 1"], False, "ended by itself with status 0"),
+            ("steps", 2, [], False, "ended by itself with status 2"),
+            ("evaluation", 0, ["goes on from"], False, ""),
+            ("evaluation", 0, [], False, "ended by itself with status 0"),
+            ("evaluation", 1, ["goes on from"], False, "ended by itself with status 1"),
+        ],
+    )
+    def test_a_run_that_ends_before_its_signal_is_told(
+        self, tmp_path, stage, status, lines, signalled, strange
+    ):
+        begins, ends = {
+            "steps": (signals.STEPS, signals.STEPS),
+            "evaluation": (signals.RESUMED, None),
+        }[stage]
+        of = signals.Stage(begins=begins, ends=ends, seconds=0.0)
+        process = Finished(tmp_path, status, lines)
+        row = signals.send(process, of, signal.SIGTERM, random.Random(0), 1)
+        assert (row["signalled"], row["strange"]) == (signalled, strange)
+        assert signals.summary([row | {"stage": stage}], stage)["otherwise"] == bool(strange)
 
 
 class TestRows:

@@ -147,8 +147,9 @@ def lost(found: dict[str, Any]) -> str:
 
 
 def made(part: dict[str, Any]) -> str:
-    """The command behind a section, where and when it ran."""
-    return f"`{part['command']}`, {part['device']}, {part['date']}."
+    """The command behind a section, where and when it ran, and how busy the machine was."""
+    load = f", load {part['load']:.1f} in its last quarter hour" if "load" in part else ""
+    return f"`{part['command']}`, {part['device']}, {part['date']}{load}."
 
 
 def kills(part: dict[str, Any]) -> Iterable[str]:
@@ -206,13 +207,12 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{part['signals']} signals; {part['too_late']} more came after their stage and do not "
         "count. Python itself gives the signal's own status, before the first "
-        "line of `train.py`. 'Otherwise' is any other status, a traceback or a half-written file. "
+        "line of `train.py`. 'Otherwise' is any other status, a traceback, a half-written file or "
+        "a run that ended before its signal. "
         f"Of the runs that were resumed, {len(part['ended_otherwise'])} figures differ from those "
         f"of the undisturbed run and {len(part['failed_to_resume'])} runs failed to resume"
         f"{''.join(f': {line}' for line in reasons) or '.'}"
     )
-    if "note" in part:
-        yield part["note"]
 
 
 def failing(part: dict[str, Any]) -> Iterable[str]:

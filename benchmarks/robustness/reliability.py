@@ -93,7 +93,11 @@ def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
     from kdjax.runs import provenance
 
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    head = {"command": f"python -m benchmarks.robustness.{command}", "date": date}
+    head = {
+        "command": f"python -m benchmarks.robustness.{command}",
+        "date": date,
+        "load": round(os.getloadavg()[2], 1),
+    }
     made_by = provenance.made_by() | {"saving": saving_code()}
     everything = json.loads(path.read_text()) if path.exists() else {}
     everything.pop(part, None)

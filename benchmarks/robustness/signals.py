@@ -62,7 +62,7 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     if not trained.exists():
         shutil.copytree(folder / "whole", trained)
     try:
-        while (sent := sum(row["signalled"] for row in rows.found)) < wanted:
+        while (sent := sum(map(tried, rows.found))) < wanted:
             stage = names[sent % len(names)]
             signum = (signal.SIGTERM, signal.SIGINT)[sent // len(names) % 2]
             workdir = trained if stage == "evaluation" else folder / stage
@@ -88,13 +88,18 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             differ += differences(whole, outcome(workdir))
     return {
         "signals": sum(row["signalled"] for row in rows.found),
-        "too_late": sum(not row["signalled"] for row in rows.found),
+        "too_late": sum(not tried(row) for row in rows.found),
         "epochs": epochs,
         "stages": [summary(rows.found, stage) for stage in names],
         "strange": [row for row in rows.found if row["strange"]],
         "ended_otherwise": differ,
         "failed_to_resume": failed,
     }
+
+
+def tried(row: dict[str, Any]) -> bool:
+    """Whether a try counts: a signal came, or the process ended by itself when it should not."""
+    return row["signalled"] or bool(row["strange"])
 
 
 def epochs_left(workdir: Path, epochs: int, last_step: int) -> int:
@@ -134,7 +139,8 @@ def send(
 ) -> dict[str, Any]:
     """A signal at a random moment after the stage has begun so many times, and what came of it.
 
-    No signal where the stage is over before; `stage` then takes the seconds that it took.
+    No signal where the stage is over before; `stage` then takes the seconds that it took. A process
+    that ends by itself before its stage is over is strange, whatever its status.
     """
     try:
         return _sent(process, stage, signum, rng, times)
@@ -145,15 +151,13 @@ def send(
 def _sent(
     process: Process, stage: Stage, signum: signal.Signals, rng: random.Random, times: int
 ) -> dict[str, Any]:
-    if stage.begins:
-        process.wait_for(stage.begins, times=times)
+    began = stage.begins is None or process.wait_for(stage.begins, times=times)
     since = time.perf_counter()
     pause = rng.uniform(0, stage.seconds)
     again = stage.ends == stage.begins
-    signalled = (
-        not process.wait_for(stage.ends, times=times + 1 if again else 1, within=pause)
-        and not process.ended()
-    )
+    over = process.wait_for(stage.ends, times=times + 1 if again else 1, within=pause)
+    by_itself = process.ended()
+    signalled = not over and not by_itself
     took = time.perf_counter() - since
     if signalled:
         stage.seconds *= LONGER
@@ -165,6 +169,8 @@ def _sent(
     status = process.finish()
     said = "\n".join(process.lines)
     strange = []
+    if by_itself and (status or not began or not (over or stage.ends is None)):
+        strange.append(f"ended by itself with status {status}")
     # A negative status is the signal's too: Python's own way, before the first line of train.py.
     if signalled and status not in (128 + signum, -signum):
         strange.append("swallowed" if status == 0 else f"status {status}")
@@ -183,14 +189,15 @@ def _sent(
 
 def summary(rows: list[dict[str, Any]], stage: str) -> dict[str, Any]:
     """Counts of one stage."""
-    of = [row for row in rows if row["stage"] == stage and row["signalled"]]
+    all_of_it = [row for row in rows if row["stage"] == stage]
+    of = [row for row in all_of_it if row["signalled"]]
     seconds = sorted(row["seconds"] for row in of)
     return {
         "stage": stage,
         "signals": len(of),
         "left_with_128_and_the_signal": sum(row["status"] > 128 for row in of),
         "left_by_python_itself": sum(row["status"] < 0 for row in of),
-        "otherwise": sum(bool(row["strange"]) for row in of),
+        "otherwise": sum(bool(row["strange"]) for row in all_of_it),
         "seconds_median": seconds[len(seconds) // 2] if seconds else None,
         "seconds_most": seconds[-1] if seconds else None,
     }
