@@ -18,6 +18,9 @@ TESTS = (
     "tests/training/test_resume.py",
     "tests/training/test_teachers.py",
     "tests/training/test_faults.py",
+    "tests/datasets/test_own_training.py",
+    "tests/embedded/test_library.py",
+    "tests/test_cli.py",
 )
 
 

@@ -18,11 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
+from kdjax.commands import recordings
 from kdjax.detection import detector_files as packed
 from kdjax.errors import InputError
 from kdjax.files import read_json, sha256, write_json, write_sealed
-from kdjax.runs import checkpoints, claim, cost, directory
-from kdjax.training import loop
+from kdjax.runs import checkpoints, claim, cost, directory, export
+from kdjax.training import compilation, loop
 
 names = st.text("abcdefghij_0123", min_size=1, max_size=8)
 arrays = st.sampled_from([np.float32, np.int32, np.float64]).flatmap(
@@ -305,7 +306,7 @@ class TestLoadRun:
             directory._calibration(tmp_path, model, result)
 
     @pytest.mark.parametrize("done", ["deleted", "renamed", "another's result", "calibration"])
-    def test_refuses_weights_that_are_not_the_result_s(self, tmp_path, done):
+    def test_refuses_weights_that_are_not_the_result_s(self, tmp_path, monkeypatch, done):
         """Nobody gets an earlier epoch's weights with the last epoch's threshold."""
         run = shutil.copytree(tiny.trained().path, tmp_path / "run")
         last, (newest, older) = run / checkpoints.LAST, checkpoints.steps(run / checkpoints.LAST)
@@ -325,8 +326,15 @@ class TestLoadRun:
         with pytest.raises(InputError, match=f"kdjax evaluate {run}|delete .*result.json") as e:
             directory.load_run(run)
         assert "\n" not in str(e.value)
-        if done != "calibration":
-            for load in (cost._detector, lambda run: loop._named_teacher(run, None, None)):
+        if done == "renamed":
+            monkeypatch.setattr(compilation, "keep_programs", lambda: None)
+            for load in (
+                cost._detector,  # kdjax benchmark
+                lambda run: loop._named_teacher(run, None, None),
+                lambda run: recordings._detector(str(run)),  # kdjax detect
+                lambda run: export.export(run, "stablehlo", tmp_path / "out"),
+                lambda run: export.export_c(run, tmp_path / "out"),
+            ):
                 with pytest.raises(InputError, match=re.escape(str(e.value))):
                     load(run)
 
