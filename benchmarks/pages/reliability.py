@@ -22,7 +22,8 @@ HEAD = """# Reliability
 
 After a kill, a signal, a failed call or a power failure the same command was typed again. The
 figures come from [results/reliability.json](../results/reliability.json), which the
-commands below make; `python -m benchmarks.pages.reliability` makes this page.{earlier}
+commands below make; `python -m benchmarks.pages.reliability` makes this page. 'Code' is
+the beginning of the SHA-256 of kdjax's source.{earlier}
 
 ## What kdjax does"""
 
@@ -121,6 +122,7 @@ def head(found: dict[str, Any]) -> str:
             f"{t.times:,}",
             t.otherwise,
             found[name]["date"] + (", earlier code" if name in old else ""),
+            f"`{found[name]['code'][:8]}`",
         )
         for name, t in tallies.items()
     ]
@@ -128,7 +130,7 @@ def head(found: dict[str, Any]) -> str:
         conclusion=f"**Of {total:,} faults ({most.times:,} times {most.fault}), {ends} ended as "
         f"promised under 'What kdjax does'; "
         f"{lost(found)} lost a finished save, changed a figure or let damaged data pass.**",
-        tried=table(("fault", "tried", "ended otherwise", "date"), rows),
+        tried=table(("fault", "tried", "ended otherwise", "date", "code"), rows),
         earlier="\n\n'Earlier code' marks what was tried before the code that saves and loads was "
         "last changed."
         if old
@@ -147,9 +149,10 @@ def lost(found: dict[str, Any]) -> str:
 
 
 def made(part: dict[str, Any]) -> str:
-    """The command behind a section, where and when it ran, and how busy the machine was."""
+    """The command behind a section, where, when and on which code it ran, and the load."""
     load = f", load {part['load']:.1f} in its last quarter hour" if "load" in part else ""
-    return f"`{part['command']}`, {part['device']}, {part['date']}{load}."
+    where = f"{part['device']}, {part['date']}, code `{part['code'][:8]}`{load}"
+    return f"`{part['command']}`, {where}."
 
 
 def kills(part: dict[str, Any]) -> Iterable[str]:
