@@ -79,10 +79,11 @@ def without_phase(response: np.ndarray, signal: np.ndarray, pad: int) -> np.ndar
     filtered = np.pad(np.asarray(signal, np.float64), ends, mode="reflect", reflect_type="odd")
     length = _fast_length(len(filtered) + len(response) - 1)
     spectrum_of = _gain if length <= _KEPT else _gain.__wrapped__
-    gain = spectrum_of(response.tobytes(), length).reshape(-1, *[1] * (filtered.ndim - 1))
+    gains = spectrum_of(response.tobytes(), length)
+    gain, power = (values.reshape(-1, *[1] * (filtered.ndim - 1)) for values in gains)
     if pad >= 2 * (len(response) - 1):  # nothing that is kept knows how the passes began
         first, kept = filtered[0], slice(pad, len(filtered) - pad)
-        spectrum = np.fft.rfft(filtered - first, length, axis=0) * np.square(np.abs(gain))
+        spectrum = np.fft.rfft(filtered - first, length, axis=0) * power
         return np.fft.irfft(spectrum, length, axis=0)[kept] + first * response.sum() ** 2
     for _ in range(2):
         first = filtered[0]
@@ -93,9 +94,10 @@ def without_phase(response: np.ndarray, signal: np.ndarray, pad: int) -> np.ndar
 
 
 @lru_cache(maxsize=16)
-def _gain(response: bytes, length: int) -> np.ndarray:
-    """The spectrum of a response: a core's filters meet the same length again and again."""
-    return np.fft.rfft(np.frombuffer(response), length)
+def _gain(response: bytes, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """The spectrum of a response, and its power: a core's filters meet the same length often."""
+    spectrum = np.fft.rfft(np.frombuffer(response), length)
+    return spectrum, np.square(np.abs(spectrum))
 
 
 def _fast_length(least: int) -> int:

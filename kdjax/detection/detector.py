@@ -25,6 +25,7 @@ BUCKETS = (1, 4, 16, 64, 256)
 # A recording gives some eighty beats at a time: 32 are the fewest that cost little more a beat than
 # many do, so one program serves, and little is filled up.
 _OF_RECORDINGS = (32,)
+_IN_CACHE = 24  # beats whose values a processor's cache holds, in NumPy
 _SMALL = 6_000_000  # multiply-accumulates a beat up to which no program is worth its start
 
 
@@ -96,8 +97,8 @@ class Detector:
 
     def _residuals_and_latents(self, x: np.ndarray) -> Sequence[np.ndarray]:
         if self.small:
-            parts = [slice(start, start + BUCKETS[-1]) for start in range(0, len(x), BUCKETS[-1])]
-            found = [folded.forward(self._folded, x[part]) for part in parts or [slice(0)]]
+            starts = range(0, max(len(x), 1), _IN_CACHE)
+            found = [folded.forward(self._folded, x[n : n + _IN_CACHE]) for n in starts]
             x_hat, z = map(np.concatenate, zip(*found, strict=True))
             return x_hat - x, z
         from kdjax.models import inference
