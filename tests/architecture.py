@@ -25,21 +25,26 @@ def room(source: Path) -> str:
     return source.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
+def imports(source: Path) -> set[str]:
+    """What a file imports, wherever in it, as dotted names: 'kdjax.models.losses.kl'."""
+    names = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
 def arrows() -> dict[str, set[str]]:
     """Which rooms each room imports, itself left out."""
     names = {room(source) for source in sources()}
     found: dict[str, set[str]] = {name: set() for name in sorted(names)}
     for source in sources():
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-            imported = []
-            if isinstance(node, ast.Import):
-                imported = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                imported = [f"{node.module}.{alias.name}" for alias in node.names]
-            for name in imported:
-                parts = name.split(".")
-                if parts[0] == "kdjax" and len(parts) > 1 and parts[1] in names:
-                    found[room(source)].add(parts[1])
+        for name in imports(source):
+            parts = name.split(".")
+            if parts[0] == "kdjax" and len(parts) > 1 and parts[1] in names:
+                found[room(source)].add(parts[1])
     return {name: below - {name} for name, below in found.items()}
 
 

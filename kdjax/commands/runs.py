@@ -24,13 +24,13 @@ def train(args: argparse.Namespace) -> int:
     config_file.override(config, args.set)
     name = Path(given.partition(":")[0]).stem
     workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
-    joining = args.coordinator, args.processes, args.process, args.cluster
-    _check_training(config, workdir, args.overwrite, joining)
+    process = args.coordinator, args.processes, args.process, args.cluster
+    _check_training(config, workdir, args.overwrite, process)
 
     from kdjax.training import loop, processes
 
     def work() -> int:
-        processes.join(*joining)
+        processes.join(*process)
         try:
             loop.train(config, workdir, args.overwrite)
         except loop.Stopped as stopped:
@@ -46,18 +46,18 @@ def train(args: argparse.Namespace) -> int:
     return status
 
 
-def _check_training(config: Any, workdir: Path, overwrite: bool, joining: tuple) -> None:
+def _check_training(config: Any, workdir: Path, overwrite: bool, process: tuple) -> None:
     """Refuses what cannot be trained before anything slow is imported; `loop.train` checks again.
 
     Processes that train together check the run directory in turn, once they have met.
     """
     from kdjax.runs import claim, directory
     from kdjax.runs import config as configs
-    from kdjax.training import joining as flags
+    from kdjax.training import joining
 
     configs.check(config)
-    flags.check(*joining)
-    if not any(joining):
+    joining.check(*process)
+    if not any(process):
         claim.check_directory(config, workdir, overwrite)
     if overwrite or not (workdir / directory.RESULT).exists():
         from kdjax import datasets

@@ -117,3 +117,15 @@ def test_equal_latents_have_no_direction_and_no_gradient_of_one():
     everyone = jnp.ones_like(apart)
     assert jnp.isfinite(relation(everyone, teacher))
     assert jnp.isfinite(gradient_relation(everyone, teacher)).all()
+
+
+@pytest.mark.parametrize(("distance", "aligned"), [(1e-12, 0), (1.001e-12, 1)])
+def test_beats_have_a_direction_above_the_smallest_distance(distance, aligned):
+    """The teacher's three beats lie in a row; the student's first two are all but one.
+
+    With a direction from the first to the second all six cosines agree; without one four are 0.
+    """
+    teacher = jnp.asarray([[0.0], [1e-9], [1.0]])
+    student = jnp.asarray([[0.0], [distance], [1.0]])
+    expected = 0 if aligned else 2 * 4 * (1 / 2) / 6
+    assert float(relation(student, teacher)) == pytest.approx(expected, abs=1e-8)

@@ -190,6 +190,12 @@ def test_bootstrap_repeats_itself_by_seed():
     )
 
 
+def test_bootstrap_draws_1000_times_from_seed_0_unless_told():
+    rng = np.random.default_rng(3)
+    data = rng.integers(5, size=60).astype(str), rng.random(60) < 0.4, rng.random(60)
+    assert metrics.bootstrap_ci(*data) == metrics.bootstrap_ci(*data, samples=1000, seed=0)
+
+
 def test_bootstrap_needs_two_records():
     with pytest.raises(ValueError, match="at least two, here 1"):
         metrics.bootstrap_ci(np.array(["a"] * 4), ABNORMAL, SCORE)
