@@ -15,7 +15,10 @@ _Commands = argparse._SubParsersAction
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
+    """Says what is wrong in one line, without the usage; takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **named)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
@@ -145,7 +148,7 @@ def _prepare(commands: _Commands) -> None:
         "--name",
         help="name of your own data set, for kdjax train CONFIG:NAME; letters, digits, _, -",
     )
-    own = command.add_argument_group("own recordings")
+    own = command.add_argument_group("your own recordings")
     own.add_argument(
         "--classes",
         metavar="FILE",

@@ -1,6 +1,12 @@
-"""The one exception that means 'the user's input is wrong', and how a terminal shows it."""
+"""The one exception that means 'the user's input is wrong', and how messages are worded."""
 
+import contextlib
 import errno
+from collections.abc import Iterator
+from typing import Any
+
+_FLAGS = {"leads": "--lead"}  # where the flag is not the argument's name
+_typed = False  # whether the arguments were typed on the command line
 
 
 def one_line(text: object) -> str:
@@ -22,6 +28,29 @@ def remedy_of(code: int | None, choose: str = "choose another folder") -> str:
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"allow writing there or {choose}"
     return choose
+
+
+@contextlib.contextmanager
+def typed() -> Iterator[None]:
+    """Within it, messages name the flags of the command line instead of Python's arguments."""
+    global _typed
+    before, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = before
+
+
+def option(name: str) -> str:
+    """An argument's name as the caller knows it: `--fs` on the command line, `fs` in Python."""
+    return _FLAGS.get(name, f"--{name}") if _typed else name
+
+
+def options(**values: Any) -> str:
+    """Arguments as the caller writes them: `--fs 360 --units mV`, or `fs=360, units='mV'`."""
+    if _typed:
+        return " ".join(f"{option(name)} {value}" for name, value in values.items())
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 class InputError(ValueError):

@@ -17,6 +17,7 @@ from kdjax import arguments, cli, datasets, errors
 from kdjax.commands.status import status_of
 from kdjax.errors import InputError
 from kdjax.files import read_json
+from kdjax.recordings import open_source
 from kdjax.runs import checkpoints, directory, evaluation, interop
 from kdjax.training import loop
 
@@ -400,6 +401,7 @@ class TestArguments:
             (["sing"], "sing"),
             (["detct"], "did you mean detect?"),
             (["detect", "RUN", "a", "--frp", "0.1"], "did you mean --fpr?"),
+            (["detect", "RUN", "a", "--unit", "mV"], "did you mean --units?"),
             (["prepare"], "FOLDER"),
             (["prepare", "mitbih", "--from", "here", "--download"], "not allowed with"),
             (["evaluate"], "RUN"),
@@ -444,3 +446,14 @@ def test_full_forbidden_and_missing_are_told_apart(number, remedy):
     said = errors.of_disk(OSError(number, os.strerror(number), "a/b.csv"))
     assert said.startswith(f"a/b.csv: {os.strerror(number)}; ")
     assert f"{remedy} folder" in said
+
+
+class TestArgumentsInMessages:
+    def test_they_are_named_as_the_caller_types_them(self, tmp_path, capsys):
+        np.save(tmp_path / "a.npy", np.zeros(9000))
+        with pytest.raises(InputError, match=r"give them, for example fs=360, units='mV'$"):
+            open_source(tmp_path / "a.npy")
+        assert cli.main(["detect", "mitbih-w8", str(tmp_path / "a.npy")]) == 2
+        said = "give them, for example --fs 360 --units mV\n"
+        assert capsys.readouterr().err.endswith(said)
+        assert errors.option("leads") == "leads"  # again, after a command

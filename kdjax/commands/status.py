@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable
 
 from kdjax import memory, signals
-from kdjax.errors import InputError, of_disk, one_line
+from kdjax.errors import InputError, of_disk, one_line, typed
 
 
 def status_of(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
     """The exit status of a command's work; what is wrong with the input is said in one line."""
     try:
         memory.check_limit(args.command)
-        return work() or 0
+        with typed():
+            return work() or 0
     except BrokenPipeError:  # of `head`, say: nobody reads what comes
         return 128 + signal.SIGPIPE
     except Exception as error:  # lack of memory is raised as anything; a defect is raised again

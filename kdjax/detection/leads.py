@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, option
 from kdjax.recordings import Source
 from kdjax.recordings.leads import place_of
 
@@ -21,7 +21,7 @@ def choose_leads(
         if len(wanted) != len(calibrated):
             raise InputError(
                 f"{source.name}: {len(wanted)} leads chosen, the detector takes {len(calibrated)}; "
-                "repeat --lead for each"
+                f"choose as many with {option('leads')}"
             )
         columns = []
         for lead in wanted:
@@ -44,7 +44,9 @@ def choose_leads(
             "detector was calibrated"
         )
         return list(range(len(calibrated))), [note]
-    raise InputError(f"{source.name}: no lead {', '.join(calibrated)}; {there}: choose with --lead")
+    raise InputError(
+        f"{source.name}: no lead {', '.join(calibrated)}; {there}; choose with {option('leads')}"
+    )
 
 
 def with_second(source: Source, columns: Sequence[int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, option
 from kdjax.recordings.annotations import read_annotation_file, read_annotations
 from kdjax.recordings.csv import open_csv
 from kdjax.recordings.edf import open_edf
@@ -81,13 +81,15 @@ def open_source(
     """
     if fs is not None and not LOWEST_FS <= fs <= HIGHEST_FS:
         raise InputError(
-            f"fs is {fs:g} Hz; give the recording's sampling rate, "
+            f"{option('fs')} is {fs:g} Hz; give the recording's sampling rate, "
             f"{LOWEST_FS:g} to {HIGHEST_FS:g} Hz"
         )
     if units is not None and in_millivolts(units) is None:
-        raise InputError(f"units is {words(units)!r}; give mV, uV or V")
+        raise InputError(f"{option('units')} is {words(units)!r}; give mV, uV or V")
     if gain is not None and not 0 < gain < float("inf"):
-        raise InputError(f"gain is {gain:g}; give the converter's steps a mV, a number above 0")
+        raise InputError(
+            f"{option('gain')} is {gain:g}; give the converter's steps per mV, a number above 0"
+        )
     if gain is not None and units is not None:
         raise InputError("gain and units both say how many mV a number is; give one of them")
     file = find(Path(path))

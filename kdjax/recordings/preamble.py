@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kdjax.errors import option
 from kdjax.recordings import clock
 from kdjax.recordings.source import HIGHEST_FS, LOWEST_FS
 from kdjax.recordings.units import SECONDS, spelled
@@ -114,7 +115,8 @@ def _opensignals(line: str) -> Preamble | None:
         gain = 2 ** bits[ecg[0]] / 3
         notes = (
             f"the file holds raw {bits[ecg[0]]}-bit numbers; they were scaled to 3 mV over their "
-            "whole range, as the PLUX ECG sensor's data sheet says; --gain overrides this",
+            "whole range, as the PLUX ECG sensor's data sheet says; "
+            f"{option('gain')} overrides this",
         )
     if not ecg:
         ecg = range(len(sensors))  # they may be called RAW

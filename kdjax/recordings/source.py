@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, option, options
 from kdjax.errors import one_line as words
 from kdjax.recordings.units import in_millivolts, is_raw, shown, spelled
 
@@ -99,7 +99,7 @@ class Given(NamedTuple):
     def check_rate(self, file: Path, fs: float) -> None:
         """InputError where another rate is given than the file states."""
         if self.fs is not None and abs(self.fs - fs) > 1e-3 * fs:
-            raise refusal(file, f"it says {fs:g} Hz, not {self.fs:g}; leave fs out")
+            raise refusal(file, f"it says {fs:g} Hz, not {self.fs:g}; leave {option('fs')} out")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -195,13 +195,19 @@ def decoded(content: bytes) -> str:
         return content.decode("latin-1")
 
 
+_STATED = {"fs": "its sampling rate", "units": "the unit of its samples"}
+
+
 def check_stated(file: Path, fs: float | None, factor: Any) -> tuple[float, Any]:
     """Both as they are; InputError where neither file nor user says the rate, or the unit."""
     missing = [name for name, value in (("fs", fs), ("units", factor)) if value is None]
     if fs is None or factor is None:
-        options = " ".join({"fs": "--fs 360", "units": "--units mV"}[name] for name in missing)
+        examples = {"fs": 360, "units": "mV"}
         raise refusal(
-            file, f"the file does not state {' and '.join(missing)}; give them, as in {options}"
+            file,
+            f"the file does not state {' or '.join(_STATED[name] for name in missing)}; give "
+            f"{'it' if len(missing) == 1 else 'them'}, for example "
+            f"{options(**{name: examples[name] for name in missing})}",
         )
     return fs, factor
 
@@ -316,7 +322,7 @@ def voltages(
         raise refusal(
             file,
             f"no signal is a voltage (units: {said}); choose a recording with an ECG, or give "
-            "--units or --gain where they are left out",
+            f"{option('units')} or {option('gain')} where the file leaves the units out",
         )
     named = [i for i in volts if _ECG_NAME.search(labels[i] or "")]
     votes = Counter(rates[i] for i in named or volts)

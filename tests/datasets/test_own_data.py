@@ -278,7 +278,7 @@ class TestRefusals:
         self.refused(tmp_path, folder, "another recording there is called a1", fs=360, units="mV")
 
     def test_a_format_without_rate_and_unit_asks_for_them(self, plain, tmp_path):
-        self.refused(tmp_path, plain, "--fs 360 --units mV")
+        self.refused(tmp_path, plain, "fs=360, units='mV'")
 
     def test_a_short_recording_has_no_beats_and_the_others_count(self, folder, tmp_path):
         write_record(folder, "c3", [Beat(0)])

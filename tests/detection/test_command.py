@@ -279,8 +279,10 @@ def test_several_recordings_get_an_index_that_a_review_keeps_up(recording, tmp_p
     np.save(other, ecg()[: 40 * FS])
     out = tmp_path / "out"
     given = ("--fs", 360, "--units", "mV", "--out", out)
+    assert typed("detect", "mitbih-w8", tmp_path / "no.npy", other, *given) == 2
+    assert f"index of all recordings: {out / 'index.html'}" in capsys.readouterr().out
     assert typed("detect", "mitbih-w8", recording, other, *given) == 0
-    assert f"all of them: {out / 'index.html'}" in capsys.readouterr().out
+    assert f"index of all recordings: {out / 'index.html'}" in capsys.readouterr().out
     rows = json.loads((out / "index.json").read_text())
     assert [row["recording"] for row in rows] == ["mine", "other"]
     families = (out / "mine" / "families.csv").read_text()

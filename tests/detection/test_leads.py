@@ -42,10 +42,14 @@ def test_an_only_lead_of_another_name_is_taken_and_said():
 @pytest.mark.parametrize(
     ("leads", "wanted", "says"),
     [
-        (("V1", "V5"), [], "choose with --lead"),
+        (("V1", "V5"), [], "; choose with leads"),
         (("V1", "V5"), ["aVF"], "no lead 'aVF'; its leads are V1, V5"),
         (("V1", "V5"), ["3"], "no lead '3'"),
-        (("V1", "V5"), ["V1", "V5"], "2 leads chosen, the detector takes 1"),
+        (
+            ("V1", "V5"),
+            ["V1", "V5"],
+            "2 leads chosen, the detector takes 1; choose as many with leads",
+        ),
     ],
 )
 def test_other_leads_are_refused(leads, wanted, says):

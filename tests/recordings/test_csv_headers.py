@@ -173,7 +173,9 @@ def test_a_clock_that_is_set_back_moves_no_sample_and_is_said(tmp_path):
 def test_a_counter_of_samples_shows_gaps_but_no_rate(tmp_path):
     numbers = [i + (500 if i >= 3000 else 0) for i in range(5000)]
     path = write_text(tmp_path, f"sample #,II\n{rows(numbers)}")
-    with pytest.raises(InputError, match=r"does not state fs; give them, as in --fs 360$"):
+    with pytest.raises(
+        InputError, match=r"does not state its sampling rate; give it, for example fs=360$"
+    ):
         open_source(path, units="mV")
     source = open_source(path, fs=250, units="mV")
     assert source.length == 5500
@@ -264,7 +266,7 @@ def test_a_recording_of_opensignals(tmp_path, device, bits, converted):
 
 def test_opensignals_without_a_known_sensor_needs_a_gain(tmp_path):
     path = write_text(tmp_path, opensignals("biosignalsplux", 16, sensor="RAW"), "r1.txt")
-    with pytest.raises(InputError, match="does not state units"):
+    with pytest.raises(InputError, match="does not state the unit"):
         open_source(path)
     assert open_source(path, gain=21845).leads == ("CH1", "CH2")
 

@@ -121,11 +121,11 @@ def test_what_is_no_finite_number_is_nan(tmp_path):
 def test_formats_that_state_neither_rate_nor_unit_need_both(tmp_path):
     path = write_csv(tmp_path, np.zeros((9, 2)))
     for options, missing in (
-        ({}, "fs and units"),
-        ({"fs": 360.0}, "units"),
-        ({"units": "mV"}, "fs"),
+        ({}, "its sampling rate or the unit of its samples; .* fs=360, units='mV'$"),
+        ({"fs": 360.0}, "the unit of its samples; .* units='mV'$"),
+        ({"units": "mV"}, "its sampling rate; .* fs=360$"),
     ):
-        with pytest.raises(InputError, match=f"r1.csv: the file does not state {missing}; "):
+        with pytest.raises(InputError, match=f"r1.csv: the file does not state {missing}"):
             open_source(path, **options)
 
 
@@ -179,7 +179,7 @@ def test_gain_stands_in_for_units(tmp_path, write):
 
 @pytest.mark.parametrize("gain", [0, -200, float("nan"), float("inf")])
 def test_a_gain_that_cannot_be_is_refused(tmp_path, gain):
-    with pytest.raises(InputError, match=r"^gain is .*; give the converter's steps a mV"):
+    with pytest.raises(InputError, match=r"^gain is .*; give the converter's steps per mV"):
         open_source(write_npy(tmp_path, np.zeros(500)), fs=360.0, gain=gain)
 
 
