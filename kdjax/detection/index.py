@@ -57,7 +57,7 @@ def _row(folder: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 def render(rows: list[dict[str, Any]]) -> str:
     """The page."""
     head = ("Recording", "Duration", "Beats", "Mean heart rate", "Families", *"SVFQ", "V per hour",
-            "S per hour", "Events", "Not scored", "Decisions", "Notes")  # fmt: skip
+            "S per hour", "Events", "Time not scored", "Decisions", "Notes")  # fmt: skip
     headings = [f'<button type="button">{name}</button>' for name in head]
     table = page.table(headings, map(_cells, rows))
     body = f"<h1>Recordings</h1><p>{_count(rows)}; select a heading to sort.</p>{table}"

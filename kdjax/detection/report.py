@@ -34,11 +34,11 @@ the same results.</p></noscript>
 <li><kbd>Tab</kbd> moves between families, overview and strips</li>
 <li><kbd>↑</kbd> <kbd>↓</kbd> previous and next family</li>
 <li><kbd>n</kbd> <kbd>s</kbd> <kbd>v</kbd> <kbd>f</kbd> <kbd>q</kbd> <kbd>x</kbd> name the family in
-focus, all rare shapes of the frame in focus, or in the strips the selected beat</li>
+focus, all rare shapes of the frame in focus, or the beat selected in the strips</li>
 <li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips</li>
-<li><kbd>o</kbd> the other families, shown or hidden</li>
-<li><kbd>m</kbd> merge: on the family that goes, then on the one it joins</li>
-<li><kbd>p</kbd> split a family by shape</li>
+<li><kbd>o</kbd> shows or hides the other families</li>
+<li><kbd>m</kbd> merges: first on the family that goes, then on the one it joins</li>
+<li><kbd>p</kbd> splits a family by shape</li>
 <li><kbd>←</kbd> <kbd>→</kbd> previous and next beat; <kbd>Page Up</kbd> <kbd>Page Down</kbd>
 30 s</li>
 <li><kbd>Esc</kbd> back to the family of the selected beat</li>
@@ -47,9 +47,10 @@ focus, all rare shapes of the frame in focus, or in the strips the selected beat
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
 <h2>Families</h2>
-<p class="note">The largest first, then those whose naming is likely to correct the most errors.
-Mean beat with its standard deviation, and three beats among their neighbours;
-25&nbsp;mm/s, 10&nbsp;mm/mV, 0.5 to 40&nbsp;Hz.</p>
+<p class="note">The largest comes first, then those whose naming is likely to correct the most
+errors. A dashed letter is the kind that kdjax proposes, a black one with ✓ your decision. Pictures
+show the mean beat with its standard deviation and three beats among their neighbours;
+25&nbsp;mm/s, 10&nbsp;mm/mV unless a picture says less, 0.5 to 40&nbsp;Hz.</p>
 <div id="families"></div>
 <h2>Recording</h2>
 <div class="buttons tools"><button type="button" id="in" title="key +">Zoom in</button>

@@ -18,7 +18,8 @@ def headline(summary: Mapping) -> str:
     lost = summary["unscorable"]
     leads = ", ".join(summary["leads"])
     kinds = summary["kinds"]
-    ectopic = ", ".join(f"{kinds[kind]:,} {kind}" for kind in "SVFQ")
+    ectopic = ", ".join(f"{kinds[kind]:,}&nbsp;{kind}" for kind in "SVFQ")
+    length = clock(summary["seconds"])
     per_hour = page.number(summary["abnormal_per_hour"], ",.0f")
     cards = (
         page.card("Beats", page.count(summary["beats"]), f"{page.count(summary['scored'])} scored"),
@@ -27,12 +28,16 @@ def headline(summary: Mapping) -> str:
         page.card(
             "Heart rate", page.number(summary["mean_heart_rate"], ".0f"), "beats per minute, mean"
         ),
-        page.card("Not scored", page.percent(lost["share"]), f"{clock(lost['seconds'])} h:mm:ss"),
+        page.card(
+            "Time not scored",
+            page.percent(lost["share"]),
+            f"{clock(lost['seconds'])} of {length} (h:mm:ss)",
+        ),
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
     start = f"; starts {escape(summary['start'].replace('T', ' '))}" if summary["start"] else ""
     return f"""<h1>{escape(summary["recording"])}</h1>
-<p class="sub">{clock(summary["seconds"])} (h:mm:ss) at {summary["fs"]:g} Hz{start};
+<p class="sub">{length} (h:mm:ss) at {summary["fs"]:g} Hz{start};
  {"lead" if len(summary["leads"]) == 1 else "leads"} {escape(leads)};
  kdjax detect with {escape(summary["detector"] or "a detector")}, {escape(summary["date"])}</p>
 <div class="cards">{"".join(cards)}</div>
@@ -45,7 +50,7 @@ def _expected(summary: Mapping) -> str:
     """What a reader has to expect of the kinds, before looking at any."""
     about = (
         "<p>Kinds are judged by shape and timing, without any label: "
-        + ", ".join(f"{kind} {name}" for kind, name in KINDS.items() if kind != "X")
+        + ", ".join(f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items() if kind != "X")
         + ". Check the families and name them; one decision names all beats of a family."
     )
     if summary["fpr"] is None or not summary["scored"]:
@@ -55,7 +60,7 @@ def _expected(summary: Mapping) -> str:
     return (
         f"{about} If all beats here were normal and like those the threshold was set on, about "
         f"{expected:,.0f} scores would lie above it ({expected / hours:,.0f} per hour). A new "
-        "person may have many times more.</p>"
+        "person may have many times as many.</p>"
     )
 
 

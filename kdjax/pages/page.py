@@ -35,6 +35,7 @@ th:first-child, td.text { text-align: left; }
 tbody th { font-weight: normal; }
 td.text { overflow-wrap: anywhere; }
 tr.weak td, tr.weak th, th small { color: #666; }
+th small { display: block; min-width: 10rem; }
 .oracle { border: 2px solid #b34700; border-radius: .4rem; padding: .2rem 1rem .8rem;
   margin: 2rem 0; }
 .oracle h2 { margin-top: .8rem; }

@@ -92,8 +92,12 @@ def test_families_strips_and_counts_are_there(opened, person):
 def test_a_family_is_named_by_key_and_by_click_and_undone(opened, person):
     page = opened(person)
     both = beats_of_kind("N") + beats_of_kind("V")
+    assert family(page, 1).locator(".proposed").inner_text() == "N"
+    assert family(page, 1).locator("[aria-pressed=true]").count() == 0
     family(page, 1).focus()
     page.keyboard.press("v")
+    assert family(page, 1).locator(".proposed").count() == 0
+    assert family(page, 1).locator("[aria-pressed=true]").inner_text() == "V"
     assert (count(page, "N"), count(page, "V")) == (0, both)
     assert "Family 1 is V, ventricular" in page.locator("#status").inner_text()
     assert page.evaluate("document.activeElement.dataset.number") == "1"
@@ -255,7 +259,7 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     page = opened(tmp_path)
     assert page.locator(".rare .family").count() == len(families) - 1
     assert not page.locator(".rare .family").first.is_visible()
-    page.get_by_text("their beats").click()
+    page.get_by_text("Their beats").click()
     assert page.locator(".rare .family canvas").first.is_visible()
     page.locator(".rare > .buttons").get_by_role("button", name="X").click()
     page.keyboard.press("u")

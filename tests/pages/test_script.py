@@ -111,3 +111,9 @@ def test_heart_rates_by_column():
     assert columns[0] == {"low": 60, "high": 60, "sum": 60, "count": 1}
     assert columns[1] == {"low": 80, "high": 100, "sum": 180, "count": 2}
     assert columns[2:] == [None] * 8
+
+
+def test_a_place_in_the_overview_is_a_time_right_of_the_names():
+    view = {"from": 60, "to": 160}
+    places = [0, 46, 96, 146]  # the axis begins at pixel 46
+    assert calls(*(["timeAt", x, 146, view] for x in places)) == [60, 60, 110, 160]

@@ -46,8 +46,8 @@ function rareFamilies(group, total) {
   const numbers = group.filter((i) => !app.state.families[i].named).map((i) => i + 1);
   const beats = group.reduce((sum, i) => sum + app.members[i].length, 0);
   const { detected, artefact } = app.state.families[group[0]];
-  const like = artefact ? " and like artefacts" : "";
-  const naming = kindButtons("", (kind) => nameTogether(numbers, kind));
+  const like = artefact ? ", looking like artefacts" : "";
+  const naming = kindButtons("", false, (kind) => nameTogether(numbers, kind));
   return element(
     "section",
     { className: "rare", tabIndex: 0, data: { first: group[0], families: JSON.stringify(numbers) } },
@@ -58,7 +58,7 @@ function rareFamilies(group, total) {
     element(
       "details",
       { open: app.open.has(group[0]), ontoggle: ({ target }) => keepOpen(group[0], target.open) },
-      element("summary", { textContent: "their beats" }),
+      element("summary", { textContent: "Their beats" }),
       element("div", { className: "grid" }, ...group.map((i) => familyCard(i, total))),
     ),
   );
@@ -133,7 +133,7 @@ function aboutFamily(i, family) {
   if (mixed.length > 1) parts.push(mixed.map(([kind, count]) => `${count} ${kind}`).join(", "));
   if (!family.changed) {
     if (family.qrs_ms !== null) parts.push(`QRS ${Math.round(family.qrs_ms)} ms`);
-    if (family.prematurity !== null) parts.push(`RR ${family.prematurity.toFixed(2)} of usual`);
+    if (family.prematurity !== null) parts.push(`RR ${family.prematurity.toFixed(2)} × usual`);
   }
   if (app.detected.families[i]?.artefact) parts.push("looks like an artefact");
   return parts.join(" · ");
@@ -149,18 +149,21 @@ function mixOf(members) {
   return [...counts].toSorted((a, b) => b[1] - a[1]);
 }
 
-function kindButtons(chosen, action) {
-  return [...KINDS].map((kind) =>
-    element("button", {
+/** A button for each kind; the chosen one is a person's decision, or else only proposed. */
+function kindButtons(chosen, decided, action) {
+  return [...KINDS].map((kind) => {
+    const proposed = kind === chosen && !decided;
+    const said = proposed ? `${KIND_NAMES[kind]}, proposed` : KIND_NAMES[kind];
+    return element("button", {
       type: "button",
-      className: "kind",
+      className: proposed ? "kind proposed" : "kind",
       textContent: kind,
-      title: `${KIND_NAMES[kind]} (key ${kind.toLowerCase()})`,
-      ariaPressed: String(kind === chosen),
+      title: `${said} (key ${kind.toLowerCase()})`,
+      ariaPressed: String(kind === chosen && decided),
       data: { kind },
       onclick: () => action(kind),
-    }),
-  );
+    });
+  });
 }
 
 function familyButtons(i, family) {
@@ -172,7 +175,7 @@ function familyButtons(i, family) {
   return element(
     "div",
     { className: "buttons" },
-    ...kindButtons(family.kind, (kind) => nameTheFamily(number, kind)),
+    ...kindButtons(family.kind, family.named, (kind) => nameTheFamily(number, kind)),
     ...(app.members[i].length > RARE ? [splitting] : []),
     button(mergeText, "with another family (key m)", () => mergeFamily(number)),
     button("Show", "next beat in the strips (Enter)", () => showNext(i)),

@@ -1,6 +1,7 @@
 // The whole recording, or a part of it, in one picture: heart rate, beats by kind, events.
 
 const LANES = "VSFQ";
+const GUTTER = 46; // pixels left of the time axis, for names and rates
 const RATE_HEIGHT = 80;
 const LANE_HEIGHT = 15;
 const OVERVIEW_HEIGHT = RATE_HEIGHT + (LANES.length + 1) * LANE_HEIGHT + 18;
@@ -40,14 +41,21 @@ function rateColumns({ times, rate }, from, to, width) {
   return columns;
 }
 
+/** The time at a pixel of the overview, at its beginning for those left of the axis. */
+function timeAt(x, width, { from, to }) {
+  return from + (Math.max(x - GUTTER, 0) / (width - GUTTER)) * (to - from);
+}
+
 function drawOverview(canvas, width, recording) {
   const { times, kind, events, unscorable, from, to, shown, start } = recording;
   const context = prepare(canvas, width, OVERVIEW_HEIGHT);
-  const toX = (time) => ((time - from) / (to - from)) * width;
+  const plot = width - GUTTER;
+  context.translate(GUTTER, 0);
+  const toX = (time) => ((time - from) / (to - from)) * plot;
   const bottom = OVERVIEW_HEIGHT - 18;
   hatch(context, unscorable.filter(([a, b]) => b > from && a < to), toX, 0, bottom);
-  drawTimes(context, { from, to, width, bottom, start });
-  drawRates(context, rateColumns(recording, from, to, width));
+  drawTimes(context, { from, to, width: plot, bottom, start });
+  drawRates(context, rateColumns(recording, from, to, plot));
   const seen = new Set();
   for (let i = firstFrom(times, from); i < times.length && times[i] <= to; i++) {
     const lane = LANES.indexOf(KINDS[kind[i]] ?? " ");
@@ -82,7 +90,7 @@ function drawTimes(context, { from, to, width, bottom, start }) {
     context.fillStyle = "#ddd";
     context.fillRect(x, 0, 1, bottom);
     context.fillStyle = "#333";
-    if (x > 24 && x < width - 24) context.fillText(clock(time, start), x, bottom + 13);
+    if (x < width - 24) context.fillText(clock(time, start), x, bottom + 13);
   }
 }
 
@@ -106,14 +114,15 @@ function drawRates(context, columns) {
     context.fillRect(x - 0.5, y(column.sum / column.count) - 1, 2, 2);
   });
   for (const rate of lines) {
-    label(context, String(rate), columns.length - 2, y(rate) - 2, { align: "right" });
+    label(context, String(rate), -5, y(rate) + 4, { align: "right" });
   }
 }
 
 function drawLabels(context) {
   const rows = [...LANES].map((kind) => [kind, COLOURS[kind]]);
   [...rows, ["events", "#111"]].forEach(([text, colour], row) => {
-    label(context, text, 4, RATE_HEIGHT + row * LANE_HEIGHT + 12, { colour, font: "bold 11px" });
+    const y = RATE_HEIGHT + row * LANE_HEIGHT + 12;
+    label(context, text, -5, y, { align: "right", colour, font: "bold 11px" });
   });
-  label(context, "beats per minute", 4, 12);
+  label(context, "bpm", -5, 10, { align: "right" });
 }

@@ -89,9 +89,7 @@ function listen() {
   overview.onpointerdown = (event) => overview.setPointerCapture(event.pointerId);
   overview.onpointermove = overview.onclick = (event) => {
     if (event.type === "pointermove" && !event.buttons) return;
-    const { from, to } = app.view;
-    const share = event.offsetX / overview.clientWidth;
-    goTo(from + share * (to - from) - (ROWS * STRIP) / 2);
+    goTo(timeAt(event.offsetX, overview.clientWidth, app.view) - (ROWS * STRIP) / 2);
   };
   byId("strips").querySelectorAll("canvas").forEach((canvas, row) => {
     canvas.onclick = (event) => {

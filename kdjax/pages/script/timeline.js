@@ -38,7 +38,7 @@ function renderBeat() {
   const i = app.selected;
   const panel = byId("beat");
   if (i < 0) {
-    panel.replaceChildren("Click a beat to name it alone.");
+    panel.replaceChildren("Click a beat to name only that beat.");
     return;
   }
   const { kind, family, byHand } = app.state;
@@ -47,10 +47,11 @@ function renderBeat() {
   if (family[i] >= 0) parts.push(`family ${family[i] + 1}`);
   if (app.rr[i] >= 0) parts.push(`RR ${app.rr[i]} ms`);
   if (Number.isFinite(app.score[i])) parts.push(`score ${app.score[i].toPrecision(3)}`);
+  const decided = Boolean(byHand[i] || app.state.families[family[i]]?.named);
   if (byHand[i]) parts.push("named by hand");
   else if (app.confidence[i] >= 0) parts.push(`confidence ${app.confidence[i] / 100}`);
   panel.replaceChildren(
-    ...kindButtons(letter, nameTheBeat),
+    ...kindButtons(letter, decided, nameTheBeat),
     element("span", { textContent: parts.join(" · ") }),
   );
 }
