@@ -1,4 +1,4 @@
-"""What the benchmarks count, and that the pages say what the committed figures say."""
+"""What the benchmarks count, and that the pages say what they are made from."""
 
 import importlib
 import math
@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.pages import card as card_page
+from benchmarks.pages import commands as commands_page
 from benchmarks.pages import detection as detection_page
 from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
@@ -126,7 +128,18 @@ def flops_of_products(program):
     return flops
 
 
-@pytest.mark.parametrize("page", [detection_page, performance_page, reliability_page, results_page])
+@pytest.mark.parametrize(
+    "page",
+    [
+        card_page,
+        commands_page,
+        detection_page,
+        performance_page,
+        reliability_page,
+        results_page,
+    ],
+    ids=lambda page: page.PAGE.stem,
+)
 def test_a_page_is_what_the_committed_figures_make(page, tmp_path, monkeypatch):
     committed = Path(page.PAGE)
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
