@@ -32,7 +32,7 @@ def check_limit(command: str) -> None:
     needed = NEEDED.get(command, _OTHERS)
     if limit != resource.RLIM_INFINITY and limit < needed * 1e9:
         raise InputError(
-            f"a limit of {limit / 1e9:.1f} GB of address space is set, {needed:g} GB are needed; "
+            f"a limit of {limit / 1e9:.3g} GB of address space is set, {needed:g} GB are needed; "
             f"raise it: ulimit -v {needed * 1e6:.0f}"
         )
 

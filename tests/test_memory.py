@@ -64,5 +64,8 @@ def test_a_limit_is_seen_beforehand(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "a limit of 1.3 GB of address space is set, 4 GB are needed" in said
     assert said.count("\n") == 1
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (3_970_000_000, -1))
+    with pytest.raises(InputError, match=r"a limit of 3\.97 GB .* 4 GB are needed"):
+        memory.check_limit("train")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, -1))
     memory.check_limit("train")
