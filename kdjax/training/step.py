@@ -160,22 +160,14 @@ def train_step(
         trainer, state, x=x, x_hat=jax.lax.stop_gradient(outputs[0].x_hat)
     )
 
-    def generator_loss(outputs: Outputs, projection: Variables):
-        terms, share = generator_terms(
-            trainer,
-            outputs,
-            projection,
-            x=x,
-            discriminator=discriminator,
-            teacher=teacher,
-            lesson=lesson,
-        )
-        weights = trainer.term_weights()
-        total = sum(weights[name] * terms[name] for name in terms)
-        return total, terms | {"G_loss": total} | share
-
-    (cotangent, projection_grads), terms = jax.grad(generator_loss, (0, 1), has_aux=True)(
-        outputs, state.projection
+    (cotangent, projection_grads), on_generator = _generator_gradients(
+        trainer,
+        outputs,
+        state.projection,
+        x=x,
+        discriminator=discriminator,
+        teacher=teacher,
+        lesson=lesson,
     )
     generator, generator_opt = _updated(
         trainer, pull_back(cotangent)[0], state.generator, state.generator_opt
@@ -185,7 +177,7 @@ def train_step(
         trainer, projection_grads, state.projection, state.projection_opt
     )
 
-    metrics = _average(trainer, on_discriminator | terms)
+    metrics = _average(trainer, on_discriminator | on_generator)
     discriminator = _revive(discriminator, metrics, jax.random.fold_in(key, state.step))
     average = state.average
     if trainer.average_decay:
@@ -225,6 +217,35 @@ def _step_discriminator(
         trainer, grads, state.discriminator, state.discriminator_opt
     )
     return discriminator | stats, optimizer, {"D_real": d_real, "D_fake": d_fake}
+
+
+def _generator_gradients(
+    trainer: Trainer,
+    outputs: Outputs,
+    projection: Variables,
+    *,
+    x: jax.Array,
+    discriminator: Variables,
+    teacher: Teacher | None,
+    lesson: Lesson | None,
+) -> tuple[tuple[Outputs, Variables], Metrics]:
+    """The gradients of the generator's objective in its outputs and the projection; its metrics."""
+
+    def loss(outputs: Outputs, projection: Variables):
+        terms, share = generator_terms(
+            trainer,
+            outputs,
+            projection,
+            x=x,
+            discriminator=discriminator,
+            teacher=teacher,
+            lesson=lesson,
+        )
+        weights = trainer.term_weights()
+        total = sum(weights[name] * terms[name] for name in terms)
+        return total, terms | {"G_loss": total} | share
+
+    return jax.grad(loss, (0, 1), has_aux=True)(outputs, projection)
 
 
 def averaged(average: Variables, new: Variables, step: jax.Array, decay: float) -> Variables:
@@ -338,6 +359,7 @@ def run_steps(
     chunk.
     """
 
+    @partial(jax.jit, inline=True)  # traced once, for its metrics and for the loop
     def step(state: TrainState, i: jax.Array) -> tuple[TrainState, Metrics]:
         batch = order[i]
         x = beats[batch]

@@ -350,6 +350,25 @@ def test_adam_is_beatgans_and_clips_when_asked():
     assert optax.tree.norm(grads) == 50
 
 
+def test_a_chunk_traces_its_step_once(monkeypatch):
+    """Its metrics have any name and shape; a second trace would cost a second of each start."""
+    traced = []
+
+    def note(trainer, state, teacher, x, key):
+        traced.append(x.shape)
+        return state.replace(step=state.step + 1), {"sum": x.sum(), "x": x}
+
+    monkeypatch.setattr(of_step, "train_step", note)
+    nothing: dict = {}
+    state = TrainState(np.zeros((), np.int32), *([nothing] * 6))
+    beats, order = np.zeros((4, 8, 1), np.float32), np.zeros((3, 2), np.int32)
+    run = partial(of_step.run_steps, replace(STUDENT, augment=False))
+    bounds = np.array([0, 3], np.int32)
+    _, means = jax.eval_shape(run, state, None, beats, order, bounds, jax.random.key_data(KEY))
+    assert {name: mean.shape for name, mean in means.items()} == {"sum": (), "x": (2, 8, 1)}
+    assert traced == [(2, 8, 1)]
+
+
 class TestAugmentation:
     """What the networks see of beats that are warped in time; the step itself only notes it."""
 
