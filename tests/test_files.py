@@ -19,6 +19,7 @@ from kdjax import files
 from kdjax.errors import InputError
 from kdjax.files import (
     changed_files,
+    check_folder,
     is_whole,
     make_folder,
     new_folder,
@@ -234,6 +235,24 @@ class TestPlainFiles:
             write_json(path, value)
             with pytest.raises(InputError, match="not what was written; make it anew"):
                 read_sealed(path, "make it anew")
+
+
+class TestCheckFolder:
+    def test_passes_one_that_can_be_made_and_makes_nothing(self, tmp_path):
+        check_folder(tmp_path / "a" / "b")
+        assert not list(tmp_path.iterdir())
+
+    def test_refuses_a_file_in_its_place(self, tmp_path):
+        (tmp_path / "a").touch()
+        with pytest.raises(InputError, match=r"a: is a file, not a folder; choose another"):
+            check_folder(tmp_path / "a" / "b")
+
+    def test_refuses_a_folder_that_may_only_be_read(self, tmp_path, monkeypatch):
+        asked = []
+        monkeypatch.setattr(os, "access", lambda path, _: asked.append(path))
+        with pytest.raises(InputError, match=f"{tmp_path}: is not writable; choose another"):
+            check_folder(tmp_path / "a")
+        assert asked == [tmp_path]
 
 
 class TestUnfinished:

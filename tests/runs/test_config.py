@@ -2,6 +2,7 @@ import copy
 import hashlib
 import json
 import math
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -383,9 +384,10 @@ def test_the_shipped_students_teacher_is_the_shipped_teacher():
 # --- declarations ------------------------------------------------------------------------------
 
 
-def test_the_page_of_fields_is_made_from_the_declarations():
+def test_the_page_of_fields_is_made_from_the_declarations(capsys):
     page = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
-    assert page.read_text() == configs.page()
+    runpy.run_path(configs.__file__, run_name="__main__")
+    assert page.read_text() == configs.page() == capsys.readouterr().out
     for name in WRONG:
         assert f"| `{name}` |" in configs.page()
 

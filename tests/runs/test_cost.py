@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import tiny
@@ -77,3 +78,7 @@ def test_what_is_no_run_is_said_in_one_line_before_anything_is_timed(
     assert said.err.startswith(f"kdjax benchmark: {names[-1]}")
     assert said.err.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_shipped_detector_is_known_by_its_name():
+    assert cost._detector(Path("mitbih-w8")).generator.width == 8

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -16,10 +17,10 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from kdjax import datasets
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.files import read_json
+from kdjax.files import read_json, sha256
 from kdjax.runs import checkpoints, directory, evaluation, provenance
 from kdjax.runs import config as configs
-from kdjax.scores import metrics
+from kdjax.scores import calibration, metrics
 from kdjax.training import assemble
 
 # DESIGN.md's fields, the date, and the fingerprint of the run's own weights.
@@ -28,6 +29,7 @@ FIELDS = {
     *("protocol", "fold", "dataset", "seed", "epochs", "epoch_seconds", "params", "macs", "bytes"),
     *("unit", "fingerprints", "versions", "device", "date", "sha256_of_the_rest"),
 }
+DRAW = evaluation.draw  # which the small world leaves out
 FINGERPRINTS = {
     *("calibration", "scores", "data", "split", "config", "model", "teacher", "code"),
 }
@@ -373,3 +375,26 @@ def test_a_calibration_is_kept_where_the_evaluation_made_one(tmp_path):
     for files, left in (({directory.CALIBRATION: b"1"}, True), ({directory.RESULT: b"{}"}, False)):
         evaluation.write(tmp_path, evaluation.Evaluation({}, files))
         assert (tmp_path / directory.CALIBRATION).exists() == left
+
+
+def test_a_calibration_is_of_its_run_s_weights_and_the_result_names_it(data, copy, monkeypatch):
+    monkeypatch.setattr(calibration, "FEWEST", 10)
+    with assemble.products(tiny.config()):
+        result = evaluation.evaluate_run(copy, *data)
+    assert result["fingerprints"]["calibration"] == sha256(copy / directory.CALIBRATION)
+    made = directory.load_run(copy).calibration
+    assert made is not None
+    assert made.model == result["fingerprints"]["model"]
+
+
+def test_an_imported_run_has_no_curves_of_losses(data, monkeypatch):
+    beats, parts = data
+    drawn = ("roc_pr", "score_histogram", "beats", "loss_curves", "png")
+    monkeypatch.setattr(
+        evaluation, "plots", SimpleNamespace(**dict.fromkeys(drawn, lambda *_: b""))
+    )
+    detector = SimpleNamespace(reconstruct=lambda x: x, score=lambda x: x[:, 0, 0])
+    score = np.arange(len(parts.test)) / len(parts.test)
+    for rows in ([], [{"epoch": 1}]):
+        figures = DRAW(detector, beats, parts=parts, score=score, label_free=[], rows=rows)
+        assert ("loss_curves" in figures) == bool(rows)

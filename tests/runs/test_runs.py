@@ -295,6 +295,10 @@ class TestLoadRun:
     def test_knows_the_shipped_detectors_by_name(self):
         assert directory.load_run("mitbih-w8").calibration is not None
 
+    def test_names_the_shipped_detectors_where_there_is_no_run(self, tmp_path):
+        with pytest.raises(InputError, match=r"none: no such run; name a run .*, or mitbih-w"):
+            directory.load_run(tmp_path / "none")
+
     def test_takes_the_calibration_of_its_result_and_weights_alone(self, tmp_path):
         shutil.copy(packed.shipped()["mitbih-w8"] / packed.CALIBRATION, tmp_path)
         file = tmp_path / packed.CALIBRATION
