@@ -18,6 +18,7 @@ _SAMPLE = 200  # rows by which columns are told apart
 
 MISSING = ("", "-", "nan", "NaN", "NAN", "NA", "N/A", "null")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
+_MOST_DIGITS = 8  # a column of so many different digits holds decimals, not marks of events
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 
 _TIME_WORDS = {
@@ -184,16 +185,17 @@ def _splits_numbers(rows: Sequence[Sequence[str]], above: Sequence[str]) -> bool
     """Whether commas part whole numbers from decimals.
 
     In -145,098 no number begins with 0. Under the name of one column, as many decimals in each row
-    show it, too.
+    show it, too. So do most of the ten digits where each row has one and no column has a name.
     """
     pairs = [row for row in rows if len(row) == 2]
     if 2 * len(pairs) <= len(rows) or not all(map(_is_pair, pairs)):
         return False
     one_name = len(above) == 1 and above[0][:1] not in "#%"
-    as_many = len({len(decimals) for _, decimals in pairs}) == 1
-    return (one_name and as_many and not _counts([whole for whole, _ in pairs])) or any(
-        re.fullmatch(r"0\d+", decimals) for _, decimals in pairs
-    )
+    decimals = {part for _, part in pairs}
+    digits = not above and decimals <= set("0123456789") and len(decimals) >= _MOST_DIGITS
+    as_many = len({len(part) for part in decimals}) == 1
+    shown = as_many and (one_name or digits) and not _counts([whole for whole, _ in pairs])
+    return shown or any(re.fullmatch(r"0\d+", part) for part in decimals)
 
 
 def is_number(cell: str, decimal: str) -> bool:

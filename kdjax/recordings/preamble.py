@@ -38,7 +38,12 @@ _HERTZ = re.compile(r"(\d+(?:[.,]\d+)?)\s*(k)?(?:hz|hertz)\b", re.IGNORECASE)
 _NO_RATE = re.compile(r"filt|notch|pass|cut|mains|line|heart|band|puls", re.IGNORECASE)
 _UNIT_LINE = re.compile(
     r"^\W*(?:[^\d\W][^,;:=\t]*)[\s,;:=\t]+[\"']?([mun\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]V|"
-    r"(?:milli|micro|nano)volts?)\W*$",
+    r"(?:milli|micro|nano)?volts?)\W*$",
+    re.IGNORECASE,
+)
+_VOLT_LINE = re.compile(  # a lone V may be something else: a lead, a version
+    r"^\W*(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)"
+    r"[\s,;:=\t]+[\"']?(V)\W*$",
     re.IGNORECASE,
 )
 _LEAD_LINE = re.compile(
@@ -62,7 +67,7 @@ def preamble(lines: Sequence[str]) -> Preamble:
                 rates += [1 / period] if period > 0 else []
             elif found := _HERTZ.search(line):
                 hertz.append(_value(found[1]) * (1e3 if found[2] else 1.0))
-        if found := _UNIT_LINE.match(line):
+        if found := _UNIT_LINE.match(line) or _VOLT_LINE.match(line):
             units.append(spelled(found[1]))
         if found := _LEAD_LINE.match(line):
             leads.append(found[1])

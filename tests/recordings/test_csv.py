@@ -159,6 +159,20 @@ def test_under_one_name_commas_part_decimals(tmp_path):
     np.testing.assert_allclose(numbered[:, 0], decimals, rtol=1e-5)
 
 
+def test_without_names_single_digits_behind_commas_are_decimals(tmp_path):
+    units, digits = np.arange(400) * 7 % 300 - 150, np.arange(400) * 37 % 90 % 10
+
+    def leads(second):
+        rows = "".join(f"{a},{b}\n" for a, b in zip(units, second, strict=True))
+        (tmp_path / "a.csv").write_text(rows)
+        return 1000 * whole(open_source(tmp_path / "a.csv", 250.0, "uV"))
+
+    as_one = np.array([float(f"{a}.{b}") for a, b in zip(units, digits, strict=True)])
+    np.testing.assert_allclose(leads(digits)[:, 0], as_one, rtol=1e-5)
+    marks = digits % 3
+    np.testing.assert_allclose(leads(marks), np.stack([units, marks], 1), rtol=1e-5)
+
+
 @given(layout=LAYOUTS, n=st.integers(20, 60), leads=st.integers(1, 3), chunk=st.integers(9, 14))
 @settings(max_examples=80, deadline=None)
 def test_any_layout_of_a_table_gives_the_same_signal(tmp_path_factory, layout, n, leads, chunk):

@@ -301,7 +301,8 @@ def test_a_table_of_openbci(tmp_path):
         ("rate,0.25 kHz", 250, None), ("Interval=\t0.004 s", 250, None),
         ("sampling period: 4 ms", 250, None), ("Abtastrate: 250 Hz", 250, None),
         ("Unit: uV", None, "uV"), ("Einheit;mV", None, "mV"), ("units = microvolts", None, "uV"),
-        ("Filter: 0.5-100 Hz", None, None), ("Notch,50 Hz", None, None),
+        ("Unit\tV", None, "V"), ("signal units: V", None, "V"), ("Amplitude;volts", None, "V"),
+        ("Lead: V", None, None), ("Filter: 0.5-100 Hz", None, None), ("Notch,50 Hz", None, None),
         ("heart rate: 72", None, None), ("Sampling rate: 2", None, None),
         ("a: 100 Hz\nb: 200 Hz", None, None), ("Name: mV Smith", None, None),
     ],
@@ -311,7 +312,8 @@ def test_what_stands_above_says_rate_and_unit(tmp_path, above, fs, unit):
     options = ({} if fs else {"fs": 250}) | ({} if unit else {"units": "mV"})
     source = open_source(path, **options)
     assert source.fs == 250
-    np.testing.assert_allclose(whole(source)[:, 0], BEATS * (1e-3 if unit == "uV" else 1), 1e-5)
+    scale = {"uV": 1e-3, "V": 1e3}.get(unit, 1)
+    np.testing.assert_allclose(whole(source)[:, 0], BEATS * scale, 1e-5)
     for name in options:
         with pytest.raises(InputError, match="does not state"):
             open_source(path, **{key: value for key, value in options.items() if key != name})
