@@ -117,3 +117,12 @@ def test_a_place_in_the_overview_is_a_time_right_of_the_names():
     view = {"from": 60, "to": 160}
     places = [0, 46, 96, 146]  # the axis begins at pixel 46
     assert calls(*(["timeAt", x, 146, view] for x in places)) == [60, 60, 110, 160]
+
+
+def test_the_highest_scores_come_first_and_those_without_one_never():
+    scores = [1, None, 30, 4, None, 30]
+    assert calls(["highest", scores, 3], ["highest", scores, 9], ["highest", [None], 3]) == [
+        [2, 5, 3],
+        [2, 5, 3, 0],
+        [],
+    ]

@@ -116,9 +116,7 @@ function prepareEvents() {
     text: beats > 1 ? `${name}, ${beats} beats, ${((last - first) / fs).toFixed(1)}\u00a0s` : name,
     beat: Math.min(firstFrom(app.state.samples, first), app.times.length - 1),
   }));
-  const scored = [...app.score.keys()].filter((i) => Number.isFinite(app.score[i]));
-  scored.sort((a, b) => app.score[b] - app.score[a]);
-  app.highest = scored.slice(0, 50).map((beat) => ({
+  app.highest = highest(app.score, 50).map((beat) => ({
     from: app.times[beat],
     text: `score ${app.score[beat].toPrecision(3)}`,
     beat,

@@ -29,6 +29,14 @@ function firstFrom(values, value) {
   return low;
 }
 
+/** The places of the highest finite values, the highest first. */
+function highest(values, count) {
+  const finite = Float32Array.from(values.filter(Number.isFinite)).sort(); // fast, unlike a list's
+  const least = finite[Math.max(finite.length - count, 0)];
+  const places = [...values.keys()].filter((i) => values[i] >= least);
+  return places.sort((a, b) => values[b] - values[a]).slice(0, count);
+}
+
 /**
  * The state after the decisions, from the beats as detected: {samples, kind, family} of arrays,
  * kind as an index into KINDS or -1, family counted from 0 or -1, and `families`, a list of {kind}.

@@ -24,8 +24,8 @@ function fromPlanes(planes, type) {
   const [Values, Unsigned] = TYPES[type];
   const size = Values.BYTES_PER_ELEMENT;
   const length = planes.length / size;
-  const whole = new Unsigned(length);
-  for (let byte = 0; byte < size; byte++) {
+  const whole = new Unsigned(planes.subarray(0, length));
+  for (let byte = 1; byte < size; byte++) {
     const plane = planes.subarray(byte * length, (byte + 1) * length);
     for (let i = 0; i < length; i++) whole[i] |= plane[i] << (8 * byte);
   }
@@ -46,9 +46,10 @@ async function unpack(packed) {
 /** The strips' signal: an Int16Array for each lead. */
 async function unpackTape(tape) {
   const leads = tape.leads.map(() => new Int16Array(tape.length));
+  const inflated = await Promise.all(tape.chunks.map((chunk) => inflate(fromBase64(chunk))));
   let start = 0;
-  for (const chunk of tape.chunks) {
-    const values = fromPlanes(await inflate(fromBase64(chunk)), "int16");
+  for (const bytes of inflated) {
+    const values = fromPlanes(bytes, "int16");
     const length = values.length / tape.leads.length;
     leads.forEach((lead, i) => lead.set(values.subarray(i * length, (i + 1) * length), start));
     start += length;
