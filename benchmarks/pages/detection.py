@@ -19,9 +19,10 @@ def main() -> None:
     sections = [
         "# Detection",
         *kinds_page.verdict(),
-        "Made by `python -m benchmarks.pages.detection` from the JSON in [results/](../results/), "
-        "which names the device, versions, code and date that made it. [protocol.md](protocol.md) "
-        "says who DS1 and DS2 are; [results.md](results.md) is about networks and distillation.",
+        "`python -m benchmarks.pages.detection` makes this page from the JSON in "
+        "[results/](../results/), which names device, versions, code and date. "
+        "[Protocols](protocol.md) explains DS1 and DS2; [Results](results.md) is about networks "
+        "and distillation.",
         *kinds_page.sections(),
         *rpeaks_page.sections(),
         *kinds_page.families(),
@@ -38,13 +39,13 @@ def recordings() -> Iterable[str]:
     at_360 = found["quality"][0]
     yield "## The fused score alone, without families and kinds"
     yield (
-        "These figures are of the earlier R-peak detector and of the fused score alone. Families "
-        "and kinds, which decide today, have a section of their own. "
+        "These figures are of an earlier R-peak detector and of the fused score alone; today "
+        "families and kinds decide (above). "
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: the shipped "
-        f"`{found['detector']}` on the 22 records of DS2 with R-peaks of its own, no annotation "
-        "used. A beat is found when a peak lies within 150 ms of its annotation; scores are the "
-        "fused one, adapted to the first 5 minutes, of beats that were found. One network; the "
-        "interval is a bootstrap over records."
+        f"`{found['detector']}` on the 22 records of DS2 with its own R-peaks, without "
+        "annotations. A beat is detected if a peak lies within 150 ms of its annotation. The score "
+        "is the fused one, adapted to the first 5 minutes, of the detected beats. One network; the "
+        "intervals are a bootstrap over records."
     )
     yield table(
         ("Hz", "sensitivity", "positive predictivity", "AUC", "AP", "S", "V", "F", "not scored"),
@@ -65,15 +66,16 @@ def recordings() -> Iterable[str]:
         f"With annotated beats the same network reaches {found['annotated']['auc']:.4f} AUC and "
         f"{found['annotated']['ap']:.3f} AP on all {found['annotated']['n']} beats. "
         f"{at_360['abnormal_beats_not_found']} abnormal beats, "
-        f"{1 - at_360['sensitivity_to_abnormal_beats']:.1%} of them, are not found at all, so no "
-        "score can be high for them. The limits of signal quality were set on all of MIT-BIH, "
-        "which holds little noise."
+        f"{1 - at_360['sensitivity_to_abnormal_beats']:.1%} of them, are not detected at all, so "
+        "they have no score. The limits of signal quality were set on all of MIT-BIH, which has "
+        "little noise."
     )
     yield (
-        "What a threshold for 1 % of normal beats does in the second half of each record. It is "
-        "a promise for beats drawn like the calibration's, which are of four people. False alarms "
-        "count detections that are no beat, recall counts abnormal beats that were not found. "
-        "Calibrations were compared on DS1, whose normal beats trained the network; then on DS2."
+        "The effect of a threshold for 1 % of normal beats in the second half of each record. The "
+        "threshold keeps that rate for beats like those of the calibration, which are of four "
+        "people. False alarms include detections that are not beats; recall includes abnormal "
+        "beats that were not detected. The calibrations were compared on DS1, whose normal beats "
+        "trained the network, and then on DS2."
     )
     yield table(
         (
@@ -97,8 +99,8 @@ def recordings() -> Iterable[str]:
         ),
     )
     yield (
-        "The last kind is why `kdjax calibrate` keeps other people's thresholds: where a person "
-        "has abnormal beats, their own beats give a threshold among these."
+        "The last rows are why `kdjax calibrate` keeps other people's thresholds: if a person has "
+        "abnormal beats, a threshold set on their own beats lies among these."
     )
 
 
@@ -108,12 +110,12 @@ def long_recordings() -> Iterable[str]:
     yield "## Time and memory"
     yield (
         f"`{found['command']}`, {found['date']}, {found['device']}, {found['processor']}, load "
-        f"{found['load']:g}: `kdjax detect` on the records joined (2 leads, 360 Hz), start of the "
-        "program, tables and page included. Processor seconds are those of all cores together; "
-        "other work on the machine also lengthens them, but less than the clock's."
+        f"{found['load']:g}: `kdjax detect` on the records joined (2 leads, 360 Hz), from the "
+        "start of the program to the last table and the page. Processor seconds are those of all "
+        "cores together; other work on the machine lengthens them less than clock seconds."
     )
     yield table(
-        ("hours", "processor, s", "clock, s", "largest resident, MiB", "page, MB"),
+        ("hours", "processor, s", "clock, s", "peak memory, MiB", "page, MB"),
         (
             (
                 row["hours"],

@@ -44,14 +44,14 @@ def headline() -> Iterable[str]:
     )
     yield "## Does the network add anything?"
     yield (
-        f"On people who are not in the training data, the network {_adds(network)} the score in "
-        f"use. Fused with the raw beat's evidence it {_adds(both)} what that reaches alone: "
-        f"{signed(both)}. The same network before "
-        f"training differs from no network by {signed(fresh)}. {_made(found)} "
+        f"On people who are not in the training data, the network {_changes(network)} the AUC of "
+        f"the score in use. Fused with the raw beat's evidence, it {_changes(both)} the AUC of "
+        f"that evidence alone: {signed(both)}. The same network before training differs from no "
+        f"network by {signed(fresh)}. {_made(found)} "
         f"({len(found['seeds'])} of the ten networks that were named), "
         f"{found['epochs']} epochs, width {found['width']}, {found['n_test']:,} test beats. *No "
-        "network* scores the raw beat and its 32 principal components; *both* takes the shape "
-        "from all four distances. BeatGAN's class map counts e and j as S, AAMI's as normal."
+        "network* scores the raw beat and its 32 principal components; *both* judges the shape by "
+        "all four distances. BeatGAN's class map counts e and j as S, AAMI's as normal."
     )
     compared = [
         (f"{what}, {_MAPS[name]} map", _row(found, IN_USE, form, name)["less no network"])
@@ -119,13 +119,13 @@ def narrow() -> Iterable[str]:
     )
     if again is not None:
         yield (
-            "**What stood out, again with fresh seeds**, named before they ran: "
+            "**What stood out, repeated with fresh seeds** and named before they ran: "
             f"{_claims(again, _compared_with_both(again))}"
         )
     yield (
-        "The control has no teacher and the same weight on the beat itself. Comparisons and "
-        "corrections were named before the runs "
-        "([protocol.md](protocol.md#the-distillation-study)). Differences are paired by seed."
+        "The control has no teacher; its own reconstruction has the same weight instead. "
+        "Comparisons and corrections were named before the runs "
+        "([Protocols](protocol.md#the-distillation-study)). Differences are paired by seed."
     )
     for study in (found, again):
         if study is not None:
@@ -191,13 +191,13 @@ def encoder_only() -> Iterable[str]:
     yield "## A student that is an encoder alone"
     yield (
         f"With {found['students'][best[0]]['macs'] / teacher['macs']:.0%} of its teacher's "
-        f"multiply-accumulates an encoder that regresses the {best[0]} differs from its "
-        f"teacher's plain score by {signed(best[2])} in AUC; an interval above {-NEAR} was asked: "
-        f"{'reached' if best[2]['ci95'][0] > -NEAR else 'missed'}. In use the best encoder reaches "
-        f"{mean(in_use)}, 32 principal components without a network "
+        f"multiply-accumulates, an encoder that regresses the {best[0]} differs from its "
+        f"teacher's plain score by {signed(best[2])} in AUC. The aim was an interval above "
+        f"{-NEAR}: {'reached' if best[2]['ci95'][0] > -NEAR else 'missed'}. In use, the best "
+        f"encoder reaches {mean(in_use)}; 32 principal components without a network reach "
         f"{found['no network']['scores'][IN_USE_LATENT]['auc']:.4f}. {_made(found)}, width "
         f"{found['width']}, teachers of width {teacher['width']}; trained on normal beats and "
-        "perturbed copies of them. *In use* is fused with prematurity and adapted to the person."
+        "perturbed copies of them. *In use* means fused with prematurity and adapted to the person."
     )
     rows = [
         (f"teacher, {name}", f"{_share(name, teacher):.2f} M", mean(row["auc"]), "")
@@ -233,13 +233,13 @@ def averaging() -> Iterable[str]:
         return
     kinds, chosen = found["weights"], found["chosen"]
     last = kinds["last weights"]
-    yield "## Weights that do not jump"
+    yield "## Averaged weights"
     yield (
-        f"Over epochs {found['from_epoch']} to {found['epochs']} a seed's AUC spans "
-        f"{last['spread']['mean']:.4f} with the last weights and "
-        f"{kinds[chosen]['spread']['mean']:.4f} with `average_decay` {chosen}, which has the least "
-        f"error on held-out normal beats. {_made(found)}, `{found['protocol']}` fold "
-        f"{found['fold']}, width {found['width']}. Statistics are averaged like weights."
+        f"Over epochs {found['from_epoch']} to {found['epochs']}, a seed's AUC varies by "
+        f"{last['spread']['mean']:.4f} with the last weights and by "
+        f"{kinds[chosen]['spread']['mean']:.4f} with `average_decay` {chosen}, which was chosen "
+        f"for its error on held-out normal beats. {_made(found)}, `{found['protocol']}` fold "
+        f"{found['fold']}, width {found['width']}. BatchNorm statistics are averaged like weights."
     )
     yield table(
         ("weights", "error of normal beats", "AUC", "spread of AUC", "change by epoch"),
@@ -264,11 +264,12 @@ def asymmetry() -> Iterable[str]:
     yield "## A teacher that knows more than its student"
     yield (
         f"{_in_use(found, ('discrepancy', 'attention', 'no network and discrepancy'))} "
-        f"{_made(found)}, width {found['width']}, {found['epochs']} epochs. The teachers learnt "
-        f"from {found['n_teacher']:,} beats of the training people, abnormal ones included and no "
-        f"label used, the students what these say of the {found['n_student']:,} normal ones. "
-        "*Discrepancy* is that of reconstructions and latents, *attention* that of the attention "
-        "maps of all stages and of latents."
+        f"{_made(found)}, width {found['width']}, {found['epochs']} epochs. The teachers learned "
+        f"from {found['n_teacher']:,} beats of the training people, abnormal ones included, "
+        "without labels; the students learned the teachers' output on the "
+        f"{found['n_student']:,} normal ones. *Discrepancy* is the difference between the "
+        "reconstructions and latents of teacher and student, *attention* that between their "
+        "attention maps of all stages and latents."
     )
     yield _of_forms(found)
 
@@ -282,9 +283,9 @@ def inputs() -> Iterable[str]:
     yield "## A network that sees more than one beat"
     yield (
         f"{_in_use(found, forms)} {_made(found)}, width {found['width']}, {found['epochs']} "
-        "epochs. Further channels hold the median of the person's beats in time over the first "
-        "five minutes, or the beats before and after; only the residual of the beat itself is "
-        "scored, and the latent."
+        "epochs. The further channels hold the person's usual beat (the median of their timely "
+        "beats over the first five minutes), or the beats before and after. Only the residual of "
+        "the beat itself is scored, and the latent."
     )
     yield _of_forms(found)
 
@@ -340,10 +341,10 @@ def opinions() -> Iterable[str]:
     yield "## What limits the score?"
     yield (
         f"{', '.join(better).capitalize() if better else 'No other opinion'} raises the AUC of "
-        f"{first['opinions']}, {first['auc']:.4f}, by more than 0.002 on DS1, the people on whom "
-        f"choices may be made; {precise['opinions']} reaches the highest AP, {precise['ap']:.4f} "
-        f"against {first['ap']:.4f}. `{found['command']}`, {found['n_test']:,} beats, no network, "
-        f"adapted to the person, {found['date']}."
+        f"{first['opinions']}, {first['auc']:.4f}, by more than 0.002 on DS1, on which choices may "
+        f"be made; {precise['opinions']} reaches the highest AP, {precise['ap']:.4f} compared with "
+        f"{first['ap']:.4f}. `{found['command']}`, {found['n_test']:,} beats, no network, adapted "
+        f"to the person, {found['date']}."
     )
     yield table(
         ("opinions fused", "AUC", "AP", "S", "V", "F"),
@@ -377,9 +378,9 @@ def _made(found: Mapping[str, Any]) -> str:
     )
 
 
-def _adds(difference: Mapping[str, Any]) -> str:
+def _changes(difference: Mapping[str, Any]) -> str:
     low, high = difference["ci95"]
-    return "adds to" if low > 0 else "takes away from" if high < 0 else "is not shown to add to"
+    return "raises" if low > 0 else "lowers" if high < 0 else "is not shown to change"
 
 
 def _figure(value: Any) -> str:

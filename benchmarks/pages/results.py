@@ -27,11 +27,11 @@ def main() -> None:
     sections = [
         "# Results",
         *evidence_page.verdict(),
-        "Made by `python -m benchmarks.pages.results` from the JSON in [results/](../results/). "
-        "Each file names the device, versions, code, seeds and date that made it. Those of MIT-BIH "
-        "are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` name "
-        "their command. [protocol.md](protocol.md) says who trains and who tests; "
-        "[detection.md](detection.md) is about whole recordings.",
+        "`python -m benchmarks.pages.results` makes this page from the JSON in "
+        "[results/](../results/). Each file names device, versions, code, seeds and date. Those of "
+        "MIT-BIH are the `result.json` of `train.py`; `initialisation.json` and `synthetic.json` "
+        "name their commands. [Protocols](protocol.md) explains the splits; "
+        "[Detection](detection.md) is about whole recordings.",
         *study_page.in_short(read("study-confirm.json"), read("study-screen.json")),
         *evidence_page.headline(),
         *evidence_page.narrow(),
@@ -55,9 +55,9 @@ def mitbih() -> Iterable[str]:
     yield "## MIT-BIH"
     yield (
         f"Protocol `{first['protocol']}`, fold {first['fold']}, {first['n_test']:,} test beats, "
-        f"one seed ({first['seed']}), {first['device']}, {first['date']}. One run each: the "
-        "difference between the two is not a gain, since re-runs of the reference alone spread "
-        "from 0.937 to 0.946. Brackets are 95 % bootstrap intervals over records."
+        f"one seed ({first['seed']}), {first['device']}, {first['date']}. With one run each, the "
+        "difference between the two is not evidence of a gain: repeated runs of the reference "
+        "range from 0.937 to 0.946. Brackets are 95 % bootstrap intervals over records."
     )
     yield table(
         ("", "epochs", "AUC", "AP", "AUC, oracle", "AP, oracle", "best F1, oracle"),
@@ -90,8 +90,8 @@ def mitbih() -> Iterable[str]:
     )
     yield (
         "AUC and AP are those of the network after the last epoch. Oracle figures need labelled "
-        "anomalies: the epoch is the best on validation, the F1 is at the best threshold on the "
-        "test beats; the published figures are of that kind."
+        "anomalies: the epoch is the best on validation beats, and F1 is at the best threshold on "
+        "the test beats. The published figures are of that kind."
     )
     yield table(
         ("AUC by class", *(f"{k} (n {v['n']:,})" for k, v in first["per_class"].items())),
@@ -99,7 +99,7 @@ def mitbih() -> Iterable[str]:
     )
     yield "A class with fewer than 50 test beats gets no claim."
     yield table(
-        ("label-free threshold", "false positives asked", "came out", "recall", "F1"),
+        ("label-free threshold", "false positives asked for", "measured", "recall", "F1"),
         [
             (
                 name,
@@ -115,15 +115,15 @@ def mitbih() -> Iterable[str]:
     late = {name: [row["val_auc"] for row in epochs(name)[-10:]] for name in results}
     ranges = ", ".join(f"{name} {min(v):.4f} to {max(v):.4f}" for name, v in late.items())
     yield (
-        f"From one epoch to the next the scores move: validation AUC (oracle) over the last "
-        f"{len(late['teacher'])} epochs, {ranges}. The network after the last epoch is one draw of "
-        "that."
+        "Figures vary from epoch to epoch. Validation AUC (oracle) over the last "
+        f"{len(late['teacher'])} epochs: {ranges}. The network after the last epoch is one draw "
+        "from that range."
     )
     rows = epochs("student")
     names = [name for name in rows[0] if name.startswith("grad_norm/")]
     yield (
-        "Norm of each weighted term's gradient in the student's parameters, after the epoch: the "
-        "distillation term is alive."
+        "The gradient norm of each weighted term in the student's parameters, after the epoch, "
+        "shows that the distillation term has an effect on training."
     )
     shown = [row for row in rows if row["epoch"] in (1, 2, 5, 10, 15, 20, len(rows))]
     norms = table(
@@ -138,10 +138,10 @@ def initialisation() -> Iterable[str]:
     found = read("initialisation.json")
     yield "## The first draw of the weights"
     yield (
-        f"Full-size teacher on MIT-BIH, {found['steps']} steps, the same seeds and batches for "
-        f"both arms, validation AUC (oracle). {found['device']}, {found['date']}. "
-        "`model.output_bias` starts a bias before the last tanh at the mean beat and draws the "
-        "last kernel with mean zero; without it the network is the published one."
+        f"A full-size teacher on MIT-BIH after {found['steps']} steps, with the same seeds and "
+        f"batches for both starts; validation AUC (oracle). {found['device']}, {found['date']}. "
+        "`model.output_bias` adds a bias before the last tanh, which starts at the mean beat, and "
+        "draws the last kernel with mean zero. Without it the network is the published one."
     )
     yield table(
         ("start", "seeds", "worst", "median", "best"),
@@ -181,7 +181,7 @@ def synthetic() -> Iterable[str]:
     for name in ("teacher", "student"):
         low, high = found[f"{name}_auc"]["ci95"]
         if low <= pca["auc"] <= high:
-            yield f"The {name}'s interval holds the PCA's figure: no difference is shown."
+            yield f"The {name}'s interval includes the PCA's figure: no difference is shown."
 
 
 def epochs(name: str) -> list[dict]:

@@ -14,7 +14,7 @@ WHY = {
     "105": "motion that looks like beats",
     "116": "the lead is lost for seconds",
     "222": "atrial waves between beats",
-    "228": "normal beats, low beside the ventricular ones with which they alternate",
+    "228": "normal beats, much lower than the ventricular ones with which they alternate",
     "232": "T waves before long pauses",
 }
 
@@ -31,10 +31,10 @@ def _peaks(found: dict[str, Any]) -> Iterable[str]:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     yield (
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}; {versions}: the 48 "
-        "records from minute 5 on, lead MLII or the first where there is none, matches within "
-        "150 ms. The detector was made on DS1. DS2 had been read by earlier forms of it; this form "
-        "was not chosen there. gqrs and EP Limited's analyser are quoted, not run here: `bxb` "
-        "counted them on the first lead of the same records."
+        "records from minute 5, on lead MLII or, where there is none, the first lead; a match is "
+        "within 150 ms. The detector was developed on DS1. Earlier forms of it were tested on DS2, "
+        "but this form was not chosen there. gqrs and EP Limited's analyser are quoted, not run "
+        "here: `bxb` counted their results on the first lead of the same records."
     )
     head = ("records", "detector", "QRS Se", "+P", "average Se", "+P", "missed", "false")
     head = (*head, "VEBs missed")
@@ -57,8 +57,8 @@ def _peaks(found: dict[str, Any]) -> Iterable[str]:
     }
     few = sum(0 < count < MANY for count in lost.values())
     yield (
-        f"Records on which another detector makes at least {MANY} errors less, missed and false "
-        f"together (in {few} more it makes one or two less):"
+        f"Records on which another detector makes at least {MANY} errors fewer, counting missed "
+        f"and false beats (on {few} more records it makes one or two fewer):"
     )
     yield table(
         ("record", "kdjax, missed + false", "sleepecg", "NeuroKit2", "why"),
@@ -100,14 +100,14 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
     late = [row for row in found["after"] if row["lost_s"] > 3]
     yield (
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: records "
-        f"{', '.join(found['records'])} with noise added in turns of two minutes from minute 5 on, "
-        "after Moody et al. (1984); the noise is generated. Se and +P are of minutes 5 to 30, "
-        "everything else of the noisy turns alone. The signal quality index was fitted to the same "
+        f"{', '.join(found['records'])} with noise added to two minutes of every four from minute "
+        "5, after Moody et al. (1984); the noise is synthetic. Se and +P are of minutes 5 to 30, "
+        "all other columns of the noisy minutes only. The signal quality index was fitted to the same "
         "kind of motion on DS1, to which these records belong."
     )
     yield "![R-peaks and signal quality under noise](../results/noise-stress.png)"
-    head = ("noise", "dB", "QRS Se", "+P", "false beats in noise", "of these good")
-    head = (*head, "good beats lost", "marked unfit")
+    head = ("noise", "dB", "QRS Se", "+P", "false beats in noise", "of these called good")
+    head = (*head, "good beats lost", "time marked unfit")
     rows = [
         (
             row["kind"],
@@ -129,8 +129,8 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
         f"{row['record']}, {row['kind']} at {row['db']} dB: {row['lost_s']:.1f} s" for row in late
     )
     yield (
-        "After 30 s of noise as strong as the beats or sixteen times as strong in power, the last "
-        f"beat that is missed, added or not good lies at most 3 s later in {soon} of "
+        "After 30 s of noise with the power of the beats, or sixteen times that, the last beat "
+        f"that is missed, added or not good comes at most 3 s later in {soon} of "
         f"{len(after)} cases{f' (the others: {slow})' if late else ''}."
     )
 
@@ -139,8 +139,8 @@ def _index(found: dict[str, Any]) -> Iterable[str]:
     weights = ", ".join(f"{name} {value:g}" for name, value in found["weights"].items())
     yield (
         f"The constants of the signal quality index (`{found['command']}`, {found['date']}, fitted "
-        f"on DS1): {weights}; a beat is good from {found['least']:g} on. Peaks of DS1 whose index "
-        "is good, with motion in the noisy turns alone:"
+        f"on DS1): {weights}; a beat is good from {found['least']:g} up. Peaks of DS1 whose index "
+        "is good; with motion, those of the noisy minutes only:"
     )
     kinds = ("false", "other", "ventricular")
     rows = [

@@ -24,8 +24,8 @@ SCORES = {
     "mahalanobis": "Mahalanobis distance of the residual",
     "latent": "Mahalanobis distance of the latent",
     "features": "squared error of the discriminator's features",
-    "prematurity": "how early a beat comes, from the RR intervals before it",
-    "fusion": "residual, latent and prematurity together, as tails among normal beats",
+    "prematurity": "how early a beat comes, judged by the RR intervals before it",
+    "fusion": "residual, latent and prematurity together, each by its tail among normal beats",
     "memory": "distance to the nearest training beat, in latent and rhythm",
 }
 
@@ -64,17 +64,17 @@ def in_short(confirmed: Any, screened: Any) -> Iterable[str]:
         for name, found in of["differences"].items()
         if found[PLAIN_AUC]["p_holm"] < 0.05 and found[PLAIN_AUC]["mean"] > 0
     ]
-    little = ": most of it is the timing and the person, not the network"
+    little = ": timing and adaptation to the person contribute most, not the network"
     verdict = little if without > adapted["auc"]["ci95"][0] else ""
     named = split["differences"][chosen_of(confirmed)][PLAIN_AUC]["ci95"][0] > 0
     yield "## In short"
     yield (
-        f"- Distillation: a gain in AUC is {'shown' if named else 'not shown'} in the comparison "
-        "named before the runs; of all terms, selections and teachers it is shown, corrected for "
-        f"their number, for {', '.join(gains) or 'none'}.\n"
-        f"- On people who are not in the training data the best simple detector (`{simple[1]}`, "
-        f"{simple[0]:.4f}) stands beside the student's plain reconstruction error, "
-        f"{mean(scores[0]['auc'])}.\n"
+        f"- Distillation: in the comparison named before the runs, a gain in AUC is "
+        f"{'shown' if named else 'not shown'}. Among all terms, selections and teachers, it is "
+        f"shown for {', '.join(gains) or 'none'} after correction for their number.\n"
+        f"- On people who are not in the training data, the AUC of the student's plain "
+        f"reconstruction error is {mean(scores[0]['auc'])}; the best simple detector "
+        f"(`{simple[1]}`) reaches {simple[0]:.4f}.\n"
         "- The fused score, adapted to the person, reaches "
         f"{mean(adapted['auc'])}. The same score of the raw beat, without any network, reaches "
         f"{without:.4f}{verdict}."
@@ -104,7 +104,7 @@ def primary(study: Any) -> Iterable[str]:
     yield (
         f"`{study['command']}`, {made(study)}, {split['epochs']} epochs, "
         f"{split['n_test']:,} test beats of `{split['protocol']}`, plain score. "
-        "[protocol.md](protocol.md#the-distillation-study) named what is compared."
+        "[Protocols](protocol.md#the-distillation-study) named the comparisons beforehand."
     )
     verdict = (
         "No gain is shown."
@@ -123,16 +123,17 @@ def primary(study: Any) -> Iterable[str]:
         f"{variants[chosen]['agreement']['mean']:.3f}."
     )
     yield (
-        f"**Spread over seeds**: standard deviation {spread['sd_a']:.4f} against "
-        f"{spread['sd_b']:.4f} alone (Pitman-Morgan p {spread['p']:.1g})."
+        f"**Spread over seeds**: the standard deviation is {spread['sd_a']:.4f}, that of `alone` "
+        f"{spread['sd_b']:.4f} (Pitman-Morgan p {spread['p']:.1g})."
     )
     control = variants.get("alone-reconstruction")
     if control:
         gained = signed(differences["alone-reconstruction"]["auc (mse)"])
         yield (
-            "**Control, added later**: with no teacher and reconstruction's own weight raised as "
-            f"much, AUC {mean(control['scores'][0]['auc'])}; {gained} to `alone`. "
-            " What it shares with the chosen student is not the teacher's doing."
+            "**Control, added later**: without a teacher, and with the weight of its own "
+            f"reconstruction raised as much, AUC is {mean(control['scores'][0]['auc'])}, {gained} "
+            "relative to `alone`. A gain that it shares with the chosen student is not due to the "
+            "teacher."
         )
     yield table(
         ("interpatient, fresh seeds", "AUC", "AP", "worst seed", "MACs", "parameters", "agreement"),
@@ -155,7 +156,7 @@ def primary(study: Any) -> Iterable[str]:
         plots.quality_cost(networks, simple),
         "study-cost.png",
         "AUC of the plain score over multiply-accumulates, `interpatient`, 95 % intervals over "
-        "seeds; lines are simple detectors. Networks of one size are moved apart to be seen.",
+        "seeds; lines are simple detectors. Networks of one size are drawn side by side.",
     )
 
 
@@ -195,7 +196,7 @@ def screen(study: Any) -> Iterable[str]:
                 for name, v in split["variants"].items()
             ],
         )
-        oracle = "\\* AUC on labelled validation beats, which chooses: an oracle's."
+        oracle = "\\* AUC on labelled validation beats, by which the choice is made: an oracle's."
         yield folded("Every variant", f"{whole}\n\n{oracle}")
 
 
@@ -218,9 +219,9 @@ def landing(splits: Sequence[Any]) -> Iterable[str]:
     yield (
         "Label-free scores fitted on held-out normal beats, one width-8 student; mean over seeds "
         "with its 95 % interval. *No network* puts the raw beat in place of the residual and 32 "
-        "principal components in place of the latent. What beats what was chosen with labelled "
-        "beats of DS1, and the RR features with knowledge of record 232 "
-        "([protocol.md](protocol.md#the-distillation-study))."
+        "principal components in place of the latent. The best score and adaptation were chosen "
+        "with labelled beats of DS1, the RR features with knowledge of record 232 "
+        "([Protocols](protocol.md#the-distillation-study))."
     )
     yield "\n".join(f"- *{name}*: {what}" for name, what in SCORES.items())
     for split in splits:
@@ -334,12 +335,12 @@ def folds(studies: Sequence[Any], splits: Sequence[Any]) -> Iterable[str]:
 
 def cost(found: Any) -> Iterable[str]:
     """Seeds together against one after another."""
-    yield "## Seeds together"
+    yield "## Training seeds together"
     yield (
         f"`{found['command']}`, {found['device']}, {found['date']}, width {found['width']}: "
         f"seconds of {found['steps']} steps of all seeds under vmap and one run after another, "
         f"medians of {found['repeats']}, in turn, with some other work on the machine. "
-        "On a CPU there is nothing to gain."
+        "On a CPU, training seeds together saves no time."
     )
     yield table(
         ("seeds", "together", "in turn", "together / in turn"),
@@ -354,10 +355,11 @@ def weights(weights: Any) -> Iterable[str]:
     """Where the weights of the terms come from."""
     yield "## Weights of the terms"
     yield (
-        f"`{weights['command']}`: gradient norm of each term at weight 1 in a student that learnt "
-        f"alone, median over {weights['batches']} batches, {weights['device']}, "
-        f"{weights['date']}. The weights in `configs/study.py` were set from one other "
-        "student; here some terms pull several times harder or weaker than feature matching."
+        f"`{weights['command']}`: gradient norm of each term at weight 1 in a student trained "
+        f"without a teacher, median over {weights['batches']} batches, {weights['device']}, "
+        f"{weights['date']}. The weights in `configs/study.py` were set on another student; here "
+        "the gradients of some terms are several times as large or as small as that of feature "
+        "matching."
     )
     teachers = list(weights["norms"])
     rows = [
