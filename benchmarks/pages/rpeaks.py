@@ -102,8 +102,8 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: records "
         f"{', '.join(found['records'])} with noise added to two minutes of every four from minute "
         "5, after Moody et al. (1984); the noise is synthetic. Se and +P are of minutes 5 to 30, "
-        "all other columns of the noisy minutes only. The signal quality index was fitted to the same "
-        "kind of motion on DS1, to which these records belong."
+        "all other columns of the noisy minutes only. The signal quality index was fitted to the "
+        "same kind of motion on DS1, to which these records belong."
     )
     yield "![R-peaks and signal quality under noise](../results/noise-stress.png)"
     head = ("noise", "dB", "QRS Se", "+P", "false beats in noise", "of these called good")
