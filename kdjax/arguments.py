@@ -195,6 +195,26 @@ def _detect(commands: _Commands) -> None:
         metavar="DIR",
         help="folder for the results (default: detections)",
     )
+    _add_rule(command)
+    command.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="the .npz file of kdjax calibrate"
+    )
+    command.add_argument(
+        "--earlier",
+        type=Path,
+        metavar="FOLDER",
+        help="a reviewed detection of the same person, whose family names are carried over",
+    )
+    command.add_argument(
+        "--against",
+        metavar="EXT",
+        help="compare with annotation files of this suffix, such as atr, beside the records",
+    )
+    _add_input(command)
+
+
+def _add_rule(command: argparse.ArgumentParser) -> None:
+    """Which beats are abnormal: by a share, by alarms an hour or by score."""
     rule = command.add_mutually_exclusive_group()
     rule.add_argument(
         "--fpr",
@@ -214,21 +234,6 @@ def _detect(commands: _Commands) -> None:
         metavar="SCORE",
         help="instead of --fpr: beats with a higher score are abnormal",
     )
-    command.add_argument(
-        "--calibration", type=Path, metavar="FILE", help="the .npz file of kdjax calibrate"
-    )
-    command.add_argument(
-        "--earlier",
-        type=Path,
-        metavar="FOLDER",
-        help="a reviewed detection of the same person, whose family names are carried over",
-    )
-    command.add_argument(
-        "--against",
-        metavar="EXT",
-        help="compare with annotation files of this suffix, such as atr, beside the records",
-    )
-    _add_input(command)
 
 
 def _review(commands: _Commands) -> None:

@@ -14,8 +14,7 @@ from kdjax.files import check_folder
 
 def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
-    from kdjax.detection import detector_files, earlier, files, index
-    from kdjax.detection.recording import detect
+    from kdjax.detection import detector_files, earlier, index
     from kdjax.recordings import result_names
     from kdjax.runs import provenance
 
@@ -36,22 +35,7 @@ def detect(args: argparse.Namespace) -> None:
     for path, name in zip(paths, result_names(paths), strict=True):
         out = args.out / name
         try:
-            source = _source(path, args)
-            files.check_free(out, path)
-            with _bar(source.name, source.length) as progress:
-                found = detect(
-                    detector,
-                    source,
-                    args.lead,
-                    args.fpr,
-                    args.alarms_per_hour,
-                    args.threshold,
-                    made_by,
-                    progress,
-                )
-            decisions, doubts = earlier.carried_if_alike(known, found)
-            found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
-            _, found, said = files.write(found, out, decisions)
+            said = _detect_in(path, out, args, detector=detector, made_by=made_by, known=known)
         except InputError as error:
             if all_of_them == 1:
                 raise
@@ -59,16 +43,51 @@ def detect(args: argparse.Namespace) -> None:
             print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
         else:
             done.append((name, path))
-            print("\n  ".join(filter(None, [_in_short(found, out), said])), flush=True)
-    if done and all_of_them > 1:
+            print(said, flush=True)
+    if len(done) > 1:
         index.write(args.out)
-        print(f"index of all recordings: {args.out / index.PAGE}")
+        print(f"all of them: {args.out / index.PAGE}")
     else:
         index.update(args.out)
     if args.against and done:
         print(_compared(args.out, done, args.against))
     if refused:
         raise InputError(f"{refused} of {all_of_them} recordings were refused")
+
+
+def _detect_in(
+    path: Path,
+    out: Path,
+    args: argparse.Namespace,
+    *,
+    detector: Any,
+    made_by: dict[str, Any],
+    known: Any,
+) -> str:
+    """Writes the folder of one recording; gives what to print about it.
+
+    known: an earlier detection of the person and its decisions, or None.
+    """
+    from kdjax.detection import earlier, files
+    from kdjax.detection.recording import detect
+
+    source = _source(path, args)
+    files.check_free(out, path)
+    with _bar(source.name, source.length) as progress:
+        found = detect(
+            detector,
+            source,
+            args.lead,
+            args.fpr,
+            args.alarms_per_hour,
+            args.threshold,
+            made_by,
+            progress,
+        )
+    decisions, doubts = earlier.carried_if_alike(known, found)
+    found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
+    _, found, said = files.write(found, out, decisions)
+    return "\n  ".join(filter(None, [_in_short(found, out), said]))
 
 
 def _reference(path: Path, annotator: str) -> Path:

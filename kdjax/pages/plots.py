@@ -197,6 +197,7 @@ def beats(
     x: np.ndarray,
     x_hat: np.ndarray,
     score: np.ndarray,
+    *,
     label: np.ndarray,
     record: np.ndarray,
     sample: np.ndarray,

@@ -324,11 +324,11 @@ def draw(
             x,
             detector.reconstruct(x),
             detector.score(x),
-            beats.label[shown],
-            beats.record[shown],
-            beats.sample[shown],
-            beats.fs if beats.ecg else None,
-            beats.classes,
+            label=beats.label[shown],
+            record=beats.record[shown],
+            sample=beats.sample[shown],
+            fs=beats.fs if beats.ecg else None,
+            classes=beats.classes,
         ),
     }
     if rows:

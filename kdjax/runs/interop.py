@@ -89,16 +89,7 @@ def import_run(generator: Path, discriminator: Path, out: Path, dataset: str = "
     if out.exists():
         raise InputError(f"{out}: exists already; name another --out")
     found = convert_beatgan(read_torch(generator), read_torch(discriminator))
-    if found.generator.length != WINDOW:
-        raise InputError(
-            f"{generator}: made for beats of {found.generator.length} samples, a run's have "
-            f"{WINDOW}; use kdjax.runs.interop.from_beatgan"
-        )
-    if found.discriminator.width != found.generator.width:
-        raise InputError(
-            f"{discriminator}: width {found.discriminator.width}, the generator's is "
-            f"{found.generator.width}; give the two networks of one run"
-        )
+    _check_run(found, generator, discriminator)
     model = {
         "width": found.generator.width,
         "latent_dim": found.generator.latent_dim,
@@ -135,6 +126,20 @@ def import_run(generator: Path, discriminator: Path, out: Path, dataset: str = "
         last = folder / checkpoints.LAST
         checkpoints.save_checkpoint(last, 0, variables, optimizer=None, progress=progress, keep=1)
         write_json(folder / directory.CONFIG, config)
+
+
+def _check_run(found: BeatGAN, generator: Path, discriminator: Path) -> None:
+    """Raises InputError unless the networks of two files can make a run."""
+    if found.generator.length != WINDOW:
+        raise InputError(
+            f"{generator}: made for beats of {found.generator.length} samples, a run's have "
+            f"{WINDOW}; use kdjax.runs.interop.from_beatgan"
+        )
+    if found.discriminator.width != found.generator.width:
+        raise InputError(
+            f"{discriminator}: width {found.discriminator.width}, the generator's is "
+            f"{found.generator.width}; give the two networks of one run"
+        )
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:

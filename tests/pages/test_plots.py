@@ -41,17 +41,25 @@ def some_beats(leads=1, n=12):
     rng = np.random.default_rng(1)
     x = rng.uniform(-1, 1, (n, 64, leads)).astype(np.float32)
     x_hat = x + np.linspace(0.1, 0.9, n, dtype=np.float32)[:, None, None]
-    label, record = np.arange(n) % 5, np.array([f"r{i}" for i in range(n)])
-    score = ((x - x_hat) ** 2).mean((1, 2))
-    return x, x_hat, score, label, record, np.arange(n) * 3600, 360.0, CLASSES
+    return {
+        "x": x,
+        "x_hat": x_hat,
+        "score": ((x - x_hat) ** 2).mean((1, 2)),
+        "label": np.arange(n) % 5,
+        "record": np.array([f"r{i}" for i in range(n)]),
+        "sample": np.arange(n) * 3600,
+        "fs": 360.0,
+        "classes": CLASSES,
+    }
 
 
 def some_windows():
     """Two channels at no rate, with names as long as can be."""
-    x, x_hat, score, label, *_ = some_beats(leads=2)
+    windows = some_beats(leads=2)
+    n = len(windows["x"])
     names = ("normal", *(word * 8 for word in ("jammed ", "bent ", "slow ", "loose ")))
-    group = np.array([f"the press in the northern hall, number {i}" for i in range(len(x))])
-    return x, x_hat, score, label, group, np.arange(len(x)) / 7, None, names
+    group = np.array([f"the press in the northern hall, number {i}" for i in range(n)])
+    return windows | {"record": group, "sample": np.arange(n) / 7, "fs": None, "classes": names}
 
 
 def text_of(figure):
@@ -71,9 +79,9 @@ FIGURES = {
     "loss_curves": lambda: plots.loss_curves(EPOCHS),
     "roc_pr": lambda: plots.roc_pr(some_scores()[0] > 0, some_scores()[1]),
     "score_histogram": lambda: plots.score_histogram(*some_scores(), {"5 %": 0.03}, CLASSES),
-    "beats": lambda: plots.beats(*some_beats()),
-    "three beats": lambda: plots.beats(*some_beats(n=3)),
-    "windows": lambda: plots.beats(*some_windows()),
+    "beats": lambda: plots.beats(**some_beats()),
+    "three beats": lambda: plots.beats(**some_beats(n=3)),
+    "windows": lambda: plots.beats(**some_windows()),
 }
 
 
@@ -217,7 +225,7 @@ def test_the_histogram_takes_any_finite_scores(score):
 
 @pytest.mark.parametrize(("leads", "n"), [(1, 12), (2, 12), (1, 3)])
 def test_the_best_and_the_worst_beats(leads, n):
-    figure = plots.beats(*some_beats(leads, n))
+    figure = plots.beats(**some_beats(leads, n))
     # Errors grow with the index, record r<i> holds beat i at 10 i seconds.
     titles = [ax.get_title(loc="left").split("\n")[0] for ax in figure.axes]
     shown = [title for title in titles if title]

@@ -64,26 +64,17 @@ def read(
             f"{folder} holds no recordings; name a folder with WFDB, EDF, ISHNE, CSV or NPY files"
         )
     sources = [open_source(file, fs, units, gain=gain) for file in files]
-    names = [source.name for source in sources]
-    for file, name in zip(files, names, strict=True):
-        if names.count(name) > 1:
-            raise InputError(f"{file}: another recording there is called {name} too; rename one")
+    _check_names(files, sources)
     leads, chosen = choose_leads(sources, leads)
     pairs = zip(files, sources, strict=True)
     annotations = [_annotations(file, source.fs, annotator or "atr") for file, source in pairs]
-    lacking = [name for name, found in zip(names, annotations, strict=True) if found is None]
-    annotated = len(lacking) < len(names)
-    if annotated and lacking:
-        raise InputError(
-            f"recording {lacking[0]} has no annotations, others have; add them "
-            f"(.atr or {lacking[0]}{ANNOTATIONS}) or move it to another folder"
-        )
-    if classes is not None and not annotated:
+    annotated = _check_annotated(sources, annotations)
+    if not annotated and classes is not None:
         raise InputError(
             f"{classes}: no recording in {folder} has annotations, so there is nothing to map; "
             "add annotations or leave --classes out"
         )
-    if annotator is not None and not annotated:
+    if not annotated and annotator is not None:
         raise InputError(f"{folder}: no record in it has annotations .{annotator}; name another")
     remarks = [f"{source.name}: {note}" for source in sources for note in source.notes]
     others = [file.name for file in inside.others if not (classes and file.samefile(classes))]
@@ -105,6 +96,26 @@ def read(
         if names != leads:
             remarks.append(f"{source.name}: {', '.join(names)} taken for {', '.join(leads)}")
     return Own(examples, leads, annotated, remarks)
+
+
+def _check_names(files: Sequence[Path], sources: Sequence[Source]) -> None:
+    """Raises InputError when two recordings have one name."""
+    names = [source.name for source in sources]
+    for file, name in zip(files, names, strict=True):
+        if names.count(name) > 1:
+            raise InputError(f"{file}: another recording there is called {name} too; rename one")
+
+
+def _check_annotated(sources: Sequence[Source], annotations: Sequence[Annotations | None]) -> bool:
+    """Whether the recordings have annotations. Raises InputError when some have and others none."""
+    pairs = zip(sources, annotations, strict=True)
+    lacking = [source.name for source, found in pairs if found is None]
+    if lacking and len(lacking) < len(sources):
+        raise InputError(
+            f"recording {lacking[0]} has no annotations, others have; add them "
+            f"(.atr or {lacking[0]}{ANNOTATIONS}) or move it to another folder"
+        )
+    return not lacking
 
 
 def _unknown_suffixes(files: Sequence[Path]) -> list[str]:
