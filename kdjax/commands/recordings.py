@@ -44,9 +44,9 @@ def detect(args: argparse.Namespace) -> None:
         else:
             done.append((name, path))
             print(said, flush=True)
-    if len(done) > 1:
+    if done and all_of_them > 1:
         index.write(args.out)
-        print(f"all of them: {args.out / index.PAGE}")
+        print(f"index of all recordings: {args.out / index.PAGE}")
     else:
         index.update(args.out)
     if args.against and done:
