@@ -34,10 +34,10 @@ def main() -> None:
         *conclusion(found),
         "`python -m benchmarks.all` makes the JSON in [results/](../results/), and "
         "`python -m benchmarks.pages.performance` this page. Every ratio compares two measurements "
-        "on one device in one run. Contestants are processes of their own with all cores and take "
-        "turns. The median over rounds is followed by the lowest and the highest in brackets. "
-        "Compiling is timed separately. torch and onnxruntime: `pip install -e '.[bench]'`. "
-        "Nothing here was measured on a GPU.",
+        "on one device in one run. Each contestant is a process with all cores to itself; they "
+        "take turns. Brackets after a median are the lowest and the highest of all rounds. "
+        "Compiling is timed separately. `pip install -e '.[bench]'` installs torch and "
+        "onnxruntime. Nothing here was measured on a GPU.",
     ]
     for name, section in SECTIONS.items():
         if name in found:
@@ -70,11 +70,11 @@ def conclusion(found: Mapping[str, Any]) -> Iterable[str]:
     if not ratios:
         return
     slower = [name for name, ratio in ratios.items() if ratio["median"] < 1]
-    but = f", slower in {len(slower)} ({'; '.join(slower)})" if slower else ""
+    but = f", and slower in {len(slower)} ({'; '.join(slower)})" if slower else ""
     yield (
-        f"**By the median kdjax is faster in {len(ratios) - len(slower)} of {len(ratios)} "
-        f"comparisons with PyTorch and ONNX Runtime on two CPU cores{but}.** The dots show the "
-        "other software's time over kdjax's, the lines the range over rounds."
+        f"**By the median, kdjax is faster in {len(ratios) - len(slower)} of {len(ratios)} "
+        f"comparisons with PyTorch and ONNX Runtime on two CPU cores{but}.** Dots are the time of "
+        "the other software divided by that of kdjax; lines are the range over rounds."
     )
     plots.save(drawn(ratios), FIGURE)
     yield "![Time of other software over the time of kdjax.](../results/performance.png)"
@@ -103,14 +103,14 @@ def training(found: Mapping[str, Any]) -> Iterable[str]:
     yield "## Training against PyTorch"
     yield (
         f"{made(found)}. Full size is width {found['width']}, batch {found['batch']}; "
-        f"{found['steps']} steps a round, {found['rounds']} rounds. Same weights, same beats; all "
-        f"losses of the first step agree within {found['tolerances'][0]:g}, of the second within "
-        f"{found['tolerances'][1]:g}, before anything is timed. *eager* and *torch.compile* "
-        "compute a step as the published code does: a pass of the generator for each update, "
-        "gradients of all that takes part, the teacher asked at every step; of *torch.compile* the "
-        "networks are compiled, not losses and Adam. *savings* shares one pass, takes the fused "
-        "Adam, asks the teacher beforehand and "
-        "computes no gradient that is not used, as kdjax does."
+        f"{found['steps']} steps a round, {found['rounds']} rounds. Weights and beats are the "
+        "same. Before anything is timed, all losses of the first step must agree within "
+        f"{found['tolerances'][0]:g} and those of the second within {found['tolerances'][1]:g}. "
+        "*eager* and *torch.compile* compute a step as the published code does: with a pass of the "
+        "generator for each update, all gradients, and a pass of the teacher at every step. "
+        "*torch.compile* compiles the networks but not losses and Adam. *savings* does what kdjax "
+        "does: one shared pass, fused Adam, the teacher's outputs computed beforehand, and no "
+        "gradient that is not used."
     )
     for what in ("teacher", "student"):
         rows = found[what]["rows"]
@@ -144,7 +144,7 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
         f"width {found['width']}, batch {found['batch']}) runs at "
         f"{between(found['step_gflops'], '{:.0f}')} GFLOP/s. The best float32 matrix product in "
         f"the same process, {best}, runs at {between(found['product_gflops'][best], '{:.0f}')}. "
-        f"**The step reaches {between(share, '{:.0%}')} of it.**" + executed(found)
+        f"**The step reaches {between(share, '{:.0%}')} of that.**" + executed(found)
     )
     yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share, SHARE_OF_PRODUCTS)
     own = {
@@ -153,7 +153,7 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
         if len(set(name.split(" ", 1)[1].split(" x "))) > 1
     }
     yield (
-        "Products of the step's own shapes, those below that are no squares, run at "
+        "Products of the shapes in the step (those below that are not square) run at "
         f"{min(own.values()):.0f} to {max(own.values()):.0f} GFLOP/s (medians)."
     )
     rows = [(name, between(rate, "{:.0f}")) for name, rate in found["product_gflops"].items()]
@@ -167,20 +167,21 @@ def executed(found: Mapping[str, Any]) -> str:
     part = 1 - found["flops_saved"] / found["flops_a_step"]
     share = {name: part * value for name, value in found["share"].items()}
     return (
-        f" kdjax computes {part:.0%} of them, the rest it saves by three products in place of four "
-        f"(below): of what it computes the share is {between(share, '{:.0%}')}."
+        f" kdjax executes {part:.0%} of these operations and saves the rest by using three "
+        f"products instead of four (below); what it executes runs at {between(share, '{:.0%}')} of "
+        "the best product."
     )
 
 
 def convolutions(found: Mapping[str, Any]) -> Iterable[str]:
     """One product or three."""
-    yield "## Three products in place of four"
+    yield "## Three products instead of four"
     yield (
         f"{made(found)}, {found['rounds']} rounds of {found['calls']} calls, both forms in turn in "
-        "one process. How much faster three products of a quarter less work are than one product "
-        "that holds all four (`kdjax.models.layers`), by outputs of a beat and channels in and "
-        "out, for the convolution, its transpose and the gradient of its kernel. **Bold** where "
-        "kdjax takes three, which it does on CPUs only."
+        "one process. The table shows how much faster three products with a quarter less work are "
+        "than one product that holds all four (`kdjax.models.layers`): for the convolution, its "
+        "transpose and the gradient of its kernel, by outputs of a beat and channels in and out. "
+        "**Bold**: kdjax uses three, which it does only on CPUs."
     )
     rows = [
         (
@@ -199,9 +200,9 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
     yield "## Inference"
     yield (
         f"{made(found)}. {loaded(found)}`Detector.score` from NumPy to NumPy; the scores agree "
-        f"within {found['tolerance']:g}. The ratio is the other's time over kdjax's: above 1 kdjax "
-        "is faster. kdjax computes large batches 256 beats at a time, the others all at once. "
-        "GFLOP/s count the multiply-accumulates of the convolutions, twice."
+        f"within {found['tolerance']:g}. The ratio is the other's time divided by kdjax's: above "
+        "1, kdjax is faster. kdjax computes large batches 256 beats at a time, the others at once. "
+        "GFLOP/s count each multiply-accumulate of the convolutions as two operations."
     )
     rows = [row for row in found["rows"] if "failed" not in row]
     one = [row for row in rows if row["batch"] == 1]
@@ -255,15 +256,15 @@ def inference(found: Mapping[str, Any]) -> Iterable[str]:
 
 def additions(found: Mapping[str, Any]) -> Iterable[str]:
     """What distilling and augmenting add."""
-    yield "## What distilling and augmenting cost"
+    yield "## The cost of distilling and augmenting"
     yield (
         f"{made(found)}. A width-{found['width']} student of a width-{found['teacher_width']} "
         f"teacher, batch {found['batch']}, {found['rounds']} rounds of {found['steps']} steps. The "
-        f"teacher is asked about all {found['beats']:,} training beats once, before the first "
-        "step, compiling included; with *time_warp* about the warped beats of every step."
+        f"teacher computes its outputs for all {found['beats']:,} training beats once, before the "
+        "first step (compiling included); with *time_warp*, for the warped beats at every step."
     )
     yield table(
-        ("", "ms a step", "times the student alone", "asking once, s"),
+        ("", "ms a step", "times the student alone", "teacher's outputs, s"),
         [
             (
                 name,
@@ -288,8 +289,9 @@ def startup(found: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"{made(found)}. Compiled programs are kept in the user's cache folder "
         f"({found['kept_mib']:.1f} MiB for these). From the start of the process to the end of the "
-        f"first training step at width {found['width']}: {between(first['first_step'], '{:.1f}')} "
-        f"s the first time, {between(second['first_step'], '{:.1f}')} s the second, of which "
+        f"first training step at width {found['width']}, it takes "
+        f"{between(first['first_step'], '{:.1f}')} s the first time and "
+        f"{between(second['first_step'], '{:.1f}')} s the second time, of which "
         f"{between(second['imports'], '{:.1f}')} s are imports."
     )
 
@@ -302,7 +304,7 @@ def detect_start(found: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"{made(found)}. {loaded(found)}Half an hour of one lead, `{found['detector']}`, {rounds}: "
         "clock seconds, and processor seconds, which other work on the machine lengthens less. "
-        "`command` is the whole; its stages were measured in another process."
+        "`command` is the whole command; its stages were measured in another process."
     )
     stages = [stage for stage in rows if not stage.endswith(", processor")]
     yield table(
@@ -343,8 +345,8 @@ def memory(found: Mapping[str, Any]) -> Iterable[str]:
     yield "## Memory of a training run"
     yield (
         f"{made(found)}. `train.py`'s loop at width {found['width']} on {found['beats']:,} beats, "
-        "as many as MIT-BIH's. The process held "
-        f"{found['before_mib']:,.0f} MiB before it began; at most {found['peak_mib']:,.0f} MiB."
+        f"as many as MIT-BIH's. The process held {found['before_mib']:,.0f} MiB before training "
+        f"and at most {found['peak_mib']:,.0f} MiB."
     )
     rows = [
         (row["part"], f"{row['highest_mib']:,.0f}", f"{row['last_mib']:,.0f}")
@@ -357,9 +359,9 @@ def scaling(found: Mapping[str, Any]) -> Iterable[str]:
     """How a step grows."""
     yield "## Scaling"
     yield (
-        f"{made(found)}, {found['rounds']} rounds. Each row is a process; unless said otherwise "
-        "width 8, batch 64, one lead of 320 samples, 3,200 beats. Memory is the highest that was "
-        "resident, compiling included. Virtual devices share the cores. Seeds train together."
+        f"{made(found)}, {found['rounds']} rounds. Each row is a process. Unless stated otherwise: "
+        "width 8, batch 64, one lead of 320 samples, 3,200 beats. Memory is the peak resident "
+        "size, compiling included. Virtual devices share the cores. Seeds train together."
     )
     for name, rows in found["sweeps"].items():
         also = " (width 32)" if name == "batch" else ""
@@ -390,7 +392,7 @@ def made(found: Mapping[str, Any]) -> str:
 
 def loaded(found: Mapping[str, Any]) -> str:
     """What a busy machine means for the figures."""
-    busy = f"Load {found['load']:g} on {found['threads']} cores: other work lengthened the times. "
+    busy = f"Load {found['load']:g} on {found['threads']} cores: other work slowed this down. "
     return busy if found["load"] > found["threads"] else ""
 
 
@@ -455,38 +457,38 @@ SECTIONS = {
 }
 
 TRIED = (
-    "## Tried, and kept or not",
+    "## What was tried",
     folded(
-        "What was tried",
-        """Code before and after, in turn in one process on two cores. No figures are given: the
-command that would repeat them needs the code that was not kept.
+        "Changes that were kept, and others",
+        """Code before and after a change ran in turn in one process on two cores. No figures are
+given, because repeating them would need the code that was not kept.
 
-- Convolutions whose products have no row too many (neighbouring pairs laid side by side before the
-  product, outputs added after it) in place of one row more a beat: faster at widths 32 and 8, the
-  best of several forms and so measured again by itself. Kept.
-- Backward passes written by hand, each convolution the other's adjoint, in place of derived ones:
-  a step is faster at widths 32 and 8. Kept.
-- A transposed convolution that adds the neighbours' shares to the middle two outputs, in place of
-  two padded halves added: scoring is faster, most at width 8; a step is the same. Kept.
-- A transposed convolution as one product over three neighbours, its kernel half of zeros: slower at
-  width 32.
-- A barrier between gradients and updates, so that no weight is copied before it is overwritten: the
-  same. The conditional re-initialisation of the discriminator costs nothing either.
-- One beat with the weights as constants of the program instead of arguments: faster. Kept.
-  To wait for it without sleeping, giving way to whoever computes: faster, most at width 8, where
-  being woken took as long as the beat. Kept. The same without giving way: slower at width 32. JAX
-  computing in the thread that calls: about as fast, and an option of the whole process. None of
-  XLA's options that were tried changed it, nor a client of one thread, nor the same products in
-  NumPy, nor products cut in two.
-- Three products in place of four where seeds train together: at width 32 the same or faster, at 16
-  the same. Kept.
-- A revived discriminator's weights from one draw, in place of one draw a layer inside the step: the
-  step compiles in little more than half the time. Kept. The first state compiled with few
+- Convolutions whose products have no superfluous row (neighbouring pairs laid side by side before
+  the product, outputs added after it) instead of one more row a beat: faster at widths 32 and 8;
+  the best of several forms, and therefore measured once more. Kept.
+- Backward passes written by hand, each convolution the other's adjoint, instead of derived ones: a
+  step is faster at widths 32 and 8. Kept.
+- A transposed convolution that adds the neighbours' shares to the middle two outputs, instead of
+  adding two padded halves: scoring is faster, most at width 8; a step takes as long. Kept.
+- A transposed convolution as one product over three neighbours, with half of its kernel zero:
+  slower at width 32.
+- A barrier between gradients and updates, so that no weight is copied before it is overwritten: no
+  change. The conditional re-initialisation of the discriminator costs nothing either.
+- One beat with the weights as constants of the program instead of arguments: faster. Kept. Waiting
+  for it without sleeping, while yielding the processor to other threads: faster, most at width 8,
+  where waking up took as long as the beat. Kept. The same without yielding: slower at width 32.
+  JAX computing in the calling thread: about as fast, but an option of the whole process. XLA's
+  options that were tried, a client of one thread, the same products in NumPy, and products cut in
+  two changed nothing.
+- Three products instead of four where seeds train together: the same or faster at width 32, the
+  same at width 16. Kept.
+- A revived discriminator's weights from one draw, instead of one draw per layer inside the step:
+  the step compiles in little more than half the time. Kept. The first state compiled with few
   optimisations: half the time. Kept.
-- Beats that all devices share without an axis of devices, in place of a copy each: that axis cost a
+- Beats that all devices share without an axis of devices, instead of a copy each: that axis cost a
   copy of the data set at every chunk. Kept.
 - Large batches scored 32 to 128 beats at a time inside one program, or in two threads: no gain at
-  width 8, on a machine that had other work.
+  width 8, on a machine with other work.
 - Both halves of the discriminator's update as one batch of twice the size under vmap: no gain at
   width 8; not measured at width 32.
 - XLA without its YNN matrix products, or with the concurrency-optimised scheduler: slower. With
