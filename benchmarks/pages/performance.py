@@ -289,9 +289,8 @@ def startup(found: Mapping[str, Any]) -> Iterable[str]:
     yield (
         f"{made(found)}. Compiled programs are kept in the user's cache folder "
         f"({found['kept_mib']:.1f} MiB for these). From the start of the process to the end of the "
-        f"first training step at width {found['width']}, it takes "
-        f"{between(first['first_step'], '{:.1f}')} s the first time and "
-        f"{between(second['first_step'], '{:.1f}')} s the second time, of which "
+        f"first training step at width {found['width']}: {between(first['first_step'], '{:.1f}')} "
+        f"s the first time and {between(second['first_step'], '{:.1f}')} s the second, of which "
         f"{between(second['imports'], '{:.1f}')} s are imports."
     )
 
