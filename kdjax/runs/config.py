@@ -50,19 +50,19 @@ class DataFields:
         "synthetic", NAME, "synthetic, mitbih, or the name of your own prepared data"
     )
     protocol: str = declare(
-        "beatgan", NAME, "kind of split: beatgan or interpatient, see the protocol"
+        "beatgan", NAME, "how beats are split: beatgan or interpatient, see Protocols"
     )
     fold: int = declare(0, integer(0), "fold of the split, 0 to 4 under beatgan")
     split_seed: int = declare(0, integer(0), "seed of the split")
     augment: str = declare(
         "none",
         choice("none", "time_warp"),
-        "time_warp: a few ticks of each beat doubled, as many dropped, anew at every step",
+        "time_warp: at every step, doubles a few samples of each beat and drops as many",
         added=True,
         counts=False,
     )
     dir: str | None = declare(
-        None, FOLDER, "folder of the prepared data; None: where TFDS keeps it"
+        None, FOLDER, "folder of the prepared data; None: where TFDS keeps its data"
     )
 
 
@@ -70,12 +70,14 @@ class DataFields:
 class ModelFields:
     """The networks."""
 
-    width: int = declare(32, integer(1), "channels of the first stage, doubled at each of five")
-    latent_dim: int = declare(50, integer(1), "numbers that a beat is squeezed into")
+    width: int = declare(
+        32, integer(1), "channels of the first of five stages; each next one has twice as many"
+    )
+    latent_dim: int = declare(50, integer(1), "size of the latent vector")
     output_bias: bool = declare(
         True,
         FLAG,
-        "a bias at the mean beat and a centred last kernel; False: the published network",
+        "a last bias that starts at the mean beat, and a centred last kernel; False: as published",
     )
 
 
@@ -84,7 +86,7 @@ class EvalFields:
     """The evaluation at the end."""
 
     fpr_targets: tuple[float, ...] = declare(
-        (0.01, 0.05, 0.1), RATES, "false positive rates that get a threshold"
+        (0.01, 0.05, 0.1), RATES, "false-positive rates, each of which gets a threshold"
     )
 
 
@@ -95,11 +97,13 @@ class TeacherFields:
     scorer: str = declare(
         "network",
         choice(*SCORERS),
-        "network, or the nearest neighbour among all training beats, which teaches scores alone",
+        "what scores the beats: a network, or the nearest neighbour among all training beats",
         added=True,
     )
     workdir: str | None = declare(
-        None, FOLDER, "a finished run on the same split; None: trained first, in WORKDIR/teacher"
+        None,
+        FOLDER,
+        "a finished run on the same split; None: one is trained first, in WORKDIR/teacher",
     )
     epochs: int = declare(100, integer(1), "epochs of a teacher that is trained first")
     model: ModelFields = dataclasses.field(default_factory=ModelFields)
@@ -111,7 +115,7 @@ class TeacherConfig:
 
     epochs: int = declare(100, integer(1), "passes over the training beats")
     batch_size: int = declare(
-        64, integer(2), "beats, over all devices; what remains of an epoch is dropped"
+        64, integer(2), "beats of a batch, on all devices together; the rest of an epoch is dropped"
     )
     # JAX's keys drop what is beyond 32 bits.
     seed: int = declare(0, integer(0, 2**32 - 1), "seed of the weights and of the order of beats")
@@ -119,15 +123,17 @@ class TeacherConfig:
         1e-4, POSITIVE, "learning rate of Adam, with b1 0.5 and b2 0.999"
     )
     precision: str = declare(
-        "float32", choice(*PRECISIONS), "of matrix products on a GPU; a CPU computes in float32"
+        "float32",
+        choice(*PRECISIONS),
+        "precision of matrix products on a GPU; a CPU computes in float32",
     )
     grad_clip: float | None = declare(
-        None, POSITIVE_OR_NONE, "limit of a gradient's global norm; None: no limit"
+        None, POSITIVE_OR_NONE, "limit of each gradient's global norm; None: no limit"
     )
     average_decay: float = declare(
         0.0,
         DECAY,
-        "decay of an average of the generator over steps, for example 0.999; 0: none",
+        "decay of the average of the generator over steps, for example 0.999; 0: no average",
         added=True,
         counts=False,
     )
@@ -264,14 +270,14 @@ def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
 
 
 def page() -> str:
-    """docs/reference/config.md: every field with its default, what it may be and what it means."""
+    """docs/reference/config.md: every field with its default, what is allowed and what it means."""
     lines = [
         "# Fields of a config",
         "",
         "`--set a.b=value` of `kdjax train` changes a field of a config; the files in `configs/` "
         "change the defaults below. A config with the blocks `kd` and `teacher` trains a student.",
         "",
-        "| field | default | what it may be | what it means |",
+        "| field | default | allowed | meaning |",
         "| --- | --- | --- | --- |",
     ]
     for name, field in walk(StudentConfig):
