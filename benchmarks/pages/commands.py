@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
 
 _HEAD = """# Commands
 
-`kdjax COMMAND --help` prints what this page says of a command.
+`kdjax COMMAND --help` prints what this page says about a command.
 
 | exit status | meaning |
 | --- | --- |
