@@ -33,46 +33,35 @@ _FLAC = {"508", "516", "524"}
 
 
 def read_wfdb(path: str | Path) -> Recording:
-    """The WFDB record whose header is `path` (the suffix .hea may be left out), all leads.
+    """The whole WFDB record whose header is `path` (the suffix .hea may be left out), all leads.
 
-    Annotations come from the .atr file beside it, where there is one. InputError when a file is
-    missing, damaged or shorter than the header says, when a signal is no voltage, or when a lead
-    holds invalid samples.
+    Annotations come from the .atr file beside it, if there is one. Stricter than `open_wfdb`:
+    InputError also if the signals are not what the header states, such as fewer samples, or if a
+    lead holds invalid samples.
     """
     header = Path(path)
     if header.suffix != ".hea":
         header = header.with_name(header.name + ".hea")
-    name, stem = header.stem, str(header.with_suffix(""))
     if not header.is_file():
-        raise InputError(f"record {name}: {header} is missing; name a WFDB header (.hea)")
-    with reading(name, header):
-        record: Any = wfdb().rdrecord(stem)
+        raise InputError(f"record {header.stem}: {header} is missing; name a WFDB header (.hea)")
+    source = open_wfdb(header, Given())
+    if source.notes:
+        raise refusal(header, f"{source.notes[0].partition(';')[0]}; copy or repair the record")
+    signal = np.concatenate(list(source.blocks(range(len(source.leads)))))
     annotations = read_annotations(header)
-    signal = _millivolts(record.p_signal, record.units, header)
-    for lead, column in zip(record.sig_name, signal.T, strict=True):
-        invalid = np.flatnonzero(~np.isfinite(column))
+    for lead, column in zip(source.leads, signal.T, strict=True):
+        invalid = np.flatnonzero(np.isnan(column))
         if len(invalid):
             raise InputError(
-                f"record {name}: lead {lead} has invalid samples ({len(invalid)}, the first is "
-                f"sample {invalid[0]}); cut them out or repair the file"
+                f"record {source.name}: lead {lead} has invalid samples ({len(invalid)}, the first "
+                f"is sample {invalid[0]}); cut them out or repair the file"
             )
-    return Recording(name, signal, float(record.fs), tuple(record.sig_name), annotations)
+    return Recording(source.name, signal, source.fs, source.leads, annotations)
 
 
 def frame_rate(header: Path) -> float:
     """The rate in Hz that a WFDB header states, at which annotations count; else InputError."""
     return read_header(header).record.fs
-
-
-def _millivolts(signal: np.ndarray, units: list[str], header: Path) -> np.ndarray:
-    """`signal` [T, leads] in the header's units as float32 mV."""
-    per_unit = [in_millivolts(unit) for unit in units]
-    if None in per_unit:
-        raise InputError(
-            f"record {header.stem}: unit {units[per_unit.index(None)]!r} in {header} is not a "
-            "voltage; leave that signal out of the record"
-        )
-    return (signal * np.array(per_unit, np.float64)).astype(np.float32)
 
 
 def open_wfdb(file: Path, given: Given) -> Source:
