@@ -16,8 +16,10 @@ from benchmarks.quality import (
     headline,
     inputs,
     opinions,
+    rpeaks,
     together,
 )
+from benchmarks.robustness import records
 from benchmarks.shared import write_rows
 from kdjax.datasets.storage import BeatSet
 from kdjax.models.networks import Discriminator, Generator
@@ -247,6 +249,24 @@ def test_rows_take_a_line_each_and_read_back(tmp_path):
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text) == value
     assert '\n{"a": 1},\n' in text
+
+
+@pytest.mark.parametrize("what", rpeaks.TAKEN_OUT)
+def test_a_gap_is_a_straight_line_and_a_beat_found_there_is_false(monkeypatch, what):
+    lead = np.random.default_rng(0).normal(size=60 * 360)
+    beats = np.arange(200, len(lead) - 400, 300)
+    record = records.Record(lead, None, beats, beats, beats[:0])
+    changed, gone = rpeaks.TAKEN_OUT[what](record)
+    assert 0 < gone.sum() < len(beats)
+    bends = np.abs(np.diff(changed, 2, append=[0, 0])) > 1e-9
+    np.testing.assert_array_equal(bends[beats], ~gone)
+    np.testing.assert_array_equal(changed[beats[~gone]], lead[beats[~gone]])
+    one_more = np.sort(np.append(beats[~gone], beats[gone][0]))
+    found = {id(lead): beats[1:], id(changed): one_more[1:]}
+    monkeypatch.setitem(rpeaks.TAKEN_OUT, what, lambda record: (changed, gone))
+    monkeypatch.setattr(records, "detected", lambda lead: SimpleNamespace(peaks=found[id(lead)]))
+    row = rpeaks.taken_out("made", record, what)
+    assert (row["false"], row["missed"], row["taken_out"]) == (1, 1, gone.sum())
 
 
 def test_opinions_add_up_as_surprises():

@@ -1,6 +1,6 @@
 """The sections of the results page on R-peaks and on noise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.shared import folded, read, table
@@ -85,6 +85,32 @@ def _peaks(found: dict[str, Any]) -> Iterable[str]:
         ),
     )
     yield folded("Every record", every)
+    yield from _taken_out(found["taken_out"])
+
+
+def _taken_out(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
+    yield (
+        "DS1 with beats taken out. P waves that no beat follows, as in AV block, must not count as "
+        "beats, nor T waves before a pause. False are beats found where none is left:"
+    )
+    made = {row["made"]: [one for one in rows if one["made"] == row["made"]] for row in rows}
+    head = ("taken out", "beats taken out", "false", "missed", "records with most false")
+    yield table(
+        head,
+        (
+            (
+                what,
+                sum(row["taken_out"] for row in some),
+                sum(row["false"] for row in some),
+                f"{sum(row['missed'] for row in some)} of {sum(row['beats'] for row in some)}",
+                ", ".join(
+                    f"{row['record']} ({row['false']})"
+                    for row in sorted(some, key=lambda row: -row["false"])[:3]
+                ),
+            )
+            for what, some in made.items()
+        ),
+    )
 
 
 def _gross(group: str, detector: str, found: dict[str, Any]) -> tuple[Any, ...]:

@@ -6,7 +6,8 @@ DIR holds the 48 records. Lead MLII, the first where there is none; from minute 
 Beside kdjax stand sleepecg and NeuroKit2 (`pip install neurokit2`) on the whole record, run here,
 and the gross figures of gqrs (WFDB Software Package) and of EP Limited's open-source analyser on
 the same records, as `bxb` counted them on the first lead; those two are not run here. The detector
-was made on DS1; DS2 confirms. Writes docs/results/rpeaks.json.
+was made on DS1; DS2 confirms. Then DS1 with beats taken out: P waves alone must not be taken for
+beats, nor T waves before a pause. Writes docs/results/rpeaks.json.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from kdjax.ec57 import rates
 from kdjax.recordings import Annotations
 from kdjax.runs import provenance
 
+SEED = 1
+APART = round(0.55 * records.FS)  # samples between a beat that is taken out and its neighbours
 QUOTED = {
     "gqrs, 48": {"se": 0.9976, "p": 0.9972, "ventricular_missed": 86},
     "EP Limited, 48": {"se": 0.9977, "p": 0.9980, "ventricular_missed": 59},
@@ -79,6 +82,11 @@ def main() -> None:
             name: {detector: row(matrix) for detector, matrix in both.items()}
             for name, both in sorted(matrices.items())
         },
+        "taken_out": [
+            taken_out(name, records.read(folder, name), what)
+            for what in TAKEN_OUT
+            for name in records.DS1
+        ],
         "made_by": provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
@@ -95,6 +103,67 @@ def compared(record: records.Record) -> dict[str, np.ndarray]:
         test = Annotations(sample, np.full(len(sample), "N"))
         made[name] = ec57.compare(record.reference, test, records.FS).beats.matrix
     return made
+
+
+def taken_out(name: str, record: records.Record, what: str) -> dict[str, Any]:
+    """What is false and missed of a record that lacks some of its beats.
+
+    false: beats found where none is left that are not found in the whole record.
+    """
+    lead, gone = TAKEN_OUT[what](record)
+    beats, found = record.beats[~gone], records.detected(lead).peaks
+    before = records.detected(record.lead).peaks
+    false = found[~records.true(found, beats)]
+    known = before[~records.true(before, record.beats)]
+    return {
+        "made": what,
+        "record": name,
+        "taken_out": int(gone.sum()),
+        "beats": len(beats),
+        "false": int((~records.true(false, known)).sum()),
+        "missed": len(beats) - int(records.true(found, beats).sum()),
+    }
+
+
+def blocked(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
+    """The lead without the QRS complex and T wave of every other beat, and which these are.
+
+    The P waves stay, as in a 2:1 AV block.
+    """
+    lead, gone = record.lead.copy(), np.zeros(len(record.beats), bool)
+    for i in range(2, len(record.beats) - 2, 2):
+        before, beat, after = record.beats[i - 1 : i + 2]
+        if min(beat - before, after - beat) >= APART:
+            end = min(beat + round(0.42 * records.FS), after - round(0.25 * records.FS))
+            _flatten(lead, beat - round(0.07 * records.FS), end)
+            gone[i] = True
+    return lead, gone
+
+
+def paused(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
+    """The lead without one to three beats now and then, P waves and all, and which these are."""
+    lead, gone = record.lead.copy(), np.zeros(len(record.beats), bool)
+    rng, i = np.random.default_rng(SEED), 3
+    while i < len(record.beats) - 5:
+        count = int(rng.integers(1, 4))
+        around = record.beats[i - 2 : i + count + 1]
+        if rng.random() < 0.15 and np.diff(around).min() >= APART:
+            first = around[1] + round(0.45 * records.FS)
+            _flatten(lead, first, around[-1] - round(0.25 * records.FS))
+            gone[i : i + count] = True
+            i += count + 2
+        i += 1
+    return lead, gone
+
+
+def _flatten(lead: np.ndarray, first: int, end: int) -> None:
+    lead[first:end] = np.linspace(lead[first], lead[end], end - first)
+
+
+TAKEN_OUT: dict[str, Callable[[records.Record], tuple[np.ndarray, np.ndarray]]] = {
+    "every other QRS and T": blocked,
+    "one to three beats": paused,
+}
 
 
 def average(matrices: list[np.ndarray]) -> dict[str, float]:
