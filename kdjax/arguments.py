@@ -208,7 +208,8 @@ def _detect(commands: _Commands) -> None:
     command.add_argument(
         "--against",
         metavar="EXT",
-        help="compare with annotation files of this suffix, such as atr, beside the records",
+        help="compare with annotation files of this suffix, such as atr, beside the records, as "
+        "kdjax ec57 does",
     )
     _add_input(command)
 
@@ -325,7 +326,8 @@ def _ec57(commands: _Commands) -> None:
         "--classes",
         choices=["wfdb", "aami"],
         default="wfdb",
-        help="aami: e and j count as N; wfdb: as S (default: wfdb)",
+        help="wfdb: escape beats (e, j) are S, as for bxb; aami: N, as in most papers and in the "
+        "figures of kdjax (default: wfdb)",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write a row per record as CSV")

@@ -17,7 +17,7 @@ WFDB = {
     for beat, symbols in zip(BEATS, ("NLRB", "AaJSnej", "VEr", "F", "/fQ?"), strict=True)
     for symbol in symbols
 }
-# Escape beats are normal in the classes that AAMI recommends, as de Chazal et al. list them
+# Escape beats are normal in the classes that most papers call AAMI's, after de Chazal et al.
 # (IEEE Trans. Biomed. Eng. 51, 2004).
 AAMI = WFDB | {"e": "N", "j": "N"}
 CLASSES: Mapping[str, Mapping[str, str]] = {"wfdb": WFDB, "aami": AAMI}
