@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Detection(recording.Detection):
-    """What `kdjax.detect` finds in a recording; the fields are those of `recording.Detection`."""
+    """The result of `kdjax.detect`; its fields are those of `recording.Detection`."""
 
     def to_frame(self) -> "pd.DataFrame":
         """A row for each beat: time in s, and the fields of `Beats`. `family` counts from 1."""
@@ -29,11 +29,12 @@ class Detection(recording.Detection):
         return pd.DataFrame({"time": self.beats.sample / self.fs} | columns)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Writes the files of `kdjax detect` into a folder, made if absent; gives their paths.
+        """Writes the files of `kdjax detect` into a folder and returns their paths.
 
-        A review of this very detection that lies there is applied again.
+        The folder is made if it is absent. If it holds a review of this same detection, the review
+        is applied again.
 
-        Raises InputError where the folder holds the detection of another recording.
+        Raises InputError if the folder holds the detection of another recording.
         """
         files.check_free(Path(folder), Path(self.file or self.recording))
         return files.write(self, Path(folder)).paths
@@ -52,15 +53,16 @@ def detect(
 
     Args:
         detector: from `kdjax.load_run`, with a calibration.
-        signal: a recording's file, a signal [T] or [T, leads] in mV, or `kdjax.open_source`'s.
-        fs: in Hz; needed for a signal, and for files that do not state it.
-        units: of a file, V, mV, uV or nV; they override those it states.
-        gain: of a file, the converter's steps per mV, instead of units.
+        signal: the path of a recording, an array [T] or [T, leads] in mV, or a source from
+            `kdjax.open_source`.
+        fs: sampling rate in Hz; needed for an array, and for files that do not state it.
+        units: unit of a file's samples: V, mV, uV or nV; overrides the one that it states.
+        gain: instead of units, the A/D converter's steps per mV.
         options: those of `recording.detect`: leads, fpr, alarms_per_hour, threshold, progress.
 
     Raises:
-        InputError: a detector's name, a signal without `fs` or with units or gain, a file that
-            cannot be read, or as `recording.detect`.
+        InputError: `detector` is a name, an array comes without `fs` or with units or gain, a file
+            cannot be read, or as in `recording.detect`.
     """
     if isinstance(detector, str | os.PathLike):
         raise InputError(

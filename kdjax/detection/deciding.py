@@ -25,17 +25,22 @@ FPR = 0.0075
 
 
 class Beats(NamedTuple):
-    """Beats of a recording and what was decided, arrays [B] in the order of time.
+    """Beats of a recording and the decisions on them, arrays [B] in order of time.
 
-    sample: int64, the R-peak, in samples of the recording. score: float64, the larger of the log
-    odds of being ventricular or supraventricular; NaN where it was not scored. normalised: the
-    share of normal beats of others that score no higher. abnormal: bool, False where it was not
-    scored. quality: of QUALITIES, only good beats are scored; an edge beat has no whole window. rr:
-    float32 s to the beat before, NaN where none is known. kind: N, S or V, abnormal beats are not
-    N; empty where it was not scored. family: int32, -1 where it was not scored: the index into
-    Detection.families, or a stream's number of the family. confidence: float32, how likely the kind
-    is, NaN where there is none. height: float32 in mV, of the first lead. sqi: float32, 0 to 1, the
-    signal quality index.
+    Attributes:
+        sample: int64, the R-peak, in samples of the recording.
+        score: float64, the larger of the log odds of being ventricular and of being
+            supraventricular; NaN if the beat was not scored.
+        normalised: the share of other people's normal beats that score no higher.
+        abnormal: bool; False if the beat was not scored.
+        quality: one of QUALITIES; only good beats are scored. An edge beat has no whole window.
+        rr: float32, seconds since the beat before; NaN if unknown.
+        kind: N, S or V, never N for an abnormal beat; empty if the beat was not scored.
+        family: int32, the index into `Detection.families`, or a stream's own number of the family;
+            -1 if the beat was not scored. Files, pages and `to_frame` count families from 1.
+        confidence: float32, how likely the kind is; NaN if there is none.
+        height: float32, mV in the first lead.
+        sqi: float32, the signal quality index, 0 to 1.
     """
 
     sample: np.ndarray
@@ -98,8 +103,8 @@ class StreamingDetector:
 
     Each call returns the beats decided since the last one, as `deciding.Beats`: arrays of one
     length, in order of time, often empty. `sample` counts from the first sample pushed; `kind`,
-    `abnormal`, `score`, `quality` and `family` are as in beats.csv, except that a family's number
-    is the stream's own and says nothing of its size.
+    `abnormal`, `score` and `quality` are as in beats.csv. `family` is the stream's own number of
+    the family, from 0, and does not depend on its size.
 
     The score first adapts to the person, so the first decisions come five to six minutes after the
     first good beat, or later if fewer than 60 beats are good by then. After that a decision comes

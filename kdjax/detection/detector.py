@@ -33,10 +33,12 @@ _SMALL = 6_000_000  # multiply-accumulates a beat up to which no program is wort
 class Detector:
     """A trained generator in inference mode.
 
-    variables: {'params', 'batch_stats'}. threshold: a beat whose score is above it is abnormal;
-    None when none was fitted. calibration: what `kdjax.detect` decides with, None likewise. ecg:
-    whether it was trained on heartbeats; if not, it scores windows and detects nothing in an ECG.
-    name: what it was loaded by.
+    Attributes:
+        variables: {'params', 'batch_stats'}.
+        threshold: a beat with a higher plain score is abnormal; None if none was fitted.
+        calibration: what `kdjax.detect` decides with; None if none was fitted.
+        ecg: whether it was trained on heartbeats; if not, it only scores windows.
+        name: the name or path that it was loaded by.
     """
 
     generator: Sizes
@@ -75,11 +77,11 @@ class Detector:
         sample: np.ndarray,
         fs: float,
     ) -> Evidence:
-        """What the scores of `scores.fitted` are fitted on and computed from, of beats [B, T, C].
+        """The evidence of beats [B, T, C] from which `scores.fitted` fits and computes its scores.
 
-        rhythm [B, 2]: of `fitted.rhythm`; record [B]: whose beat it is; sample [B]: where in the
-        recording; fs in Hz. The discriminator-feature error is NaN: a Detector has no
-        discriminator. A fitted score takes the adaptation to the person as an option:
+        rhythm [B, 2] is that of `fitted.rhythm`, record [B] the record of each beat, sample [B] its
+        place in the recording, fs in Hz. The discriminator-feature error is NaN, because a Detector
+        has no discriminator. A fitted score takes the adaptation to the person as an option:
 
             normal = detector.evidence(...)  # of held-out normal beats
             fitted.fit(normal, "fusion", "first_5_minutes").score(detector.evidence(...))

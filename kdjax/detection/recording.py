@@ -36,18 +36,25 @@ from kdjax.scores import fitted
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """What was found in a recording.
+    """The beats of a recording, its families and events, and what led to the decisions.
 
-    seconds: its length. families: the largest first; Beats.family is an index into them. events:
-    in the order of time. unscorable: (start, stop, reason) in seconds. tape: the signal to look
-    at. threshold: a score above it is abnormal. fpr: what it was made for, None for a number of
-    the user's. normal: float64 [N], ascending, scores of normal beats of others. score, detector,
-    calibration, notes: in words. handling: what was done to the signal (`notes.Handling`). file:
-    the recording's. start: the time of its first sample by the recorder's clock, None where the
-    file does not say.
+    With several leads, R-peaks, heights and the look of a beat are those of the first lead; a
+    stretch that is bad in any lead is not scored.
 
-    With several leads R-peaks, heights and the look of a beat are the first lead's; a stretch that
-    is bad in any lead is not scored.
+    Attributes:
+        seconds: length of the recording.
+        families: the largest first; `Beats.family` is an index into them, from 0.
+        events: in order of time.
+        unscorable: (start, stop, reason) in seconds.
+        tape: the signal to look at.
+        threshold: a score above it is abnormal.
+        fpr: the false-positive rate that the threshold was made for; None if the user gave a
+            threshold.
+        normal: float64 [N], ascending, scores of other people's normal beats.
+        score, detector, calibration, notes: in words.
+        handling: what was done to the signal, see `notes.Handling`.
+        file: path of the recording.
+        start: time of the first sample by the recorder's clock; None if the file does not say.
     """
 
     recording: str
@@ -87,19 +94,19 @@ def detect(
     Args:
         detector: with a calibration.
         source: from `recordings.open_source`.
-        leads: names or numbers (from 1) of as many leads as the detector has; none: those that it
-            was calibrated on.
-        fpr: the false-positive rate on normal beats that the threshold is made for; 0.0075 unless
+        leads: names or numbers (from 1) of as many leads as the detector takes; if empty, the
+            leads that it was calibrated on.
+        fpr: the false-positive rate on normal beats for which the threshold is made; 0.0075 unless
             one of the next two is given.
-        alarms_per_hour: instead, false alarms an hour, were all beats of this recording normal.
-        threshold: instead, a score.
-        made_by: the code and versions that compute, for the record.
+        alarms_per_hour: instead of `fpr`, the false alarms an hour if all beats were normal.
+        threshold: instead of `fpr`, a score.
+        made_by: the code and versions that compute, for the summary.
         progress: called with the number of samples of each block.
 
     Raises:
-        InputError: leads that are not there, a rate of 90 Hz or below, a threshold that the
-            calibration cannot give, or that is no number.
-        ValueError: more than one of fpr, alarms_per_hour and threshold.
+        InputError: the recording lacks a lead, its rate is 90 Hz or less, or the threshold is not
+            a number or is one that the calibration cannot give.
+        ValueError: more than one of fpr, alarms_per_hour and threshold is given.
     """
     calibration = calibration_of(detector)
     columns, notes = choose_leads(source, leads, calibration.leads)

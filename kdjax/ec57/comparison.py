@@ -14,7 +14,7 @@ MATCH_SECONDS = 0.15  # the most between two annotations of one beat
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
-    """What a test annotator makes of one record, against the reference."""
+    """The comparison of a test annotator with the reference on one record."""
 
     beats: pairing.BeatByBeat
     ventricular: runs.RunByRun
@@ -33,11 +33,11 @@ def compare(
     """Compares two annotators of one record, beat by beat and run by run.
 
     Args:
-        reference: the annotations that are taken for the truth; samples at `fs`.
+        reference: the annotations that count as the truth; samples at `fs`.
         test: the annotations to judge; samples at `fs`.
-        fs: samples a second.
+        fs: in Hz.
         start: seconds to leave out at the beginning.
-        match: the most seconds between two annotations of the same beat.
+        match: the largest distance in seconds between two annotations of the same beat.
         classes: N, S, V, F or Q for each symbol that is a beat.
 
     Raises:

@@ -53,31 +53,33 @@ def open_source(
     *,
     gain: float | None = None,
 ) -> Source:
-    """Opens a recording; its content says of which format it is, whatever its suffix.
+    """Opens a recording of any format; the content decides the format, not the suffix.
 
-    WFDB records (named by the header or without a suffix; of one segment or of several), EDF, EDF+
-    and BDF, ISHNE Holter files, text tables (CSV) and NumPy arrays.
+    The formats are WFDB records (named by the header or without a suffix; of one or more segments),
+    EDF, EDF+ and BDF, ISHNE Holter files, text tables (CSV) and NumPy arrays.
+
+    Leads are the signals that are voltages. If a WFDB or EDF file has signals of several rates,
+    those at the rate of most signals with an ECG lead's name are read.
+
+    Text tables: fields are separated by semicolons, tabs, commas or spaces; any line end and
+    decimal commas are allowed. Lines above the rows may state names, units, rate or start. Empty
+    fields, '-', 'nan' and 'NA' are NaN. Columns of times give rate, gaps (NaN) and start. Times,
+    counters and text are not leads.
+
+    NPY: [T] or [T, leads] of real numbers, at most 64 leads. An array of at most 16 rows and more
+    than 100 times as many columns is read as [leads, T].
+
+    If a file is shorter or longer than its header says, the notes of the source say so.
 
     Args:
         path: the file.
-        fs: the sampling rate in Hz, needed where the file says none. A rate that a file states must
-            agree with it; the clock in a table's time column is believed before it.
-        units: V, mV, uV or nV, needed where the file says none; counts more than what it states.
-        gain: steps of the converter a mV, in place of units.
+        fs: sampling rate in Hz, needed if the file does not state it. A rate that the file states
+            must agree with it; the clock in a table's time column takes precedence over it.
+        units: V, mV, uV or nV, needed if the file does not state them; override the file's.
+        gain: instead of units, the A/D converter's steps per mV.
 
-    Leads are the signals in volts. WFDB and EDF files may hold signals of several rates: the rate
-    at which most signals named like an ECG lead are sampled counts, others are left out.
-
-    Text tables: fields parted by semicolons, tabs, commas or spaces, any line end, decimal commas.
-    Lines above the rows may name the columns, their units, the rate or the start. '', '-', 'nan'
-    and 'NA' are NaN. Columns of times give rate, gaps (NaN) and start; they, counters and text are
-    no leads.
-
-    NPY: [T] or [T, leads] of real numbers, at most 64 leads; an array of at most 16 rows and more
-    than 100 times as many columns is taken as [leads, T].
-
-    InputError, one line, when the file is missing, damaged or of another format, or when it states
-    another fs. What a file has less than its header says is told in the source's notes.
+    Raises:
+        InputError: the file is missing, damaged or of another format, or states another rate.
     """
     if fs is not None and not LOWEST_FS <= fs <= HIGHEST_FS:
         raise InputError(

@@ -32,10 +32,10 @@ class _Annotation(NamedTuple):
 def read_annotations(
     header: str | Path, fs: float | None = None, annotator: str = "atr"
 ) -> Annotations | None:
-    """What an annotator's file beside a WFDB header says, None without one.
+    """Reads an annotator's file beside a WFDB header; None if there is none.
 
-    Samples are those of signals at `fs` Hz (None: at the rate that the annotator counted in).
-    InputError when the file is damaged.
+    Samples count at `fs` Hz, or if None, at the rate that the annotator used. Raises InputError if
+    the file is damaged.
     """
     header = Path(header)
     file = beside(header, f"{header.stem}.{annotator}")
@@ -43,9 +43,9 @@ def read_annotations(
 
 
 def read_annotation_file(file: Path, fs: float | None = None) -> Annotations:
-    """A WFDB annotation file; see `read_annotations`.
+    """Reads a WFDB annotation file; see `read_annotations`.
 
-    Without a rate of its own it counts at that of the header beside it or, without one, at fs.
+    If it states no rate, its samples count at that of the header beside it or, without one, at fs.
     """
     with reading(file.stem, file):
         about, own = _apart(list(_annotations(file)))

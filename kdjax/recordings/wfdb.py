@@ -33,11 +33,11 @@ _FLAC = {"508", "516", "524"}
 
 
 def read_wfdb(path: str | Path) -> Recording:
-    """The whole WFDB record whose header is `path` (the suffix .hea may be left out), all leads.
+    """Reads all leads of the WFDB record whose header is `path`, with or without .hea.
 
-    Annotations come from the .atr file beside it, if there is one. Stricter than `open_wfdb`:
-    InputError also if the signals are not what the header states, such as fewer samples, or if a
-    lead holds invalid samples.
+    Annotations come from the .atr file beside it, if there is one. Stricter than `open_wfdb`: it
+    also raises InputError if the signals are not what the header states, such as fewer samples, or
+    if a lead holds invalid samples.
     """
     header = Path(path)
     if header.suffix != ".hea":
