@@ -71,9 +71,9 @@ can change a file can change its checksum.
 
 Not tried: a real power failure (see the simulation below), disks that report a flush they have not
 done, network file systems, and operating systems other than Linux. Under some limits of address
-space a library aborts the process, which nothing can catch, so kdjax checks the limit first. Python
-needs a moment to reach kdjax's first line. It handles a signal before that by itself, and in the
-microseconds in which the process ends."""
+space a library aborts the process, which nothing can catch, so kdjax checks the limit first. Until
+kdjax's first line runs, and in the last microseconds of the process, Python handles a signal
+itself."""
 
 SECURITY = """## Security
 
@@ -208,10 +208,10 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
         ],
     )
     yield (
-        f"{part['signals']} signals; {part['too_late']} more came after their stage and do not "
-        "count. Python itself gives the signal's own status, before the first "
-        "line of `train.py`. 'Otherwise' is any other status, a traceback, a half-written file or "
-        "a run that ended before its signal. "
+        f"{part['signals']} signals; {part['too_late']} more were due after their stage was over "
+        "and do not count. Before the first line of `train.py`, Python exits with the signal's own "
+        "status. 'Otherwise' is any other status, a traceback, a half-written file or a run that "
+        "ended by itself before its signal. "
         f"Of the runs that were resumed, {len(part['ended_otherwise'])} figures differ from those "
         f"of the undisturbed run and {len(part['failed_to_resume'])} runs failed to resume"
         f"{''.join(f': {line}' for line in reasons) or '.'}"
@@ -315,8 +315,8 @@ def flips(part: dict[str, Any]) -> Iterable[str]:
     """Counts by kind of file."""
     yield "## Flipped bits"
     yield (
-        f"{made(part)} One bit of one file at a time. Without effect: what was loaded is the same "
-        "to the last bit (an E for an e in 1e-05, a time stamp in an archive)."
+        f"{made(part)} One bit of one file at a time. 'Without effect' means that "
+        "the same was loaded to the last bit (an E for an e in 1e-05, a time stamp in an archive)."
     )
     rows = part["kinds"].items()
     yield table(
