@@ -1,6 +1,6 @@
 """The sections of the results page on kinds and families of beats."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.shared import folded, read, table
@@ -78,6 +78,13 @@ def sections() -> Iterable[str]:
     )
     yield from _operating_point(found)
     yield from _rhythms(found["rhythms"])
+    yield from _people(found)
+    yield from _reviewer(found["reviewer"])
+    yield from _noise(found["noise"])
+
+
+def _people(found: dict[str, Any]) -> Iterable[str]:
+    """The records with the most false alarms, and what a threshold gives each person."""
     yield "Records of DS2 with more than 100 false alarms an hour:"
     yield table(
         ("record", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour", "normal flagged"),
@@ -99,6 +106,10 @@ def sections() -> Iterable[str]:
             for row in found["threshold"]
         ),
     )
+
+
+def _reviewer(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """What remains wrong after so many decisions."""
     yield (
         "A simulated reviewer names families in the order of the page, each by the true kind of "
         "most of its beats: first the largest family, then those whose naming is likely to correct "
@@ -113,9 +124,13 @@ def sections() -> Iterable[str]:
         ("people", "decisions", "VEB Se", "+P", "SVEB Se", "+P", "false alarms an hour"),
         (
             (row["people"], row["decisions"], *_rates(row), f"{row['false_alarms_per_hour']:.0f}")
-            for row in found["reviewer"]
+            for row in rows
         ),
     )
+
+
+def _noise(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """The same under noise."""
     yield (
         "Five records of DS1 with noise of 12 dB added to two minutes of every four from minute 5 "
         "(`benchmarks.robustness.noise`), with weights fitted on the other records. Beats that are "
@@ -131,7 +146,7 @@ def sections() -> Iterable[str]:
                 f"{row['false_alarms_per_hour']:.0f}",
                 _flagged(row),
             )
-            for row in found["noise"]
+            for row in rows
         ),
     )
 
