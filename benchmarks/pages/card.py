@@ -28,8 +28,10 @@ def main() -> None:
         "## Figures",
         f"Beats of people who are not in the training data ({card['protocol']}), cut around their "
         "annotations. Intervals are 95 % t intervals over ten networks that differ in their seeds "
-        "alone; the shipped one is the first of them, which no score chose. *Fusion* is the score "
-        "of shape and timing; [Protocols](../evidence/protocol.md) explains it.",
+        "alone; the shipped one is the first of them, which no score chose. *Fusion* joins shape "
+        "and timing ([Results](../evidence/results.md#scores-adaptation-simple-detectors)). "
+        "`kdjax detect` decides by kinds of beats, in which the anomaly of the shape is one term; "
+        "[Detection](../evidence/detection.md) has their figures.",
         _figures(card),
         "## How it was made",
         _facts(card),

@@ -215,7 +215,7 @@ def _seconds(time: str) -> float:
     except ValueError:
         values = []
     if not 1 <= len(values) <= 3 or not all(0 <= value < float("inf") for value in values):
-        raise InputError(f"--from {time}: no time; give minutes and seconds, as in 5:00")
+        raise InputError(f"--from {time}: not a time; give minutes and seconds, as in 5:00")
     return sum(value * 60**k for k, value in enumerate(reversed(values)))
 
 

@@ -20,7 +20,7 @@ def train(args: argparse.Namespace) -> int:
         raise InputError("the config is missing; for example configs/student.py")
     config = config_file.load(given)
     if "data" not in config:
-        raise InputError(f"{given}: not a config of a training; kdjax study takes those of studies")
+        raise InputError(f"{given}: the config of a study; use it with kdjax study")
     config_file.override(config, args.set)
     name = Path(given.partition(":")[0]).stem
     workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
@@ -142,7 +142,7 @@ def study(args: argparse.Namespace) -> None:
 
     config = config_file.load(args.config)
     if "base" not in config:
-        raise InputError(f"{args.config}: not a config of a study; kdjax train takes this one")
+        raise InputError(f"{args.config}: the config of a training; use it with kdjax train")
     if args.data_dir is not None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
@@ -224,4 +224,4 @@ def import_beatgan(args: argparse.Namespace) -> None:
     from kdjax.runs import interop
 
     interop.import_run(args.generator, args.discriminator, args.out, args.dataset)
-    print(f"{args.out}: a run of the imported networks; score it with kdjax evaluate {args.out}")
+    print(f"{args.out}: a run of the imported networks; evaluate it with kdjax evaluate {args.out}")

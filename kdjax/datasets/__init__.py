@@ -174,7 +174,7 @@ def _check_new(name: str) -> None:
     """Refuses names that a user's data set cannot have."""
     _check_name(name, "--name")
     if name in _BUILDERS:
-        raise InputError(f"--name {name} is a data set that kdjax has already; choose another name")
+        raise InputError(f"--name {name} is the name of a data set of kdjax; choose another name")
 
 
 def _write(builder: tfds.core.GeneratorBasedBuilder, wanted: BeatSet) -> None:

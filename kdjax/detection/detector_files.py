@@ -73,7 +73,7 @@ def read(folder: Path) -> Detector:
         except OSError as error:
             raise InputError(f"{folder / name}: {error.strerror}; install kdjax again") from error
         if found != recorded:
-            raise InputError(f"{folder / name}: not what was written; install kdjax again")
+            raise InputError(f"{folder / name}: damaged; install kdjax again")
     with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
         variables = _tree({name: weights[name] for name in weights.files})
     calibration = read_calibration(folder / CALIBRATION)
@@ -173,5 +173,5 @@ def read_calibration(file: Path) -> Calibration:
     except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{file}: no calibration ({reason[:100]}); make it anew with kdjax calibrate"
+            f"{file}: not a calibration ({reason[:100]}); make it again with kdjax calibrate"
         ) from error

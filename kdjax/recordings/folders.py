@@ -42,7 +42,7 @@ def look_into(folder: str | Path) -> Inside:
     folder = Path(folder)
     with reading(folder.name, folder):
         if not folder.is_dir():
-            raise refusal(folder, "is no folder; name one that holds recordings")
+            raise refusal(folder, "is not a folder; name one that holds recordings")
         files = [
             file
             for file in sorted(folder.iterdir())

@@ -67,7 +67,7 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
         whole: whether that is all of it.
     """
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head:
-        raise refusal(file, "is no text in UTF-8; save it as CSV in UTF-8")
+        raise refusal(file, "is not text in UTF-8; save it as CSV in UTF-8")
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     feed = b"\r" if b"\r" in head and b"\n" not in head else b"\n"
     lines = decoded(head[mark:]).split(feed.decode())
@@ -112,8 +112,8 @@ def _transposed(file: Path, lines: Sequence[str]) -> Exception:
     if wide > MOST_LEADS:
         return refusal(
             file,
-            f"has {wide} numbers in a line: a lead a line, it seems, where a line for each sample "
-            "and a column for each lead are needed; turn the table (transpose it)",
+            f"has {wide} numbers in a line, probably one lead per line; transpose the table: it "
+            "needs one line per sample and one column per lead",
         )
     return refusal(file, "line 1 is too long; check what the file is")
 

@@ -35,7 +35,7 @@ def open_npy(file: Path, given: Given) -> Source:
             raise refusal(file, f"holds {array.dtype}, not real numbers; write it as float32")
         if array.ndim != 2 or array.shape[1] > 64 or len(array) <= array.shape[1]:
             raise refusal(
-                file, f"an array of shape {array.shape} is no recording; write it as [T, leads]"
+                file, f"an array of shape {array.shape} is not a recording; write it as [T, leads]"
             )
         length, n = array.shape
         del array

@@ -135,7 +135,7 @@ class Source:
             raise InputError(f"recording {name} holds no samples; choose another")
         if self.length > MOST_SAMPLES:
             raise InputError(
-                f"recording {name}: {self.length} samples a lead are too many to be true "
+                f"recording {name}: {self.length} samples a lead cannot be right "
                 f"(the most is {MOST_SAMPLES}); check the file or cut it"
             )
 
@@ -157,7 +157,7 @@ class Source:
         if done != self.length:
             raise InputError(
                 f"recording {words(self.name)} had {self.length} samples when it was opened and "
-                f"{done} when it was read; keep the file as it is meanwhile"
+                f"{done} when it was read; do not change the file while it is read"
             )
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdjax.errors import option
 from kdjax.recordings import clock
 from kdjax.recordings.layout import Column, cells
 from kdjax.recordings.lines import Lines, numbers, words_of
@@ -60,7 +61,7 @@ def when(lines: Lines, given: Given) -> When:
         raise refusal(
             lines.file,
             f"its column {best.name!r} advances by {timing.step:.4g} s a row, which is {own:.5g} "
-            f"Hz, not {given.fs:g}; leave fs out",
+            f"Hz, not {given.fs:g}; leave {option('fs')} out",
         )
     fs = clock.rate(timing.step, span, timing.noise, (nominal,))
     if nominal is not None and fs != nominal:

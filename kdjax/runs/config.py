@@ -209,8 +209,8 @@ def check(config: Config) -> None:
     ):
         if value != wanted:
             raise InputError(
-                f"config.data.augment: {config.data.augment} makes new beats at every step, and "
-                f"config.{field} {value} is asked about beats before the first; make it {wanted}, "
+                f"config.data.augment: {config.data.augment} makes new beats at every step, but "
+                f"config.{field} {value} needs all beats before the first; make it {wanted}, "
                 "or data.augment none"
             )
 

@@ -89,7 +89,7 @@ def export_c(run: str | Path, out: Path) -> Parity:
     ParityError when the integers do not decide as the float detector does.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: holds something already; name a new folder")
+        raise InputError(f"{out}: already holds something; name a new folder")
     detector = directory.load_run(run)
     found, signal = library.integers(detector), library.test_signal(detector)
     decisions = stream.decide(found, signal)

@@ -87,7 +87,7 @@ def import_run(generator: Path, discriminator: Path, out: Path, dataset: str = "
     a teacher. Raises InputError as `read_torch` and `convert_beatgan` do, and when `out` exists.
     """
     if out.exists():
-        raise InputError(f"{out}: exists already; name another --out")
+        raise InputError(f"{out}: already exists; name another --out")
     found = convert_beatgan(read_torch(generator), read_torch(discriminator))
     _check_run(found, generator, discriminator)
     model = {

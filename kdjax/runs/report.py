@@ -100,7 +100,7 @@ def _headline(result: Mapping, words: _Words) -> str:
     if n and result.get("auc") is None:
         warnings.append(
             f"No AUC and no average precision: the test {unit}s are not labelled as normal and "
-            "abnormal. How many of them are flagged is what this page can say."
+            "abnormal. This page can only say how many of them are flagged."
         )
     return f"""<h1>{escape(_name(result))}</h1>
 <p class="sub">{page.count(n)} test {unit}s of {_number(len(records), record)}{share};
@@ -170,14 +170,14 @@ def _label_free(thresholds: Sequence[Mapping], records: Mapping, words: _Words) 
     )
     return (
         "<h2>Thresholds without labels</h2>"
-        f"<p>Each threshold is a quantile of scores of held-out normal {unit}s; no abnormal {unit} "
-        f"was looked at. Promised and realised are false positive rates, the share of normal "
+        f"<p>Each threshold is a quantile of the scores of held-out normal {unit}s; no abnormal "
+        f"{unit} was used. Promised and realised are false-positive rates, the share of normal "
         f"{unit}s that is flagged: over all test {unit}s, and {record} by {record}.</p>"
         + page.table(head, rows)
         + f"<p><b>What it promises:</b> a new normal {unit} drawn like the held-out ones is "
         f"flagged with at most the promised probability, averaged over draws of the held-out "
-        f"{unit}s.</p><p><b>What it does not:</b> that rate for any one {record} (see the worst), "
-        f"nor any recall. For a new {record} it is a starting point.</p>"
+        f"{unit}s.</p><p><b>What it does not promise:</b> that rate for any one {record} (see the "
+        f"worst), or any recall. For a new {record} it is a starting point.</p>"
         + (
             f'<p class="note">None: too few held-out normal {unit}s to promise that rate; '
             "nothing is flagged.</p>"
@@ -203,8 +203,8 @@ def _oracle(oracle: Mapping) -> str:
     return (
         '<section class="oracle"><h2><span class="tag">ORACLE</span> Chosen with labels</h2>'
         "<p>These figures need labelled anomalies to choose the epoch or the threshold. A "
-        "detector made without labels cannot have them. They stand here to compare with published "
-        "figures of the same kind.</p>" + page.table(None, rows) + "</section>"
+        "detector made without labels cannot have them. They are given for comparison with "
+        "published figures of the same kind.</p>" + page.table(None, rows) + "</section>"
     )
 
 
@@ -276,7 +276,7 @@ def _provenance(result: Mapping, config: Mapping, words: _Words) -> str:
     table = page.table(None, [[key, page.cell(value, "text")] for key, value in (*rows, *prints)])
     text = escape(json.dumps(config, indent=2, default=str, ensure_ascii=False))
     return (
-        f"<h2>Where it comes from</h2>{table}"
+        f"<h2>Provenance</h2>{table}"
         f"<details><summary>Configuration</summary><pre>{text}</pre></details>"
     )
 

@@ -51,11 +51,11 @@ def check(study: configs.Config) -> None:
     kinds = [kind for kind in fitted.SCORES if kind not in (comparison.PLAIN, *_NEED_MORE)]
     for kind in study.scores:
         if kind not in kinds:
-            raise InputError(f"study.scores: {kind!r}; choose of {', '.join(kinds)}")
+            raise InputError(f"study.scores: {kind!r}; choose from {', '.join(kinds)}")
     grid = variants(study)
     for name in study.scored_fully:
         if name not in [variant.name for variant in grid]:
-            raise InputError(f"study.scored_fully: {name!r} is no variant of this study")
+            raise InputError(f"study.scored_fully: {name!r} is not a variant of this study")
     for variant in grid:
         for split in study.splits:
             cell_config(study, variant, tuple(split), seed=0, teacher=Path())
@@ -80,8 +80,8 @@ def variants(study: configs.Config) -> list[Variant]:
         )
         if not re.fullmatch(r"[\w-]+", str(variant.name)) or variant.name == SCORER:
             raise InputError(
-                f"study.variants: {variant.name!r} is no name for a variant; use letters, digits "
-                f"and hyphens, and not {SCORER}"
+                f"study.variants: {variant.name!r} is not a name for a variant; use letters, "
+                f"digits and hyphens, and not {SCORER}"
             )
         if variant.role not in ("teacher", "student"):
             raise InputError(
@@ -89,7 +89,7 @@ def variants(study: configs.Config) -> list[Variant]:
             )
         earlier = [v.name for v in found]
         if variant.name in earlier:
-            raise InputError(f"study.variants: {variant.name} stands there twice; rename one")
+            raise InputError(f"study.variants: {variant.name} is listed twice; rename one")
         if variant.teacher not in (None, SCORER, *earlier):
             raise InputError(
                 f"study.variants: {variant.name} learns from {variant.teacher}, which does not "

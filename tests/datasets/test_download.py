@@ -76,7 +76,7 @@ class TestDownload:
         other = shutil.copytree(source, tmp_path / "other")
         (other / "a1.dat").write_bytes(b"<html>not the file</html>")
         url, _ = serve(other)
-        with pytest.raises(InputError, match=r"a1\.dat came damaged \(25 bytes"):
+        with pytest.raises(InputError, match=r"a1\.dat arrived damaged \(25 bytes"):
             mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
         assert files_below(tmp_path / "to") == ["a1.atr"]
 

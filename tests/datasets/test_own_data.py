@@ -183,7 +183,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["mitbih", "synthetic"])
     def test_names_of_ours_are_refused(self, folder, tmp_path, name):
-        with pytest.raises(InputError, match=f"{name} is a data set that kdjax has already"):
+        with pytest.raises(InputError, match=f"{name} is the name of a data set of kdjax"):
             prepare_own(folder, name, data_dir=tmp_path)
 
     @pytest.mark.parametrize("name", ["A", "my-Holters_2", "train", "a" * 64])
@@ -248,7 +248,7 @@ class TestRefusals:
     def test_an_empty_folder(self, tmp_path):
         (tmp_path / "empty").mkdir()
         self.refused(tmp_path, tmp_path / "empty", "holds no recordings")
-        self.refused(tmp_path, tmp_path / "none", "is no folder")
+        self.refused(tmp_path, tmp_path / "none", "is not a folder")
 
     def test_a_damaged_recording_is_named(self, folder, tmp_path):
         data = (folder / "b2.dat").read_bytes()

@@ -225,7 +225,7 @@ class TestRefusals:
             (["--name", "mine", "--download"], "neither --from nor --download"),
             (["--name", "mine", "--fs", "250"], "--fs is for recordings; leave it out"),
             (["--name", "mine", "--lead", "II"], "--lead is for recordings; leave it out"),
-            (["--name", "mitbih"], "is a data set that kdjax has already"),
+            (["--name", "mitbih"], "is the name of a data set of kdjax"),
             (["--name", "a b"], "begins with a letter"),
         ],
     )

@@ -30,7 +30,7 @@ def test_a_folder_gives_each_recording_once_in_order(tmp_path):
     assert names == ["a.CSV", "b.hea", "broken.hea", "c.npy", "m.HEA", "y.bdf", "z.edf"]
     assert [path.name for path in others] == ["notes.txt"]
     assert find_sources(tmp_path) == recordings
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         look_into(tmp_path / "b.hea")
 
 

@@ -37,7 +37,7 @@ def test_a_resolution_that_is_not_stated_must_be_given(tmp_path):
     assert content[206:208] == (5000).to_bytes(2, "little")
     content[206:208] = b"\0\0"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"no signal is a voltage \(units: none.*--gain"):
+    with pytest.raises(InputError, match=r"no signal is a voltage \(units: none.* or gain where"):
         open_source(path)
     np.testing.assert_allclose(whole(open_source(path, gain=200)), 1)
 

@@ -232,7 +232,7 @@ def test_an_imported_run_replaces_nothing(tmp_path, files):
     generator, discriminator, _ = files
     out = tmp_path / "run"
     out.mkdir()
-    with pytest.raises(InputError, match=r"run: exists already; name another --out"):
+    with pytest.raises(InputError, match=r"run: already exists; name another --out"):
         interop.import_run(generator, discriminator, out)
     assert list(out.iterdir()) == []
 

@@ -85,7 +85,7 @@ def test_the_label_free_rates_and_the_worst_record(page):
     assert "0.1 % none" in text
     assert "too few held-out normal beats" in text
     assert "What it promises:" in text
-    assert "What it does not:" in text
+    assert "What it does not promise:" in text
 
 
 def test_what_needs_labels_stands_in_the_oracle_block_only(page):

@@ -104,7 +104,7 @@ def test_a_file_that_is_no_calibration_is_refused_in_one_line(data, tmp_path_fac
     content = detector_files.calibration_bytes(made(np.arange(10.0)))
     cut = data.draw(st.integers(0, len(content) - 1))
     file.write_bytes(content[:cut])
-    with pytest.raises(InputError, match=r"c\.npz: no calibration"):
+    with pytest.raises(InputError, match=r"c\.npz: not a calibration"):
         detector_files.read_calibration(file)
 
 
@@ -123,7 +123,7 @@ def test_a_calibration_of_another_network_is_refused(tmp_path):
 def test_a_pickle_is_never_loaded(tmp_path):
     file = tmp_path / "c.npz"
     np.savez(file, format=np.array([print], object))
-    with pytest.raises(InputError, match="no calibration"):
+    with pytest.raises(InputError, match="not a calibration"):
         detector_files.read_calibration(file)
 
 
@@ -158,5 +158,5 @@ def test_a_damaged_shipped_file_is_noticed(tmp_path):
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name}: not what was written"):
+        with pytest.raises(InputError, match=f"{name}: damaged"):
             detector_files.read(tmp_path)

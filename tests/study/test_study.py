@@ -83,7 +83,7 @@ def test_students_of_a_seed_share_initialisation_and_batches_and_no_teacher_does
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ([{"name": "a"}, {"name": "a"}], "a stands there twice"),
+        ([{"name": "a"}, {"name": "a"}], "a is listed twice"),
         ([{"name": "a", "teacher": "b", "fields": LOG_RATIO}], "a learns from b"),
         ([{"name": "a", "teacher": "a", "fields": LOG_RATIO}], "a learns from a"),
         ([{"name": "a", "role": "pupil"}], "'pupil'"),

@@ -61,7 +61,7 @@ def download(
             content = _fetch(url + name)
             if _sha256(content) != checksums[name]:
                 raise InputError(
-                    f"{url}{name} came damaged ({len(content)} bytes that differ from the "
+                    f"{url}{name} arrived damaged ({len(content)} bytes that differ from the "
                     "published file); run the command again"
                 )
             write_bytes(folder / name, content)
@@ -81,7 +81,7 @@ def _fetch(url: str) -> bytes:
             error.close()
         raise InputError(
             f"cannot download {url} ({reason}); check the network and run the command again, "
-            "it goes on where it stopped"
+            "which continues the download"
         ) from error
 
 
