@@ -92,8 +92,8 @@ def variants(study: configs.Config) -> list[Variant]:
             raise InputError(f"study.variants: {variant.name} is listed twice; rename one")
         if variant.teacher not in (None, SCORER, *earlier):
             raise InputError(
-                f"study.variants: {variant.name} learns from {variant.teacher}, which does not "
-                f"stand before it; there are {', '.join([*earlier, SCORER])}"
+                f"study.variants: {variant.name} learns from {variant.teacher}, which is not "
+                f"listed before it; there are {', '.join([*earlier, SCORER])}"
             )
         found.append(variant)
     return found
