@@ -20,7 +20,7 @@ HEAD = """# Reliability
 
 {tried}
 
-After a kill, a signal, a failed call or a power failure the same command was typed again. The
+After a kill, a signal, a failed call or a power failure, the same command was typed again. The
 figures come from [results/reliability.json](../results/reliability.json), which the
 commands below make; `python -m benchmarks.pages.reliability` makes this page. 'Code' is
 the beginning of the SHA-256 of kdjax's source.{earlier}
@@ -28,64 +28,66 @@ the beginning of the SHA-256 of kdjax's source.{earlier}
 ## What kdjax does"""
 
 PROMISES = {
-    "kill -9 at any moment": "the same command goes on from the last save, at worst the end of the "
-    "epoch before, and ends with the very parameters of a run left alone",
-    "SIGTERM, Ctrl-C": "from the first line to the last: one line, exit 128 + the signal's number, "
-    "nothing half-written; between steps it saves first, at the end of the chunk of 100, unless a "
-    "second signal comes",
-    "any one call to the disk fails": "one line and exit 2, or it goes on where the file is no "
-    "part of the run's state; the same command ends with the same bits",
-    "the power fails": "what is renamed into place was flushed before, file and folder: the same "
-    "command goes on from the last save, or begins anew where nothing was flushed yet",
-    "the memory does not suffice": "one line, exit 2, where the library that asks for it says so "
-    "instead of aborting",
-    "the newest checkpoint is missing, renamed or another run's": "whatever loads the run refuses: "
-    "weights, result and calibration are held to each other",
-    "config.json or result.json is empty or damaged": "refused with the command that makes it anew",
-    "the checkpoint of the best epoch is damaged": "the result comes without the oracle, and says "
-    "so",
-    "the disk is full, or may only be read": "one line, exit 2; what was saved is whole, a "
-    "half-written save gives its room back",
-    "the run directory is moved or deleted": "one line, exit 2, at the next save; nothing is "
-    "written where it was",
-    "two processes, one run directory": "the second one refuses",
-    "the newest checkpoint is damaged": "training says so and goes on from the one before; "
-    "everything else refuses",
+    "kill -9 at any moment": "the same command continues from the last save, at worst the end of the "
+    "epoch before, and ends with exactly the parameters of an undisturbed run",
+    "SIGTERM, Ctrl-C": "at any time, one line, exit status 128 + the signal's number, nothing "
+    "half-written; between steps it first saves at the end of the chunk of 100, unless a second "
+    "signal comes",
+    "any one call to the disk fails": "one line and exit status 2, or training continues if the "
+    "file is not part of the run's state; the same command ends with the same bits",
+    "the power fails": "files and folders are flushed before they are renamed into place: the same "
+    "command continues from the last save, or starts again if nothing was flushed yet",
+    "there is too little memory": "one line, exit status 2, unless the library that needs it "
+    "aborts the process",
+    "the newest checkpoint is missing, renamed or another run's": "every command that loads the "
+    "run refuses, because weights, result and calibration must belong together",
+    "config.json or result.json is empty or damaged": "refused; the message names the command that "
+    "makes it again",
+    "the checkpoint of the best epoch is damaged": "the result lacks the oracle, and says so",
+    "the disk is full or read-only": "one line, exit status 2; what was saved is whole, and a "
+    "half-written save is deleted",
+    "the run directory is moved or deleted": "one line, exit status 2, at the next save; nothing "
+    "is written at its old place",
+    "two processes train in one run directory": "the second one refuses",
+    "the newest checkpoint is damaged": "training says so and continues from the one before; every "
+    "other command refuses",
     "a flipped bit in weights, config, result, calibration, prepared data or a shipped detector": (
         "refused in one line"
     ),
-    "a loss, a weight or a moment of Adam is not finite": "training stops at the chunk's end, exit "
-    "2, and names the figure, the step and the last good checkpoint; such a state is never saved",
+    "a loss, a weight or a moment of Adam is not finite": "training stops at the end of the chunk "
+    "with exit status 2 and names the figure, the step and the last good checkpoint; such a state "
+    "is never saved",
 }
 
 LIMITS = """`grad_clip` in a config clips the gradients of each network to a global norm; its
-default, None, does not. On a CPU the same seed, devices and versions give the same run to the last
-bit, on any number of threads. The calibration alone may differ in its last digits, since NumPy's
-linear algebra adds up in threads. On a GPU none of this is promised: its libraries choose their
+default, None, does not. On a CPU, the same seed, devices and versions give the same run to the last
+bit, on any number of threads. Only the calibration may differ in its last digits, because NumPy's
+linear algebra adds up in threads. On a GPU this is not promised, because its libraries choose their
 algorithms.
 
 Checksums are SHA-256. `manifest.json` has those of a checkpoint's files, `progress.json` those of
 the config and the data, `result.json` those of scores, calibration and itself; `SHA256SUMS` beside
-prepared data is for `sha256sum -c`. They notice accidents. They are not signatures: anyone who
-can change a file can change its checksum.
+prepared data is for `sha256sum -c`. They detect accidents. They are not signatures: anyone who
+can change a file can also change its checksum.
 
 Not tried: a real power failure (see the simulation below), disks that report a flush they have not
 done, network file systems, and operating systems other than Linux. Under some limits of address
-space a library aborts the process, which nothing can catch, so kdjax checks the limit first. Until
+space a library aborts the process, which cannot be caught, so kdjax checks the limit first. Until
 kdjax's first line runs, and in the last microseconds of the process, Python handles a signal
 itself."""
 
 SECURITY = """## Security
 
-- No pickle is read: networks and calibrations are NumPy archives opened without pickles,
-  checkpoints are Orbax arrays, BeatGAN's PyTorch files go through torch's loader of plain tensors.
-- A config is a Python file that runs as you. Run no config that you have not read.
+- No pickle is loaded: networks and calibrations are NumPy archives opened without pickles,
+  checkpoints are Orbax arrays, and BeatGAN's PyTorch files are read by torch's loader of plain
+  tensors.
+- A config is a Python file that runs with your permissions. Read a config before you run it.
 - No archive is unpacked. The download of MIT-BIH is checked against PhysioNet's SHA-256 list, which
   comes with the package, before a file gets its name.
-- Recordings are data to their readers, which open no file outside the record's own folder, and no
-  network.
-- The dependencies were not audited: no database of advisories could be reached. Where one can,
-  `pip-audit -r constraints.txt` does it."""
+- Readers treat recordings as data only. They open no file outside the record's own folder and no
+  network connection.
+- The dependencies were not audited: no database of advisories could be reached.
+  `pip-audit -r constraints.txt` audits them where one can."""
 
 
 class Tally(NamedTuple):
