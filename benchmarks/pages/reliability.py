@@ -28,8 +28,8 @@ the beginning of the SHA-256 of kdjax's source.{earlier}
 ## What kdjax does"""
 
 PROMISES = {
-    "kill -9 at any moment": "the same command continues from the last save, at worst the end of the "
-    "epoch before, and ends with exactly the parameters of an undisturbed run",
+    "kill -9 at any moment": "the same command continues from the last save, at worst the end of "
+    "the epoch before, and ends with exactly the parameters of an undisturbed run",
     "SIGTERM, Ctrl-C": "at any time, one line, exit status 128 + the signal's number, nothing "
     "half-written; between steps it first saves at the end of the chunk of 100, unless a second "
     "signal comes",
