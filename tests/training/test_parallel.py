@@ -252,6 +252,24 @@ def test_seeds_trained_together_on_one_device_end_as_each_alone_on_several(n, ob
     assert len(np.unique(np.round(ends, 9), axis=0)) == len(seeds)
 
 
+def test_each_seed_keeps_its_own_teacher_and_lesson():
+    """Weights and answers differ between seeds; transfer beats are shared."""
+    transfer, index = np.linspace(0, 1, 24).reshape(3, 8, 1), np.array([2, 0])
+    teachers = [
+        TEACHER.replace(
+            variables={"generator": np.array([seed]), "discriminator": np.array([-seed])},
+            lesson=Lesson(Targets(np.arange(3.0) + seed), transfer, Targets(np.arange(3.0) - seed)),
+        )
+        for seed in (10.0, 20.0)
+    ]
+    together = parallel.stack_teachers(teachers)
+    axes = parallel._seed_axes(together)
+    seen = jax.vmap(lambda teacher: teacher.at(index), in_axes=(axes,))(together)
+    for i, teacher in enumerate(teachers):
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], seen)
+        assert_same(own, teacher.at(index), 0)
+
+
 # --- batches ------------------------------------------------------------------------------------
 
 
