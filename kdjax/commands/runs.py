@@ -207,12 +207,12 @@ def export(args: argparse.Namespace) -> None:
         parity = exports.export_c(args.run_directory, args.out)
         alike = f"{parity.beats - parity.differ} of {parity.beats}"
         print(
-            f"{args.out}: {alike} decisions are the run's, "
-            f"the rest are near the threshold; scores differ by at most {parity.most:.2g}"
+            f"{args.out}: {alike} decisions equal the run's, others are near the threshold; "
+            f"scores differ by at most {parity.most:.2g}"
         )
         return
     error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)
-    print(f"{args.out}: decides as the run does; scores differ by at most {error:.0e}, relatively")
+    print(f"{args.out}: decisions equal the run's; scores differ by at most {error:.0e}, relative")
 
 
 def import_beatgan(args: argparse.Namespace) -> None:
