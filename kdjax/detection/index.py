@@ -56,11 +56,11 @@ def _row(folder: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(rows: list[dict[str, Any]]) -> str:
     """The page."""
-    head = ("Recording", "Duration", "Beats", "Mean heart rate", "Families", *"SVFQ", "V per hour",
-            "S per hour", "Events", "Time not scored", "Decisions", "Notes")  # fmt: skip
+    head = ("Recording", "Duration", "Beats", "Mean heart rate", "Families", *"SVFQ", "S per hour",
+            "V per hour", "Events", "Time not scored", "Decisions", "Notes")  # fmt: skip
     headings = [f'<button type="button">{name}</button>' for name in head]
     table = page.table(headings, map(_cells, rows))
-    body = f"<h1>Recordings</h1><p>{_count(rows)}; select a heading to sort.</p>{table}"
+    body = f"<h1>Recordings</h1><p>{_count(rows)}; click a heading to sort by it.</p>{table}"
     style, script = page.style("index.css"), page.script(*SCRIPTS)
     return page.render("Recordings · kdjax detect", body, style=style, script=script)
 
@@ -79,7 +79,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         *(_sortable(page.count(row[name]), row[name]) for name in ("families", *"SVFQ")),
         *(
             _sortable(page.number(row[name], ",.1f"), row[name])
-            for name in ("V_per_hour", "S_per_hour")
+            for name in ("S_per_hour", "V_per_hour")
         ),
         _sortable(page.count(row["events"]), row["events"]),
         _sortable(page.percent(row["unscorable"]), row["unscorable"]),

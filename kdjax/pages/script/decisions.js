@@ -31,7 +31,7 @@ function nameTheFamily(family, kind) {
 
 function nameTogether(families, kind) {
   if (!families.length) {
-    say("Each of them has a name.");
+    say("All of them have names already.");
     return;
   }
   const count = families.reduce((sum, family) => sum + app.members[family - 1].length, 0);
@@ -71,7 +71,7 @@ function splitFamily(family) {
   const windows = members.map((beat) => windowAt(app.leads[0], app.data.tape, app.times[beat], SHAPE));
   const apart = twoShapes(windows);
   if (!apart) {
-    say(`Family ${family} has one shape only.`);
+    say(`Family ${family} has only one shape.`);
     return;
   }
   const beats = members.filter((_, i) => apart[i]).map((beat) => app.state.samples[beat]);
@@ -97,7 +97,7 @@ async function load(file) {
   try {
     review = JSON.parse(await file.text());
   } catch {
-    say(`${file.name} is no review: it is not JSON.`);
+    say(`${file.name} is not a review: it is not JSON.`);
     return;
   }
   const wrong =

@@ -99,7 +99,7 @@ function divideFamily(state, family, samples) {
 
 /** Why these decisions are not ones for these beats; "" where they are. */
 function problem(detected, decisions) {
-  if (!Array.isArray(decisions)) return "the decisions are no list";
+  if (!Array.isArray(decisions)) return "the decisions are not a list";
   const state = replay(detected, []);
   for (const [i, decision] of decisions.entries()) {
     if (!fits(state, decision ?? {})) return `decision ${i + 1} does not fit this recording`;
