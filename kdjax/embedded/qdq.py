@@ -39,31 +39,65 @@ def ranges(folded: Folded, x: np.ndarray) -> dict[str, tuple[float, float]]:
 
 def quantised(model: Any, of_tensors: Mapping[str, tuple[float, float]]) -> bytes:
     """A float ONNX model with its convolutions' inputs and weights in int8."""
-    from onnx import helper, numpy_helper
+    graph = _Graph(model, of_tensors)
+    for node in model.graph.node:
+        if node.op_type in _TAKES_WEIGHTS:
+            inputs = graph.rounded(node.input[0])
+            node.input[:] = [inputs, *graph.weights(node)]
+        elif node.op_type == "LeakyRelu":
+            node.input[:] = [graph.rounded(node.input[0])]
+        graph.nodes.append(node)
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(graph.nodes)
+    for name, value in graph.stored.items():
+        graph.constant(name, value)
+    model.graph.initializer.extend(graph.arrays)
+    return model.SerializeToString(deterministic=True)
 
-    stored = {array.name: numpy_helper.to_array(array) for array in model.graph.initializer}
-    nodes, arrays, scales = [], [], {}
 
-    def constant(name: str, value: np.ndarray) -> str:
-        arrays.append(numpy_helper.from_array(value, name))
+class _Graph:
+    """The nodes and arrays of the new graph so far; `stored` are the arrays that stay as they are.
+
+    scales: what 1 stands for in the tensors that are rounded.
+    """
+
+    def __init__(self, model: Any, of_tensors: Mapping[str, tuple[float, float]]) -> None:
+        from onnx import numpy_helper
+
+        arrays = model.graph.initializer
+        self.stored = {array.name: numpy_helper.to_array(array) for array in arrays}
+        self.of_tensors = of_tensors
+        self.nodes: list[Any] = []
+        self.arrays: list[Any] = []
+        self.scales: dict[str, float] = {}
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        from onnx import numpy_helper
+
+        self.arrays.append(numpy_helper.from_array(value, name))
         return name
 
-    def rounded(tensor: str) -> str:
-        """The tensor rounded to 8 bits."""
-        low, high = of_tensors[tensor]
-        scale, zero = _grid(low, high)
-        scales[tensor] = scale
-        how = (
-            constant(f"{tensor}.scale", np.array(scale, np.float32)),
-            constant(f"{tensor}.zero", np.array(zero)),
-        )
-        nodes.append(helper.make_node("QuantizeLinear", [tensor, *how], [f"{tensor}.stored"]))
-        both = [f"{tensor}.stored", *how], [f"{tensor}.rounded"]
-        nodes.append(helper.make_node("DequantizeLinear", *both))
-        return f"{tensor}.rounded"
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
 
-    def weights(node: Any, scale: float) -> list[str]:
-        kernel, bias = (stored.pop(name) for name in node.input[1:])
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def rounded(self, tensor: str) -> str:
+        """The tensor rounded to 8 bits."""
+        scale, zero = _grid(*self.of_tensors[tensor])
+        self.scales[tensor] = scale
+        how = (
+            self.constant(f"{tensor}.scale", np.array(scale, np.float32)),
+            self.constant(f"{tensor}.zero", np.array(zero)),
+        )
+        stored = self.node("QuantizeLinear", [tensor, *how], f"{tensor}.stored")
+        return self.node("DequantizeLinear", [stored, *how], f"{tensor}.rounded")
+
+    def weights(self, node: Any) -> list[str]:
+        """The kernel and the bias of a node whose input has been rounded, in whole numbers."""
+        scale = self.scales[node.input[0]]
+        kernel, bias = (self.stored.pop(name) for name in node.input[1:])
         axis = 0 if node.op_type == "Conv" else 1
         steps = _steps(kernel, axis)
         shape = [1, 1, 1]
@@ -75,26 +109,12 @@ def quantised(model: Any, of_tensors: Mapping[str, tuple[float, float]]) -> byte
             (node.input[1], whole, steps, _MIDDLE),
             (node.input[2], sums, scale * steps, 0),
         ):
-            how = constant(f"{name}.scale", by.astype(np.float32))
-            inputs = [constant(f"{name}.stored", value), how]
-            inputs.append(constant(f"{name}.zero", np.full(len(by), zero, value.dtype)))
+            how = self.constant(f"{name}.scale", by.astype(np.float32))
+            inputs = [self.constant(f"{name}.stored", value), how]
+            inputs.append(self.constant(f"{name}.zero", np.full(len(by), zero, value.dtype)))
             along = axis if name == node.input[1] else 0
-            nodes.append(helper.make_node("DequantizeLinear", inputs, [name], axis=along))
-            names.append(name)
+            names.append(self.node("DequantizeLinear", inputs, name, axis=along))
         return names
-
-    for node in model.graph.node:
-        if node.op_type in _TAKES_WEIGHTS:
-            inputs = rounded(node.input[0])
-            node.input[:] = [inputs, *weights(node, scales[node.input[0]])]
-        elif node.op_type == "LeakyRelu":
-            node.input[:] = [rounded(node.input[0])]
-        nodes.append(node)
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(nodes)
-    arrays.extend(numpy_helper.from_array(value, name) for name, value in stored.items())
-    model.graph.initializer.extend(arrays)
-    return model.SerializeToString(deterministic=True)
 
 
 def _grid(low: float, high: float) -> tuple[float, np.uint8]:
