@@ -229,6 +229,9 @@ def main() -> None:
     importlib.import_module("conftest")  # four virtual devices, one folder of programs
     import tiny
 
+    from kdjax import signals
+
+    signals.Hold.begin = lambda _: None  # a signal ends the experiment, not the run that it makes
     _, module, out, seed, quick = sys.argv
     work = importlib.import_module(module).work
     with tiny.small_world(), remembered():
