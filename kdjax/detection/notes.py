@@ -30,12 +30,12 @@ _RHYTHMS = ("irregular", "bigeminy", "trigeminy")  # in the names of events
 
 MEANING = {
     "gap": "samples are missing",
-    "flat": "the signal stands still",
-    "clipped": "the signal stands at an end of its range",
-    "hum": "mains hum, even without its 50 or 60 Hz line",
+    "flat": "the signal does not change",
+    "clipped": "the signal is at an end of its range",
+    "hum": "mains hum that is left without its 50 or 60 Hz line",
     "muscle": "noise above the ECG's band, as from muscles",
     "motion": "noise inside the ECG's band, as from moving electrodes",
-    "edge": "too near an end of the recording for a whole window",
+    "edge": "too close to an end of the recording for a whole window",
 }
 
 
@@ -166,7 +166,7 @@ def doubts(
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
         yield (
             f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {clock(start)}; "
-            "the lead was off, the heart stood still, or the units of the file are not right"
+            "the lead was off, the heart stood still, or the units of the file are wrong"
         )
 
 

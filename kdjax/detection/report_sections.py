@@ -87,9 +87,11 @@ def threshold(detection: Detection, summary: Mapping) -> str:
     table = page.table(("", "This recording", "Normal beats"), rows)
     nothing = "" if len(groups[0]) else "<p>No beat was scored.</p>"
     return (
-        f"<h2>Scores and threshold</h2><p>Score: {escape(summary['score'])}; calibrated "
-        f"on {escape(summary['calibration'])}. A score above <b>{detection.threshold:.5g}</b> "
-        f"counts as abnormal.</p>{_promise(summary)}{nothing}{table}"
+        "<h2>Scores and threshold</h2><p>The score of a beat is the larger of its log odds of "
+        "being ventricular and of being supraventricular. One term is the anomaly of its shape "
+        f"({escape(summary['score'])}; calibrated on {escape(summary['calibration'])}). A score "
+        f"above <b>{detection.threshold:.5g}</b> counts as abnormal.</p>"
+        f"{_promise(summary)}{nothing}{table}"
     )
 
 
