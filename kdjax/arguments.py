@@ -86,7 +86,7 @@ def _train(commands: _Commands) -> None:
     command = commands.add_parser(
         "train",
         help="train a teacher or a student",
-        description="Train what a config asks for; a run that was stopped is resumed.",
+        description="Train the networks that a config describes; a stopped run is resumed.",
         epilog="example: kdjax train student:mitbih --set epochs=20 --workdir runs/mine",
     )
     command.add_argument(
@@ -108,7 +108,7 @@ def _train(commands: _Commands) -> None:
         help="change a field of the config, such as epochs=20; may be repeated",
     )
     command.add_argument(
-        "--overwrite", action="store_true", help="delete the run in --workdir and start anew"
+        "--overwrite", action="store_true", help="delete the run in --workdir and start again"
     )
     group = command.add_argument_group("several processes that train together")
     group.add_argument("--coordinator", metavar="HOST:PORT", help="address of process 0")
@@ -245,7 +245,10 @@ def _review(commands: _Commands) -> None:
         epilog="example: kdjax review detections/my_record --decisions review.json",
     )
     command.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="one recording's folder, as kdjax detect wrote"
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder that kdjax detect wrote of a recording",
     )
     given = command.add_mutually_exclusive_group()
     given.add_argument(
@@ -392,15 +395,15 @@ def _export(commands: _Commands) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="the file to write; of C, a new folder",
+        help="the file to write; for C, a new folder",
     )
 
 
 def _import_beatgan(commands: _Commands) -> None:
     command = commands.add_parser(
         "import-beatgan",
-        help="make a run of BeatGAN's PyTorch weights",
-        description="Make a run directory of the weights of BeatGAN's PyTorch code.",
+        help="make a run from BeatGAN's PyTorch weights",
+        description="Make a run directory from the weights of BeatGAN's PyTorch code.",
         epilog="example: kdjax import-beatgan --generator G.pkl --discriminator D.pkl --out RUN",
     )
     command.add_argument(
@@ -440,7 +443,7 @@ def _add_input(command: argparse._ActionsContainer) -> None:
         "--units", metavar="UNIT", help="unit of the samples: V, mV or uV; overrides the file's"
     )
     scale.add_argument(
-        "--gain", type=float, metavar="N", help="instead of --units: converter steps per mV"
+        "--gain", type=float, metavar="N", help="instead of --units: A/D converter steps per mV"
     )
 
 
