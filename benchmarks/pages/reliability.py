@@ -280,9 +280,9 @@ def power(part: dict[str, Any]) -> Iterable[str]:
         [(row["disk"], row["ended"], row["times"]) for row in part["rows"]],
     )
     yield (
-        "A save that was finished before the power failed must be there too. The last lines of "
-        "`metrics.jsonl` and TensorBoard's events are not flushed: the lines are written again "
-        "from the checkpoint."
+        "A save that was finished before the power failed must be there too. Until a run is "
+        "finished, the last lines of `metrics.jsonl` are not flushed: they are written again from "
+        "the checkpoint. TensorBoard's events are never flushed."
     )
 
 

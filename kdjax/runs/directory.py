@@ -5,7 +5,8 @@ What is wrong with a run is reported before JAX is imported, which takes seconds
 
 import functools
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,6 +110,11 @@ def read_config(run: Path) -> dict[str, Any]:
         except (InputError, ValueError) as error:  # ValueError: a name with a dot in it
             raise InputError(f"{run / CONFIG}: not what was written ({error})") from error
     return config
+
+
+def metrics_bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """What METRICS holds: a line of JSON for each epoch."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def read_result(run: Path) -> dict[str, Any]:

@@ -79,6 +79,9 @@ def write(run: Path, found: Evaluation) -> None:
 def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     """Scores every test beat: the result, scores.npz, the calibration, figures and the report.
 
+    The lines of metrics.jsonl are among the files: a finished run is not resumed, so nothing else
+    would restore those that a power failure takes.
+
     Reads the networks from the run's checkpoints: the figures are those of what is on disk. Raises
     InputError when the checkpoints are damaged or belong to other beats.
     """
@@ -110,7 +113,8 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
         **cost(last),
         **_origin(last, config, beats=beats, parts=parts),
     }
-    files: dict[str, bytes] = {}
+    rows = last.progress["rows"]
+    files = {directory.METRICS: directory.metrics_bytes(rows)} if rows else {}
     found = calibrated(last, beats, parts)
     if found is not None:
         files[directory.CALIBRATION] = detector_files.calibration_bytes(found)
@@ -121,7 +125,6 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
         content = files.get(file)
         digest = None if content is None else hashlib.sha256(content).hexdigest()
         result["fingerprints"][name] = digest
-    rows = last.progress["rows"]
     figures = draw(detector, beats, parts=parts, score=score, label_free=label_free, rows=rows)
     files |= {f"figures/{name}.png": png for name, png in figures.items()}
     files[directory.REPORT] = report.render(result, config, figures=figures).encode()

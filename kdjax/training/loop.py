@@ -1,6 +1,5 @@
 """train(config, workdir): the loop over epochs and its side effects."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.files import write_json, write_text
+from kdjax.files import write_bytes, write_json
 from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, directory, provenance
 from kdjax.runs import config as configs
@@ -412,8 +411,8 @@ def _finish_epoch(
 
 def _log(run: Run, row: dict[str, Any], writer: EventsWriter) -> None:
     """An epoch's figures, for metrics.jsonl and for TensorBoard."""
-    with (run.workdir / directory.METRICS).open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    with (run.workdir / directory.METRICS).open("ab") as file:
+        file.write(directory.metrics_bytes([row]))
     for name, value in row.items():
         summary = scalar(name, value)
         writer.write_event(Event(wall_time=time.time(), step=row["epoch"], summary=summary))
@@ -449,8 +448,7 @@ def _writer(run: Run, progress: Progress) -> Iterator[EventsWriter]:
 
     Not a SummaryWriter: on a full disk its thread dies, and the training waits for it for ever.
     """
-    lines = "".join(json.dumps(row) + "\n" for row in progress.rows)
-    write_text(run.workdir / directory.METRICS, lines)
+    write_bytes(run.workdir / directory.METRICS, directory.metrics_bytes(progress.rows))
     folder = run.workdir / "tensorboard"
     folder.mkdir(exist_ok=True)
     writer = EventsWriter(str(folder / "events"))

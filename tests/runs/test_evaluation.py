@@ -231,10 +231,13 @@ class TestEvaluateRun:
             written.append(new.name)
             rename(old, new)
 
+        lines = (copy / directory.METRICS).read_bytes()
+        (copy / directory.METRICS).write_bytes(b"")  # as a power failure may leave it
         (copy / "result.json").unlink()
         monkeypatch.setattr(os, "replace", renamed)
         evaluation.evaluate_run(copy, *data)
-        assert written == ["scores.npz", "report.html", "result.json"]
+        assert written == [directory.METRICS, "scores.npz", "report.html", "result.json"]
+        assert (copy / directory.METRICS).read_bytes() == lines
 
     def test_a_run_that_was_deleted_meanwhile_is_not_made_anew(self, data, copy):
         found = evaluation.evaluate(copy, *data)
@@ -391,7 +394,7 @@ def test_an_imported_run_has_no_curves_of_losses(data, monkeypatch):
     beats, parts = data
     drawn = ("roc_pr", "score_histogram", "beats", "loss_curves", "png")
     monkeypatch.setattr(
-        evaluation, "plots", SimpleNamespace(**dict.fromkeys(drawn, lambda *_: b""))
+        evaluation, "plots", SimpleNamespace(**dict.fromkeys(drawn, lambda *_, **__: b""))
     )
     detector = SimpleNamespace(reconstruct=lambda x: x, score=lambda x: x[:, 0, 0])
     score = np.arange(len(parts.test)) / len(parts.test)
