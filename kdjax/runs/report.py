@@ -107,9 +107,9 @@ def _headline(result: Mapping, words: _Words) -> str:
  seed {page.text(result.get("seed"))}, {page.text(result.get("epochs"))} epochs;
  {page.text(result.get("date"))[:10]}</p>
 <div class="cards">{cards}</div>
-<p>The model is the one that training ended with; no label chose it. AUC: the share of pairs of an
- abnormal and a normal {unit} in which the abnormal one scores higher; chance is 0.5. For average
- precision chance is the share of abnormal {unit}s. Intervals: 95 %, bootstrap over the test
+<p>The model is that of the last epoch; no label chose it. AUC is the share of pairs of an abnormal
+ and a normal {unit} in which the abnormal one scores higher; chance is 0.5. For average precision,
+ chance is the share of abnormal {unit}s. Intervals: 95 %, bootstrap over the test
  {record}s. They do not cover the choice of seed or fold; compare runs over several seeds.</p>
 {"".join(f'<p class="note">{escape(text)}</p>' for text in warnings)}"""
 
