@@ -261,12 +261,15 @@ def test_a_gap_is_a_straight_line_and_a_beat_found_there_is_false(monkeypatch, w
     bends = np.abs(np.diff(changed, 2, append=[0, 0])) > 1e-9
     np.testing.assert_array_equal(bends[beats], ~gone)
     np.testing.assert_array_equal(changed[beats[~gone]], lead[beats[~gone]])
-    one_more = np.sort(np.append(beats[~gone], beats[gone][0]))
-    found = {id(lead): beats[1:], id(changed): one_more[1:]}
+    noise = beats[:1] + 150  # found in the whole record, too
+    more = np.sort(np.concatenate([beats[~gone], beats[gone][:1], noise]))
+    found = {id(lead): np.sort(np.append(beats[1:], noise)), id(changed): more[1:]}
     monkeypatch.setitem(rpeaks.TAKEN_OUT, what, lambda record: (changed, gone))
     monkeypatch.setattr(records, "detected", lambda lead: SimpleNamespace(peaks=found[id(lead)]))
     row = rpeaks.taken_out("made", record, what)
     assert (row["false"], row["missed"], row["taken_out"]) == (1, 1, gone.sum())
+    found = {id(lead): beats, id(changed): beats[~gone]}
+    assert rpeaks.taken_out("made", record, what)["false"] == 0
 
 
 def test_opinions_add_up_as_surprises():

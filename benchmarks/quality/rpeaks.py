@@ -115,12 +115,13 @@ def taken_out(name: str, record: records.Record, what: str) -> dict[str, Any]:
     before = records.detected(record.lead).peaks
     false = found[~records.true(found, beats)]
     known = before[~records.true(before, record.beats)]
+    apart = np.abs(false[:, None] - known).min(axis=1, initial=len(lead))
     return {
         "made": what,
         "record": name,
         "taken_out": int(gone.sum()),
         "beats": len(beats),
-        "false": int((~records.true(false, known)).sum()),
+        "false": int((apart > records.MATCH).sum()),
         "missed": len(beats) - int(records.true(found, beats).sum()),
     }
 

@@ -75,7 +75,7 @@ def main() -> None:
         "fpr_target": FPR,
         "thresholds": (
             f"from {len(calibration.normal)} normal beats of 4 people; for another person a "
-            "false-positive rate is a starting point (docs/results/detection.json)"
+            "false-positive rate is a starting point (docs/results/kinds.json)"
         ),
         "limits": [
             "trained on 17 adults, lead MLII at 360 Hz; no children, no exercise, no other lead",
