@@ -110,9 +110,9 @@ def leave(status: int) -> None:
     _leaving.set()
     if status not in _TOGETHER:
         _post(client, _FAILED, f"process {me} of {n} failed; what it printed says why")
-    _depart(client, me, n)
     sys.stdout.flush()
     sys.stderr.flush()
+    _depart(client, me, n)
     os._exit(status)
 
 
@@ -124,13 +124,15 @@ def _give_up(client: Any, me: int, n: int, signum: int) -> None:
 
 
 def _depart(client: Any, me: int, n: int) -> None:
-    """Process 0 is the last to go: the others could no longer ask it anything."""
+    """Process 0 goes a moment after the last: JAX prints a stack trace in one that outlives it."""
     _post(client, f"{_LEFT}/{me}", "")
     for other in range(1, n) if me == 0 else ():
         try:
             client.blocking_key_value_get(f"{_LEFT}/{other}", int(2000 * _GRACE))
         except JaxRuntimeError:
             return
+    if me == 0:
+        time.sleep(_PULSE)
 
 
 # --- what all know -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -109,6 +110,22 @@ def test_a_cluster_that_is_none_is_refused(monkeypatch):
     ):
         processes.join(None, None, None, cluster=True)
     jax.config.update("jax_enable_preemption_service", preempted)
+
+
+@pytest.mark.parametrize(
+    ("me", "done"),
+    [(0, ["kdjax/left/0", "kdjax/left/1", "kdjax/left/2", 1.0]), (2, ["kdjax/left/2"])],
+)
+def test_process_0_leaves_a_moment_after_the_last(me, done, monkeypatch):
+    """JAX prints a stack trace in a process that finds process 0 gone before its own end."""
+    calls = []
+    client = SimpleNamespace(
+        key_value_set=lambda key, _: calls.append(key),
+        blocking_key_value_get=lambda key, _: calls.append(key),
+    )
+    monkeypatch.setattr(processes.time, "sleep", calls.append)
+    processes._depart(client, me, 3)
+    assert calls == done
 
 
 # --- signs of life -------------------------------------------------------------------------------
