@@ -252,14 +252,15 @@ def test_rows_take_a_line_each_and_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("what", rpeaks.TAKEN_OUT)
-def test_a_gap_is_a_straight_line_and_a_beat_found_there_is_false(monkeypatch, what):
+def test_a_gap_is_nearly_a_line_and_a_beat_found_there_is_false(monkeypatch, what):
     lead = np.random.default_rng(0).normal(size=60 * 360)
     beats = np.arange(200, len(lead) - 400, 300)
     record = records.Record(lead, None, beats, beats, beats[:0])
     changed, gone = rpeaks.TAKEN_OUT[what](record)
     assert 0 < gone.sum() < len(beats)
-    bends = np.abs(np.diff(changed, 2, append=[0, 0])) > 1e-9
-    np.testing.assert_array_equal(bends[beats], ~gone)
+    moved = np.abs(np.diff(changed)) > 10 * rpeaks.NOISE
+    assert not moved[beats[gone]].any()
+    assert moved[beats[~gone]].any()
     np.testing.assert_array_equal(changed[beats[~gone]], lead[beats[~gone]])
     noise = beats[:1] + 150  # found in the whole record, too
     more = np.sort(np.concatenate([beats[~gone], beats[gone][:1], noise]))

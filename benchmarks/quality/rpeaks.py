@@ -28,7 +28,7 @@ from kdjax.ec57 import rates
 from kdjax.recordings import Annotations
 from kdjax.runs import provenance
 
-SEED = 1
+SEED, NOISE = 1, 0.005  # mV
 APART = round(0.55 * records.FS)  # samples between a beat that is taken out and its neighbours
 QUOTED = {
     "gqrs, 48": {"se": 0.9976, "p": 0.9972, "ventricular_missed": 86},
@@ -132,11 +132,12 @@ def blocked(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
     The P waves stay, as in a 2:1 AV block.
     """
     lead, gone = record.lead.copy(), np.zeros(len(record.beats), bool)
+    rng = np.random.default_rng(SEED)
     for i in range(2, len(record.beats) - 2, 2):
         before, beat, after = record.beats[i - 1 : i + 2]
         if min(beat - before, after - beat) >= APART:
             end = min(beat + round(0.42 * records.FS), after - round(0.25 * records.FS))
-            _flatten(lead, beat - round(0.07 * records.FS), end)
+            _flatten(lead, beat - round(0.07 * records.FS), end, rng)
             gone[i] = True
     return lead, gone
 
@@ -150,15 +151,17 @@ def paused(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
         around = record.beats[i - 2 : i + count + 1]
         if rng.random() < 0.15 and np.diff(around).min() >= APART:
             first = around[1] + round(0.45 * records.FS)
-            _flatten(lead, first, around[-1] - round(0.25 * records.FS))
+            _flatten(lead, first, around[-1] - round(0.25 * records.FS), rng)
             gone[i : i + count] = True
             i += count + 2
         i += 1
     return lead, gone
 
 
-def _flatten(lead: np.ndarray, first: int, end: int) -> None:
-    lead[first:end] = np.linspace(lead[first], lead[end], end - first)
+def _flatten(lead: np.ndarray, first: int, end: int, rng: np.random.Generator) -> None:
+    """Puts a line in place of some samples, with a little noise: without it the lead is off."""
+    line = np.linspace(lead[first], lead[end], end - first)
+    lead[first:end] = line + rng.normal(0, NOISE, end - first)
 
 
 TAKEN_OUT: dict[str, Callable[[records.Record], tuple[np.ndarray, np.ndarray]]] = {
