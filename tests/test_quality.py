@@ -285,13 +285,13 @@ def test_opinions_add_up_as_surprises():
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
-        ((0.001, 0.002), "adds to"),
-        ((-0.002, -0.001), "takes away from"),
-        ((-0.001, 0.001), "is not shown to add to"),
+        ((0.001, 0.002), "raises"),
+        ((-0.002, -0.001), "lowers"),
+        ((-0.001, 0.001), "is not shown to raise"),
     ],
 )
 def test_the_page_claims_what_the_interval_holds(interval, words):
-    assert evidence_page._adds({"ci95": list(interval)}) == words
+    assert evidence_page._changes({"ci95": list(interval)}) == words
 
 
 @pytest.mark.parametrize(
