@@ -287,7 +287,7 @@ def test_opinions_add_up_as_surprises():
     [
         ((0.001, 0.002), "raises"),
         ((-0.002, -0.001), "lowers"),
-        ((-0.001, 0.001), "is not shown to raise"),
+        ((-0.001, 0.001), "is not shown to change"),
     ],
 )
 def test_the_page_claims_what_the_interval_holds(interval, words):
