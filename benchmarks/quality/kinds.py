@@ -415,7 +415,9 @@ def _to_name(
         confidence=confidence,
     )
     early = np.concatenate([part.early for part in one.parts])
-    families, family = gather(one.stream.person.shapes, beats, one.signs, one.shape, early)
+    families, family = gather(
+        one.stream.person.shapes, beats, signs=one.signs, shape=one.shape, early=early
+    )
     beats = beats._replace(family=family)
     return symbols, [np.isin(family, group) for group in to_name(beats, families)]
 

@@ -77,12 +77,12 @@ def _detect_in(
         found = detect(
             detector,
             source,
-            args.lead,
-            args.fpr,
-            args.alarms_per_hour,
-            args.threshold,
-            made_by,
-            progress,
+            leads=args.lead,
+            fpr=args.fpr,
+            alarms_per_hour=args.alarms_per_hour,
+            threshold=args.threshold,
+            made_by=made_by,
+            progress=progress,
         )
     decisions, doubts = earlier.carried_if_alike(known, found)
     found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))

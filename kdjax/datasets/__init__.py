@@ -112,7 +112,7 @@ def prepare_mitbih(
     builder = storage.builder(mitbih_beats.MitbihBeats, data_dir, records=records)
     if source is None:
         source = Path(builder.data_path).parents[1] / "downloads" / "mitdb-1.0.0"
-        mitbih_beats.download(source, checksums, url)
+        mitbih_beats.download(source, checksums, url=url)
     mitbih_beats.verify(Path(source), checksums)
     storage.prepare(builder, Path(source))
     prepared = storage.builder(mitbih_beats.MitbihBeats, data_dir)

@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 @one_thread()
 def find_beats(
-    signal: np.ndarray, fs: float, start: int, core: tuple[int, int], last: int | None
+    signal: np.ndarray, fs: float, *, start: int, core: tuple[int, int], last: int | None
 ) -> Found:
     """The beats in a core of a recording, given the samples around it.
 
@@ -69,7 +69,7 @@ def find_beats(
     nothing = np.isin(marks, (quality.GAP, quality.FLAT))  # no beat can be there
     leads = [rpeaks.measured(lead) for lead in filtered.T]
     peak = rpeaks.r_peaks(leads[0], nothing[np.minimum(places, len(marks) - 1)])
-    judged = quality.judge(marks, clean, leads, at_fs - clean, peak, fs)
+    judged = quality.judge(marks, clean, leads, hum=at_fs - clean, peaks=peak, fs=fs)
     marks = judged.quality
     sample = start + np.rint(peak / float(beats.rate_ratio(fs))).astype(np.int64)
     sample = np.minimum(sample, start + len(signal) - 1)
@@ -170,7 +170,9 @@ class BeatStream:
         core = self._place(self._core), self._end - round(after * self.fs)
         if core[1] <= core[0]:
             return None
-        return find_beats(np.concatenate(self._blocks), self.fs, self._start, core, self._last)
+        return find_beats(
+            np.concatenate(self._blocks), self.fs, start=self._start, core=core, last=self._last
+        )
 
     def finish(self) -> Iterator[Found]:
         """Gives the beats of the cores that were waiting for more."""
@@ -190,7 +192,7 @@ class BeatStream:
         core = self._place(self._core), end
         signal = np.concatenate(self._blocks)
         around = signal[: end + round(AFTER * self.fs) - self._start]
-        found = find_beats(around, self.fs, self._start, core, self._last)
+        found = find_beats(around, self.fs, start=self._start, core=core, last=self._last)
         if len(found.sample):
             self._last = int(found.sample[-1])
         self._core += 1

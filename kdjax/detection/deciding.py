@@ -221,9 +221,9 @@ class StreamingDetector:
         return self.person.signs(
             core.found.window[good],
             Timing(*(values[good] for values in core.timing)),
-            core.found.after[good],
-            core.evidence.rhythm[:, 1],
-            fitted.score(core.evidence),
+            after=core.found.after[good],
+            prematurity=core.evidence.rhythm[:, 1],
+            score=fitted.score(core.evidence),
         )
 
     def _decide(self, core: _Waiting, signs: np.ndarray, groups: kinds.Groups) -> Decided:
@@ -232,7 +232,9 @@ class StreamingDetector:
         shape[good] = core.shape
         all_signs = np.zeros((len(good), len(SIGNS)), np.float32)
         all_signs[good] = signs
-        beats = decided_on(_undecided(found), all_signs, shape, groups, self.threshold)
+        beats = decided_on(
+            _undecided(found), all_signs, shape, groups=groups, threshold=self.threshold
+        )
         family = np.where(good, kinds.numbered(shape, beats.kind), -1).astype(np.int32)
         beats = beats._replace(family=family)
         return Decided(beats, found.x, all_signs, shape, core.timing.early)
@@ -256,7 +258,7 @@ def _undecided(found: Found) -> Beats:
 
 
 def decided_on(
-    beats: Beats, signs: np.ndarray, shape: np.ndarray, groups: kinds.Groups, threshold: float
+    beats: Beats, signs: np.ndarray, shape: np.ndarray, *, groups: kinds.Groups, threshold: float
 ) -> Beats:
     """The beats with the scores and kinds that their signs [B, K] and groups give them."""
     scored = shape != kinds.UNSCORED

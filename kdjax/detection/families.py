@@ -52,7 +52,7 @@ class Family:
 
 
 def gather(
-    shapes: Shapes, beats: Beats, signs: np.ndarray, shape: np.ndarray, early: np.ndarray
+    shapes: Shapes, beats: Beats, *, signs: np.ndarray, shape: np.ndarray, early: np.ndarray
 ) -> tuple[tuple[Family, ...], np.ndarray]:
     """The families of a recording, the largest first, and the family int32 [B] of each beat.
 

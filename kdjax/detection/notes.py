@@ -125,7 +125,7 @@ def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
 
 
 def doubts(
-    found: Beats, fs: float, bad: Sequence[tuple[float, float, str]], adapted_to: int | None
+    found: Beats, fs: float, *, bad: Sequence[tuple[float, float, str]], adapted_to: int | None
 ) -> Iterator[str]:
     """What the user should know before looking at the scores."""
     if not len(found.sample):

@@ -166,6 +166,7 @@ def judge(
     quality: np.ndarray,
     signal: np.ndarray,
     leads: Sequence[rpeaks.Lead],
+    *,
     hum: np.ndarray,
     peaks: np.ndarray,
     fs: float,

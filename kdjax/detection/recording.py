@@ -82,6 +82,7 @@ class Detection:
 def detect(
     detector: Detector,
     source: Source,
+    *,
     leads: Sequence[str] = (),
     fpr: float | None = None,
     alarms_per_hour: float | None = None,
@@ -118,7 +119,7 @@ def detect(
         fpr = _rate_of_alarms(alarms_per_hour, beats, seconds)
         threshold = kinds.threshold(fpr)
     assert threshold is not None
-    beats, families, events = revised(read.parts, read.shapes, source.fs, threshold)
+    beats, families, events = revised(read.parts, read.shapes, fs=source.fs, threshold=threshold)
     adapted = read.adapted_to is None or read.adapted_to >= fitted.FEWEST
     words = _WORDS[calibration.score.adaptation if adapted else "not"]
     return Detection(
@@ -141,7 +142,7 @@ def detect(
             *source.notes,
             *notes,
             *read.handling.notes(),
-            *doubts(beats, source.fs, read.bad, read.adapted_to),
+            *doubts(beats, source.fs, bad=read.bad, adapted_to=read.adapted_to),
             *read.likeness.doubts(),
             *doubts_of_kinds(beats, events, source.fs),
         ),
@@ -216,7 +217,7 @@ def _read(
 
 
 def revised(
-    parts: Sequence[Decided], shapes: Shapes, fs: float, threshold: float
+    parts: Sequence[Decided], shapes: Shapes, *, fs: float, threshold: float
 ) -> tuple[Beats, tuple[Family, ...], tuple[Event, ...]]:
     """What a stream decided, decided again with all beats of each shape; families and events.
 
@@ -231,8 +232,8 @@ def revised(
     shape = np.concatenate([np.empty(0, np.int64), *(part.shape for part in parts)])
     early = np.concatenate([np.empty(0, bool), *(part.early for part in parts)])
     held = np.where(shape == kinds.UNSCORED, shape, shapes.held(shape))
-    beats = decided_on(beats, signs, held, kinds.grouped(signs, held), threshold)
-    families, family = gather(shapes, beats, signs, held, early)
+    beats = decided_on(beats, signs, held, groups=kinds.grouped(signs, held), threshold=threshold)
+    families, family = gather(shapes, beats, signs=signs, shape=held, early=early)
     beats = beats._replace(family=family)
     return beats, families, find_events(beats, fs)
 

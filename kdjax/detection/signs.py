@@ -118,6 +118,7 @@ class Person:
         self,
         windows: np.ndarray,
         timing: Timing,
+        *,
         after: np.ndarray,
         prematurity: np.ndarray,
         score: np.ndarray,

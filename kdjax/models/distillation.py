@@ -152,7 +152,7 @@ def transform_scores(score: jax.Array, kind: str) -> jax.Array:
 
 
 def selection(
-    score_student: jax.Array, score_teacher: jax.Array, kind: str, quantile: float
+    score_student: jax.Array, score_teacher: jax.Array, *, kind: str, quantile: float
 ) -> jax.Array:
     """A weight of 0 or 1 for each beat of a whole batch, from the scores [B] of both networks.
 
@@ -191,7 +191,7 @@ def distillation_terms(
     """
     score = anomaly_score(student.x_hat, x)
     all_student, all_teacher = gather(score, axis_name), gather(targets.score, axis_name)
-    chosen = selection(all_student, all_teacher, kd.select, kd.select_quantile)
+    chosen = selection(all_student, all_teacher, kind=kd.select, quantile=kd.select_quantile)
     local = _own_shard(chosen, score.shape[0], axis_name)
     on = kd.weights()
     terms = {}

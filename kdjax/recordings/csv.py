@@ -35,7 +35,7 @@ def open_csv(file: Path, given: Given) -> Source:
         fs, factors = check_stated(file, when.fs, factors)
         gaps = when.gaps
         missing = sum(samples for _, samples in gaps)
-        check_missing(file, missing, text.rows + missing, fs)
+        check_missing(file, missing, length=text.rows + missing, fs=fs)
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         rows = lines.read(text, [places[column] for column in columns], fs)

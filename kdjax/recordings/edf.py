@@ -112,7 +112,7 @@ def open_edf(file: Path, given: Given) -> Source:
         gaps = _gaps(file, header, starts, found.fs) if header.interrupted else ()
         missing = sum(samples for _, samples in gaps)
         length = len(starts) * chosen[0].samples + missing
-        check_missing(file, missing, length, found.fs)
+        check_missing(file, missing, length=length, fs=found.fs)
         if gaps:
             notes.append(f"interrupted recording: {gap_note(gaps, found.fs)}")
 

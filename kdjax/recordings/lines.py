@@ -84,12 +84,12 @@ def read(lines: Lines, places: list[int], fs: float) -> Iterator[np.ndarray]:
                     raise refusal(lines.file, f"line {line} is too long; check what the file is")
                 at -= len(text) - whole
                 text = text[:whole]
-            rows = numbers(lines.file, table, text, line, places)
+            rows = numbers(lines.file, table, text, line=line, places=places)
             line += len(rows)
         yield rows
 
 
-def numbers(file: Path, table: Layout, text: bytes, line: int, places: list[int]) -> np.ndarray:
+def numbers(file: Path, table: Layout, text: bytes, *, line: int, places: list[int]) -> np.ndarray:
     """float64 [rows, places] of whole lines, the first of which is the file's `line`-th."""
     import pandas as pd
 

@@ -237,7 +237,7 @@ def spans(length: int, step: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, length)
 
 
-def check_missing(file: Path, missing: int, length: int, fs: float) -> None:
+def check_missing(file: Path, missing: int, *, length: int, fs: float) -> None:
     """InputError where hardly any of `length` samples are there, which takes hours to say."""
     if missing > 3600 * fs and missing > 0.99 * length:
         raise refusal(

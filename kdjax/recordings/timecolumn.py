@@ -143,7 +143,7 @@ def _first_cell(lines: Lines, place: int) -> str:
 def _times(lines: Lines, text: bytes, line: int, place: int, column: Column) -> np.ndarray:
     """The times [n] that whole lines state, NaN where they do not."""
     if column.kind == "number":
-        return numbers(lines.file, lines.layout, text, line, [place])[:, 0]
+        return numbers(lines.file, lines.layout, text, line=line, places=[place])[:, 0]
     found = [clock.instant(cell, column.order) for cell in words_of(lines.layout, text, place)]
     times = np.array([np.nan if instant is None else instant.seconds for instant in found])
     return times if any(i and i.dated for i in found) else clock.unwrapped(times)

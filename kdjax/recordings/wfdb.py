@@ -232,7 +232,7 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
                 file, "rate or length of its segments is not what it says; repair the header"
             )
         there = sum(source.length for source in sources)
-        check_missing(file, total * per_frame - there, total * per_frame, rate)
+        check_missing(file, total * per_frame - there, length=total * per_frame, fs=rate)
     leads = tuple(dict.fromkeys(lead for source in sources for lead in source.leads))
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:

@@ -95,7 +95,7 @@ def adapting_to_all(score: FittedScore) -> FittedScore:
 
 
 def personal(
-    base: Calibration, evidence: Evidence, leads: Sequence[str], source: str
+    base: Calibration, evidence: Evidence, *, leads: Sequence[str], source: str
 ) -> Calibration:
     """The calibration moved to one person, from beats of that person that nobody labelled.
 

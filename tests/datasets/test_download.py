@@ -48,7 +48,7 @@ class TestDownload:
     def test_says_what_it_fetches(self, source, tmp_path, serve):
         url, _ = serve(source)
         lines = []
-        mitbih_beats.download(tmp_path, checksums_of(source), url, lines.append)
+        mitbih_beats.download(tmp_path, checksums_of(source), url=url, report=lines.append)
         assert lines[0] == f"downloading {url}a1.atr (1 of 6)"
         assert len(lines) == 6
 
@@ -57,7 +57,7 @@ class TestDownload:
         folder = shutil.copytree(source, tmp_path / "copy")
         (folder / "a1.dat").write_bytes(b"cut short")
         (folder / "b2.hea").unlink()
-        mitbih_beats.download(folder, checksums_of(source), url, str)
+        mitbih_beats.download(folder, checksums_of(source), url=url, report=str)
         assert sorted(requested) == ["/a1.dat", "/b2.hea"]
         assert checksums_of(folder) == checksums_of(source)
 
@@ -66,10 +66,10 @@ class TestDownload:
         (partly / "a1.hea").unlink()
         url, _ = serve(partly)
         with pytest.raises(InputError, match=r"cannot download .*/a1\.hea \(HTTP Error 404"):
-            mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
+            mitbih_beats.download(tmp_path / "to", checksums_of(source), url=url, report=str)
         assert files_below(tmp_path / "to") == ["a1.atr", "a1.dat"]
         url, requested = serve(source)
-        mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
+        mitbih_beats.download(tmp_path / "to", checksums_of(source), url=url, report=str)
         assert requested == ["/a1.hea", "/b2.atr", "/b2.dat", "/b2.hea"]
 
     def test_a_file_that_comes_damaged_is_not_kept(self, source, tmp_path, serve):
@@ -77,7 +77,7 @@ class TestDownload:
         (other / "a1.dat").write_bytes(b"<html>not the file</html>")
         url, _ = serve(other)
         with pytest.raises(InputError, match=r"a1\.dat arrived damaged \(25 bytes"):
-            mitbih_beats.download(tmp_path / "to", checksums_of(source), url, str)
+            mitbih_beats.download(tmp_path / "to", checksums_of(source), url=url, report=str)
         assert files_below(tmp_path / "to") == ["a1.atr"]
 
     def test_no_network_is_one_line(self, source, tmp_path):
@@ -85,7 +85,7 @@ class TestDownload:
             unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
             url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
             with pytest.raises(InputError, match=r"cannot download .*check the network") as error:
-                mitbih_beats.download(tmp_path, checksums_of(source), url, str)
+                mitbih_beats.download(tmp_path, checksums_of(source), url=url, report=str)
         assert "\n" not in str(error.value)
 
 

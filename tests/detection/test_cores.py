@@ -18,7 +18,7 @@ def signal():
 
 
 def found(signal, core, last):
-    return find_beats(signal, FS, 0, core, last).sample
+    return find_beats(signal, FS, start=0, core=core, last=last).sample
 
 
 def test_a_beat_within_a_fifth_of_a_second_of_the_last_one_is_the_last_one(signal):

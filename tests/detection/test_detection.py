@@ -75,7 +75,7 @@ def test_blocks_of_any_size_give_the_same_decisions(detector, whole):
         same(detect(detector, source(signal, block=block)).beats, whole.beats)
     cuts = np.sort(np.random.default_rng(3).choice(len(signal), 40, replace=False))
     parts, stream = decided_in(detector, signal, cuts)
-    again, families, events = revised(parts, stream.person.shapes, FS, whole.threshold)
+    again, families, events = revised(parts, stream.person.shapes, fs=FS, threshold=whole.threshold)
     same(again, whole.beats)
     assert events == whole.events
     for family, other in zip(families, whole.families, strict=True):

@@ -140,7 +140,13 @@ def opinion_of(pattern, rr):
     shape, timing = person.meet(windows, good, rr)
     after = np.append(rr[1:], np.nan)
     prematurity = np.clip(-5 * timing.interval, -1, 4)
-    signs = person.signs(windows, timing, after, prematurity, np.where(pattern == "N", 0.7, 15.0))
+    signs = person.signs(
+        windows,
+        timing,
+        after=after,
+        prematurity=prematurity,
+        score=np.where(pattern == "N", 0.7, 15.0),
+    )
     assert signs.shape == (len(windows), len(SIGNS))
     return kinds.opinion(signs, shape, kinds.grouped(signs, shape))
 

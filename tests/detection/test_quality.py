@@ -35,7 +35,9 @@ def judged(lead, fs=FS):
     filtered = beats.bandpass(clean, FS)
     measured = rpeaks.measured(filtered[:, 0])
     peaks = rpeaks.r_peaks(measured, marks == quality.GAP)
-    return peaks, *quality.judge(marks, clean, [measured], signal - clean, peaks, fs)[:2]
+    return peaks, *quality.judge(marks, clean, [measured], hum=signal - clean, peaks=peaks, fs=fs)[
+        :2
+    ]
 
 
 def with_noise(kind, snr, first, last):

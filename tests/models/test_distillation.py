@@ -132,7 +132,7 @@ def test_unknown_transforms_and_selections_are_named():
     with pytest.raises(ValueError, match=r"'logit'.*raw, minmax, standardised, log"):
         transform_scores(jnp.ones(3), "logit")
     with pytest.raises(ValueError, match=r"'best'.*all, teacher_better, quantile"):
-        selection(jnp.ones(3), jnp.ones(3), "best", 0.5)
+        selection(jnp.ones(3), jnp.ones(3), kind="best", quantile=0.5)
 
 
 # --- selection ---------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_no_gradient_flows_through_a_selection(kind):
     student, teacher = jnp.asarray([0.1, 0.4, 0.3]), jnp.asarray([0.2, 0.3, 0.4])
 
     def chosen(s, t):
-        return selection(s, t, kind, 0.5) @ jnp.asarray([1.0, 2.0, 3.0])
+        return selection(s, t, kind=kind, quantile=0.5) @ jnp.asarray([1.0, 2.0, 3.0])
 
     for gradient in jax.grad(chosen, argnums=(0, 1))(student, teacher):
         np.testing.assert_array_equal(gradient, 0)

@@ -45,6 +45,7 @@ def verify(folder: Path, checksums: Mapping[str, str] = CHECKSUMS) -> None:
 def download(
     folder: Path,
     checksums: Mapping[str, str] = CHECKSUMS,
+    *,
     url: str = URL,
     report: Callable[[str], None] = print,
 ) -> None:
