@@ -35,20 +35,26 @@ _FLAC = {"508", "516", "524"}
 def read_wfdb(path: str | Path) -> Recording:
     """Reads all leads of the WFDB record whose header is `path`, with or without .hea.
 
-    Annotations come from the .atr file beside it, if there is one. Stricter than `open_wfdb`: it
-    also raises InputError if the signals are not what the header states, such as fewer samples, or
-    if a lead holds invalid samples.
+    Annotations come from the .atr file beside it, if there is one; they count samples at the rate
+    of the leads. Signals that `open_source` leaves out are left out here too. Stricter than
+    `open_source`: InputError also if there are fewer samples than the header states, or if a lead
+    holds invalid samples.
     """
     header = Path(path)
     if header.suffix != ".hea":
         header = header.with_name(header.name + ".hea")
     if not header.is_file():
         raise InputError(f"record {header.stem}: {header} is missing; name a WFDB header (.hea)")
-    source = open_wfdb(header, Given())
-    if source.notes:
-        raise refusal(header, f"{source.notes[0].partition(';')[0]}; copy or repair the record")
+    source, stated = open_wfdb(header, Given()), read_header(header).record
+    held = round(source.length * stated.fs / source.fs)
+    if held < (stated.length or 0):
+        raise refusal(
+            header,
+            f"it says {stated.length} samples, but its signal files hold {held}; copy or repair "
+            "the record",
+        )
     signal = np.concatenate(list(source.blocks(range(len(source.leads)))))
-    annotations = read_annotations(header)
+    annotations = read_annotations(header, source.fs)
     for lead, column in zip(source.leads, signal.T, strict=True):
         invalid = np.flatnonzero(np.isnan(column))
         if len(invalid):

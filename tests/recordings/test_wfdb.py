@@ -75,11 +75,6 @@ def spoil_header_of_a_lead_too_many(folder):
     (folder / "r1.hea").write_text(header.replace("r1 2 360", "r1 3 360"))
 
 
-def spoil_no_samples(folder):
-    header = (folder / "r1.hea").read_text()
-    (folder / "r1.hea").write_text(header.replace("360 2000", "360 0"))
-
-
 def spoil_annotations(folder):
     (folder / "r1.atr").write_bytes((folder / "r1.atr").read_bytes()[:-1])
 
@@ -89,11 +84,10 @@ def spoil_annotations(folder):
     [
         (spoil_nothing_there, "r1.hea is missing"),
         (spoil_no_signal_file, "r1.dat"),
-        (spoil_truncated, "r1.dat holds 1000"),
-        (spoil_last_byte_gone, "r1.dat holds 1999"),
+        (spoil_truncated, "signal files hold 1000"),
+        (spoil_last_byte_gone, "signal files hold 1999"),
         (spoil_empty_header, "r1.hea"),
         (spoil_header_of_a_lead_too_many, "r1.hea"),
-        (spoil_no_samples, "r1.hea"),
         (spoil_annotations, "r1.atr"),
     ],
 )
@@ -159,6 +153,30 @@ def test_signals_of_several_rates_are_read_at_that_of_the_ecg(tmp_path):
     assert (source.fs, source.leads, source.length) == (500.0, ("II", "V"), 4000)
     expected = np.stack([frames[:, :4].ravel(), frames[:, 4:8].ravel()], axis=1) / 200
     np.testing.assert_allclose(whole(source), expected, rtol=1e-6)
+    wfdb.wrann("r1", "atr", np.array([100, 200]), symbol=["N", "V"], write_dir=str(tmp_path))
+    recording = read_wfdb(tmp_path / "r1")
+    assert (recording.fs, recording.leads) == (500.0, ("II", "V"))
+    np.testing.assert_allclose(recording.signal, expected, rtol=1e-6)
+    assert recording.annotations.sample.tolist() == [400, 800]
+
+
+@pytest.mark.parametrize(
+    ("line", "fs"),
+    [
+        ("r1 2", 250.0),
+        ("r1 2 360", 360.0),
+        ("r1 2 360 0", 360.0),
+        ("r1 2 360 2000 0:0:0 0/0/0", 360.0),
+    ],
+    ids=["no rate", "no length", "length 0", "no date"],
+)
+def test_a_header_that_leaves_things_out_is_read_whole(tmp_path, line, fs):
+    expected = write_record(tmp_path, symbols="")
+    header = tmp_path / "r1.hea"
+    header.write_text("\n".join([line, *header.read_text().splitlines()[1:], ""]))
+    recording = read_wfdb(header)
+    assert recording.fs == fs
+    np.testing.assert_allclose(recording.signal, expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("layout", ["", "layout 0\n"])
