@@ -164,7 +164,8 @@ def _evaluate(commands: _Commands) -> None:
     command = commands.add_parser(
         "evaluate",
         help="score a run's test beats",
-        description="Score a run's test beats again and rewrite its result.json and report.html.",
+        description="Score a run's test beats again and write its result.json, report.html and the "
+        "files beside them again.",
         epilog="example: kdjax evaluate runs/student-mitbih",
     )
     command.add_argument(

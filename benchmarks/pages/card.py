@@ -1,4 +1,4 @@
-"""docs/reference/mitbih-w8.md, what a reader wants of the shipped detector's card.
+"""docs/reference/mitbih-w8.md, what a reader wants to know of the shipped detector.
 
 python -m benchmarks.pages.card
 """
@@ -71,7 +71,7 @@ def _facts(card: Mapping[str, Any]) -> str:
             ("data", card["data"]),
             ("licence", card["licence"]),
             ("what labels chose", card["chosen_how"]),
-            ("thresholds of a plain score", card["thresholds"]),
+            ("thresholds", card["thresholds"]),
             ("size", f"{size}; {card['macs']:,} multiply-accumulates a beat"),
             ("date", card["date"]),
             ("device", card["made_by"]["device"]),

@@ -21,7 +21,8 @@ _HEAD = """# Commands
 | 0 | done |
 | 1 | a defect of kdjax |
 | 2 | the input is wrong; one line on standard error names the file, field or value and the remedy |
-| 128 plus a signal's number | the signal stopped a training |
+| 75 | another process of the training ended; [Clusters](../guides/clusters.md) |
+| 128 plus a signal's number | the signal ended the command |
 
 `kdjax --print-completion bash` prints a completion script for bash; `zsh`, `tcsh`, `fish` and
 `powershell` work too."""

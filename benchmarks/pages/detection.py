@@ -44,7 +44,7 @@ def rates() -> Iterable[str]:
         "found if an R-peak lies within 150 ms of its annotation. AUC and AP tell abnormal from "
         "normal beats by the score that families and kinds decide with, escape beats counted as "
         "abnormal, as BeatGAN does; intervals are a bootstrap over records. At 360 Hz "
-        f"{lost} abnormal beats have no R-peak and so no score. These figures chose nothing."
+        f"{lost} abnormal beats have no R-peak and so no score. No choice was made by them."
     )
     yield table(
         ("Hz", "Se", "+P", "AUC", "AP", "AUC of S", "V", "F", "not scored"),

@@ -130,7 +130,7 @@ def head(found: dict[str, Any]) -> str:
     ]
     return HEAD.format(
         conclusion=f"**Of {total:,} faults ({most.times:,} times {most.fault}), {ends} ended as "
-        f"promised under 'What kdjax does'; "
+        f"promised under 'What kdjax does', on the code named in each row; "
         f"{lost(found)} lost a finished save, changed a figure or let damaged data pass.**",
         tried=table(("fault", "tried", "ended otherwise", "date", "code"), rows),
         earlier="\n\n'Earlier code' marks what was tried before the code that saves and loads was "
@@ -225,6 +225,8 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
     yield "## Failing calls"
     calls = " and ".join(f"{n:,} in {life}" for life, n in part["calls"].items())
     rows = part["rows"]
+    some = part["drawn_from_all"]
+    drawn = f", {some:,} of them drawn from all calls" if some else ""
     yield (
         f"{made(part)} The tests' tiny teacher trains behind a library that makes one call to the "
         "disk fail: an open, read, write, fsync, rename or mkdir below the run directory, by "
@@ -233,7 +235,7 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
         f"Calls that do the same to the same file are of one kind: {part['kinds']} kinds, "
         f"{part['kinds_tried']} of them tried, in {part['kinds_and_errors_tried']:,} of "
         f"{part['kinds_and_errors']:,} pairs of a kind and an error. {part['tried']:,} calls "
-        f"failed in all, {part['drawn_from_all']:,} of them drawn from all calls."
+        f"failed in all{drawn}."
     )
     endings = sorted({row["ended"] for row in rows})
     counts: dict[tuple[str, str], dict[str, int]] = {}

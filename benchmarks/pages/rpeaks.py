@@ -90,11 +90,12 @@ def _peaks(found: dict[str, Any]) -> Iterable[str]:
 
 def _taken_out(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
     yield (
-        "DS1 with beats taken out. P waves that no beat follows, as in AV block, must not count as "
-        "beats, nor T waves before a pause. False are beats found where none is left:"
+        "The same detector on DS1 with beats removed. P waves that no beat follows, as in AV "
+        "block, must not count as beats, nor T waves before a pause. False beats are those found "
+        "where none is left, and not in the whole record:"
     )
     made = {row["made"]: [one for one in rows if one["made"] == row["made"]] for row in rows}
-    head = ("taken out", "beats taken out", "false", "missed", "records with most false")
+    head = ("removed", "beats removed", "false", "missed", "records with most false")
     yield table(
         head,
         (

@@ -143,7 +143,7 @@ def blocked(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
 
 
 def paused(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
-    """The lead without one to three beats now and then, P waves and all, and which these are."""
+    """The lead with one to three whole beats removed here and there, and which these are."""
     lead, gone = record.lead.copy(), np.zeros(len(record.beats), bool)
     rng, i = np.random.default_rng(SEED), 3
     while i < len(record.beats) - 5:

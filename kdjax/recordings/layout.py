@@ -79,7 +79,9 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
     delimiter = _delimiter(lines)
     rows = [cells(line, delimiter) for line in lines]
     fields, decimal, delimiter = _shape(rows, delimiter)
+    notes: list[str] = []
     if delimiter == "":  # a column of decimal commas
+        notes = ["commas were read as decimal signs, so there is one column"]
         delimiter, rows = ";", [[line.strip().strip('"')] for line in lines]
     if fields > MOST_LEADS:
         raise refusal(file, f"has {fields} columns; {MOST_LEADS} can be read")
@@ -95,6 +97,7 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
     first = _with_missing_rows(rows, first, fields)
     names, units = _header(file, rows, lines, first, kinds, delimiter)
     above = preamble(lines[:first])
+    above = above._replace(notes=(*above.notes, *notes))
     if above.columns and not any(names):
         names = [*above.columns, *[None] * fields][:fields]
     table = [row for row in rows[first:] if len(row) == fields]
@@ -185,7 +188,7 @@ def _splits_numbers(rows: Sequence[Sequence[str]], above: Sequence[str]) -> bool
     """Whether commas part whole numbers from decimals.
 
     In -145,098 no number begins with 0. Under the name of one column, as many decimals in each row
-    show it, too. So do most of the ten digits where each row has one and no column has a name.
+    show it, too. Without names, so do single digits of at least eight values.
     """
     pairs = [row for row in rows if len(row) == 2]
     if 2 * len(pairs) <= len(rows) or not all(map(_is_pair, pairs)):

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kdjax.errors import option
 from kdjax.recordings import clock
 from kdjax.recordings.source import HIGHEST_FS, LOWEST_FS
 from kdjax.recordings.units import SECONDS, spelled
@@ -38,12 +37,12 @@ _HERTZ = re.compile(r"(\d+(?:[.,]\d+)?)\s*(k)?(?:hz|hertz)\b", re.IGNORECASE)
 _NO_RATE = re.compile(r"filt|notch|pass|cut|mains|line|heart|band|puls", re.IGNORECASE)
 _UNIT_LINE = re.compile(
     r"^\W*(?:[^\d\W][^,;:=\t]*)[\s,;:=\t]+[\"']?([mun\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]V|"
-    r"(?:milli|micro|nano)?volts?)\W*$",
+    r"(?:milli|micro|nano)volts?)\W*$",
     re.IGNORECASE,
 )
-_VOLT_LINE = re.compile(  # a lone V may be something else: a lead, a version
-    r"^\W*(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)"
-    r"[\s,;:=\t]+[\"']?(V)\W*$",
+_VOLT_LINE = re.compile(  # a lone V may be a lead or a version, volts behind a number a range
+    r"^\W*(?:(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)"
+    r"[\s,;:=]+[\"']?V|[^\W\d]+[\s,;:=]+[\"']?volts?)\W*$",
     re.IGNORECASE,
 )
 _LEAD_LINE = re.compile(
@@ -67,8 +66,10 @@ def preamble(lines: Sequence[str]) -> Preamble:
                 rates += [1 / period] if period > 0 else []
             elif found := _HERTZ.search(line):
                 hertz.append(_value(found[1]) * (1e3 if found[2] else 1.0))
-        if found := _UNIT_LINE.match(line) or _VOLT_LINE.match(line):
+        if found := _UNIT_LINE.match(line):
             units.append(spelled(found[1]))
+        elif _VOLT_LINE.match(line):
+            units.append("v")
         if found := _LEAD_LINE.match(line):
             leads.append(found[1])
         if not _NOT_START.search(line):
@@ -120,8 +121,7 @@ def _opensignals(line: str) -> Preamble | None:
         gain = 2 ** bits[ecg[0]] / 3
         notes = (
             f"the file holds raw {bits[ecg[0]]}-bit numbers; they were scaled to 3 mV over their "
-            "whole range, as the PLUX ECG sensor's data sheet says; "
-            f"{option('gain')} overrides this",
+            "whole range, as the PLUX ECG sensor's data sheet says; give a gain to override this",
         )
     if not ecg:
         ecg = range(len(sensors))  # they may be called RAW
