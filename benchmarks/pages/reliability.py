@@ -130,11 +130,10 @@ def head(found: dict[str, Any]) -> str:
     ]
     return HEAD.format(
         conclusion=f"**Of {total:,} faults ({most.times:,} times {most.fault}), {ends} ended as "
-        f"promised under 'What kdjax does', on the code named in each row; "
+        "promised under 'What kdjax does', on the code named in each row; "
         f"{lost(found)} lost a finished save, changed a figure or let damaged data pass.**",
         tried=table(("fault", "tried", "ended otherwise", "date", "code"), rows),
-        earlier="\n\n'Earlier code' marks what was tried before the code that saves and loads was "
-        "last changed."
+        earlier="\n\n'Earlier code': before the last change to what saves and loads."
         if old
         else "",
     )
@@ -225,8 +224,7 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
     yield "## Failing calls"
     calls = " and ".join(f"{n:,} in {life}" for life, n in part["calls"].items())
     rows = part["rows"]
-    some = part["drawn_from_all"]
-    drawn = f", {some:,} of them drawn from all calls" if some else ""
+    drawn = f", {n:,} of them drawn from all calls" if (n := part["drawn_from_all"]) else ""
     yield (
         f"{made(part)} The tests' tiny teacher trains behind a library that makes one call to the "
         "disk fail: an open, read, write, fsync, rename or mkdir below the run directory, by "
