@@ -37,7 +37,7 @@ few = settings(
 BEATS = 8
 scores = hnp.arrays(np.int64, BEATS, elements=st.integers(1, 4000)).map(lambda a: a / 1000)
 transform = jax.jit(transform_scores, static_argnums=1)
-select = jax.jit(selection, static_argnums=2)
+select = jax.jit(selection, static_argnames="kind")
 
 WEIGHTS = [f.name for f in fields(Distillation) if f.default == 0.0]
 EVERY_TERM = Distillation(**dict.fromkeys(WEIGHTS, 1.0))
@@ -141,10 +141,10 @@ def test_unknown_transforms_and_selections_are_named():
 @few
 @given(scores, scores, st.sampled_from([0.1, 0.25, 0.5, 0.9, 1.0]))
 def test_selections_are_their_definitions(student, teacher, quantile):
-    assert (select(student, teacher, "all", quantile) == 1).all()
-    better = select(student, teacher, "teacher_better", quantile)
+    assert (select(student, teacher, kind="all", quantile=quantile) == 1).all()
+    better = select(student, teacher, kind="teacher_better", quantile=quantile)
     np.testing.assert_array_equal(better, teacher < student)
-    below = np.asarray(select(student, teacher, "quantile", quantile))
+    below = np.asarray(select(student, teacher, kind="quantile", quantile=quantile))
     # At least that share, and no beat left out has less error than one that is chosen.
     assert below.mean() >= quantile - 1 / BEATS
     assert below.any()
