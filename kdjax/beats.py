@@ -55,7 +55,7 @@ def resample(signal: np.ndarray, fs: float) -> np.ndarray:
         return signal.astype(np.float32, copy=False)
     up, down = ratio.numerator, ratio.denominator
     reach = _LOBES * max(up, down)
-    taps = filters.resampling(up, down, _LOBES, 6.0)
+    taps = filters.resampling(up, down, _LOBES, beta=6.0)
     pad = down * (reach // (up * down) + 1)  # a whole number of results
     first, last = pad * up // down, (pad + len(signal) - 1) * up // down
     level = np.asarray(signal[0], np.float64)

@@ -31,7 +31,7 @@ def windowed_sinc(window: np.ndarray, low: float, high: float) -> np.ndarray:
     return taps / (taps @ np.cos(np.pi * middle * place))
 
 
-def resampling(up: int, down: int, lobes: int = 10, beta: float = 5.0) -> np.ndarray:
+def resampling(up: int, down: int, lobes: int = 10, *, beta: float = 5.0) -> np.ndarray:
     """A low-pass for `resample` that cuts off at the lower of the two Nyquist frequencies.
 
     A Kaiser window, `lobes` periods of the lower rate on each side; by default SciPy's.
@@ -40,7 +40,7 @@ def resampling(up: int, down: int, lobes: int = 10, beta: float = 5.0) -> np.nda
     return windowed_sinc(np.kaiser(2 * lobes * longer + 1, beta), 0, 1 / longer)
 
 
-def butterworth(order: int, low: float, high: float, fs: float) -> np.ndarray:
+def butterworth(order: int, low: float, high: float, *, fs: float) -> np.ndarray:
     """The response of a Butterworth band-pass, as of `scipy.signal.butter`.
 
     order: that of the low-pass prototype. low, high: in Hz; with high = fs / 2 it is a high-pass.

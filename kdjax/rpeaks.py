@@ -21,7 +21,7 @@ from kdjax import beats, filters
 FS = beats.FS
 REFRACTORY = 0.2  # s: two beats lie at least so far apart
 
-_QRS, _SHARP = (filters.butterworth(2, *hertz, FS) for hertz in ((5.0, 20.0), (6.0, 25.0)))
+_QRS, _SHARP = (filters.butterworth(2, *hertz, fs=FS) for hertz in ((5.0, 20.0), (6.0, 25.0)))
 _CONTINUED = 15  # samples at either end
 _BURST = 0.1  # s of a moving average over energy
 _APART = 0.12  # s between bursts
@@ -168,7 +168,7 @@ def _chosen(bursts: _Bursts, lead: Lead, odds: Odds) -> np.ndarray:
     """Which bursts are beats, as indices: first by height alone, then beside those found so far."""
     time, sharpness = bursts.at / FS, bursts.sharpness
     height = np.minimum(bursts.height, _TALLEST) - np.log(odds.least)
-    beat = _best_sequence(time, odds.height * height, None, odds)
+    beat = _best_sequence(time, odds.height * height, None, odds=odds)
     if len(beat) < 3:
         return beat
     gain = odds.height * height
@@ -176,17 +176,17 @@ def _chosen(bursts: _Bursts, lead: Lead, odds: Odds) -> np.ndarray:
     gain -= odds.lower * _lower(time, bursts.height)
     for look_again in (True, False):
         interval = usual(time, time[beat][1:], np.diff(time[beat]))
-        beat = _best_sequence(time, gain, np.log(interval), odds)
+        beat = _best_sequence(time, gain, np.log(interval), odds=odds)
         if len(beat) < 3:
             break
         if look_again:
             likely = np.flatnonzero(gain > _UNLIKELY)
-            gain[likely] += odds.bias - _doubts(bursts, lead, likely, beat, odds)
+            gain[likely] += odds.bias - _doubts(bursts, lead, likely, beat=beat, odds=odds)
     return beat
 
 
 def _doubts(
-    bursts: _Bursts, lead: Lead, likely: np.ndarray, beat: np.ndarray, odds: Odds
+    bursts: _Bursts, lead: Lead, likely: np.ndarray, *, beat: np.ndarray, odds: Odds
 ) -> np.ndarray:
     """What the bursts `likely` [L] lose for being unlike the beats around, and for noise there."""
     peaks = bursts.peak[beat]
@@ -301,7 +301,7 @@ _SKIPPED = 24  # bursts between two beats, at most
 
 
 def _best_sequence(
-    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, odds: Odds
+    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, *, odds: Odds
 ) -> np.ndarray:
     """The ascending indices of the bursts whose gains and intervals add up to the most.
 
@@ -315,7 +315,7 @@ def _best_sequence(
     time, gain = time[kept], gain[kept]
     usual = None if usual is None else usual[kept]
     start = len(kept)
-    graph = _graph(time, gain, usual, odds)
+    graph = _graph(time, gain, usual, odds=odds)
     before = scipy.sparse.csgraph.dijkstra(graph, indices=start, return_predecessors=True)[1]
     path = [before[start + 1]]
     while path[-1] != start:
@@ -324,7 +324,7 @@ def _best_sequence(
 
 
 def _graph(
-    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, odds: Odds
+    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, *, odds: Odds
 ) -> scipy.sparse.csr_matrix:
     """The lengths [N + 2, N + 2] of the edges between bursts; the last nodes are start and end.
 

@@ -35,7 +35,7 @@ def test_butterworth_without_phase(signal, order, low, high, fs, length, pad):
     given = ((low, high), "bandpass") if high < fs / 2 else (low, "highpass")
     sections = scipy.signal.butter(order, *given, fs=fs, output="sos")
     wanted = scipy.signal.sosfiltfilt(sections, signal[:length], axis=0, padlen=pad)
-    response = filters.butterworth(order, low, high, fs)
+    response = filters.butterworth(order, low, high, fs=fs)
     agree(filters.without_phase(response, signal[:length], pad), wanted)
 
 
@@ -55,7 +55,7 @@ def test_a_fir_filter_without_phase_on_signals_shorter_than_itself(signal, lengt
 
 
 def test_what_is_flat_stays_flat():
-    response = filters.butterworth(2, 5, 20, 360)
+    response = filters.butterworth(2, 5, 20, fs=360)
     assert not filters.without_phase(response, np.full(500, 0.0), 15).any()
 
 

@@ -66,7 +66,7 @@ def prepare() -> tuple[Any, dict[str, Any]]:
                 for function, found in times.items():
                     found.append(seconds(_calls, function, given[form]) / CALLS)
             row[form] = {
-                "taken": layers.in_three(form, batch, outputs, inner * outer),
+                "taken": layers.in_three(form, batch, outputs, channels=inner * outer),
                 "seconds_in_one": spread(times[one]),
                 "seconds_in_three": spread(times[three]),
                 "three_is_faster_by": ratios(times[one], times[three]),

@@ -92,7 +92,11 @@ def saved_flops(width: int, batch: int, length: int = 320) -> int:
     for stage in range(1, STAGES):
         t, channels = length >> stage + 1, 2 * (width << stage - 1) ** 2
         work = 2 * batch * t * KERNEL * channels
-        saved += work // 4 * sum(n for f, n in passes.items() if in_three(f, batch, t, channels))
+        saved += (
+            work
+            // 4
+            * sum(n for f, n in passes.items() if in_three(f, batch, t, channels=channels))
+        )
     return saved
 
 

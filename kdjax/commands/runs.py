@@ -25,7 +25,7 @@ def train(args: argparse.Namespace) -> int:
     name = Path(given.partition(":")[0]).stem
     workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
     process = args.coordinator, args.processes, args.process, args.cluster
-    _check_training(config, workdir, args.overwrite, process)
+    _check_training(config, workdir, args.overwrite, process=process)
 
     from kdjax.training import loop, processes
 
@@ -46,7 +46,7 @@ def train(args: argparse.Namespace) -> int:
     return status
 
 
-def _check_training(config: Any, workdir: Path, overwrite: bool, process: tuple) -> None:
+def _check_training(config: Any, workdir: Path, overwrite: bool, *, process: tuple) -> None:
     """Refuses what cannot be trained before anything slow is imported; `loop.train` checks again.
 
     Processes that train together check the run directory in turn, once they have met.
@@ -223,5 +223,5 @@ def import_beatgan(args: argparse.Namespace) -> None:
 
     from kdjax.runs import interop
 
-    interop.import_run(args.generator, args.discriminator, args.out, args.dataset)
+    interop.import_run(args.generator, args.discriminator, args.out, dataset=args.dataset)
     print(f"{args.out}: a run of the imported networks; evaluate it with kdjax evaluate {args.out}")

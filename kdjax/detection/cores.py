@@ -74,7 +74,9 @@ def find_beats(
     sample = start + np.rint(peak / float(beats.rate_ratio(fs))).astype(np.int64)
     sample = np.minimum(sample, start + len(signal) - 1)
 
-    kept = np.flatnonzero(_later(sample, core, last, fs) & (marks[sample - start] != quality.GAP))
+    kept = np.flatnonzero(
+        _later(sample, core, last, fs=fs) & (marks[sample - start] != quality.GAP)
+    )
     peak, sample = peak[kept], sample[kept]
     intervals = np.append(_intervals(sample, last, marks, start, fs), np.float32(np.nan))
     own = np.flatnonzero(sample < core[1])
@@ -104,7 +106,7 @@ def find_beats(
     )
 
 
-def _later(sample: np.ndarray, core: tuple[int, int], last: int | None, fs: float) -> np.ndarray:
+def _later(sample: np.ndarray, core: tuple[int, int], last: int | None, *, fs: float) -> np.ndarray:
     """Which beats [P] come after those of the cores before, each 0.2 s after the last."""
     earliest = core[0] - rpeaks.REFRACTORY * fs
     if last is not None:

@@ -38,7 +38,7 @@ def find_events(beats: Beats, fs: float) -> tuple[Event, ...]:
     return tuple(sorted(found, key=lambda event: (event.first, event.last, event.name)))
 
 
-def _event(name: str, beats: Beats, first: int, last: int) -> Event:
+def _event(name: str, beats: Beats, first: int, *, last: int) -> Event:
     return Event(name, int(beats.sample[first]), int(beats.sample[last]), last - first + 1)
 
 
@@ -49,7 +49,7 @@ def _together(beats: Beats, kind: str) -> list[Event]:
     events = []
     for first, end in _stretches(own_after):
         name = "run" if end - first + 1 >= _RUN else "couplet"
-        events.append(_event(f"{kind} {name}", beats, first, end))
+        events.append(_event(f"{kind} {name}", beats, first, last=end))
     return events
 
 
@@ -67,7 +67,7 @@ def _patterns(beats: Beats, kind: str) -> list[Event]:
             if last and beat != last[-1] + period:
                 if len(last) >= _TIMES:
                     first = last[0] - period + 1
-                    events.append(_event(f"{kind} {name}", beats, first, last[-1]))
+                    events.append(_event(f"{kind} {name}", beats, first, last=last[-1]))
                 last = []
             last.append(beat)
     return events
@@ -75,7 +75,7 @@ def _patterns(beats: Beats, kind: str) -> list[Event]:
 
 def _pauses(beats: Beats) -> list[Event]:
     long = np.flatnonzero(beats.rr > PAUSE)
-    return [_event("pause", beats, beat - 1, beat) for beat in long.tolist() if beat]
+    return [_event("pause", beats, beat - 1, last=beat) for beat in long.tolist() if beat]
 
 
 def _irregular(beats: Beats, fs: float) -> list[Event]:
@@ -85,7 +85,7 @@ def _irregular(beats: Beats, fs: float) -> list[Event]:
     events = []
     for first, end in _stretches((irregularity > least) & (beats.kind != "")):
         if beats.sample[end - 1] - beats.sample[first] >= seconds * fs:
-            events.append(_event("irregular rhythm", beats, first, end - 1))
+            events.append(_event("irregular rhythm", beats, first, last=end - 1))
     return events
 
 

@@ -210,7 +210,7 @@ def judge(
     return Judged(np.where(quality == 0, by_sample, quality), lowest.astype(np.float32))
 
 
-_ABOVE_THE_BAND = filters.butterworth(4, 45, beats.FS / 2, beats.FS)
+_ABOVE_THE_BAND = filters.butterworth(4, 45, beats.FS / 2, fs=beats.FS)
 
 
 def noise_band(fs: float) -> float:

@@ -57,7 +57,7 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
         replace(family, count=int((beats.family == i).sum())) for i, family in enumerate(families)
     ]
     if changed:
-        families = _regrouped(families, changed, detection, beats)
+        families = _regrouped(families, changed, detection, beats=beats)
     hearts = without_artefacts(beats)
     return replace(
         detection,
@@ -127,7 +127,7 @@ def _beat(sample: Any, beats: Beats) -> int:
 
 
 def _regrouped(
-    families: Sequence[Family], changed: set[int], detection: Detection, beats: Beats
+    families: Sequence[Family], changed: set[int], detection: Detection, *, beats: Beats
 ) -> list[Family]:
     """The families, those in `changed` as their beats are now."""
     signal = detection.tape.signal()[:, : len(detection.leads)]

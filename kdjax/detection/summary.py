@@ -53,7 +53,7 @@ def summary(
         "abnormal_share": abnormal / int(scored.sum()) if scored.any() else None,
         "abnormal_per_hour": abnormal / (seconds - lost) * 3600 if scored.any() else None,
         "mean_heart_rate": float(len(known) / np.sum(1 / known)) if len(known) else None,
-        "hours": _hours(beats, scored, rate, detection.fs, seconds),
+        "hours": _hours(beats, scored, rate, fs=detection.fs, seconds=seconds),
         "not_scored": dict(zip(missed.tolist(), counts.tolist(), strict=True)),
         "unscorable": {
             "seconds": lost,
@@ -126,7 +126,7 @@ def safe(name: str) -> str:
 
 
 def _hours(
-    beats: Beats, scored: np.ndarray, rate: np.ndarray, fs: float, seconds: float
+    beats: Beats, scored: np.ndarray, rate: np.ndarray, *, fs: float, seconds: float
 ) -> list[dict[str, Any]]:
     count = int(np.ceil(seconds / 3600))
     hour = np.minimum(beats.sample / fs // 3600, count - 1).astype(int)

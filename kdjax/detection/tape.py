@@ -13,7 +13,7 @@ RATE = 120  # Hz
 STEP = 0.02  # mV: 0.2 mm on paper, less than the width of the line
 CHUNK = 600  # s
 _AROUND = 10  # s that the filter sees on either side of a chunk
-_BAND = filters.butterworth(2, 0.5, 40, RATE)
+_BAND = filters.butterworth(2, 0.5, 40, fs=RATE)
 
 
 @dataclass(frozen=True, eq=False)

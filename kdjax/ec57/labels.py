@@ -66,7 +66,7 @@ def read(annotations: Annotations, classes: Mapping[str, str], window: int) -> L
         if name in classes:
             kind[symbol == name] = BEATS.index(classes[name])
     beat = kind >= 0
-    shutdown = _shutdown(sample, symbol, subtype, beat, window)
+    shutdown = _shutdown(sample, symbol, subtype, beat=beat, window=window)
     flutter = _between(sample, symbol == _FLUTTER_ON, symbol == _FLUTTER_OFF)
     rhythm = symbol == _RHYTHM
     atrial = rhythm & np.isin(note, _ATRIAL_FIBRILLATION)
@@ -96,7 +96,7 @@ def _between(sample: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.nda
 
 
 def _shutdown(
-    sample: np.ndarray, symbol: np.ndarray, subtype: np.ndarray, beat: np.ndarray, window: int
+    sample: np.ndarray, symbol: np.ndarray, subtype: np.ndarray, *, beat: np.ndarray, window: int
 ) -> np.ndarray:
     """int64 [S, 2]: the stretches that a detector did not analyse; see the manual page of bxb.
 

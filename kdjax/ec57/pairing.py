@@ -47,7 +47,7 @@ def compare_beats(
     seconds = np.clip(test.shutdown - start, 0, None)
     return BeatByBeat(
         matrix=matrix,
-        rr_error=_rr_error(reference, test, pairs, first) / fs * 1000,
+        rr_error=_rr_error(reference, test, pairs, first=first) / fs * 1000,
         shutdown=float((seconds[:, 1] - seconds[:, 0]).sum() / fs),
     )
 
@@ -87,7 +87,7 @@ def _classes(labels: Labels, beat: np.ndarray, other: Labels, partner: np.ndarra
     return classes
 
 
-def _rr_error(reference: Labels, test: Labels, pairs: np.ndarray, first: np.ndarray) -> float:
+def _rr_error(reference: Labels, test: Labels, pairs: np.ndarray, *, first: np.ndarray) -> float:
     """Root mean square difference, in samples, of the RR intervals that end at each event.
 
     At every pair, missed beat and extra beat, the interval that ends with the reference's next

@@ -131,7 +131,7 @@ def quantise(folded: Folded, x: np.ndarray) -> Network:
     for name, weights, bias, activation in stages(folded):
         bias = bias[:top] if name == "tail" else bias
         most, stands_for = _output(name, max(largest[name], 1e-6))
-        numbers = _integers(weights, bias, scale, stands_for)
+        numbers = _integers(weights, bias, scale, stands_for=stands_for)
         layer = Layer(**numbers, activation=activation, most=most, scale=stands_for)
         _check_sums(name, layer, entering)
         layers[name] = layer
@@ -150,7 +150,7 @@ def _output(name: str, largest: float) -> tuple[int, float]:
 
 
 def _integers(
-    weights: np.ndarray, bias: np.ndarray, scale: float, stands_for: float
+    weights: np.ndarray, bias: np.ndarray, scale: float, *, stands_for: float
 ) -> dict[str, Any]:
     """A layer's numbers, where 1 in its inputs stands for `scale`, in its outputs for the last."""
     channels = len(bias)

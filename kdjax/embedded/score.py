@@ -234,7 +234,7 @@ class Person:
         learning = self.learning
         shape = (logs[0] - self.usual[0] + logs[1] - self.usual[1]) >> 1
         if learning:
-            self._learn(sample, early < IN_TIME, (away, latent_away), logs)
+            self._learn(sample, early < IN_TIME, (away, latent_away), logs=logs)
         surprises = [
             int(surprise(tail, np.array(value))) * fixed.LN2 >> Q
             for tail, value in ((self.score.shape, shape), (self.score.timing, early))
@@ -252,6 +252,7 @@ class Person:
         sample: int,
         in_time: bool,
         away: tuple[np.ndarray, np.ndarray],
+        *,
         logs: tuple[int, int],
     ) -> None:
         if self._first is None:

@@ -28,7 +28,7 @@ _CHANNELS = 128 * 256  # in times out
 _ROWS = {"conv": 512, "transpose": 2048, "gradient": 512}  # the shorter signals of all beats
 
 
-def in_three(form: str, beats: int, t: int, channels: int) -> bool:
+def in_three(form: str, beats: int, t: int, *, channels: int) -> bool:
     """Whether a convolution, its transpose or its kernel's gradient takes three products.
 
     form: 'conv', 'transpose' or 'gradient'. On CPUs, from a size on, where t, the length of the
@@ -55,7 +55,7 @@ def strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     b, t, i = x.shape
     if t % STRIDE:
         raise ValueError(f"strided_conv halves the time axis of {t} samples: make it even")
-    three = in_three("conv", b, t // STRIDE, i * kernel.shape[2])
+    three = in_three("conv", b, t // STRIDE, channels=i * kernel.shape[2])
     return (conv_in_three if three else conv_in_one)(x, kernel)
 
 
@@ -68,7 +68,7 @@ def strided_conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     _check(x, kernel)
     b, t, i = x.shape
-    three = in_three("transpose", b, t, i * kernel.shape[2])
+    three = in_three("transpose", b, t, channels=i * kernel.shape[2])
     return (transpose_in_three if three else transpose_in_one)(x, kernel)
 
 
@@ -94,7 +94,7 @@ strided_conv_transpose.defvjp(
 
 def _kernel_gradient(long: jax.Array, short: jax.Array) -> jax.Array:
     b, t, o = short.shape
-    three = in_three("gradient", b, t, long.shape[2] * o)
+    three = in_three("gradient", b, t, channels=long.shape[2] * o)
     return (gradient_in_three if three else gradient_in_one)(long, short)
 
 

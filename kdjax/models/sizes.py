@@ -49,10 +49,10 @@ def multiply_accumulates(width: int, latent_dim: int, length: int, channels: int
 
     Convolutions and the two layers at the latent; BatchNorm and activations are left out.
     """
-    return 2 * encoder_multiply_accumulates(width, latent_dim, length, channels)
+    return 2 * encoder_multiply_accumulates(width, latent_dim, length, channels=channels)
 
 
-def encoder_multiply_accumulates(width: int, out_dim: int, length: int, channels: int) -> int:
+def encoder_multiply_accumulates(width: int, out_dim: int, length: int, *, channels: int) -> int:
     """Multiply-accumulates of one beat through an encoder with `out_dim` outputs, likewise."""
     check_length(length)
     widths = [channels, *(width * 2**stage for stage in range(STAGES))]

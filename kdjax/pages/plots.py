@@ -239,7 +239,7 @@ def beats(
             error.fill_between(time, squared, color=BLUE, alpha=0.6, linewidth=0)
             _title(
                 wave,
-                f"{_title_of(classes[int(label[i])], str(record[i]), float(sample[i]), fs)}\n"
+                f"{_title_of(classes[int(label[i])], str(record[i]), float(sample[i]), fs=fs)}\n"
                 f"score {float(score[i]):.4g}",
             )
             error.set(xlabel="time in window (s)" if fs else "sample of the window")
@@ -269,7 +269,7 @@ def _draw_leads(ax: Axes, time: np.ndarray, *, x: np.ndarray, x_hat: np.ndarray,
         )
 
 
-def _title_of(name: str, record: str, sample: float, fs: float | None) -> str:
+def _title_of(name: str, record: str, sample: float, *, fs: float | None) -> str:
     """The class of a beat or a window and where it is from, in lines that fit above it."""
     if fs is None:
         return f"{_clipped(name, 20)}\n{_clipped(record, 10)}, time {sample:.4g}"

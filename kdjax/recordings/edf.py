@@ -109,7 +109,7 @@ def open_edf(file: Path, given: Given) -> Source:
         starts, remarks = _records(file, header)
         notes += remarks
         chosen = [leads[place] for place in found.places]
-        gaps = _gaps(file, header, starts, found.fs) if header.interrupted else ()
+        gaps = _gaps(file, header, starts, fs=found.fs) if header.interrupted else ()
         missing = sum(samples for _, samples in gaps)
         length = len(starts) * chosen[0].samples + missing
         check_missing(file, missing, length=length, fs=found.fs)
@@ -271,7 +271,7 @@ def _digital(file: Path, header: _Header, starts: np.ndarray) -> np.ndarray:
 
 
 def _gaps(
-    file: Path, header: _Header, starts: np.ndarray, fs: float
+    file: Path, header: _Header, starts: np.ndarray, *, fs: float
 ) -> tuple[tuple[int, int], ...]:
     """Where an interrupted recording lacks samples: (row, samples missing before it).
 

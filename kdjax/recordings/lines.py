@@ -120,7 +120,7 @@ def numbers(file: Path, table: Layout, text: bytes, *, line: int, places: list[i
         if len(frame) != len(ends):
             raise ValueError("quotes or line ends")
     except ValueError as error:  # pandas' parser error is one
-        raise refusal(file, _first_bad_line(table, text, line, places)) from error
+        raise refusal(file, _first_bad_line(table, text, line, places=places)) from error
     return frame[places].to_numpy()
 
 
@@ -159,7 +159,7 @@ def _decimal(table: Layout) -> str:
     return "." if table.decimal == table.delimiter else table.decimal
 
 
-def _first_bad_line(table: Layout, text: bytes, line: int, places: list[int]) -> str:
+def _first_bad_line(table: Layout, text: bytes, line: int, *, places: list[int]) -> str:
     """What is wrong with the first line that is no row of numbers."""
     fields = len(table.columns)
     for number, row in enumerate(text.decode("latin-1").split("\n")[:-1], start=line):

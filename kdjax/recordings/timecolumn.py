@@ -177,7 +177,9 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int
     if beginning is None:
         return None
     last = stamps(len(lines.chunks) - 1, len(lines.chunks))
-    peeks = [_first_change(lines, chunk, place, column) for chunk in range(len(lines.chunks))]
+    peeks = [
+        _first_change(lines, chunk, place, column=column) for chunk in range(len(lines.chunks))
+    ]
     anchors = [peek for peek in peeks if peek is not None]
     if len(last.row):
         anchors.append((int(last.row[-1]), float(last.time[-1])))
@@ -206,7 +208,9 @@ def _chunk_of(lines: Lines, row: int) -> int:
     return int(np.searchsorted(starts, row, side="right")) - 1
 
 
-def _first_change(lines: Lines, chunk: int, place: int, column: Column) -> tuple[int, float] | None:
+def _first_change(
+    lines: Lines, chunk: int, place: int, *, column: Column
+) -> tuple[int, float] | None:
     """The first row of a chunk at which the time stamp changes, and the time there."""
     begin, row = lines.chunks[chunk]
     text = lines.between(begin, min(begin + _PEEK, lines.end))

@@ -105,7 +105,7 @@ def read_header(file: Path) -> Header:
         of_lines = [files[line.split()[0]] for line in others if files]
         text = "\n".join([first, *others, ""]).replace("\N{MICRO SIGN}", "u")
         text = text.replace("\N{GREEK SMALL LETTER MU}", "u")
-        if _reads_as_it_is(file, lines, text, of_lines):
+        if _reads_as_it_is(file, lines, text, of_lines=of_lines):
             return Header(
                 _record(file, text, of_lines),
                 str(file.with_suffix("")),
@@ -183,7 +183,7 @@ def _is_split(fields: list[str]) -> bool:
     return len(fields) > 1 and fields[1][0] in "(/"
 
 
-def _reads_as_it_is(file: Path, lines: list[str], text: str, of_lines: list[Path]) -> bool:
+def _reads_as_it_is(file: Path, lines: list[str], text: str, *, of_lines: list[Path]) -> bool:
     """Whether wfdb reads the header in its own place. of_lines: the file of each signal.
 
     It ignores letters that are not ASCII, and opens files by fsspec, to which '::' parts protocols,

@@ -79,7 +79,7 @@ def convert_beatgan(generator: Arrays, discriminator: Arrays) -> BeatGAN:
     return converted
 
 
-def import_run(generator: Path, discriminator: Path, out: Path, dataset: str = "mitbih") -> None:
+def import_run(generator: Path, discriminator: Path, out: Path, *, dataset: str = "mitbih") -> None:
     """Makes a run directory of two PyTorch files.
 
     It is to be scored on `dataset`, beats with as many leads, under protocol beatgan, fold 0. What

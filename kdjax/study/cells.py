@@ -55,7 +55,7 @@ def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
         folder = workdir / split_name(tuple(split))
         try:
             with claim.locked(folder):
-                make_baselines(study, workdir, tuple(split), say)
+                make_baselines(study, workdir, tuple(split), say=say)
         except claim.Busy:
             say(f"{folder}: another process fits the baselines")
 
@@ -154,7 +154,7 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
         for i, cell in enumerate(cells)
     ]
     who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
-    state, every = _go_on(group, fresh, every, who, say)
+    state, every = _go_on(group, fresh, every, who=who, say=say)
     program = epochs.of_seeds(trainer, teacher, x, keys)
     together = group.folder / TOGETHER
     saved = time.monotonic()
@@ -164,9 +164,9 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
             state = latest
         say(_finish_epoch(group, program, state, every, order))
         if time.monotonic() - saved > SAVE_EVERY:
-            _save_together(together, epochs.saveable(program, state, together), every, who)
+            _save_together(together, epochs.saveable(program, state, together), every, who=who)
             saved = time.monotonic()
-    _save_cells(group, seeds, epochs.saveable(program, state, together), every)
+    _save_cells(group, seeds, epochs.saveable(program, state, together), every=every)
 
 
 def _finish_epoch(
@@ -192,7 +192,7 @@ def _finish_epoch(
 
 
 def _save_together(
-    folder: Path, state: TrainState, every: Sequence[Progress], who: Sequence[dict[str, Any]]
+    folder: Path, state: TrainState, every: Sequence[Progress], *, who: Sequence[dict[str, Any]]
 ) -> None:
     """Writes a checkpoint of all seeds, out of their state on the host."""
     plain = [
@@ -203,7 +203,7 @@ def _save_together(
 
 
 def _save_cells(
-    group: Group, seeds: Sequence[int], state: TrainState, every: Sequence[Progress]
+    group: Group, seeds: Sequence[int], state: TrainState, *, every: Sequence[Progress]
 ) -> None:
     """Writes a run directory for each seed, out of the state of all on the host."""
     for i, (seed, progress) in enumerate(zip(seeds, every, strict=True)):
@@ -237,6 +237,7 @@ def _go_on(
     group: Group,
     fresh: TrainState,
     every: list[Progress],
+    *,
     who: list[dict[str, Any]],
     say: Say,
 ) -> tuple[TrainState, list[Progress]]:

@@ -96,7 +96,7 @@ def score_cell(group: Group, seed: int) -> None:
 
 
 def make_baselines(
-    study: configs.Config, workdir: Path, split: tuple[str, int, int], say: Say
+    study: configs.Config, workdir: Path, split: tuple[str, int, int], *, say: Say
 ) -> None:
     """Fits the simple detectors on a split's training beats, unless that was done before."""
     path = workdir / split_name(split) / BASELINES

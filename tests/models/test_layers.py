@@ -114,7 +114,7 @@ LARGE = (104, 40, 128), (4, 128, 256)
 
 def test_large_convolutions_and_their_gradients_are_those_of_one_product():
     x, kernel, y = draw(0, *LARGE, (104, 20, 256))
-    assert all(layers.in_three(form, 104, 20, 128 * 256) for form in FORMS)
+    assert all(layers.in_three(form, 104, 20, channels=128 * 256) for form in FORMS)
     turned = kernel.swapaxes(1, 2)
     for function, one, at, other in (
         (strided_conv, layers.conv_in_one, (x, kernel), y),

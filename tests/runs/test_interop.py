@@ -256,7 +256,7 @@ def test_networks_of_two_leads_are_scored_on_beats_of_two(tmp_path, files):
     """Which `kdjax evaluate` says on MIT-BIH's; then they load as any other run."""
     generator, discriminator, _ = files
     run = tmp_path / "run"
-    interop.import_run(generator, discriminator, run, "two")
+    interop.import_run(generator, discriminator, run, dataset="two")
     with pytest.raises(InputError, match=f"not a finished run; make .* kdjax evaluate {run}"):
         directory.load_run(run)
     beats = tiny.beat_set()
