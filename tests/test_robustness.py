@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.robustness import disk, failing, power, runs, signals
+from benchmarks.robustness import disk, failing, power, reliability, runs, signals
 
 CALLS = {
     "a whole run": Counter({"write /a": 3, "fsync /a": 1}),
@@ -149,3 +149,12 @@ class TestRows:
 )
 def test_files_of_a_finished_checkpoint_count_by_its_arrays(name, of_a_step):
     assert disk._is_of_a_step(name) == of_a_step
+
+
+@pytest.mark.long
+def test_a_flipped_bit_of_any_file_is_noticed(tmp_path):
+    found = reliability.flips(tmp_path, 1, quick=True)
+    assert len(found["kinds"]) >= 8
+    for kind, counts in found["kinds"].items():
+        assert counts["strange"] == [], kind
+        assert counts["refused"] > 0, kind

@@ -156,6 +156,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             differ += differences(whole, outcome(workdir))
             print(f"run {runs_made} ended otherwise in: {differ}", flush=True)
         shutil.rmtree(workdir)
+    server.close()
     return {
         "kills": where.total(),
         "where": dict(where),

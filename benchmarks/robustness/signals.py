@@ -79,6 +79,7 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             print(sent + 1, rows.found[-1], flush=True)
     except KeyboardInterrupt:
         print(f"ended after {len(rows.found)}", file=sys.stderr)
+    server.close()
     differ, failed = [], []
     for workdir in (folder / "start", folder / "steps", trained):
         last = Process(workdir, folder, *flags)

@@ -37,6 +37,10 @@ class Server:
         pid = int(self._process.stdout.readline())
         return Forked(pid, self._process.stdout, self._fifo)
 
+    def close(self) -> None:
+        """Ends the process, once those that it started have ended."""
+        self._process.communicate()
+
 
 class Forked:
     """As much of subprocess.Popen as an experiment needs."""

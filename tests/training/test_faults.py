@@ -355,15 +355,6 @@ def test_a_run_that_is_killed_again_and_again_ends_like_the_undisturbed(tmp_path
 
 
 @pytest.mark.long
-def test_a_flipped_bit_of_any_file_is_noticed(tmp_path):
-    found = reliability.flips(tmp_path, 1, quick=True)
-    assert len(found["kinds"]) >= 8
-    for kind, counts in found["kinds"].items():
-        assert counts["strange"] == [], kind
-        assert counts["refused"] > 0, kind
-
-
-@pytest.mark.long
 def test_many_epochs_leak_neither_files_nor_threads(tmp_path):
     found = reliability.soak(tmp_path, 0, quick=True)["second_and_last_quarter"]
     for name in ("files", "threads"):
