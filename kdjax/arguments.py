@@ -200,12 +200,7 @@ def _detect(commands: _Commands) -> None:
     command.add_argument(
         "--calibration", type=Path, metavar="FILE", help="the .npz file of kdjax calibrate"
     )
-    command.add_argument(
-        "--earlier",
-        type=Path,
-        metavar="FOLDER",
-        help="a reviewed detection of the same person, whose family names are carried over",
-    )
+    _add_earlier(command)
     command.add_argument(
         "--against",
         metavar="EXT",
@@ -238,6 +233,15 @@ def _add_rule(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_earlier(command: argparse._ActionsContainer) -> None:
+    command.add_argument(
+        "--earlier",
+        type=Path,
+        metavar="FOLDER",
+        help="a reviewed detection of the same person, whose family names are carried over",
+    )
+
+
 def _review(commands: _Commands) -> None:
     command = commands.add_parser(
         "review",
@@ -261,12 +265,7 @@ def _review(commands: _Commands) -> None:
     given.add_argument(
         "--families", type=Path, metavar="FILE", help="a families.csv with its kinds edited"
     )
-    given.add_argument(
-        "--earlier",
-        type=Path,
-        metavar="FOLDER",
-        help="a reviewed detection of the same person, whose family names are carried over",
-    )
+    _add_earlier(given)
 
 
 def _calibrate(commands: _Commands) -> None:
