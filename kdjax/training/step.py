@@ -6,7 +6,7 @@ do not change in between.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -160,14 +160,11 @@ def train_step(
         trainer, state, x=x, x_hat=jax.lax.stop_gradient(outputs[0].x_hat)
     )
 
+    terms_of = partial(
+        generator_terms, trainer, x=x, discriminator=discriminator, teacher=teacher, lesson=lesson
+    )
     (cotangent, projection_grads), on_generator = _generator_gradients(
-        trainer,
-        outputs,
-        state.projection,
-        x=x,
-        discriminator=discriminator,
-        teacher=teacher,
-        lesson=lesson,
+        terms_of, trainer.term_weights(), outputs, projection=state.projection
     )
     generator, generator_opt = _updated(
         trainer, pull_back(cotangent)[0], state.generator, state.generator_opt
@@ -220,28 +217,19 @@ def _step_discriminator(
 
 
 def _generator_gradients(
-    trainer: Trainer,
+    terms_of: Callable[[Outputs, Variables], tuple[Metrics, Metrics]],
+    weights: Mapping[str, float],
     outputs: Outputs,
-    projection: Variables,
     *,
-    x: jax.Array,
-    discriminator: Variables,
-    teacher: Teacher | None,
-    lesson: Lesson | None,
+    projection: Variables,
 ) -> tuple[tuple[Outputs, Variables], Metrics]:
-    """The gradients of the generator's objective in its outputs and the projection; its metrics."""
+    """The gradients of the generator's objective in its outputs and the projection; its metrics.
+
+    terms_of: `generator_terms` of outputs and a projection, the rest given.
+    """
 
     def loss(outputs: Outputs, projection: Variables):
-        terms, share = generator_terms(
-            trainer,
-            outputs,
-            projection,
-            x=x,
-            discriminator=discriminator,
-            teacher=teacher,
-            lesson=lesson,
-        )
-        weights = trainer.term_weights()
+        terms, share = terms_of(outputs, projection)
         total = sum(weights[name] * terms[name] for name in terms)
         return total, terms | {"G_loss": total} | share
 
