@@ -45,13 +45,14 @@ def read_wfdb(path: str | Path) -> Recording:
         header = header.with_name(header.name + ".hea")
     if not header.is_file():
         raise InputError(f"record {header.stem}: {header} is missing; name a WFDB header (.hea)")
-    source, stated = open_wfdb(header, Given()), read_header(header).record
-    held = round(source.length * stated.fs / source.fs)
-    if held < (stated.length or 0):
+    stated = read_header(header)
+    source = _open(header, stated, Given())
+    length, held = stated.record.length or 0, round(source.length * stated.record.fs / source.fs)
+    if held < length:
         raise refusal(
             header,
-            f"it says {stated.length} samples, but its signal files hold {held}; copy or repair "
-            "the record",
+            f"it says {length} samples, but its signal files hold {held}; copy the record again or "
+            "repair it",
         )
     signal = np.concatenate(list(source.blocks(range(len(source.leads)))))
     annotations = read_annotations(header, source.fs)
@@ -72,7 +73,10 @@ def frame_rate(header: Path) -> float:
 
 def open_wfdb(file: Path, given: Given) -> Source:
     """A WFDB record by its header."""
-    header = read_header(file)
+    return _open(file, read_header(file), given)
+
+
+def _open(file: Path, header: Header, given: Given) -> Source:
     if header.record.segments is not None:
         return _open_segments(file, header, given)
     return _open_record(file, header, given)
