@@ -14,7 +14,7 @@ import argparse
 import datetime
 import importlib
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,7 @@ def main() -> None:
             for name, both in sorted(matrices.items())
         },
         "taken_out": [
-            taken_out(name, records.read(folder, name), what)
-            for what in TAKEN_OUT
-            for name in records.DS1
+            row for name in records.DS1 for row in taken_out(name, records.read(folder, name))
         ],
         "made_by": provenance.made_by(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -105,25 +103,26 @@ def compared(record: records.Record) -> dict[str, np.ndarray]:
     return made
 
 
-def taken_out(name: str, record: records.Record, what: str) -> dict[str, Any]:
-    """What is false and missed of a record that lacks some of its beats.
+def taken_out(name: str, record: records.Record) -> Iterator[dict[str, Any]]:
+    """What is false and missed of a record that lacks some of its beats, by which these are.
 
     false: beats found where none is left that are not found in the whole record.
     """
-    lead, gone = TAKEN_OUT[what](record)
-    beats, found = record.beats[~gone], records.detected(lead).peaks
     before = records.detected(record.lead).peaks
-    false = found[~records.true(found, beats)]
     known = before[~records.true(before, record.beats)]
-    apart = np.abs(false[:, None] - known).min(axis=1, initial=len(lead))
-    return {
-        "made": what,
-        "record": name,
-        "taken_out": int(gone.sum()),
-        "beats": len(beats),
-        "false": int((apart > records.MATCH).sum()),
-        "missed": len(beats) - int(records.true(found, beats).sum()),
-    }
+    for what, without in TAKEN_OUT.items():
+        lead, gone = without(record)
+        beats, found = record.beats[~gone], records.detected(lead).peaks
+        true = records.true(found, beats)
+        apart = np.abs(found[~true][:, None] - known).min(axis=1, initial=len(lead))
+        yield {
+            "made": what,
+            "record": name,
+            "taken_out": int(gone.sum()),
+            "beats": len(beats),
+            "false": int((apart > records.MATCH).sum()),
+            "missed": len(beats) - int(true.sum()),
+        }
 
 
 def blocked(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
