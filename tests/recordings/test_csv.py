@@ -171,6 +171,8 @@ def test_without_names_single_digits_behind_commas_are_decimals(tmp_path):
 
     as_one = np.array([float(f"{a}.{b}") for a, b in zip(units, digits, strict=True)])
     np.testing.assert_allclose(leads(digits)[:, 0], as_one, rtol=1e-5)
+    (note,) = open_source(tmp_path / "a.csv", 250.0, "uV").notes
+    assert note == "commas were read as decimal signs, so there is one column"
     marks = digits % 3
     np.testing.assert_allclose(leads(marks), np.stack([units, marks], 1), rtol=1e-5)
 
