@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from kdjax.files import read_json, write_text
 from kdjax.pages import plots
+from kdjax.study.comparison import PLAIN
 
+PLAIN_AUC = f"auc ({PLAIN})"  # of a difference between two variants of a study
 FOLDER = Path(__file__).parents[1] / "docs/results"
 
 
@@ -38,6 +40,14 @@ def signed(found: Any) -> str:
     """A difference with its interval."""
     low, high = found["ci95"]
     return f"{found['mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+def shown(difference: Any) -> str:
+    """What the interval of a difference shows."""
+    low, high = difference["ci95"]
+    if low <= 0 <= high:
+        return "No gain is shown."
+    return "A gain is shown." if low > 0 else "A loss is shown."
 
 
 def read(name: str) -> Any:

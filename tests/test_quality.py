@@ -314,3 +314,41 @@ def test_narrow_students_that_show_the_same_are_named_together():
     assert names == ["a", "b", "c"]
     expected = "no gain is shown (`a`, `c`); a gain over both (`b`)."
     assert evidence_page._claims(found, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("gain", "claim"), [(0.03, "A gain"), (-0.03, "A loss"), (0.005, "No gain")]
+)
+def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain, claim):
+    def of(value):
+        return {"mean": value, "ci95": [value - 0.01, value + 0.01], "p": 0.25}
+
+    def variant(*auc):
+        scores = [
+            {"auc": of(np.mean(auc)), "ap": of(0.5)} for _ in ("mse", "mahalanobis", "fusion")
+        ]
+        cells = [{"auc": one, "device": "a machine", "date": "2026-01-02"} for one in auc]
+        return {"scores": scores, "cells": cells}
+
+    split = {
+        "protocol": "beatgan",
+        "fold": 0,
+        "epochs": 40,
+        "variants": {"alone": variant(0.7, 0.9), "response": variant(0.75, 0.85)},
+        "differences": {"response": {"auc (mse)": of(gain)}},
+    }
+    study = {
+        "command": "kdjax study",
+        "seeds": [5, 6],
+        "base": {"model": {"width": 8}},
+        "splits": [split],
+    }
+    found = {evidence_page.LONG[1]: study}
+    monkeypatch.setattr(evidence_page, "_read", found.get)
+    _, sentence, rows = evidence_page.long()
+    assert (
+        f"AUC {gain:+.4f} [{gain - 0.01:+.4f}, {gain + 0.01:+.4f}] (p 0.250). {claim} is"
+        in sentence
+    )
+    assert "seeds 5 to 6, a machine, 2026-01-02: width 8" in sentence
+    assert "| response | 0.8000 [0.7900, 0.8100] | 0.5000 [0.4900, 0.5100] | 0.7500 |" in rows

@@ -3,13 +3,25 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.shared import FOLDER, folded, mean, picture, read, signed, table
+from benchmarks.shared import (
+    FOLDER,
+    PLAIN_AUC,
+    folded,
+    mean,
+    picture,
+    read,
+    shown,
+    signed,
+    table,
+)
 from kdjax.pages import plots
 
 IN_USE = "fusion, first_5_minutes"
 IN_USE_LATENT = "latent in use"
 MOST_ROWS = 10  # of a table that is not folded
 NEAR = 0.005  # AUC: how near to its teacher an encoder alone is asked to come
+LONG = ("study-long-8.json", "study-long.json")
+COPY = "response"  # the variant of a long study that is taught
 _MAPS = {"beatgan": "BeatGAN's", "aami": "AAMI's"}
 
 
@@ -168,6 +180,43 @@ def _claims(found: Mapping[str, Any], names: Sequence[str]) -> str:
         words = "a gain over both" if all(gains) else _some(gains)
         of_words.setdefault(words, []).append(f"`{name}`")
     return "; ".join(f"{words} ({', '.join(of)})" for words, of in of_words.items()) + "."
+
+
+def long() -> Iterable[str]:
+    """A distilled copy beside the same copy alone, trained for many epochs."""
+    studies = [found for found in map(_read, LONG) if found is not None]
+    if studies:
+        yield "## Does distillation help when training is long?"
+    for found in studies:
+        yield from _beside_its_copy(found)
+
+
+def _beside_its_copy(found: Mapping[str, Any]) -> Iterable[str]:
+    (split,) = found["splits"]
+    cell = split["variants"][COPY]["cells"][0]
+    gain = split["differences"][COPY][PLAIN_AUC]
+    yield (
+        f"`{found['command']}`, seeds {found['seeds'][0]} to {found['seeds'][-1]}, "
+        f"{cell['device']}, {cell['date']}: width {found['base']['model']['width']}, "
+        f"`{split['protocol']}` fold {split['fold']}, {split['epochs']} epochs of each network, "
+        f"the network after the last epoch. Named before the runs: `{COPY}` (the reference's "
+        f"distillation term, with a gradient) less `alone`, paired by seed: AUC {signed(gain)} "
+        f"(p {gain['p']:.3f}). {shown(gain)}"
+    )
+    yield table(
+        ("network", "AUC", "AP", "worst seed", "`mahalanobis`", "`fusion`"),
+        [
+            (
+                name,
+                mean(plain["auc"]),
+                mean(plain["ap"]),
+                f"{min(cell['auc'] for cell in variant['cells']):.4f}",
+                *(mean(score["auc"]) for score in others),
+            )
+            for name, variant in split["variants"].items()
+            for plain, *others in [variant["scores"]]
+        ],
+    )
 
 
 def encoder_only() -> Iterable[str]:
@@ -389,7 +438,7 @@ def _figure(value: Any) -> str:
 
 def _gains(row: Mapping[str, Any]) -> tuple[bool, bool]:
     """Whether the intervals of the differences to alone and to the control lie above 0."""
-    return row["auc (mse)"]["ci95"][0] > 0, row["to control"]["ci95"][0] > 0
+    return row[PLAIN_AUC]["ci95"][0] > 0, row["to control"]["ci95"][0] > 0
 
 
 def _some(gains: tuple[bool, bool]) -> str:
@@ -404,9 +453,9 @@ def _compared(row: Any) -> tuple[str, str, str]:
     if row is None:
         return "", "", ""
     if "to control" not in row:
-        return signed(row["auc (mse)"]), "", ""
-    larger = max(row["auc (mse)"]["p"], row["to control"]["p"])
-    return signed(row["auc (mse)"]), signed(row["to control"]), f"{larger:.3f}"
+        return signed(row[PLAIN_AUC]), "", ""
+    larger = max(row[PLAIN_AUC]["p"], row["to control"]["p"])
+    return signed(row[PLAIN_AUC]), signed(row["to control"]), f"{larger:.3f}"
 
 
 def _share(name: str, teacher: Mapping[str, Any]) -> float:

@@ -36,6 +36,7 @@ def main() -> None:
         *study_page.in_short(read("study-confirm.json"), read("study-screen.json")),
         *evidence_page.headline(),
         *evidence_page.narrow(),
+        *evidence_page.long(),
         *evidence_page.encoder_only(),
         *evidence_page.asymmetry(),
         *evidence_page.inputs(),

@@ -3,9 +3,18 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.shared import FOLDER, folded, mean, picture, read, signed, table
+from benchmarks.shared import (
+    FOLDER,
+    PLAIN_AUC,
+    folded,
+    mean,
+    picture,
+    read,
+    shown,
+    signed,
+    table,
+)
 from kdjax.pages import plots
-from kdjax.study.comparison import PLAIN
 
 # As published, one run each; that their protocols are the same as ours is not shown.
 _BEATGAN = "BeatGAN, Zhou et al., IJCAI 2019"
@@ -16,7 +25,6 @@ PUBLISHED = {
 }
 
 
-PLAIN_AUC = f"auc ({PLAIN})"
 NEAR = 0.005  # AUC: how near to its teacher a student is meant to come
 SCORES = {
     "mse": "the plain score, mean squared error of the reconstruction",
@@ -99,21 +107,16 @@ def primary(study: Any) -> Iterable[str]:
     variants, differences = split["variants"], split["differences"]
     chosen = chosen_of(study)
     teacher = study["fields"][chosen]["teacher"]
-    gain, to_teacher = differences[chosen]["auc (mse)"], differences[chosen]["to teacher"]
+    gain, to_teacher = differences[chosen][PLAIN_AUC], differences[chosen]["to teacher"]
     spread = differences[chosen]["spread"]
     yield (
         f"`{study['command']}`, {made(study)}, {split['epochs']} epochs, "
         f"{split['n_test']:,} test beats of `{split['protocol']}`, plain score. "
         "[Protocols](protocol.md#the-distillation-study) named the comparisons beforehand."
     )
-    verdict = (
-        "No gain is shown."
-        if gain["ci95"][0] <= 0 <= gain["ci95"][1]
-        else ("A gain is shown." if gain["mean"] > 0 else "A loss is shown.")
-    )
     yield (
         f"**Primary.** `{chosen}` (width {study['base']['model']['width']}) less `alone`, paired "
-        f"by seed: AUC {signed(gain)} (p {gain['p']:.3f}). {verdict}"
+        f"by seed: AUC {signed(gain)} (p {gain['p']:.3f}). {shown(gain)}"
     )
     work = variants[teacher]["macs"] / variants[chosen]["macs"]
     yield (
@@ -128,7 +131,7 @@ def primary(study: Any) -> Iterable[str]:
     )
     control = variants.get("alone-reconstruction")
     if control:
-        gained = signed(differences["alone-reconstruction"]["auc (mse)"])
+        gained = signed(differences["alone-reconstruction"][PLAIN_AUC])
         yield (
             "**Control, added later**: without a teacher, and with the weight of its own "
             f"reconstruction raised as much, AUC is {mean(control['scores'][0]['auc'])}, {gained} "
@@ -391,4 +394,4 @@ def against(found: Any) -> tuple[str, str]:
     """A variant's difference to the student alone and its corrected p."""
     if found is None:
         return "", ""
-    return signed(found[f"auc ({PLAIN})"]), f"{found[f'auc ({PLAIN})']['p_holm']:.3f}"
+    return signed(found[PLAIN_AUC]), f"{found[PLAIN_AUC]['p_holm']:.3f}"
