@@ -72,7 +72,7 @@ def _detect_in(
     from kdjax.detection.recording import detect
 
     source = _source(path, args)
-    files.check_free(out, path)
+    files.check_free(out, str(path.absolute()))
     with _bar(source.name, source.length) as progress:
         found = detect(
             detector,

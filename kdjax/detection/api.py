@@ -34,9 +34,10 @@ class Detection(recording.Detection):
         The folder is made if it is absent. If it holds a review of this same detection, the review
         is applied again.
 
-        Raises InputError if the folder holds the detection of another recording.
+        Raises InputError if the folder holds the detection of another file or, for a signal from
+        memory, of a signal of another name.
         """
-        files.check_free(Path(folder), Path(self.file or self.recording))
+        files.check_free(Path(folder), self.file or self.recording)
         return files.write(self, Path(folder)).paths
 
 

@@ -117,14 +117,18 @@ def annotation_file(folder: Path, detection: Detection) -> Path:
     return folder / f"{safe(detection.recording)}.{ANNOTATOR}"
 
 
-def check_free(out: Path, recording: Path) -> None:
-    """InputError where the folder holds the detection of another recording."""
+def check_free(out: Path, recording: str) -> None:
+    """InputError where the folder holds the detection of another recording.
+
+    recording: the absolute path of its file, or the name of a signal that came from memory.
+    """
     try:
-        there = json.loads((out / "summary.json").read_text())["file"]
+        summary = json.loads((out / "summary.json").read_text())
+        there = summary["file"] or summary["recording"]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if there != str(recording.absolute()):
-        raise InputError(f"{out} holds the detection of {there}; choose another folder with --out")
+    if there != recording:
+        raise InputError(f"{out} holds the detection of {there}; choose another folder")
 
 
 _PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",

@@ -11,12 +11,16 @@ from kdjax.recordings.source import MOST_LEADS, Source, block_length, spans
 def of_array(
     signal: np.ndarray, fs: float, *, leads: Sequence[str] | None = None, name: str = "signal"
 ) -> Source:
-    """A recording of a signal [T] or [T, leads] in mV at `fs` Hz, NaN where samples are missing.
+    """A recording of a signal [T] or [T, leads] in mV at `fs` Hz.
+
+    Samples are missing where they are NaN or, in a masked array, masked.
 
     Raises:
         InputError: the signal is of another shape or not of real numbers, it has another number of
             leads than `leads` names, or the rate or length is none of an ECG.
     """
+    if isinstance(signal, np.ma.MaskedArray) and signal.dtype.kind in "iuf":
+        signal = signal.astype(np.float64).filled(np.nan)
     signal = np.asarray(signal)
     signal = signal[:, None] if signal.ndim == 1 else signal
     if signal.ndim != 2 or signal.dtype.kind not in "iuf":

@@ -1,5 +1,7 @@
 """`import kdjax`: what an editor completes, and detection of whatever holds a recording."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,13 @@ def test_it_saves_what_the_command_saves_and_reads_back(detection, tmp_path):
     names = {path.name for path in detection.save(tmp_path / "out")}
     assert {"report.html", "beats.csv", "families.csv", "summary.json"} <= names
     np.testing.assert_array_equal(files.read(tmp_path / "out").beats.kind, detection.beats.kind)
+
+
+def test_a_signal_from_memory_is_saved_again_but_not_over_another(detection, tmp_path):
+    detection.save(tmp_path)
+    assert detection.save(tmp_path)
+    with pytest.raises(InputError, match="holds the detection of signal; choose another folder"):
+        dataclasses.replace(detection, recording="other").save(tmp_path)
 
 
 @pytest.mark.parametrize(
