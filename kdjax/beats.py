@@ -94,7 +94,7 @@ def long_runs(mask: np.ndarray, least: float) -> np.ndarray:
 
 
 def _check_rate(fs: float) -> None:
-    if fs <= 2 * BAND[1]:
+    if not 2 * BAND[1] < fs < math.inf:
         raise InputError(
             f"a signal at {fs:g} Hz cannot hold the band 3-45 Hz; record it above 90 Hz"
         )

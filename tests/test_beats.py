@@ -261,7 +261,7 @@ class TestResample:
     def test_any_rate_has_a_ratio_less_than_a_thousandth_off(self, fs):
         assert abs(float(beats.rate_ratio(fs)) * fs / 360 - 1) <= 0.001
 
-    @pytest.mark.parametrize("fs", [90, 50, 0.1])
+    @pytest.mark.parametrize("fs", [90, 50, 0.1, np.nan, np.inf])
     def test_a_rate_that_cannot_hold_the_band_is_refused(self, fs):
         with pytest.raises(InputError, match=r"Hz cannot hold the band 3-45 Hz"):
             beats.resample(np.zeros(100), fs)

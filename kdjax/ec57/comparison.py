@@ -1,5 +1,6 @@
 """Two annotators of one record: everything that EC57 compares."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,11 +42,12 @@ def compare(
         classes: N, S, V, F or Q for each symbol that is a beat.
 
     Raises:
-        InputError: `fs` is not positive, or `start` or `match` is negative.
+        InputError: `fs` is not positive, `start` or `match` is negative, or one is not finite.
     """
-    if not fs > 0 or not start >= 0 or not match >= 0:
+    if not 0 < fs < math.inf or not 0 <= start < math.inf or not 0 <= match < math.inf:
         raise InputError(
-            f"fs {fs}, start {start}, match {match}: fs must be positive, the others not negative"
+            f"fs {fs}, start {start}, match {match}: fs must be positive, the others not negative, "
+            "and all finite"
         )
     first, window = round(start * fs), int(match * fs + 1e-9)
     ours, theirs = (labels.read(one, classes, window) for one in (reference, test))

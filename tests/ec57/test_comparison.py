@@ -42,6 +42,12 @@ def cells(result: ec57.Comparison) -> dict[str, int]:
     return dict(zip(names, counts, strict=True))
 
 
+def test_the_example_of_the_package_runs(capsys):
+    places = {"sample": np.arange(1, 4) * 120_000, "symbol": np.array(list("NVN"))}
+    exec(ec57.__doc__.partition("\n\n")[2], places)
+    assert "Test annotator: kdjax" in capsys.readouterr().out
+
+
 class TestBeats:
     def test_a_beat_150_ms_away_is_the_same_and_one_sample_more_is_not(self):
         reference = annotator("N", first=1000)
@@ -109,7 +115,9 @@ class TestBeats:
         expected = 100 * np.sqrt((1 + 1) / 2)  # both intervals are 100 ms off
         assert compare(reference, test).beats.rr_error == pytest.approx(expected)
 
-    @pytest.mark.parametrize("option", [{"start": -1.0}, {"match": float("nan")}, {"fs": 0.0}])
+    @pytest.mark.parametrize(
+        "option", [{"start": -1.0}, {"start": np.inf}, {"match": np.nan}, {"fs": 0.0}]
+    )
     def test_an_impossible_setting_is_refused(self, option):
         with pytest.raises(InputError, match="must"):
             ec57.compare(annotator("N"), annotator("N"), **({"fs": FS} | option))
