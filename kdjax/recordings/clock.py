@@ -154,9 +154,12 @@ def unit_of(step: float, stated: str | None) -> str | None:
 
 
 def unwrapped(times: np.ndarray) -> np.ndarray:
-    """Times of day [n] in seconds with a day added at each midnight."""
-    back = np.diff(times, prepend=times[:1]) < -DAY / 2
-    return times + DAY * np.cumsum(back)
+    """Times of day [n] in seconds with a day added at each midnight; NaN stays NaN."""
+    known = np.isfinite(times)
+    back = np.diff(times[known], prepend=times[known][:1]) < -DAY / 2
+    unwrapped = times.copy()
+    unwrapped[known] += DAY * np.cumsum(back)
+    return unwrapped
 
 
 class Stamps(NamedTuple):

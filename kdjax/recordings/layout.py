@@ -85,7 +85,7 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
         delimiter, rows = ";", [[line.strip().strip('"')] for line in lines]
     if fields > MOST_LEADS:
         raise refusal(file, f"has {fields} columns; {MOST_LEADS} can be read")
-    sample = [row for row in rows if len(row) == fields and _holds_number(row, decimal)][-_SAMPLE:]
+    sample = [row for row in rows if len(row) == fields and _holds_number(row, decimal)]
     if not sample:  # nothing but missing samples
         sample = [row for row in rows if len(row) == fields and any(row)][-_SAMPLE // 2 :]
     kinds = [_kind([row[i] for row in sample], decimal) for i in range(fields)]
@@ -213,14 +213,15 @@ def _holds_number(row: Sequence[str], decimal: str) -> bool:
 
 
 def _kind(cells: Sequence[str], decimal: str) -> str:
-    """What most cells of a column are."""
+    """What most of the last cells of a column are that are not missing."""
     if all(cell == "" for cell in cells):
         return "empty"
     cells = cells[len(cells) // 2 :]  # lines above the table may look like rows
-    most = 0.8 * len(cells)
-    if sum(is_number(cell, decimal) for cell in cells) >= most:
+    said = [cell for cell in cells if cell not in MISSING][-_SAMPLE:]
+    most = 0.8 * len(said)
+    if sum(is_number(cell, decimal) for cell in said) >= most:
         return "number"
-    if sum(cell in MISSING or clock.instant(cell) is not None for cell in cells) >= most:
+    if sum(clock.instant(cell) is not None for cell in said) >= most:
         return "clock"
     return "text"
 

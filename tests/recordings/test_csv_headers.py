@@ -163,6 +163,14 @@ def test_a_time_of_day_goes_on_after_midnight(tmp_path, monkeypatch):
     assert np.isnan(whole(source)[4000 : 4000 + 90 * 250]).all()
 
 
+@pytest.mark.parametrize("every", [2, 10, 250])
+def test_a_time_of_day_in_some_rows_goes_on_after_midnight(tmp_path, every):
+    times = [time if i % every == 0 else "" for i, time in enumerate(stamp("%H:%M:%S.%f"))]
+    assert times[0] > times[-every]
+    source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
+    assert (source.length, source.fs, source.notes) == (5000, 250, ())
+
+
 def test_a_clock_that_is_set_back_moves_no_sample_and_is_said(tmp_path):
     times = [f"{t - (30 if i >= 3000 else 0) + 100:.3f}" for i, t in enumerate(SECONDS)]
     source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
