@@ -275,7 +275,8 @@ def _gaps(
 ) -> tuple[tuple[int, int], ...]:
     """Where an interrupted recording lacks samples: (row, samples missing before it).
 
-    The first annotation signal says at the beginning of each record when it starts.
+    The first annotation signal says at the beginning of each record when it starts. Where a record
+    is less late than one before it, its time stamp is inexact: no samples are missing again.
     """
     clock = next((s for s in header.signals if s.is_annotation and s.samples), None)
     if clock is None:
@@ -289,7 +290,7 @@ def _gaps(
             file, "is interrupted (EDF+D), and its records do not follow each other; repair it"
         )
     late = onsets - onsets[0] - header.seconds * np.arange(len(starts))
-    steps = np.diff(np.rint(late * fs).astype(np.int64))
+    steps = np.diff(np.maximum.accumulate(np.rint(late * fs).astype(np.int64)))
     places = np.flatnonzero(steps > 0)
     samples = round(fs * header.seconds)
     return tuple((int(place + 1) * samples, int(steps[place])) for place in places)

@@ -176,6 +176,11 @@ def test_one_that_says_interrupted_and_is_not_is_whole(tmp_path):
     assert (opened.length, opened.notes) == (1080, ())
 
 
+def test_inexact_time_stamps_add_up_to_no_gap(tmp_path):
+    onsets = ["+0", "+1.003", "+2", "+3.003", "+4", "+5.003"]  # a sample late every other time
+    assert open_source(plus(tmp_path, np.ones((6 * 360, 1)), onsets)).length == 6 * 360 + 1
+
+
 @pytest.mark.parametrize(
     ("onsets", "words"),
     [(["+0", "+5", "+1"], "do not follow each other"), (["+0", "x", "+2"], "do not follow"),
