@@ -32,12 +32,13 @@ from kdjax.study.grid import (
     Group,
     Say,
     Variant,
+    cell_config,
     cells_of,
     read_cell,
     split_name,
     variants,
 )
-from kdjax.study.scores import load_data, make_baselines, score_cell
+from kdjax.study.scores import data_of, make_baselines, score_cell
 from kdjax.training import assemble, epochs, parallel
 from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, read_state, write_state
 from kdjax.training.step import TrainState, init_state
@@ -48,8 +49,10 @@ SAVE_EVERY = 300  # seconds between two of them
 def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
     """Trains and scores every cell and fits every baseline that is not there yet.
 
-    The study must have been checked.
+    The study must have been checked. Raises InputError, before anything is trained, where a split
+    has too few beats for it.
     """
+    check_data(study)
     make_cells(study, workdir, say)
     for split in study.splits:
         folder = workdir / split_name(tuple(split))
@@ -58,6 +61,19 @@ def run_study(study: configs.Config, workdir: Path, say: Say) -> None:
                 make_baselines(study, workdir, tuple(split), say=say)
         except claim.Busy:
             say(f"{folder}: another process fits the baselines")
+
+
+def check_data(study: configs.Config) -> None:
+    """Raises InputError where a split of the data cannot be trained on, or not be scored."""
+    for split in map(tuple, study.splits):
+        for variant in variants(study):
+            cell = cell_config(study, variant, split, seed=study.seeds[0], teacher=Path())
+            beats, parts, _ = data_of(cell)
+            if len(parts.train) < cell.batch_size:
+                raise InputError(
+                    f"study.base.batch_size is {cell.batch_size}, the {split_name(split)} split of "
+                    f"{beats.name} trains on {len(parts.train)} beats; lower it"
+                )
 
 
 def make_cells(study: configs.Config, workdir: Path, say: Say) -> None:
@@ -127,13 +143,7 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     """
     cells = [group.config(seed) for seed in seeds]
     config = cells[0]
-    beats, parts, _ = load_data(
-        config.data.dataset,
-        config.data.dir,
-        group.split[0],
-        fold=group.split[1],
-        split_seed=config.data.split_seed,
-    )
+    beats, parts, _ = data_of(config)
     x = beats.x[parts.train]
     models = []
     if group.variant.teacher not in (None, SCORER):

@@ -26,7 +26,10 @@ _NETWORK_FREE = ("mahalanobis", "latent", "fusion", "memory", "prematurity")
 def load_data(
     dataset: str, folder: str | None, protocol: str, *, fold: int, split_seed: int
 ) -> tuple[BeatSet, Split, np.ndarray]:
-    """The beats, their split, and every beat's rhythm."""
+    """The beats, their split, and every beat's rhythm.
+
+    InputError unless normal and abnormal beats validate and test: a study compares AUCs.
+    """
     data = {"dataset": dataset, "dir": folder, "protocol": protocol, "fold": fold}
     beats, parts = evaluation.load_data({"data": data | {"split_seed": split_seed}})
     if not beats.ecg:
@@ -34,22 +37,27 @@ def load_data(
             f"{dataset}: windows that are not heartbeats; the scores of a study need RR intervals, "
             "so compare single runs of kdjax train"
         )
-    if not (beats.label[parts.test] > 0).any():
-        raise InputError(f"{dataset}: no abnormal beat tests; a study compares AUCs and needs them")
+    for part, index in (("validation", parts.validation), ("test", parts.test)):
+        if not evaluation.two_kinds(beats.label[index]):
+            raise InputError(
+                f"{dataset}: fold {fold} of protocol {protocol} has no normal or no abnormal beats "
+                f"for {part}, and a study compares AUCs; annotate more beats or leave the split out"
+            )
     return beats, parts, fitted.rhythm(beats.record, beats.sample, beats.rr_before)
+
+
+def data_of(cell: configs.Config) -> tuple[BeatSet, Split, np.ndarray]:
+    """`load_data` of the split that a cell's config names."""
+    data = cell.data
+    return load_data(
+        data.dataset, data.dir, data.protocol, fold=data.fold, split_seed=data.split_seed
+    )
 
 
 def score_cell(group: Group, seed: int) -> None:
     """Scores the test and validation beats of a trained cell; writes scores.npz and cell.json."""
-    folder, split = group.cell(seed), group.split
-    config = group.config(seed)
-    beats, parts, rhythm = load_data(
-        config.data.dataset,
-        config.data.dir,
-        split[0],
-        fold=split[1],
-        split_seed=config.data.split_seed,
-    )
+    folder, config = group.cell(seed), group.config(seed)
+    beats, parts, rhythm = data_of(config)
     model = directory.load_model(folder)
     evaluation.check_fingerprints(folder, model.progress["fingerprints"], beats, parts)
     fully = group.variant.name in group.study.scored_fully

@@ -14,6 +14,7 @@ import tiny
 from ml_collections import ConfigDict
 
 from kdjax import cli
+from kdjax.datasets import protocols
 from kdjax.errors import InputError
 from kdjax.files import read_json, write_sealed
 from kdjax.models.distillation import Distillation
@@ -133,6 +134,25 @@ def test_the_shipped_study_is_sound():
 def test_a_study_that_lacks_a_field_is_refused():
     with pytest.raises(InputError, match=r"study\.seeds: missing"):
         grid.check(ConfigDict({"base": 1}))
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("validation", "for validation"), ("test", "for test"), ("train", "trains on 5 beats")],
+)
+def test_a_split_with_too_few_beats_is_refused_before_anything_is_trained(
+    monkeypatch, tmp_path, part, message
+):
+    beats = tiny.beat_set()
+    parts = protocols.split(beats, "beatgan", 0, 0)
+    normal = getattr(parts, part)[beats.label[getattr(parts, part)] == 0]
+    fewer = dataclasses.replace(parts, **{part: normal[:5]})
+    monkeypatch.setattr(evaluation, "load_data", lambda config: (beats, fewer))
+    scores.load_data.cache_clear()
+    with pytest.raises(InputError, match=message):
+        cells.run_study(make_grid(), tmp_path, lambda line: None)
+    scores.load_data.cache_clear()
+    assert not any(tmp_path.iterdir())
 
 
 def test_command_line_says_what_is_wrong(tmp_path, capsys):
