@@ -54,17 +54,21 @@ def _together(beats: Beats, kind: str) -> list[Event]:
 
 
 def _patterns(beats: Beats, kind: str) -> list[Event]:
-    """Bigeminy and trigeminy: a beat of the kind after every one or two normal ones."""
+    """Bigeminy and trigeminy: a beat of the kind after every one or two normal ones.
+
+    Where an interval is unknown a pattern ends: beats may have been missed there.
+    """
     events = []
     normal, own = beats.kind == "N", beats.kind == kind
+    follows = np.isfinite(beats.rr)
     for name, period in (("bigeminy", 2), ("trigeminy", 3)):
         unit = own.copy()
         for back in range(1, period):
-            unit[back:] &= normal[:-back]
+            unit[back:] &= normal[:-back] & follows[1 : len(own) - back + 1]
         unit[: period - 1] = False
         last: list[int] = []
         for beat in [*np.flatnonzero(unit).tolist(), len(own) + period]:
-            if last and beat != last[-1] + period:
+            if last and (beat != last[-1] + period or not follows[last[-1] + 1]):
                 if len(last) >= _TIMES:
                     first = last[0] - period + 1
                     events.append(_event(f"{kind} {name}", beats, first, last=last[-1]))

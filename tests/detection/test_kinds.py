@@ -221,6 +221,18 @@ def test_events(kind, name, first, last):
     assert find_events(beats, FS) == (expected,)
 
 
+@pytest.mark.parametrize(
+    ("unknown", "expected"), [(0, [(0, 11)]), (5, [(6, 11)]), (6, [(0, 5), (6, 11)])]
+)
+def test_a_pattern_ends_where_an_interval_is_unknown(unknown, expected):
+    beats = named("NV" * 6)
+    beats.rr[unknown] = np.nan
+    places = {sample: place for place, sample in enumerate(beats.sample.tolist())}
+    events = find_events(beats, FS)
+    assert {event.name for event in events} == {"V bigeminy"}
+    assert [(places[event.first], places[event.last]) for event in events] == expected
+
+
 def test_a_pause_and_an_irregular_rhythm_are_events():
     rr = np.full(40, 0.8)
     rr[20] = 2.5
