@@ -2,8 +2,9 @@
 
 Plain functions of arrays: no files, no configs, no data sets. A score says how abnormal a beat
 looks (higher is more abnormal); `abnormal` is True where an expert called the beat abnormal. Every
-function raises ValueError where a score is not finite, where shapes differ, and where a figure is
-undefined because one of the two kinds of beat is missing (unless it says that it returns None).
+function raises ValueError where a score or a figure over seeds is not finite, where shapes differ,
+and where a figure is undefined because one of the two kinds of beat is missing (unless it says that
+it returns None).
 """
 
 import math
@@ -194,8 +195,8 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
     """
     from scipy import stats
 
-    found = np.asarray(values, np.float64)
-    if found.ndim != 1 or len(found) < 2:
+    found = _finite(values, "values")
+    if len(found) < 2:
         raise ValueError(f"an interval over seeds needs at least two, here {found.size}")
     n, mean, sd = len(found), float(found.mean()), float(found.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
@@ -215,8 +216,10 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
     """
     from scipy import stats
 
-    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    found = t_interval(difference.tolist())
+    x, y = _finite(a, "a"), _finite(b, "b")
+    if x.shape != y.shape:
+        raise ValueError(f"{len(x)} and {len(y)} figures are no pairs")
+    found = t_interval((x - y).tolist())
     if found["sd"] == 0:
         p = float(found["mean"] == 0)
     else:
@@ -234,8 +237,8 @@ def pitman_morgan(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     """
     from scipy import stats
 
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if x.shape != y.shape or x.ndim != 1 or len(x) < 3:
+    x, y = _finite(a, "a"), _finite(b, "b")
+    if x.shape != y.shape or len(x) < 3:
         raise ValueError(f"{x.shape} and {y.shape}: three pairs or more are needed")
     # Where one of the two is constant, both have one variance.
     constant = min(np.std(x + y), np.std(x - y)) < 1e-12
@@ -247,8 +250,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """p values corrected for their number, in the order given (Holm 1979, step-down).
 
     The chance that any true null hypothesis comes out below a level is at most that level.
+    ValueError for a number that is no p value.
     """
-    p = np.asarray(p_values, np.float64)
+    p = _finite(p_values, "p_values")
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p values lie between 0 and 1, not {p[(p < 0) | (p > 1)][0]}")
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     corrected = np.empty_like(p)
@@ -326,14 +332,14 @@ def _auc_and_ap(hits: np.ndarray, flagged: np.ndarray) -> tuple[float, float]:
     return float(area / (hits[-1] * false[-1])), float(ap)
 
 
-def _finite(score: np.ndarray, name: str = "score") -> np.ndarray:
+def _finite(score: Sequence[float] | np.ndarray, name: str = "score") -> np.ndarray:
     score = np.asarray(score, np.float64)  # exact for float32, and JSON keeps it
     if score.ndim != 1:
         raise ValueError(f"{name} must have one dimension, not shape {score.shape}")
     bad = np.flatnonzero(~np.isfinite(score))
     if bad.size:
         raise ValueError(
-            f"{name} is not finite in {bad.size} of {score.size} beats; "
+            f"{name} is not finite in {bad.size} of {score.size} places; "
             f"the first is {name}[{bad[0]}] = {score[bad[0]]}"
         )
     return score

@@ -384,3 +384,28 @@ def test_pitman_morgan_needs_pairs():
         metrics.pitman_morgan([1.0, 2.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="three pairs"):
         metrics.pitman_morgan([1.0, 2.0, 3.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_figure_over_seeds_that_is_not_finite_is_named(bad):
+    good, spoilt = [0.1, 0.2, 0.4], [0.3, bad, 0.5]
+    for call in (metrics.t_interval, metrics.holm):
+        with pytest.raises(ValueError, match=rf"values\[1\] = {bad}"):
+            call(spoilt)
+    for call in (metrics.paired_difference, metrics.pitman_morgan):
+        with pytest.raises(ValueError, match=rf"a\[1\] = {bad}"):
+            call(spoilt, good)
+        with pytest.raises(ValueError, match=rf"b\[1\] = {bad}"):
+            call(good, spoilt)
+
+
+def test_pairs_are_not_broadcast():
+    with pytest.raises(ValueError, match="3 and 1 figures are no pairs"):
+        metrics.paired_difference([0.1, 0.2, 0.4], [0.1])
+
+
+@pytest.mark.parametrize("p", [-0.01, 1.01])
+def test_what_is_no_p_value_is_refused(p):
+    assert metrics.holm([0.0, 1.0]) == [0.0, 1.0]
+    with pytest.raises(ValueError, match=f"between 0 and 1, not {p}"):
+        metrics.holm([0.5, p])
