@@ -61,7 +61,7 @@ def resample(signal: np.ndarray, fs: float) -> np.ndarray:
     level = np.asarray(signal[0], np.float64)
     ends = ((pad, pad), *[(0, 0)] * (signal.ndim - 1))
     signal = np.pad(signal - level, ends, mode="reflect", reflect_type="odd")
-    found = filters.resample(signal, up, down, taps)[first : last + 1] + level
+    found = filters.resample(signal, up, down, taps=taps)[first : last + 1] + level
     return found.astype(np.float32)
 
 

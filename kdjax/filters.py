@@ -106,7 +106,7 @@ def _fast_length(least: int) -> int:
     return next(part * eighth for part in (8, 9, 10, 12, 15, 16) if part * eighth >= least)
 
 
-def resample(signal: np.ndarray, up: int, down: int, taps: np.ndarray) -> np.ndarray:
+def resample(signal: np.ndarray, up: int, down: int, *, taps: np.ndarray) -> np.ndarray:
     """`signal` [T] or [T, C] at `up / down` times its rate, float64 [ceil(T up / down), ...].
 
     As `scipy.signal.resample_poly` with padtype "edge". taps: a low-pass [N] for `up` times the

@@ -66,12 +66,12 @@ def test_change_of_rate(signal, up, down, length):
     taps = scipy.signal.firwin(40 * longer + 1, 1 / longer, window=("kaiser", 6.0))
     of = signal[:length]
     wanted = scipy.signal.resample_poly(of, up, down, window=taps, padtype="edge")
-    agree(filters.resample(of, up, down, taps), wanted)
+    agree(filters.resample(of, up, down, taps=taps), wanted)
 
 
 def test_an_unchanged_rate_changes_nothing(signal):
     taps = filters.windowed_sinc(np.kaiser(21, 5.0), 0, 1)
-    agree(filters.resample(signal, 1, 1, taps), signal)
+    agree(filters.resample(signal, 1, 1, taps=taps), signal)
 
 
 @pytest.mark.parametrize("distance", [1, 7, 43])

@@ -101,7 +101,7 @@ def epoch_of(
         state, averages = carry
         state, _ = train_step(trainer, state, None, beats[batch], key)
         averages = {
-            decay: averaged(average, state.generator, state.step, decay)
+            decay: averaged(average, state.generator, state.step, decay=decay)
             for decay, average in averages.items()
         }
         return (state, averages), None

@@ -171,7 +171,9 @@ def _integer_scores(
         own = np.flatnonzero(record == name)
         person = score.Person(found.score, frontend.FS)
         for beat in own[np.argsort(sample[own], kind="stable")]:
-            opinion = person.push(residual[beat], latent[beat], int(sample[beat]), int(rr[beat]))
+            opinion = person.push(
+                residual[beat], latent[beat], sample=int(sample[beat]), rr=int(rr[beat])
+            )
             scores[beat], learning[beat] = opinion.score / 2**16, opinion.learning
     return scores, learning
 

@@ -128,7 +128,7 @@ def scored(one: Read, model: dict[str, Any]) -> kinds.Opinion:
     """The opinion about a record's good beats with all of them known."""
     good = one.shape != kinds.UNSCORED
     groups = kinds.grouped(one.signs[good], one.shape[good])
-    return kinds.opinion(one.signs[good], one.shape[good], groups, model)
+    return kinds.opinion(one.signs[good], one.shape[good], groups, model=model)
 
 
 def fit(reads: Sequence[Read], without: Sequence[str] = ()) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def calibrate(args: argparse.Namespace) -> None:
     detector = _detector(args.run_directory)
     sources = [_source(path, args) for path in _recordings(args)[0]]
     with _bar("calibrating", sum(source.length for source in sources)) as progress:
-        moved, own = personal.calibrate(detector, sources, args.lead, progress)
+        moved, own = personal.calibrate(detector, sources, leads=args.lead, progress=progress)
     write_bytes(args.out, detector_files.calibration_bytes(moved))
     threshold = kinds.threshold(FPR)
     print(

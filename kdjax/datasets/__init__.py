@@ -138,9 +138,14 @@ def prepare_own(
     when other beats are prepared under that name.
     """
     _check_new(name)
-    classes = None if classes is None else Path(classes)
     examples, leads, annotated, remarks = own_beats.read(
-        Path(folder), leads, classes, fs, units, gain=gain, annotator=annotator
+        Path(folder),
+        leads=leads,
+        classes=None if classes is None else Path(classes),
+        fs=fs,
+        units=units,
+        gain=gain,
+        annotator=annotator,
     )
     if not any(len(e["label"]) for e in examples):
         raise InputError(f"no beats in any of the {len(examples)} recordings in {folder}")

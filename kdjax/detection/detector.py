@@ -6,7 +6,7 @@ used, so that a recording's beats through a shipped detector do not wait for it.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +45,7 @@ class Detector:
     variables: Any = field(repr=False)
     threshold: float | None = None
     calibration: Calibration | None = None
+    _: KW_ONLY
     ecg: bool = True
     name: str = ""
 

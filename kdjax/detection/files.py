@@ -97,7 +97,7 @@ def _contents(
         "events.csv": tables.events(reviewed),
         "rr.csv": tables.rr(reviewed),
         numbers["annotation_file"]: annotations.annotations(reviewed.beats, reviewed.fs),
-        "report.html": report.render(detection, reviewed, numbers, decisions),
+        "report.html": report.render(detection, reviewed, summary=numbers, decisions=decisions),
         "summary.json": json.dumps(numbers, indent=2, allow_nan=False) + "\n",
     }
 

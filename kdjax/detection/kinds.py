@@ -117,7 +117,7 @@ class Memory:
 
 
 def opinion(
-    signs: np.ndarray, shape: np.ndarray, groups: Groups, model: dict | None = None
+    signs: np.ndarray, shape: np.ndarray, groups: Groups, *, model: dict | None = None
 ) -> Opinion:
     """The opinion about beats of signs [B, K] and shapes [B].
 

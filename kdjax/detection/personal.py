@@ -25,6 +25,7 @@ _USUAL = 1000  # beats, or a few more, whose median is the person's usual one
 def calibrate(
     detector: Detector,
     sources: Sequence[Source],
+    *,
     leads: Sequence[str] = (),
     progress: Callable[[int], Any] = lambda samples: None,
 ) -> tuple[Calibration, np.ndarray]:

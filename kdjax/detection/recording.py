@@ -34,7 +34,7 @@ from kdjax.recordings import Source
 from kdjax.scores import fitted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Detection:
     """The beats of a recording, its families and events, and what led to the decisions.
 

@@ -70,7 +70,7 @@ aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
 
 
 def render(
-    detection: Detection, reviewed: Detection, summary: Mapping, decisions: Sequence[dict]
+    detection: Detection, reviewed: Detection, *, summary: Mapping, decisions: Sequence[dict]
 ) -> str:
     """The page.
 

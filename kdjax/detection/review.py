@@ -178,7 +178,7 @@ def _mean_and_spread(
     up = pipeline.FS // RATE
     taps = filters.resampling(up, 1)
     windows = np.stack(
-        [pipeline.bandpass(filters.resample(beat, up, 1, taps), pipeline.FS) for beat in slow]
+        [pipeline.bandpass(filters.resample(beat, up, 1, taps=taps), pipeline.FS) for beat in slow]
     )[:, window]
     return windows.mean(axis=0), windows.std(axis=0)
 

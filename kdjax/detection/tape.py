@@ -93,5 +93,5 @@ class Recorder:
 def _filtered(signal: np.ndarray, ratio: Fraction) -> np.ndarray:
     """The signal [n, C] without NaN at 120 Hz, without its drift and what is above 40 Hz."""
     up, down = ratio.numerator, ratio.denominator
-    slow = filters.resample(signal, up, down, filters.resampling(up, down))
+    slow = filters.resample(signal, up, down, taps=filters.resampling(up, down))
     return filters.without_phase(_BAND, slow, min(len(slow) - 1, 5 * RATE))

@@ -98,7 +98,7 @@ def run_table(records: Mapping[str, RunByRun]) -> str:
     )
 
 
-def report(name: str, result: BeatByBeat, reference: str, test: str) -> str:
+def report(name: str, result: BeatByBeat, *, reference: str, test: str) -> str:
     """One record's matrix and rates, as bxb -S has them."""
     rows = [
         f" {row} |" + "".join(f"{count:5d}" for count in counts[: 7 if row in BEATS else 5])
@@ -145,7 +145,9 @@ def average_runs(results: Iterable[RunByRun]) -> list[float]:
 def summary(results: Mapping[str, Comparison], *, reference: str, test: str) -> str:
     """All tables; a single record's matrix stands before them."""
     beats = {name: result.beats for name, result in results.items()}
-    parts = [report(*one, reference, test) for one in beats.items()] if len(beats) == 1 else []
+    parts = []
+    if len(beats) == 1:
+        parts = [report(*one, reference=reference, test=test) for one in beats.items()]
     return "\n\n".join(
         [
             *parts,

@@ -99,7 +99,7 @@ def files(found: Integers, signal: np.ndarray, decisions: list[Decision]) -> dic
 
 
 def check(
-    detector: Detector, found: Integers, signal: np.ndarray, decisions: list[Decision]
+    detector: Detector, found: Integers, *, signal: np.ndarray, decisions: list[Decision]
 ) -> Parity:
     """Compares decisions on a signal with those of the float detector on the same beats.
 

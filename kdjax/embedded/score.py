@@ -220,7 +220,7 @@ class Person:
         self._kept: list[tuple[int, int]] = []
         self._past: list[int] = []
 
-    def push(self, residual: np.ndarray, latent: np.ndarray, sample: int, rr: int) -> Opinion:
+    def push(self, residual: np.ndarray, latent: np.ndarray, *, sample: int, rr: int) -> Opinion:
         """The next beat: residual [T] and latent [L] in integers, rr in samples, 0 if unknown."""
         early = prematurity(np.array(self._past), rr)
         if rr:

@@ -97,7 +97,7 @@ def _decided(
     residual: np.ndarray,
     latent: np.ndarray,
 ) -> Decision:
-    opinion = person.push(residual, latent, beat.sample, beat.rr)
+    opinion = person.push(residual, latent, sample=beat.sample, rr=beat.rr)
     return Decision(
         sample=beat.sample,
         rr=beat.rr,

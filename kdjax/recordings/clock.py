@@ -259,7 +259,7 @@ def line(row: np.ndarray, time: np.ndarray) -> tuple[float, float]:
     return float(slope), float(origin - slope * middle)
 
 
-def rate(step: float, span: float, noise: float, nominal: Sequence[float | None]) -> float:
+def rate(step: float, *, span: float, noise: float, nominal: Sequence[float | None]) -> float:
     """The sampling rate in Hz of a clock that advances by `step` s a row over `span` s.
 
     The first nominal rate, or else the whole number, that the clock does not contradict: over the

@@ -49,7 +49,7 @@ class Annotations:
                 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Recording:
     """`signal` float32 [T, leads] in mV, sampled at `fs` Hz, one name in `leads` a column."""
 

@@ -63,7 +63,7 @@ def when(lines: Lines, given: Given) -> When:
             f"its column {best.name!r} advances by {timing.step:.4g} s a row, which is {own:.5g} "
             f"Hz, not {given.fs:g}; leave {option('fs')} out",
         )
-    fs = clock.rate(timing.step, span, timing.noise, (nominal,))
+    fs = clock.rate(timing.step, span=span, noise=timing.noise, nominal=(nominal,))
     if nominal is not None and fs != nominal:
         notes.append(f"sampled at {fs:.6g} Hz by the clock in the file, not at {nominal:g} Hz")
     gaps = tuple((row, round(size * fs)) for row, size in timing.jumps if round(size * fs) > 0)

@@ -63,7 +63,13 @@ def read_wfdb(path: str | Path) -> Recording:
                 f"record {source.name}: lead {lead} has invalid samples ({len(invalid)}, the first "
                 f"is sample {invalid[0]}); cut them out or repair the file"
             )
-    return Recording(source.name, signal, source.fs, source.leads, annotations)
+    return Recording(
+        name=source.name,
+        signal=signal,
+        fs=source.fs,
+        leads=source.leads,
+        annotations=annotations,
+    )
 
 
 def frame_rate(header: Path) -> float:

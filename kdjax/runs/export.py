@@ -93,7 +93,7 @@ def export_c(run: str | Path, out: Path) -> Parity:
     detector = directory.load_run(run)
     found, signal = library.integers(detector), library.test_signal(detector)
     decisions = stream.decide(found, signal)
-    parity = library.check(detector, found, signal, decisions)
+    parity = library.check(detector, found, signal=signal, decisions=decisions)
     content = library.files(found, signal, decisions)
     content["README.md"] = library.readme(found, parity, metadata(run, detector)).encode()
     for name, data in content.items():
@@ -348,7 +348,7 @@ class _Graph:
         self.nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
         return output
 
-    def convolution(self, op: str, output: str, x: str, layer: Layer, **attributes: Any) -> str:
+    def convolution(self, op: str, output: str, x: str, *, layer: Layer, **attributes: Any) -> str:
         # Kernels [k, in, out] become [out, in, k]; transposed ones, [in, k, out], [in, out, k].
         order = (2, 1, 0) if op == "Conv" else (0, 2, 1)
         kernel = self.constant(f"{output}.kernel", layer.kernel.transpose(order))
@@ -374,13 +374,13 @@ def _reconstruct(graph: _Graph, folded: Folded, x: str) -> str:
     halving = {"kernel_shape": [KERNEL], "strides": [STRIDE], "pads": [1, 1]}
     h = node("Transpose", "leads_first", x, perm=[0, 2, 1])
     for stage, layer in enumerate(folded.encoder):
-        h = convolution("Conv", f"encoder{stage}", h, layer, **halving)
+        h = convolution("Conv", f"encoder{stage}", h, layer=layer, **halving)
         h = node("LeakyRelu", f"encoder{stage}.activation", h, alpha=LEAKY_SLOPE)
-    h = convolution("Conv", "z", h, folded.head)
-    h = convolution("ConvTranspose", "tail", h, folded.tail)
+    h = convolution("Conv", "z", h, layer=folded.head)
+    h = convolution("ConvTranspose", "tail", h, layer=folded.tail)
     for stage, layer in enumerate(folded.decoder):
         h = node("Relu", f"decoder{stage}.activation", h)
-        h = convolution("ConvTranspose", f"decoder{stage}", h, layer, **halving)
+        h = convolution("ConvTranspose", f"decoder{stage}", h, layer=layer, **halving)
     return node("Transpose", "x_hat", node("Tanh", "tanh", h), perm=[0, 2, 1])
 
 

@@ -182,7 +182,7 @@ class FittedScore:
 
 
 def fit(
-    normal: Evidence, kind: str, adaptation: str = "none", train: Evidence | None = None
+    normal: Evidence, kind: str, adaptation: str = "none", *, train: Evidence | None = None
 ) -> FittedScore:
     """A score of `kind`, fitted on held-out normal beats.
 

@@ -67,7 +67,7 @@ def score_cell(group: Group, seed: int) -> None:
     label, of_validation = beats.label[parts.test], beats.label[parts.validation] > 0
     rows = []
     for kind, adaptation in cell_scores(group.study, fully):
-        score = fitted.fit(calibrate, kind, adaptation, train)
+        score = fitted.fit(calibrate, kind, adaptation, train=train)
         rows.append(
             {"score": kind, "adaptation": adaptation}
             | _quality(label, score.score(test))
@@ -135,7 +135,7 @@ def make_baselines(
     for kind, adaptation in cell_scores(study, fully=True):
         if kind not in _NETWORK_FREE:
             continue
-        score = fitted.fit(calibrate, kind, adaptation, train).score(test)
+        score = fitted.fit(calibrate, kind, adaptation, train=train).score(test)
         name = f"no network, {kind}, {adaptation}"
         found[name] = _quality(label, score)
         say(f"{split_name(split)}: {name}, AUC {found[name]['auc']:.4f}")

@@ -178,7 +178,7 @@ def train_step(
     discriminator = _revive(discriminator, metrics, jax.random.fold_in(key, state.step))
     average = state.average
     if trainer.average_decay:
-        average = averaged(average, generator, state.step + 1, trainer.average_decay)
+        average = averaged(average, generator, state.step + 1, decay=trainer.average_decay)
     new = TrainState(
         step=state.step + 1,
         generator=generator,
@@ -236,7 +236,7 @@ def _generator_gradients(
     return jax.grad(loss, (0, 1), has_aux=True)(outputs, projection)
 
 
-def averaged(average: Variables, new: Variables, step: jax.Array, decay: float) -> Variables:
+def averaged(average: Variables, new: Variables, step: jax.Array, *, decay: float) -> Variables:
     """An exponential moving average of weights and statistics after one more step.
 
     `step` counts from 1, which forgets what `average` was. The weights of all steps so far sum to

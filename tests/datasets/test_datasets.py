@@ -302,7 +302,9 @@ class TestFingerprint:
         signal = (np.cumsum(steps, axis=0) % 800).astype(np.float32) / 200
         symbols = np.array(["N", "V"] * 10, "<U4")
         annotations = Annotations(np.arange(300, 6300, 300), symbols)
-        recording = Recording("r", signal, 360.0, ("MLII",), annotations)
+        recording = Recording(
+            name="r", signal=signal, fs=360.0, leads=("MLII",), annotations=annotations
+        )
         made = storage.beat_set("pinned", "", [storage.example(recording, ["MLII"])])
         assert (beats.PIPELINE, made.fingerprint[:16]) == (1, "9e1fe12ccb515185")
 
@@ -318,13 +320,14 @@ class TestExample:
     def test_another_rate_and_missing_annotations_are_refused(self):
         signal = np.zeros((1000, 1), np.float32)
         with pytest.raises(InputError, match="record x is sampled at 250 Hz"):
-            storage.example(Recording("x", signal, 250.0, ("MLII",)), ["MLII"])
+            storage.example(Recording(name="x", signal=signal, fs=250.0, leads=("MLII",)), ["MLII"])
         with pytest.raises(InputError, match="record x has no annotations"):
-            storage.example(Recording("x", signal, 360.0, ("MLII",)), ["MLII"])
+            storage.example(Recording(name="x", signal=signal, fs=360.0, leads=("MLII",)), ["MLII"])
 
     def test_a_recording_without_beats_gives_none(self):
         none = Annotations(np.array([], np.int64), np.array([], "<U4"))
-        recording = Recording("x", np.zeros((1000, 1), np.float32), 360.0, ("MLII",), none)
+        nothing = np.zeros((1000, 1), np.float32)
+        recording = Recording(name="x", signal=nothing, fs=360.0, leads=("MLII",), annotations=none)
         example = storage.example(recording, ["MLII"])
         assert example["x"].shape == (0, 320, 1)
         assert loss_table([example])[0]["lost"] == 0

@@ -49,7 +49,7 @@ def test_of_a_long_recording_an_even_share_of_beats_calibrates(
 def test_a_calibration_knows_the_lead_it_was_made_on(detector, own_signal):
     signal = own_signal
     two = source(np.stack([signal, signal], axis=1), leads=("V1", "V5"))
-    moved, _ = personal.calibrate(detector, [two], ["V5"])
+    moved, _ = personal.calibrate(detector, [two], leads=["V5"])
     assert moved.leads == ("V5",)
     found = detect(replace(detector, calibration=moved), two)
     assert found.leads == ("V5",)

@@ -19,7 +19,7 @@ def page_of(detection=None, decisions=()):
     stretches = union(detection.unscorable)
     numbers = summary(detection, stretches, heart_rate(detection, stretches))
     numbers["decisions"] = len(decisions)
-    return report.render(detection, detection, numbers, decisions)
+    return report.render(detection, detection, summary=numbers, decisions=decisions)
 
 
 def data_of(html):

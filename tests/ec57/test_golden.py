@@ -99,7 +99,7 @@ class TestGoldenAnswers:
 
     def test_reports_with_the_matrix(self, folder):
         reports = [
-            tables.report(name, result.beats, "atr", "tst")
+            tables.report(name, result.beats, reference="atr", test="tst")
             for name, result in golden(folder).items()
         ]
         assert "\n".join(reports) + "\n" == said(folder, "bxb-matrix.txt")

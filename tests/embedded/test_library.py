@@ -119,7 +119,8 @@ def test_a_cortex_m_gives_the_same_integers(folder, core):
 
 class TestParity:
     def test_decisions_are_those_of_the_float_detector(self, detector, made):
-        parity = library.check(detector, *made)
+        found, signal, decisions = made
+        parity = library.check(detector, found, signal=signal, decisions=decisions)
         assert parity.beats > 250
         assert parity.abnormal > 20
         assert parity.differ <= parity.near
@@ -129,8 +130,9 @@ class TestParity:
         found, signal, _ = made
         wrong = replace(found.score, timing=score.Tail(median=0, inverse=fixed.ONE))
         other = stream.Integers(found.network, wrong)
+        decisions = stream.decide(other, signal)
         with pytest.raises(ParityError, match="does not decide"):
-            library.check(detector, found, signal, stream.decide(other, signal))
+            library.check(detector, found, signal=signal, decisions=decisions)
 
     def test_an_export_with_another_score_of_shape_writes_nothing(
         self, detector, made, tmp_path, monkeypatch
@@ -161,7 +163,7 @@ def test_a_person_is_learnt_as_the_float_score_learns_one(made):
         for size, of in spread.items()
     )
     person = score.Person(fitted, frontend.FS)
-    opinions = [person.push(residual[n], latent[n], 300 * n, 300) for n in range(400)]
+    opinions = [person.push(residual[n], latent[n], sample=300 * n, rr=300) for n in range(400)]
     seen = slice(0, score.LEARNT * frontend.FS // 300)
     assert [opinion.learning for opinion in opinions].index(False) == seen.stop + 1
     for centre, values, of, usual, log in (

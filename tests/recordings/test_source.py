@@ -45,7 +45,7 @@ from kdjax.recordings import source as of_all
 )
 def test_a_recording_checks_its_shape_and_rate(signal, fs, words):
     with pytest.raises(InputError, match=f"recording x.*{words}"):
-        Recording("x", signal, fs, ("a", "b"))
+        Recording(name="x", signal=signal, fs=fs, leads=("a", "b"))
 
 
 def test_annotations_come_in_pairs():

@@ -39,7 +39,7 @@ TRAIN = draw(200, seed=2)
 
 
 def fitted(kind, adaptation="none"):
-    return fit(NORMAL, kind, adaptation, TRAIN if kind == "memory" else None)
+    return fit(NORMAL, kind, adaptation, train=TRAIN if kind == "memory" else None)
 
 
 def joined(*parts):
@@ -196,7 +196,7 @@ def test_a_fitted_score_is_its_plain_arrays(kind, adaptation):
 @pytest.mark.parametrize(("kind", "adaptation"), EVERY)
 def test_evidence_without_any_variance_gives_finite_scores(kind, adaptation):
     flat = Evidence(*(np.zeros_like(a) for a in NORMAL[:4]), *NORMAL[4:])
-    score = fit(flat, kind, adaptation, flat)
+    score = fit(flat, kind, adaptation, train=flat)
     assert np.isfinite(score.score(flat)).all()
     assert np.isfinite(score.score(NEW)).all()
 
@@ -349,5 +349,5 @@ def test_where_a_person_is_unknown_distances_are_over_the_usual_one():
 @pytest.mark.parametrize("kind", [kind for kind in SCORES if kind not in ADAPTED])
 def test_other_kinds_do_not_change(kind):
     train = TRAIN if kind == "memory" else None
-    adapted = fit(NORMAL, kind, "recording", train)
+    adapted = fit(NORMAL, kind, "recording", train=train)
     np.testing.assert_array_equal(adapted.score(NEW), fitted(kind).score(NEW))

@@ -263,7 +263,7 @@ def test_an_average_weighs_weights_by_their_age():
     seen = [{"w": jnp.asarray(rng.normal(size=3))} for _ in range(4)]
     average = {"w": jnp.full(3, 100.0)}  # forgotten at the first step
     for step, new in enumerate(seen, start=1):
-        average = averaged(average, new, jnp.asarray(step), decay)
+        average = averaged(average, new, jnp.asarray(step), decay=decay)
     age = decay ** np.arange(4)[::-1]
     expected = sum(a * np.asarray(new["w"]) for a, new in zip(age, seen, strict=True)) / age.sum()
     np.testing.assert_allclose(average["w"], expected, rtol=1e-12)

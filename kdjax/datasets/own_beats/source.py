@@ -35,11 +35,11 @@ class Own(NamedTuple):
 
 def read(
     folder: Path,
+    *,
     leads: Sequence[str] = (),
     classes: Path | None = None,
     fs: float | None = None,
     units: str | None = None,
-    *,
     gain: float | None = None,
     annotator: str | None = None,
 ) -> Own:
@@ -89,7 +89,7 @@ def read(
         )
     examples = []
     for source, columns, found in zip(sources, chosen, annotations, strict=True):
-        made, said = example(source, columns, found, labels)
+        made, said = example(source, columns, annotations=found, labels=labels)
         examples.append(made)
         remarks += [f"{source.name}: {words}" for words in said]
         names = tuple(source.leads[column] for column in columns)
@@ -132,6 +132,7 @@ def _unknown_suffixes(files: Sequence[Path]) -> list[str]:
 def example(
     source: Source,
     columns: Sequence[int],
+    *,
     annotations: Annotations | None,
     labels: Mapping[str, int],
 ) -> tuple[dict, list[str]]:
