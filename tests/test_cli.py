@@ -100,6 +100,11 @@ TYPED_WRONG = {
     "detect mitbih-w8 {}/a.hea --out {}/none": "a.hea: no such file",
     "detect mitbih-w8 {}/a.hea --against atr": "a.hea: no such file",
     "detect mitbih-w8 {}/empty.csv --out {}/none": "the file is empty",
+    "calibrate mitbih-w8 {}/a.hea --out {}/text/a.npz": "text: is a file, not a folder",
+    "ec57 {}/empty --test kdjax --json {}/text/a.json": "text: is a file, not a folder",
+    "export mitbih-w9 --format onnx --out {}/text/a": "text: is a file, not a folder",
+    "benchmark {}/empty --json {}/text/a.json": "text: is a file, not a folder",
+    "study study:confirm --data-dir {} --json {}/text/a.json": "text: is a file, not a folder",
     "import-beatgan --generator {}/G --discriminator D --out R": "G: no such file",
 }
 

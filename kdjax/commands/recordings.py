@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kdjax.errors import InputError, one_line
-from kdjax.files import check_folder
+from kdjax.files import check_folder, write_bytes, write_text
 
 
 def detect(args: argparse.Namespace) -> None:
@@ -146,11 +146,11 @@ def calibrate(args: argparse.Namespace) -> None:
     """Moves a detector to one person by recordings that nobody labelled."""
     from kdjax.detection import detector_files, kinds, personal
     from kdjax.detection.deciding import FPR
-    from kdjax.files import write_bytes
     from kdjax.scores import calibration
 
     if args.out.suffix != ".npz":
         raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
+    check_folder(args.out.parent)
     if args.out.exists():
         detector_files.read_calibration(args.out)  # nothing else is written over
     detector = _detector(args.run_directory)
@@ -173,9 +173,11 @@ def calibrate(args: argparse.Namespace) -> None:
 
 def ec57(args: argparse.Namespace) -> None:
     """Compares two annotators by EC57: prints tables, and writes rows where asked."""
-    from kdjax import ec57, files
+    from kdjax import ec57
     from kdjax.ec57 import records, rows, tables
 
+    for file in filter(None, (args.json, args.csv)):
+        check_folder(file.parent)
     found, left_out = records.find(
         args.records, reference=args.reference, test=args.test, detections=args.detections
     )
@@ -200,9 +202,9 @@ def ec57(args: argparse.Namespace) -> None:
     }
     table = rows.rows(results)
     if args.json is not None:
-        files.write_text(args.json, rows.as_json(table, results, settings))
+        write_text(args.json, rows.as_json(table, results, settings))
     if args.csv is not None:
-        files.write_text(args.csv, rows.as_csv(table))
+        write_text(args.csv, rows.as_csv(table))
     print("\n".join(left_out), file=sys.stderr, end="\n" if left_out else "")
     print(tables.summary(results, reference=args.reference, test=args.test))
 

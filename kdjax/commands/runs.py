@@ -9,6 +9,7 @@ from typing import Any
 from kdjax import signals
 from kdjax.commands.status import status_of
 from kdjax.errors import InputError, one_line
+from kdjax.files import check_folder, write_json
 
 
 def train(args: argparse.Namespace) -> int:
@@ -147,13 +148,15 @@ def study(args: argparse.Namespace) -> None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
     workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
+    out = args.json or workdir / "study.json"
+    check_folder(workdir)
+    check_folder(out.parent)
     grid.check(config)
 
     from kdjax import datasets
 
     datasets.check_prepared(config.base.data.dataset, config.base.data.dir)
 
-    from kdjax.files import write_json
     from kdjax.study import cells as studies
     from kdjax.study import comparison
     from kdjax.training import compilation
@@ -164,7 +167,6 @@ def study(args: argparse.Namespace) -> None:
             studies.run_study(config, workdir, lambda line: print(line, flush=True))
     finally:  # what there is, also where a cell has failed
         result = grid.gather(config, workdir)
-        out = args.json or workdir / "study.json"
         write_json(out, {"command": f"kdjax study {args.config}"} | result)
         print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
         if result["missing"]:
@@ -177,11 +179,12 @@ def benchmark(args: argparse.Namespace) -> None:
     from kdjax.detection import detector_files
     from kdjax.runs import directory
 
+    if args.json is not None:
+        check_folder(args.json.parent)
     for run in args.run_directory:
         if str(run) not in detector_files.shipped():
             directory.check_run(run)
 
-    from kdjax.files import write_json
     from kdjax.runs import cost
 
     timed = cost.benchmark(args.run_directory, lambda line: print(line, file=sys.stderr))
@@ -198,6 +201,7 @@ def export(args: argparse.Namespace) -> None:
     from kdjax.detection import detector_files
     from kdjax.runs import directory
 
+    check_folder(args.out.parent)
     if args.run_directory not in detector_files.shipped():
         directory.check_finished(Path(args.run_directory))
 
