@@ -23,6 +23,7 @@ ADAPTATIONS = ("none", "first_5_minutes", "recording")
 
 _FUSED = ("mahalanobis", "latent")  # the distances that speak for the shape of a beat
 RHYTHM_BEATS = 256  # beats, some four minutes: longer than a run of premature beats
+_AT_ONCE = 4096  # beats whose 256 intervals are sorted together, for the sake of memory
 _RR_TOLERANCE = 0.2  # of log RR: what a steady rhythm may vary
 _IN_TIME = 0.75  # prematurity below which a beat may stand for its person
 _FIRST = 300.0  # s
@@ -97,12 +98,20 @@ def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.stack([own, prematurity], axis=1))
 
 
-def _past_quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Quantiles of the 256 values before each of [256 + B], without NaN, to the nearest rank."""
-    past = np.sort(sliding_window_view(values[:-1], RHYTHM_BEATS), axis=1)  # NaN last
-    last = np.maximum(np.isfinite(past).sum(axis=1) - 1, 0)
-    rows = np.arange(len(past))
-    return [past[rows, np.rint(share * last).astype(int)] for share in shares]
+def _past_quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """Quantiles [Q, B] of the 256 values before each of [256 + B], to the nearest rank.
+
+    NaN do not count.
+    """
+    windows = sliding_window_view(values[:-1], RHYTHM_BEATS)
+    quantiles = np.empty((len(shares), len(windows)))
+    for start in range(0, len(windows), _AT_ONCE):
+        past = np.sort(windows[start : start + _AT_ONCE], axis=1)  # NaN last
+        last = np.maximum(np.isfinite(past).sum(axis=1) - 1, 0)
+        rows = np.arange(len(past))
+        for found, share in zip(quantiles, shares, strict=True):
+            found[start : start + _AT_ONCE] = past[rows, np.rint(share * last).astype(int)]
+    return quantiles
 
 
 def halves(record: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

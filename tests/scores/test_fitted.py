@@ -1,5 +1,7 @@
 """What each score promises: its definition on a few numbers, what it ignores, what it refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -123,6 +125,19 @@ def test_rhythm_knows_no_order_of_rows_no_other_person_and_no_tempo(rr, random, 
     back = np.argsort(rows)
     np.testing.assert_array_equal(out[back][: len(rr)], steps(rr))
     np.testing.assert_allclose(out[back][len(rr) :, 1], steps(rr)[:, 1], atol=1e-12)
+
+
+def test_the_rhythm_of_a_long_recording_takes_little_memory():
+    rr = np.random.default_rng(0).uniform(0.5, 1.1, 20_000)
+    beats = np.full(len(rr), "p"), np.arange(len(rr)), rr
+    tracemalloc.start()
+    found = rhythm(*beats)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 25e6  # 256 intervals of every beat are 41 MB
+    part = slice(3800, 4400)
+    again = rhythm(*(values[part] for values in beats))
+    np.testing.assert_array_equal(found[part][256:], again[256:])
 
 
 def test_rhythm_of_unequal_arrays_is_rejected():
