@@ -7,7 +7,6 @@ DIR holds the MIT-BIH records, which are resampled. Writes docs/results/detectio
 
 import argparse
 import datetime
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.datasets.storage import CLASSES, SYMBOLS
 from kdjax.detection.detector import Detector
 from kdjax.detection.recording import detect
+from kdjax.recordings.in_memory import of_array
 from kdjax.runs import directory, provenance
 from kdjax.scores import metrics
 
@@ -60,7 +60,7 @@ def on_record(detector: Detector, folder: Path, name: str, rate: float) -> dict[
     if rate != record.fs:
         ratio = int(rate), int(record.fs)
         signal = scipy.signal.resample_poly(signal.astype(np.float64), *ratio, padtype="line")
-    found = detect(detector, source(name, rate, signal))
+    found = detect(detector, of_array(signal, rate, leads=("MLII",), name=name))
     is_beat = np.isin(record.annotations.symbol, list(_LABEL))
     at = record.annotations.sample[is_beat] / record.fs
     label = np.array([_LABEL[symbol] for symbol in record.annotations.symbol[is_beat]])
@@ -78,17 +78,6 @@ def on_record(detector: Detector, folder: Path, name: str, rate: float) -> dict[
         "unscored": int((found.beats.quality != "good").sum()),
         "notes": found.notes,
     }
-
-
-def source(name: str, rate: float, signal: np.ndarray) -> recordings.Source:
-    """A signal [T, 1] in memory as a recording."""
-
-    def read(columns: list[int]) -> Iterator[np.ndarray]:
-        yield from np.array_split(signal[:, columns].astype(np.float32), 7)
-
-    return recordings.Source(
-        name=name, fs=float(rate), leads=("MLII",), length=len(signal), read=read
-    )
 
 
 def nearest(at: np.ndarray, found: np.ndarray) -> np.ndarray:

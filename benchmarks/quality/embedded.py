@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.detection import source as in_memory
 from benchmarks.shared import write_rows
 from kdjax import datasets, ec57, recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS, Split, split
@@ -37,6 +36,7 @@ from kdjax.ec57 import rates, tables
 from kdjax.embedded import frontend, library, quantise, score, stream
 from kdjax.embedded.stream import Integers
 from kdjax.recordings import Annotations, read_annotations
+from kdjax.recordings.in_memory import of_array
 from kdjax.runs import directory, evaluation, provenance
 from kdjax.scores import fitted, metrics
 
@@ -215,7 +215,7 @@ def r_peaks(detector: Detector, records: Path) -> dict[str, Any]:
         whole = signal(records, path.stem)
         beats = list(frontend.find_beats(whole))
         delays += [(beat.decided - beat.sample) / frontend.FS for beat in beats]
-        source = in_memory(path.stem, frontend.FS, whole[:, None] / 1000)
+        source = of_array(whole / 1000, frontend.FS, leads=("MLII",), name=path.stem)
         found = {
             "library": np.array([beat.sample for beat in beats]),
             "kdjax detect": detect(detector, source).beats.sample,

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -115,8 +116,8 @@ def result_names(recordings: Sequence[Path]) -> list[str]:
 
 
 def _shared(names: Sequence[str]) -> set[str]:
-    folded = [name.casefold() for name in names]
-    return {name for name in folded if folded.count(name) > 1}
+    counts = Counter(name.casefold() for name in names)
+    return {name for name, count in counts.items() if count > 1}
 
 
 def _safe(name: str) -> str:
