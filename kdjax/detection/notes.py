@@ -1,7 +1,7 @@
 """What the user should know of a recording before looking at its scores."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -195,8 +195,8 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     start = float(beats.sample[scored][0] / fs)
     early = scored & (beats.sample / fs < start + seconds)
     others = other[early].mean()
-    irregular = sum(
-        max(min(event.last / fs, start + seconds) - max(event.first / fs, start), 0)
+    irregular = _covered(
+        (max(event.first / fs, start), min(event.last / fs, start + seconds))
         for event in events
         if any(rhythm in event.name for rhythm in _RHYTHMS)
     )
@@ -206,6 +206,15 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
             f"{others:.0%} of their beats are called abnormal and {irregular:.0f} s are irregular, "
             "bigeminy or trigeminy, so kinds are less certain"
         )
+
+
+def _covered(stretches: Iterable[tuple[float, float]]) -> float:
+    """The seconds that stretches (first, last) cover, those of several counted once."""
+    covered, until = 0.0, -np.inf
+    for first, last in sorted(stretches):
+        covered += max(last - max(first, until), 0)
+        until = max(until, last)
+    return covered
 
 
 def _why_not_scored(quality: np.ndarray) -> str:

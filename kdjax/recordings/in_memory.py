@@ -20,7 +20,7 @@ def of_array(
             leads than `leads` names, or the rate or length is none of an ECG.
     """
     if isinstance(signal, np.ma.MaskedArray) and signal.dtype.kind in "iuf":
-        signal = signal.astype(np.float64).filled(np.nan)
+        signal = np.ma.filled(signal.astype(np.float64), np.nan)
     signal = np.asarray(signal)
     signal = signal[:, None] if signal.ndim == 1 else signal
     if signal.ndim != 2 or signal.dtype.kind not in "iuf":
