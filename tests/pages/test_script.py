@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from javascript import calls
+from javascript import calls, node
 
 from kdjax.detection import index, report
 from kdjax.pages import packing, page
@@ -126,3 +126,23 @@ def test_the_highest_scores_come_first_and_those_without_one_never():
         [2, 5, 3, 0],
         [],
     ]
+
+
+STEPS = """
+const app = { decisions: [], saved: 0, undone: 0, data: { beats: {} } };
+const refresh = () => {}, say = () => {}, renderCounts = () => {};
+const element = () => ({ click() {} });
+const after = (...steps) => {
+  for (const step of steps) step();
+  return unsaved();
+};
+const made = () => decide({ beat: 1, kind: "N" }, "");
+const counts = [after(made, made, save), after(undo), after(made), after(save), after(undo, undo)];
+process.stdout.write(JSON.stringify(counts));
+"""
+
+
+def test_what_was_undone_since_it_was_saved_is_not_saved():
+    program = page.script("decisions.js") + STEPS
+    done = subprocess.run([str(node()), "-e", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[0,1,2,0,2]"), done.stderr

@@ -12,7 +12,10 @@ function undo() {
     return;
   }
   app.decisions.pop();
-  app.saved = Math.min(app.saved, app.decisions.length);
+  if (app.decisions.length < app.saved) {
+    app.saved -= 1;
+    app.undone += 1;
+  }
   refresh();
   say("Undone.");
 }
@@ -80,6 +83,16 @@ function splitFamily(family) {
   focusFamily(number);
 }
 
+/** How many decisions were made or undone since they were last saved. */
+function unsaved() {
+  return app.decisions.length - app.saved + app.undone;
+}
+
+function keepSaved() {
+  app.saved = app.decisions.length;
+  app.undone = 0;
+}
+
 function save() {
   const { recording, beats } = app.data;
   const review = { format: 1, recording, beats: beats.sha256, decisions: app.decisions };
@@ -87,7 +100,7 @@ function save() {
   const link = element("a", { href: URL.createObjectURL(content), download: "review.json" });
   link.click();
   URL.revokeObjectURL(link.href);
-  app.saved = app.decisions.length;
+  keepSaved();
   renderCounts();
   say("Saved as review.json; kdjax review applies it to the files.");
 }
@@ -109,7 +122,7 @@ async function load(file) {
     return;
   }
   app.decisions = review.decisions;
-  app.saved = app.decisions.length;
+  keepSaved();
   refresh();
   say(`Loaded ${app.decisions.length} decisions.`);
 }

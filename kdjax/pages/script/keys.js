@@ -1,5 +1,8 @@
 // What each key does, by where the focus is.
 
+/** The family of the selected beat, counted from 0; -1 where it has none or none is selected. */
+const familyOfSelected = () => app.state.family[app.selected] ?? -1;
+
 const ANYWHERE = {
   u: undo,
   o: () => byId("others")?.click(),
@@ -10,7 +13,7 @@ const ANYWHERE = {
   "?": () => byId("help").toggleAttribute("open"),
   Escape: () => {
     if (app.merging) mergeFamily(app.merging);
-    else if (app.selected >= 0) focusFamily(app.state.family[app.selected] + 1);
+    else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
   },
 };
 
@@ -37,7 +40,7 @@ const IN_STRIPS = {
   ArrowLeft: () => show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected - 1),
   PageDown: () => goTo(app.at + ROWS * STRIP),
   PageUp: () => goTo(app.at - ROWS * STRIP),
-  ".": () => app.selected >= 0 && showNext(app.state.family[app.selected]),
+  ".": () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
 };
 
 const IN_OVERVIEW = {

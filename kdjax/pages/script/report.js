@@ -7,7 +7,8 @@ const LISTED = 400; // events
 const byId = (id) => document.getElementById(id);
 const app = {
   decisions: [],
-  saved: 0,
+  saved: 0, // of the decisions, the first so many are in the saved review
+  undone: 0, // decisions that it holds besides
   merging: null,
   selected: -1, // a beat
   at: 0, // s, where the strips begin
@@ -54,12 +55,11 @@ function renderCounts() {
     ),
     element("span", { className: "count" }, `${counts[""].toLocaleString("en")} not scored`),
   );
-  const unsaved = app.decisions.length - app.saved;
   const decided = app.members.filter((_, i) => app.state.families[i].named);
   const share = decided.flat().length / Math.max(app.members.flat().length, 1);
   byId("decisions").textContent =
     `${app.decisions.length} ${app.decisions.length === 1 ? "decision" : "decisions"}` +
-    (unsaved > 0 ? `, ${unsaved} not saved` : "") +
+    (unsaved() ? `, ${unsaved()} not saved` : "") +
     (share > 0 ? `; ${Math.floor(100 * share)} % of beats in named families` : "");
   byId("undo").disabled = !app.decisions.length;
 }
@@ -103,7 +103,7 @@ function listen() {
   addEventListener("resize", renderRecording);
   addEventListener("beforeprint", () => document.querySelectorAll(".family").forEach(drawCard));
   addEventListener("beforeunload", (event) => {
-    if (app.decisions.length > app.saved) event.preventDefault();
+    if (unsaved()) event.preventDefault();
   });
 }
 
@@ -148,7 +148,7 @@ async function openPage() {
   app.detected = { samples, kind: arrays[1], family: arrays[2], confidence: app.confidence };
   app.detected.families = data.families.map((one) => ({ ...one, detected: one.kind }));
   app.decisions = data.decisions;
-  app.saved = app.decisions.length;
+  keepSaved();
   app.state = replay(app.detected, app.decisions);
   prepareEvents();
   renderEvents();
