@@ -77,16 +77,8 @@ def read(
     if not annotated and annotator is not None:
         raise InputError(f"{folder}: no record in it has annotations .{annotator}; name another")
     remarks = [f"{source.name}: {note}" for source in sources for note in source.notes]
-    others = [file.name for file in inside.others if not (classes and file.samefile(classes))]
-    if others:
-        remarks.append(
-            f"skipped, not recordings: {', '.join(others[:5])}{' …' * (len(others) > 5)}"
-        )
-    if not annotated and (beside := _unknown_suffixes(files)):
-        remarks.append(
-            f"beside the records lie files {', '.join(beside)}; if these are annotations, name "
-            f"them with --annotator {beside[0].removeprefix('.')}"
-        )
+    others = [file for file in inside.others if not (classes and file.samefile(classes))]
+    remarks += _of_other_files(others, _unknown_suffixes(files) if not annotated else [])
     examples = []
     for source, columns, found in zip(sources, chosen, annotations, strict=True):
         made, said = example(source, columns, annotations=found, labels=labels)
@@ -96,6 +88,20 @@ def read(
         if names != leads:
             remarks.append(f"{source.name}: {', '.join(names)} taken for {', '.join(leads)}")
     return Own(examples, leads, annotated, remarks)
+
+
+def _of_other_files(others: Sequence[Path], suffixes: Sequence[str]) -> list[str]:
+    """What to say of files that are not read; suffixes: those that may be annotators'."""
+    remarks = []
+    if others:
+        names = ", ".join(file.name for file in others[:5])
+        remarks.append(f"skipped, not recordings: {names}{' …' * (len(others) > 5)}")
+    if suffixes:
+        remarks.append(
+            f"beside the records lie files {', '.join(suffixes)}; if these are annotations, name "
+            f"them with --annotator {suffixes[0].removeprefix('.')}"
+        )
+    return remarks
 
 
 def _check_names(files: Sequence[Path], sources: Sequence[Source]) -> None:
