@@ -108,7 +108,8 @@ class StreamingDetector:
 
     The score first adapts to the person, so the first decisions come five to six minutes after the
     first good beat, or later if fewer than 60 beats are good by then. After that a decision comes
-    at most 65 s after its beat, and `provisional` gives one within 2 s. Memory does not grow.
+    at most 65 s after its beat, and `provisional` gives one within 2 s. Beats before the first good
+    one are returned unscored, likewise within 65 s. Memory does not grow.
 
     A decision uses the families as known at that moment. `kdjax.detect` decides once more when it
     has read the whole recording, so a few kinds may differ.
@@ -176,7 +177,12 @@ class StreamingDetector:
             with one_thread():
                 shape, timing = self.person.meet(found.window, found.quality == 0, found.rr)
                 evidence = self._witness.evidence(found)
-            self._waiting.append(_Waiting(found, evidence, shape, timing))
+            core = _Waiting(found, evidence, shape, timing)
+            if self._score is None and not self._waiting and not len(shape):
+                # Hours may pass before the first good beat: nothing of them need be kept.
+                yield self._decide(core, _NO_SIGNS, self._memory.groups())
+                continue
+            self._waiting.append(core)
             if self._score is not None or self._ready(found.first + len(found.samples)):
                 yield from self.decide_waiting()
 
@@ -217,7 +223,7 @@ class StreamingDetector:
         """The signs float32 [G, K] of a core's good beats."""
         good = core.found.quality == 0
         if not good.any():
-            return np.empty((0, len(SIGNS)), np.float32)
+            return _NO_SIGNS
         return self.person.signs(
             core.found.window[good],
             Timing(*(values[good] for values in core.timing)),
@@ -238,6 +244,9 @@ class StreamingDetector:
         family = np.where(good, kinds.numbered(shape, beats.kind), -1).astype(np.int32)
         beats = beats._replace(family=family)
         return Decided(beats, found.x, all_signs, shape, core.timing.early)
+
+
+_NO_SIGNS = np.empty((0, len(SIGNS)), np.float32)
 
 
 def _undecided(found: Found) -> Beats:

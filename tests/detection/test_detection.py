@@ -125,6 +125,21 @@ def test_a_decision_comes_65_s_after_its_beat_once_five_minutes_are_over(detecto
     assert max(late) <= (cores.DELAY + 1) * FS
 
 
+def test_what_comes_before_the_first_good_beat_is_not_kept(detector):
+    noise = np.random.default_rng(0).normal(0, 1, 5 * 60 * FS)
+    stream = StreamingDetector(detector, FS)
+    decided = stream.push(noise)
+    assert len(decided.sample) > 100
+    assert not np.isfinite(decided.score).any()
+    assert not stream._waiting
+    signal, _ = ecg()
+    late = join_beats([stream.push(signal), stream.finish()])
+    beats = detect(detector, source(np.concatenate([noise, signal]))).beats
+    np.testing.assert_array_equal(np.append(decided.sample, late.sample), beats.sample)
+    np.testing.assert_array_equal(np.append(decided.quality, late.quality), beats.quality)
+    assert stream.adapted_to > 200
+
+
 def test_a_provisional_decision_comes_within_2_s_and_changes_no_final_one(detector):
     """Twenty seconds past the first final decisions, second by second."""
     signal, _ = ecg()
