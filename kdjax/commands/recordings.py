@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,11 @@ def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> st
         reference = read_annotation_file(_reference(path, annotator), detection.fs)
         test = read_annotation_file(files.annotation_file(out / name, detection), detection.fs)
         results[name] = ec57.compare(reference, test, detection.fs)
+    if not _any_beat(results):
+        return (
+            f"--against {annotator}: no beat lies after the first 5 minutes, where the comparison "
+            "begins; kdjax ec57 --from 0:00 compares all of them"
+        )
     return tables.summary(results, reference=annotator, test="kdjax")
 
 
@@ -188,7 +193,7 @@ def ec57(args: argparse.Namespace) -> None:
         results[record.name] = ec57.compare(
             reference, test, fs, start=start, classes=ec57.CLASSES[args.classes]
         )
-    if not any(result.beats.matrix.any() for result in results.values()):
+    if not _any_beat(results):
         raise InputError(
             f"--from {args.start}: no beat lies after it; begin earlier, as with --from 0:00"
         )
@@ -207,6 +212,11 @@ def ec57(args: argparse.Namespace) -> None:
         write_text(args.csv, rows.as_csv(table))
     print("\n".join(left_out), file=sys.stderr, end="\n" if left_out else "")
     print(tables.summary(results, reference=args.reference, test=args.test))
+
+
+def _any_beat(results: Mapping[str, Any]) -> bool:
+    """Whether any of the comparisons is of a beat."""
+    return any(result.beats.matrix.any() for result in results.values())
 
 
 def _seconds(time: str) -> float:

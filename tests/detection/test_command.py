@@ -312,15 +312,30 @@ def test_a_review_of_nothing_is_said_in_a_line(arguments, says, tmp_path, monkey
     assert said.count("\n") == 1
 
 
-def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
+def write_annotated(folder, minutes):
+    """A record s9 with its annotations, a patient's five minutes over and over; its header."""
     record = generator.recording(9)
     assert record.annotations is not None
-    place = {"write_dir": str(tmp_path), "fs": FS}
-    signal = np.concatenate([record.signal] * 2).astype(np.float64)  # EC57 leaves out 5 minutes
-    sample = np.concatenate([record.annotations.sample, record.annotations.sample + 300 * FS])
+    place = {"write_dir": str(folder), "fs": FS}
+    times = -(-minutes // 5)
+    signal = np.concatenate([record.signal] * times)[: minutes * 60 * FS].astype(np.float64)
+    sample = np.concatenate([record.annotations.sample + k * 300 * FS for k in range(times)])
+    symbol = np.tile(record.annotations.symbol, times)[sample < len(signal)]
     wfdb.wrsamp("s9", units=["mV"], sig_name=["MLII"], p_signal=signal, fmt=["16"], **place)
-    wfdb.wrann("s9", "atr", sample, symbol=list(record.annotations.symbol) * 2, **place)
-    header, out = tmp_path / "s9.hea", tmp_path / "out"
+    wfdb.wrann("s9", "atr", sample[sample < len(signal)], symbol=list(symbol), **place)
+    return folder / "s9.hea"
+
+
+def test_a_record_shorter_than_what_ec57_leaves_out_has_nothing_to_compare(tmp_path, capsys):
+    header = write_annotated(tmp_path, 1)
+    given = ("detect", "mitbih-w8", header, "--against", "atr", "--out", tmp_path / "out")
+    assert typed(*given) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith("--against atr: no beat lies after the first 5 minutes")
+
+
+def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
+    header, out = write_annotated(tmp_path, 10), tmp_path / "out"  # EC57 leaves out 5 minutes
     assert typed("detect", "mitbih-w8", header, "--against", "ref", "--out", out) == 2
     assert "s9.ref: no such file; --against ref needs one" in capsys.readouterr().err
     assert not out.exists()
