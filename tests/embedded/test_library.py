@@ -14,7 +14,6 @@ from kdjax.errors import InputError, ParityError
 from kdjax.models.folded import fold
 from kdjax.runs import export
 
-STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror"]
 SANITISED = ["-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
 
 
