@@ -37,11 +37,17 @@ SIGNS = (
     "irregularity",  # log of the median change between intervals, 0.01 added
     "prematurity",  # of `scores.fitted.rhythm`
     "anomaly",  # log of the score of the detector
+    "sinus",  # 0 to 1: how far a P wave that can be seen well is the person's usual one
 )
 
 _QRS = (-0.10, 0.14)  # s about the R-peak
 _T = (0.14, 0.36)
 _P = (-0.31, -0.08)
+# The sign "p" of most beats in time at correlations of 0.88 and 0.96 with the normal P wave: up to
+# the first none can be told from noise, from the second on it is seen well.
+_HIDDEN, _SEEN = np.log(0.22), np.log(0.14)
+_OTHER_P = 0.4  # of the sign "p" above that of most beats: such a P wave is another
+_P_WAVES = 100  # of beats in time, which say what is usual
 _SHIFTS = range(-9, 10, 3)  # samples
 _USUAL = 16  # intervals
 _STEADY = 32
@@ -78,6 +84,7 @@ class Person:
         self._rhythm = Rhythm()
         self._often: dict[int, float] = {}  # in-time beats of each shape, of late
         self._widths: dict[int, float] = {}
+        self._p = np.empty(0)  # the sign "p" of the latest beats in time
 
     def meet(
         self, windows: np.ndarray, good: np.ndarray, rr: np.ndarray
@@ -123,19 +130,32 @@ class Person:
         prematurity: np.ndarray,
         score: np.ndarray,
     ) -> np.ndarray:
-        """SIGNS of beats, float32 [B, K]: windows [B, T, C] in mV, the rest [B]."""
+        """SIGNS of the next good beats, float32 [B, K]: windows [B, T, C] in mV, the rest [B].
+
+        They are remembered: what P wave is usual depends on the latest beats.
+        """
         normal, width = self.normal()
+        p = np.log(1.1 - likeness(windows, normal, _P))
+        self._p = np.concatenate([self._p, p[~timing.early]])[-_P_WAVES:]
         with np.errstate(invalid="ignore", divide="ignore"):
             signs = {
                 "qrs": np.log(1.02 - likeness(windows, normal, _QRS)),
                 "t": np.log(1.1 - likeness(windows, normal, _T)),
-                "p": np.log(1.1 - likeness(windows, normal, _P)),
+                "p": p,
                 "height": np.log(_deviation(windows) / _deviation(normal[None])),
                 "width": np.log((qrs_width(windows) + 10) / (width + 10)),
                 **timing_signs(timing, after, prematurity),
                 "anomaly": np.log(np.maximum(score, 0.01)),
+                "sinus": sinus(p, self._p),
             }
         return stacked(signs)
+
+
+def sinus(p: np.ndarray, in_time: np.ndarray) -> np.ndarray:
+    """The sign "sinus" [B] of beats with the sign "p" [B]; in_time: "p" of beats in time, any n."""
+    usual = float(np.median(in_time)) if len(in_time) else 0.0
+    seen = np.clip((_HIDDEN - usual) / (_HIDDEN - _SEEN), 0, 1)
+    return seen * np.clip(1 - (p - usual) / _OTHER_P, 0, 1)
 
 
 def timing_signs(
