@@ -8,7 +8,7 @@ from kdjax.detection import kinds
 from kdjax.detection.deciding import FPR, Beats
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.shapes import POOLED, Shapes
-from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, qrs_width
+from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, qrs_width, sinus
 from kdjax.errors import InputError
 
 TIME = (np.arange(WINDOW) - BEFORE) / FS  # s
@@ -20,12 +20,13 @@ def bump(width, at=0.0):
 
 
 def beat(kind, rng, noise=0.01):
-    """A normal beat with P and T waves, or a wide one without a P wave, float32 [T, 1] in mV."""
-    normal = (
-        bump(0.012) - 0.3 * bump(0.012, 0.035) + 0.2 * bump(0.04, 0.25) + 0.1 * bump(0.02, -0.18)
-    )
+    """A normal beat with P and T waves, an atrial one whose P wave is another, or a wide one without
+    a P wave, float32 [T, 1] in mV."""
+    conducted = bump(0.012) - 0.3 * bump(0.012, 0.035) + 0.2 * bump(0.04, 0.25)
+    normal = conducted + 0.1 * bump(0.02, -0.18)
+    atrial = conducted - 0.1 * bump(0.02, -0.14)
     wide = -0.8 * bump(0.04, 0.02) + 0.5 * bump(0.06, 0.12) - 0.3 * bump(0.05, 0.3)
-    shape = {"N": normal, "V": wide}[kind]
+    shape = {"N": normal, "S": atrial, "V": wide}[kind]
     return (shape + rng.normal(0, noise, WINDOW))[:, None].astype(np.float32)
 
 
@@ -145,7 +146,7 @@ def opinion_of(pattern, rr):
         timing,
         after=after,
         prematurity=prematurity,
-        score=np.where(pattern == "N", 0.7, 15.0),
+        score=np.where(pattern == "V", 15.0, 0.7),
     )
     assert signs.shape == (len(windows), len(SIGNS))
     return kinds.opinion(signs, shape, kinds.grouped(signs, shape))
@@ -156,14 +157,40 @@ def test_kinds_of_normal_early_and_wide_beats():
     pattern[50::50] = "V"
     for early in (*range(25, 400, 50), *range(50, 400, 50)):
         rr[early], rr[(early + 1) % 400] = 0.5, 1.1
-    expected = pattern.copy()
-    expected[25::50] = "S"
+    pattern[25::50] = "S"
     opinion = opinion_of(pattern, rr)
     kind = opinion.kind(kinds.threshold(FPR))
-    np.testing.assert_array_equal(kind[1:], expected[1:])
+    np.testing.assert_array_equal(kind[1:], pattern[1:])
     confidence = opinion.confidence(kind)
     assert confidence.dtype == np.float32
     assert ((confidence >= 0) & (confidence <= 1)).all()
+
+
+def test_early_beats_with_the_usual_p_wave_are_less_supraventricular():
+    """As of a heart with AV block, whose P waves are at times all conducted."""
+    early = np.arange(20, 400, 20)
+    rr = np.full(400, 1.0)
+    rr[early], rr[early + 1] = 0.55, 1.2
+    usual, other = np.full(400, "N"), np.full(400, "N")
+    other[early] = "S"
+    normal, ectopic = (opinion_of(pattern, rr).supraventricular for pattern in (usual, other))
+    assert (ectopic[early] > normal[early] + 3).all()
+
+
+@pytest.mark.parametrize(
+    ("usual", "own", "expected"),
+    [
+        (0.98, 0.98, 1.0),  # correlations with the normal P wave
+        (0.98, 0.9, 0.0),
+        (0.86, 0.86, 0.0),  # none can be told from noise
+        (0.92, 0.92, 0.44),
+    ],
+)
+def test_the_sign_of_a_sinus_beat_is_a_usual_p_wave_that_can_be_seen(usual, own, expected):
+    in_time = np.log(1.1 - np.array([usual, usual, 0.1]))
+    found = sinus(np.log(1.1 - np.array([own])), in_time)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+    assert sinus(np.log(1.1 - np.array([own])), np.empty(0)) == 0  # nothing is usual yet
 
 
 @pytest.mark.parametrize(
