@@ -28,7 +28,7 @@ from kdjax.detection import kinds
 from kdjax.detection.deciding import FPR, Beats, join_beats
 from kdjax.detection.detector import Detector
 from kdjax.detection.families import gather, to_name
-from kdjax.detection.signs import SIGNS, Rhythm, sinus, stacked, timing_signs
+from kdjax.detection.signs import SIGNS, Rhythm, p_wave_signs, stacked, timing_signs
 from kdjax.ec57 import labels
 from kdjax.ec57.rates import of_beats
 from kdjax.pages import plots
@@ -287,7 +287,7 @@ def _in_rhythm(
     own |= timing_signs(Rhythm().timing(rr), np.append(rr[1:], np.nan), prematurity)
     if rhythm in made_rhythms.WITHOUT_P:
         own["p"] = np.log(1.1 - rng.uniform(-0.5, 0.8, BEATS))
-    own["sinus"] = sinus(own["p"], own["p"][~premature])
+    own |= p_wave_signs(own["p"], own["p"][~premature])
     return stacked(own)[FIRST:], premature[FIRST:]
 
 

@@ -29,6 +29,7 @@ _MAIN = 6  # shapes that hold most beats, where shapes are few
 _LIKE, _UNLIKE = np.log(0.04), np.log(0.12)
 _STEADY = 0.08  # irregularity at which timing says half as much
 _SHORTER = 0.08  # of log RR below the usual one
+_BY_P_WAVES = 0.3  # how steady a rhythm counts at least whose P waves are seen well
 _BY_SINUS = 0.8  # of timing's weight, which a beat loses whose P wave is surely the usual one
 _SIGN = {name: column for column, name in enumerate(SIGNS)}
 
@@ -173,19 +174,21 @@ def ventricular_terms(
 def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
     """What speaks for and against a supraventricular beat, if it is not ventricular.
 
-    Timing says less where the rhythm is irregular, as in atrial fibrillation, and where the P wave
-    is the usual one: then the sinus node gave the beat, and only conduction or rate has changed. A
-    supraventricular beat resets the sinus node, so the interval after it is the longer one; a
-    heart that only beats faster, or conducts again, has none.
+    Timing says less where the rhythm is irregular and no P waves are seen, as in atrial
+    fibrillation. It also says less of a beat with the usual P wave: that comes from the sinus
+    node, and only conduction or rate has changed. A supraventricular beat resets the sinus node,
+    so the interval after it is the longer one; a heart that only beats faster, or conducts again,
+    has none.
     """
     own = {name: signs[:, column].astype(np.float64) for name, column in _SIGN.items()}
     irregularity = np.exp(own["irregularity"]) - 0.01
-    steady = _STEADY**2 / (_STEADY**2 + np.square(irregularity))
+    regular = _STEADY**2 / (_STEADY**2 + np.square(irregularity))
+    steady = np.maximum(regular, _BY_P_WAVES * own["seen"])
     longer = np.where(own["interval"] < -_SHORTER, own["pause"] - own["interval"], 0)
     ectopic = 1 - _BY_SINUS * own["sinus"]
     early = ectopic * np.clip(own["early"], 0, 0.8)
     return {
-        "early": early,
+        "early": early * np.maximum(regular, own["seen"]),
         "early, steady": early * steady,
         "step, steady": ectopic * np.minimum(10 * _below(own["step"]) * steady, 4),
         "premature, steady": ectopic * np.clip(own["prematurity"], -1, 4) * steady,

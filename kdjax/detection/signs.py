@@ -37,7 +37,8 @@ SIGNS = (
     "irregularity",  # log of the median change between intervals, 0.01 added
     "prematurity",  # of `scores.fitted.rhythm`
     "anomaly",  # log of the score of the detector
-    "sinus",  # 0 to 1: how far a P wave that can be seen well is the person's usual one
+    "seen",  # 0 to 1: how well the P waves of beats in time can be seen
+    "sinus",  # 0 to 1: how far a P wave, if they can be seen, is the person's usual one
 )
 
 _QRS = (-0.10, 0.14)  # s about the R-peak
@@ -141,21 +142,24 @@ class Person:
             signs = {
                 "qrs": np.log(1.02 - likeness(windows, normal, _QRS)),
                 "t": np.log(1.1 - likeness(windows, normal, _T)),
-                "p": p,
                 "height": np.log(_deviation(windows) / _deviation(normal[None])),
                 "width": np.log((qrs_width(windows) + 10) / (width + 10)),
                 **timing_signs(timing, after, prematurity),
                 "anomaly": np.log(np.maximum(score, 0.01)),
-                "sinus": sinus(p, self._p),
+                **p_wave_signs(p, self._p),
             }
         return stacked(signs)
 
 
-def sinus(p: np.ndarray, in_time: np.ndarray) -> np.ndarray:
-    """The sign "sinus" [B] of beats with the sign "p" [B]; in_time: "p" of beats in time, any n."""
+def p_wave_signs(p: np.ndarray, in_time: np.ndarray) -> dict[str, np.ndarray]:
+    """The signs [B] of the P wave, by name, from "p" [B]; in_time: "p" of beats in time, any n."""
     usual = float(np.median(in_time)) if len(in_time) else 0.0
     seen = np.clip((_HIDDEN - usual) / (_HIDDEN - _SEEN), 0, 1)
-    return seen * np.clip(1 - (p - usual) / _OTHER_P, 0, 1)
+    return {
+        "p": p,
+        "seen": np.full(len(p), seen),
+        "sinus": seen * np.clip(1 - (p - usual) / _OTHER_P, 0, 1),
+    }
 
 
 def timing_signs(

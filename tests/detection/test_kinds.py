@@ -8,7 +8,7 @@ from kdjax.detection import kinds
 from kdjax.detection.deciding import FPR, Beats
 from kdjax.detection.events import Event, find_events
 from kdjax.detection.shapes import POOLED, Shapes
-from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, qrs_width, sinus
+from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, p_wave_signs, qrs_width
 from kdjax.errors import InputError
 
 TIME = (np.arange(WINDOW) - BEFORE) / FS  # s
@@ -178,19 +178,33 @@ def test_early_beats_with_the_usual_p_wave_are_less_supraventricular():
 
 
 @pytest.mark.parametrize(
-    ("usual", "own", "expected"),
+    ("usual", "own", "seen", "sinus"),
     [
-        (0.98, 0.98, 1.0),  # correlations with the normal P wave
-        (0.98, 0.9, 0.0),
-        (0.86, 0.86, 0.0),  # none can be told from noise
-        (0.92, 0.92, 0.44),
+        (0.98, 0.98, 1.0, 1.0),  # correlations with the normal P wave
+        (0.98, 0.9, 1.0, 0.0),
+        (0.86, 0.86, 0.0, 0.0),  # none can be told from noise
+        (0.92, 0.92, 0.44, 0.44),
     ],
 )
-def test_the_sign_of_a_sinus_beat_is_a_usual_p_wave_that_can_be_seen(usual, own, expected):
-    in_time = np.log(1.1 - np.array([usual, usual, 0.1]))
-    found = sinus(np.log(1.1 - np.array([own])), in_time)
-    np.testing.assert_allclose(found, expected, atol=0.01)
-    assert sinus(np.log(1.1 - np.array([own])), np.empty(0)) == 0  # nothing is usual yet
+def test_signs_of_p_waves_are_whether_they_are_seen_and_usual(usual, own, seen, sinus):
+    in_time, p = np.log(1.1 - np.array([usual, usual, 0.1])), np.log(1.1 - np.array([own]))
+    found = p_wave_signs(p, in_time)
+    np.testing.assert_allclose([found["seen"], found["sinus"]], [[seen], [sinus]], atol=0.01)
+    first = p_wave_signs(p, np.empty(0))  # nothing is usual yet
+    assert first["p"] == p
+    assert first["seen"] == first["sinus"] == 0
+
+
+@pytest.mark.parametrize(("seen", "weight"), [(0.0, 0.1), (0.5, 0.5), (1.0, 1.0)])
+def test_early_beats_of_an_irregular_rhythm_count_as_far_as_p_waves_are_seen(seen, weight):
+    signs = np.zeros((1, len(SIGNS)), np.float32)
+    for name, value in {"early": 0.5, "irregularity": np.log(0.24 + 0.01), "seen": seen}.items():
+        signs[:, SIGNS.index(name)] = value
+    terms = kinds.supraventricular_terms(signs)
+    np.testing.assert_allclose(terms["early"], 0.5 * weight, rtol=1e-5)
+    np.testing.assert_allclose(terms["steady"], max(0.1, 0.3 * seen), rtol=1e-5)
+    signs[:, SIGNS.index("irregularity")] = np.log(0.01)
+    assert kinds.supraventricular_terms(signs)["early"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
