@@ -20,8 +20,7 @@ def bump(width, at=0.0):
 
 
 def beat(kind, rng, noise=0.01):
-    """A normal beat with P and T waves, an atrial one whose P wave is another, or a wide one without
-    a P wave, float32 [T, 1] in mV."""
+    """A beat, float32 [T, 1] in mV; N has a P and a T wave, S another P wave, V is wide."""
     conducted = bump(0.012) - 0.3 * bump(0.012, 0.035) + 0.2 * bump(0.04, 0.25)
     normal = conducted + 0.1 * bump(0.02, -0.18)
     atrial = conducted - 0.1 * bump(0.02, -0.14)
