@@ -79,7 +79,7 @@ def main() -> None:
         ),
         "limits": [
             "trained on 17 adults, lead MLII at 360 Hz; no children, no exercise, no other lead",
-            "a supraventricular beat of normal shape is found by its timing alone",
+            "a supraventricular beat with a normal QRS is recognized by timing and P wave alone",
             "rhythms that are irregular throughout, atrial fibrillation for one, raise many alarms",
             "paced beats were left out",
             without_network(),
