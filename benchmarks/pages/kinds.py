@@ -232,8 +232,8 @@ def _p_waves() -> Iterable[str]:
         "In use since the tenth reading: **an early beat counts less towards a supraventricular "
         "beat if its P wave can be seen and is the person's usual one,** because it then comes "
         "from the sinus node. In use since the eleventh: **in an irregular rhythm, timing counts "
-        "less if no P waves are seen,** because such a rhythm is atrial fibrillation. Before them, "
-        "after the first and in use:"
+        "less if no P waves are seen,** because such a rhythm is most likely atrial fibrillation. "
+        "The forms before them, with the first, and with both:"
     )
     yield _kinds(
         [
