@@ -246,9 +246,9 @@ def test_strange_recordings_end_in_unscorable_marks_or_in_one_line(
     """Half a thousand and more: never a traceback, never a part of an output."""
     render, accepted, refused = report.render, 0, 0
 
-    def now_and_then(*arguments):
+    def now_and_then(*arguments, **named):
         """Pages take a second each; every tenth is drawn."""
-        return "page" if accepted % 10 else render(*arguments)
+        return "page" if accepted % 10 else render(*arguments, **named)
 
     monkeypatch.setattr(report, "render", now_and_then)
     (tmp_path / "in").mkdir()

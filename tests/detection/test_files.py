@@ -23,7 +23,7 @@ NAMES += ["rr.csv", "summary.json"]
 
 @pytest.fixture
 def no_page(monkeypatch):
-    monkeypatch.setattr(report, "render", lambda *_: "<p>a page</p>")
+    monkeypatch.setattr(report, "render", lambda *_, **__: "<p>a page</p>")
 
 
 def same(a, b):
@@ -127,7 +127,7 @@ class TestWriting:
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_a_page_that_fails_leaves_nothing(self, tmp_path, monkeypatch):
-        def broken(*args):
+        def broken(*_, **__):
             raise MemoryError
 
         monkeypatch.setattr(report, "render", broken)
