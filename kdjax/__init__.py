@@ -6,8 +6,8 @@
     detection.save("detections/a")                    # the files of `kdjax detect`
 
 `StreamingDetector` decides on a live signal, `open_source` reads a recording block by block,
-`ec57` compares annotations by the field's rule, `interop` reads BeatGAN's PyTorch weights.
-Importing kdjax loads no JAX; the names below do when they are first used.
+`ec57` compares annotations by ANSI/AAMI EC57, `interop` reads BeatGAN's PyTorch weights.
+Importing kdjax does not import JAX; the names below import what they need when first used.
 """
 
 import importlib
@@ -54,4 +54,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "importlib"})
+    dunders = {name for name in globals() if name.startswith("__")}
+    return sorted({*dunders, *__all__})

@@ -5,7 +5,7 @@ import errno
 from collections.abc import Iterator
 from typing import Any
 
-_FLAGS = {"leads": "--lead"}  # where the flag is not the argument's name
+_FLAGS = {"leads": "--lead", "source": "--from"}  # where the flag is not the argument's name
 _typed = False  # whether the arguments were typed on the command line
 
 

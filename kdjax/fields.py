@@ -27,7 +27,7 @@ def declare(
     return dataclasses.field(default=default, metadata=about)
 
 
-def check(values: Mapping[str, Any], kind: type, prefix: str) -> None:
+def check(values: Mapping[str, Any], kind: type, prefix: str = "") -> None:
     """Raises InputError that names the first field that is missing, unknown or out of range."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in values:
@@ -40,11 +40,11 @@ def check(values: Mapping[str, Any], kind: type, prefix: str) -> None:
         if (block := _block(field)) is not None:
             if not isinstance(value, Mapping):
                 inner = ", ".join(f.name for f in dataclasses.fields(block))
-                raise InputError(f"{prefix}{name}: {value!r}; it holds {inner}")
+                raise InputError(f"{prefix}{name} is {value!r}; it must be a block with {inner}")
             check(value, block, f"{prefix}{name}.")
         elif not field.metadata["rule"].accepts(value):
             wanted = field.metadata["rule"].wanted
-            raise InputError(f"{prefix}{name}: {value!r}; it must be {wanted}")
+            raise InputError(f"{prefix}{name} is {value!r}; it must be {wanted}")
 
 
 def walk(kind: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field]]:
@@ -65,7 +65,9 @@ def integer(low: int, high: float = math.inf) -> Rule:
     """A whole number between two bounds, both allowed."""
     return Rule(
         lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high,
-        f"a whole number from {low}" + (f" to {high}" if high < math.inf else ""),
+        f"a whole number from {low} to {high}"
+        if high < math.inf
+        else f"a whole number, at least {low}",
     )
 
 
@@ -84,8 +86,8 @@ def _rates(v: Any) -> bool:
 
 POSITIVE = Rule(lambda v: _number(v) and v > 0, "a number above 0")
 POSITIVE_OR_NONE = Rule(lambda v: v is None or POSITIVE.accepts(v), "a number above 0, or None")
-FROM_ONE = Rule(lambda v: _number(v) and v >= 1, "a number from 1")
-WEIGHT = Rule(lambda v: _number(v) and v >= 0, "a weight, 0 (off) or above")
+FROM_ONE = Rule(lambda v: _number(v) and v >= 1, "a number, at least 1")
+WEIGHT = Rule(lambda v: _number(v) and v >= 0, "a weight: 0 (off) or more")
 FRACTION = Rule(lambda v: _number(v) and 0 < v <= 1, "a number above 0, at most 1")
 DECAY = Rule(lambda v: _number(v) and 0 <= v < 1, "0 (off) or a number below 1")
 RATES = Rule(_rates, "rates between 0 and 1")

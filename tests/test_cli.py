@@ -80,7 +80,7 @@ class TestImport:
 
 # Mistakes and what is said of each; {} holds an empty folder, a text and an empty CSV.
 TYPED_WRONG = {
-    "train student --set epochs=0": "config.epochs: 0",
+    "train student --set epochs=0": "epochs is 0",
     "train student --process 1": "--coordinator is missing",
     "train student --workdir {}/text": "not a folder",
     "train student:mitbih --set data.dir={}": "mitbih is not prepared",
@@ -177,9 +177,7 @@ class TestTrain:
         assert cli.main(["train", *arguments.of_flags(given)], program="train.py") == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert_one_line(
-            err, "train.py: mitbih is not prepared in", "kdjax prepare mitbih --from DIR"
-        )
+        assert_one_line(err, "train.py: mitbih is not prepared in", "run kdjax prepare mitbih")
         assert not (tmp_path / "run").exists()
 
     def test_a_finished_run_prints_its_results(self, run, capsys, small_world):
@@ -212,12 +210,12 @@ class TestTrain:
     @pytest.mark.parametrize(
         ("override", "wanted"),
         [
-            ("epochs=0", "config.epochs: 0; it must be a whole number from 1"),
+            ("epochs=0", "epochs is 0; it must be a whole number, at least 1"),
             ("batch_size=63", "batch_size is 63, which 4 devices cannot share"),
             ("data.protocol=mine", "data.protocol is 'mine'"),
             ("data.fold=5", "data.fold is 5"),
-            ("kd.select=best", "config.kd.select: 'best'; it must be one of all,"),
-            ("seed=4294967296", "config.seed: 4294967296"),
+            ("kd.select=best", "kd.select is 'best'; it must be one of all,"),
+            ("seed=4294967296", "seed is 4294967296"),
         ],
     )
     def test_a_config_that_cannot_be_trained(self, monkeypatch, capsys, tmp_path, override, wanted):
@@ -306,7 +304,7 @@ class TestEvaluate:
     def test_makes_a_result_anew_that_cannot_be_read(self, copy, capsys, small_world, content):
         whole = read_json(copy / "result.json")
         (copy / "result.json").write_bytes(content)
-        with pytest.raises(InputError, match=f"make it anew with kdjax evaluate {copy}"):
+        with pytest.raises(InputError, match=f"make it again with kdjax evaluate {copy}"):
             directory.load_run(copy)
         assert cli.main(["evaluate", str(copy)]) == 0
         assert read_json(copy / "result.json")["auc"] == whole["auc"]

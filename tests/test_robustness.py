@@ -109,9 +109,9 @@ class TestSignals:
             ("steps", 2, ["Epoch: 1"], False, "ended by itself with status 2"),
             ("steps", 0, ["Epoch: 1"], False, "ended by itself with status 0"),
             ("steps", 2, [], False, "ended by itself with status 2"),
-            ("evaluation", 0, ["goes on from"], False, ""),
+            ("evaluation", 0, ["continues from"], False, ""),
             ("evaluation", 0, [], False, "ended by itself with status 0"),
-            ("evaluation", 1, ["goes on from"], False, "ended by itself with status 1"),
+            ("evaluation", 1, ["continues from"], False, "ended by itself with status 1"),
         ],
     )
     def test_a_run_that_ends_before_its_signal_is_told(

@@ -27,7 +27,7 @@ COUNT = 200
 EPOCHS_BEFORE = 4  # at most so many before a signal among the steps: a run has several signals
 LONGER = 1.02  # a stage's seconds grow so with each signal in it: the machine may slow down
 
-STEPS, RESUMED = "^Epoch: ", "goes on from"
+STEPS, RESUMED = "^Epoch: ", "continues from"
 
 
 @dataclass(kw_only=True)

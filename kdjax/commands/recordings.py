@@ -52,7 +52,7 @@ def detect(args: argparse.Namespace) -> None:
     if args.against and done:
         print(_compared(args.out, done, args.against))
     if refused:
-        raise InputError(f"{refused} of {all_of_them} recordings were refused")
+        raise InputError(f"recordings refused: {refused} of {all_of_them}")
 
 
 def _detect_in(
@@ -165,15 +165,16 @@ def calibrate(args: argparse.Namespace) -> None:
     write_bytes(args.out, detector_files.calibration_bytes(moved))
     threshold = kinds.threshold(FPR)
     print(
-        f"{args.out}: the score, {moved.source}; for kdjax detect --calibration {args.out}\n"
-        f"Its threshold, {threshold:.4g}, is what {100 * FPR:g}% of other people's normal "
-        f"beats exceed; {(own > threshold).mean():.1%} of these {len(own)} beats do. If you know "
-        "how many of these beats are abnormal, --threshold may be one that "
-        f"{100 * FPR:g}% of the others exceed:"
+        f"{args.out}: the score, {moved.source}; use it with kdjax detect --calibration "
+        f"{args.out}\n"
+        f"{100 * FPR:g} % of other people's normal beats score above the threshold, "
+        f"{threshold:.4g}; of these {len(own)} beats, {100 * (own > threshold).mean():.1f} % do. "
+        f"If you know the share of abnormal beats here, one of these values of --threshold leaves "
+        f"{100 * FPR:g} % of the normal ones above it:"
     )
     for abnormal in (0.0, 0.01, 0.05, 0.2):
         own_one = calibration.own_threshold(own, FPR, abnormal)
-        print(f"  {abnormal:4.0%} abnormal: {own_one:.4g}")
+        print(f"  {100 * abnormal:3.0f} % abnormal: {own_one:.4g}")
 
 
 def ec57(args: argparse.Namespace) -> None:
@@ -295,12 +296,12 @@ def _in_short(found: Any, out: Path) -> str:
     """A line on a recording, and one for each note."""
     beats = found.beats
     scored = int((beats.quality == "good").sum())
-    abnormal = int(beats.abnormal.sum())
-    kinds = ", ".join(f"{(beats.kind == kind).sum()} {kind}" for kind in "SVFQ")
+    counts = {kind: int((beats.kind == kind).sum()) for kind in "SVFQ"}
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     hours = found.seconds / 3600
     length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     line = (
         f"{found.recording}: {length}, {len(beats.sample)} beats, "
-        f"{abnormal} of {scored} scored are abnormal ({kinds}); {out / 'report.html'}"
+        f"{sum(counts.values())} of {scored} scored beats abnormal ({kinds}); {out / 'report.html'}"
     )
     return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])

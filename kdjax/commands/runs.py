@@ -13,15 +13,15 @@ from kdjax.files import check_folder, write_json
 
 
 def train(args: argparse.Namespace) -> int:
-    """Trains what a config asks for; a run that was stopped goes on."""
+    """Trains what a config describes; continues a run that was stopped."""
     from kdjax.runs import config_file
 
     given = args.config or args.config_flag
     if not given:
-        raise InputError("the config is missing; for example configs/student.py")
+        raise InputError("the config is missing; give one, for example student or student:mitbih")
     config = config_file.load(given)
     if "data" not in config:
-        raise InputError(f"{given}: the config of a study; use it with kdjax study")
+        raise InputError(f"{given}: is the config of a study; use kdjax study")
     config_file.override(config, args.set)
     name = Path(given.partition(":")[0]).stem
     workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
@@ -77,15 +77,16 @@ def prepare(args: argparse.Namespace) -> None:
     if args.what == "mitbih":
         if args.name is not None or options:
             strange = "--name" if args.name is not None else options[0]
-            raise InputError(f"mitbih takes no {strange}; for a folder of that name give ./mitbih")
+            raise InputError(f"mitbih takes no {strange}; for a folder of that name, give ./mitbih")
         rows = datasets.prepare_mitbih(args.source, args.data_dir, args.download)
     elif args.source is not None or args.download:
         raise InputError(
-            f"{args.what}: your own data takes neither --from nor --download; those are for: "
-            "kdjax prepare mitbih"
+            f"{args.what}: --from and --download are for kdjax prepare mitbih only; leave them out"
         )
     elif args.name is None:
-        raise InputError(f"{args.what}: your own data needs a name, as in --name mine")
+        raise InputError(
+            f"{args.what}: your own data needs a name; give one, for example --name mine"
+        )
     elif args.what.lower().endswith(".npz"):
         if options:
             raise InputError(f"{args.what}: {options[0]} is for recordings; leave it out")
@@ -108,15 +109,15 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Scores a run's test beats anew and prints the result block."""
+    """Scores a run's test beats again and prints its result."""
     from kdjax.detection import detector_files
     from kdjax.runs import directory
 
     run = args.run_directory
     if not run.exists() and str(run) in detector_files.shipped():
         raise InputError(
-            f"{run}: a shipped detector, without a run's test beats; evaluate takes the run "
-            "directory of kdjax train"
+            f"{run}: is a shipped detector, which has no test beats; give a run directory of "
+            "kdjax train"
         )
     directory.check_run(run)
     config = directory.read_config(run)
@@ -137,13 +138,13 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def study(args: argparse.Namespace) -> None:
-    """Trains and scores what a study still lacks, and writes what it says, also when stopped."""
+    """Trains and scores what a study still lacks; writes its figures, also when stopped."""
     from kdjax.runs import config_file
     from kdjax.study import grid
 
     config = config_file.load(args.config)
     if "base" not in config:
-        raise InputError(f"{args.config}: the config of a training; use it with kdjax train")
+        raise InputError(f"{args.config}: is the config of a training; use kdjax train")
     if args.data_dir is not None:
         config.base.data.dir = str(args.data_dir)
     path, _, part = args.config.partition(":")
@@ -170,12 +171,12 @@ def study(args: argparse.Namespace) -> None:
         write_json(out, {"command": f"kdjax study {args.config}"} | result)
         print("\n\n".join([comparison.table(split) for split in result["splits"]] + [str(out)]))
         if result["missing"]:
-            left = f"{len(result['missing'])} groups of cells are not made"
-            print(f"{left}; type the same command to go on", file=sys.stderr)
+            left = f"not yet trained: {len(result['missing'])} groups of cells"
+            print(f"{left}; run the same command again to continue", file=sys.stderr)
 
 
 def benchmark(args: argparse.Namespace) -> None:
-    """Times runs by turns, prints a table, and writes it with a picture where asked."""
+    """Times runs in turn, prints a table, and writes it with a picture if asked to."""
     from kdjax.detection import detector_files
     from kdjax.runs import directory
 
@@ -210,22 +211,23 @@ def export(args: argparse.Namespace) -> None:
     if args.format == "c":
         parity = exports.export_c(args.run_directory, args.out)
         alike = f"{parity.beats - parity.differ} of {parity.beats}"
+        near = "; the others are near the threshold" if parity.differ else ""
         print(
-            f"{args.out}: {alike} decisions equal the run's, others are near the threshold; "
-            f"scores differ by at most {parity.most:.2g}"
+            f"{args.out}: {alike} decisions equal the run's{near}; scores differ by at most "
+            f"{parity.most:.2g}"
         )
         return
     error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)
-    print(f"{args.out}: decisions equal the run's; scores differ by at most {error:.0e}, relative")
+    print(f"{args.out}: decisions equal the run's; scores differ by at most a relative {error:.0e}")
 
 
 def import_beatgan(args: argparse.Namespace) -> None:
     """Makes a run directory of BeatGAN's PyTorch checkpoints."""
     for file in (args.generator, args.discriminator):
         if not file.is_file():
-            raise InputError(f"{file}: no such file; name the one that BeatGAN saved")
+            raise InputError(f"{file}: no such file; give the file that BeatGAN saved")
 
     from kdjax.runs import interop
 
     interop.import_run(args.generator, args.discriminator, args.out, dataset=args.dataset)
-    print(f"{args.out}: a run of the imported networks; evaluate it with kdjax evaluate {args.out}")
+    print(f"{args.out}: holds the imported networks; now run kdjax evaluate {args.out}")

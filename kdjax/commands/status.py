@@ -27,7 +27,7 @@ def status_of(args: argparse.Namespace, work: Callable[[], int | None]) -> int:
         return 2
     except KeyboardInterrupt:
         if args.command in ("train", "study"):
-            print("stopped; type the same command to go on", file=sys.stderr)
+            print("stopped; run the same command again to continue", file=sys.stderr)
         return 130
 
 

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from kdjax.datasets import mitbih_beats, own_beats, own_windows, storage, synthetic_beats
 from kdjax.datasets.losses import loss_table, window_table
 from kdjax.datasets.storage import CLASSES, BeatSet
-from kdjax.errors import InputError
+from kdjax.errors import InputError, option
 
 __all__ = ["CLASSES", "BeatSet", "load", "prepare_mitbih", "prepare_own", "prepare_windows"]
 
@@ -52,13 +52,13 @@ def check_prepared(name: str, data_dir: str | Path | None = None) -> Path:
         return place
     if name == "mitbih":
         raise InputError(
-            f"mitbih is not prepared in {place}; run: kdjax prepare mitbih --from DIR | --download"
+            f"mitbih is not prepared in {place}; run kdjax prepare mitbih --download or --from DIR"
         )
     near = difflib.get_close_matches(name, _BUILDERS, n=1)
-    hint = f"did you mean {near[0]}? Else" if near else f"choose one of {', '.join(_BUILDERS)}, or"
+    hint = f"; did you mean {near[0]}?" if near else ""
     raise InputError(
-        f"data.dataset is {name!r}, which is not prepared in {place}; {hint} run: kdjax prepare "
-        f"FOLDER --name {name} (FILE.npz for windows)"
+        f"data.dataset is {name!r}, which is not prepared in {place}{hint}; choose one of "
+        f"{', '.join(_BUILDERS)}, or run kdjax prepare FOLDER --name {name}"
     )
 
 
@@ -88,8 +88,8 @@ def _own(place: Path) -> tuple[tfds.core.DatasetBuilder, dict[str, list[str]]]:
 def _check_name(name: str, what: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
         raise InputError(
-            f"{what} is {name!r}; a data set's name begins with a letter and has letters, digits, "
-            "_ and - only"
+            f"{what} is {name!r}; the name of a data set is a letter, followed by letters, digits, "
+            "_ or -"
         )
 
 
@@ -107,7 +107,9 @@ def prepare_mitbih(
     `loss_table`. InputError names the file that is missing or differs, or the network's failure.
     """
     if (source is None) != download:
-        raise InputError("prepare mitbih takes either --from DIR or --download")
+        raise InputError(
+            f"give either the folder of the records, {option('source')}, or {option('download')}"
+        )
     records = sorted({Path(name).stem for name in checksums})
     builder = storage.builder(mitbih_beats.MitbihBeats, data_dir, records=records)
     if source is None:
@@ -177,9 +179,9 @@ def prepare_windows(
 
 def _check_new(name: str) -> None:
     """Refuses names that a user's data set cannot have."""
-    _check_name(name, "--name")
+    _check_name(name, option("name"))
     if name in _BUILDERS:
-        raise InputError(f"--name {name} is the name of a data set of kdjax; choose another name")
+        raise InputError(f"{option('name')} is {name}, a data set of kdjax; choose another name")
 
 
 def _write(builder: tfds.core.GeneratorBasedBuilder, wanted: BeatSet) -> None:
@@ -189,7 +191,7 @@ def _write(builder: tfds.core.GeneratorBasedBuilder, wanted: BeatSet) -> None:
     if (there.fingerprint, there.leads) != (wanted.fingerprint, wanted.leads):
         raise InputError(
             f"other data is prepared under the name {wanted.name} in {builder.data_path}; delete "
-            "that folder or choose another --name"
+            f"that folder or choose another {option('name')}"
         )
 
 
@@ -198,13 +200,12 @@ def _remarks(examples: list[dict], leads: Sequence[str], annotated: bool) -> lis
     remarks = [f"leads: {', '.join(leads)}"]
     if not annotated:
         remarks.append(
-            "no annotations: every beat that the R-peak detector found counts as normal, whatever "
-            "it is, and there will be no AUC"
+            "no annotations: every detected beat counts as normal, and there will be no AUC"
         )
     ignored = sum((Counter(json.loads(e["ignored"])) for e in examples), Counter())
     for beats, text in (
-        (False, "annotations ignored, no beats by their symbol"),
-        (True, "beats left out, their symbol is of no class (see --classes)"),
+        (False, "annotations ignored because their symbol is not a beat"),
+        (True, f"beats left out because their symbol has no class (see {option('classes')})"),
     ):
         found = [f"{n} {s!r}" for s, n in sorted(ignored.items()) if (s in _BEAT_SYMBOLS) == beats]
         if found:

@@ -1,15 +1,17 @@
 """Detection as `import kdjax` offers it: from whatever holds a recording, to files and tables."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdjax.detection import files, recording
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
+from kdjax.files import check_folder
 from kdjax.recordings import Source, open_source
 from kdjax.recordings.in_memory import of_array
 
@@ -18,10 +20,25 @@ if TYPE_CHECKING:
 
 
 class Detection(recording.Detection):
-    """The result of `kdjax.detect`; its fields are those of `recording.Detection`."""
+    """The result of `kdjax.detect`.
+
+    Its most useful fields, all of which `recording.Detection` documents:
+
+        beats       arrays with a value for each beat: sample, kind, family, abnormal, score, ...
+        families    families of similar beats, the largest first
+        events      couplets, runs, pauses and other events, in order of time
+        notes       what to know before relying on the result
+        recording, fs, leads, seconds, threshold
+    """
 
     def to_frame(self) -> "pd.DataFrame":
-        """A row for each beat: time in s, and the fields of `Beats`. `family` counts from 1."""
+        """A row for each beat.
+
+        Columns: time in s, sample, score, normalised (share of other people's normal beats that
+        score no higher), abnormal, quality, rr (interval before, in s), kind, family (from 1),
+        confidence, height in mV, sqi (signal quality, 0 to 1). Beats that are not scored have no
+        kind and NaN scores.
+        """
         import pandas as pd
 
         columns = dict(self.beats._asdict())
@@ -34,9 +51,10 @@ class Detection(recording.Detection):
         The folder is made if it is absent. If it holds a review of this same detection, the review
         is applied again.
 
-        Raises InputError if the folder holds the detection of another file or, for a signal from
-        memory, of a signal of another name.
+        Raises InputError if `folder` is a file or holds the detection of another file or, for a
+        signal from memory, of a signal of another name.
         """
+        check_folder(Path(folder))
         files.check_free(Path(folder), self.file or self.recording)
         return files.write(self, Path(folder)).paths
 
@@ -48,7 +66,11 @@ def detect(
     fs: float | None = None,
     units: str | None = None,
     gain: float | None = None,
-    **options: Any,
+    leads: str | Sequence[str] = (),
+    fpr: float | None = None,
+    alarms_per_hour: float | None = None,
+    threshold: float | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Detection:
     """Reads a recording to its end and decides on every beat.
 
@@ -59,16 +81,20 @@ def detect(
         fs: sampling rate in Hz; needed for an array, and for files that do not state it.
         units: unit of a file's samples: V, mV, uV or nV; overrides the one that it states.
         gain: instead of units, the A/D converter's steps per mV.
-        options: those of `recording.detect`: leads, fpr, alarms_per_hour, threshold, progress.
+        leads: name or number (from 1) of a lead, or several, as many as the detector takes; if
+            empty, those that it was calibrated on.
+        fpr: share of normal beats that may be called abnormal; 0.0075 unless one of the next two
+            is given.
+        alarms_per_hour: instead of fpr, the false alarms an hour to aim at.
+        threshold: instead of fpr, the score above which a beat is abnormal.
+        progress: called with the number of samples of each block that was read.
 
     Raises:
         InputError: `detector` is a name, an array comes without `fs` or with units or gain, a file
-            cannot be read, or as in `recording.detect`.
+            cannot be read or lacks a lead, the rate is 90 Hz or less, or fpr, alarms_per_hour or
+            threshold is impossible.
+        ValueError: more than one of fpr, alarms_per_hour and threshold is given.
     """
-    if isinstance(detector, str | os.PathLike):
-        raise InputError(
-            f"{detector} is a name; give the detector: kdjax.load_run({str(detector)!r})"
-        )
     file = ""
     if isinstance(signal, list | tuple):
         signal = np.asarray(signal, np.float64)
@@ -83,5 +109,14 @@ def detect(
     else:
         file = str(Path(signal).absolute())
         source = open_source(Path(signal), fs=fs, units=units, gain=gain)
-    found = replace(recording.detect(detector, source, **options), file=file)
+    found = recording.detect(
+        detector,
+        source,
+        leads=(leads,) if isinstance(leads, str) else leads,
+        fpr=fpr,
+        alarms_per_hour=alarms_per_hour,
+        threshold=threshold,
+        progress=progress or (lambda samples: None),
+    )
+    found = replace(found, file=file)
     return Detection(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -1,6 +1,7 @@
 """From beats to decisions: adapts the score to the person, then decides core by core."""
 
 import copy
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -287,7 +288,11 @@ def decided_on(
 
 
 def calibration_of(detector: Detector) -> Calibration:
-    """The detector's calibration; InputError where it has none, or no use for one."""
+    """The detector's calibration; InputError where it has none or is the name of a detector."""
+    if isinstance(detector, str | os.PathLike):
+        raise InputError(
+            f"{detector} is a name; give the detector: kdjax.load_run({str(detector)!r})"
+        )
     if not detector.ecg:
         raise InputError(
             "this run was trained on windows that are not heartbeats, so it cannot detect any in a "

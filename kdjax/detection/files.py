@@ -26,6 +26,10 @@ REVIEW = "review.json"
 _FORMAT = 3
 
 
+class _OtherFormat(ValueError):
+    """A detection.npz as another version of kdjax writes it."""
+
+
 class Written(NamedTuple):
     """The files that were written, the detection as they show it, and what to say of its review."""
 
@@ -49,7 +53,7 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
             decisions = review.read(out / REVIEW, detection)
             said = f"{_decisions(decisions)} of {out / REVIEW} applied again"
         except InputError:
-            said = f"{out / REVIEW} is of another detection and was not applied"
+            said = f"{out / REVIEW} belongs to another detection and was not applied"
     whole: dict[str, str | bytes] = {WHOLE: whole_bytes(detection)}
     if not decisions:
         return Written(_write(whole | _contents(detection, detection, ()), out), detection, said)
@@ -171,9 +175,15 @@ def read(folder: Path) -> Detection:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return _from_arrays({name: arrays[name] for name in arrays.files})
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; name a folder that kdjax detect wrote") from None
+        raise InputError(
+            f"{path}: no such file; name the folder of one recording, as kdjax detect writes it"
+        ) from None
     except NotADirectoryError:
         raise InputError(f"{folder}: is a file; name the folder that kdjax detect wrote") from None
+    except _OtherFormat as error:
+        raise InputError(
+            f"{path}: written by another version of kdjax ({error}); run kdjax detect again"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: damaged ({error}); run kdjax detect again") from error
 
@@ -181,7 +191,7 @@ def read(folder: Path) -> Detection:
 def _from_arrays(arrays: dict[str, np.ndarray]) -> Detection:
     meta = json.loads(arrays["meta"].tobytes())
     if meta["format"] != _FORMAT:
-        raise ValueError(f"format {meta['format']}, not {_FORMAT}")
+        raise _OtherFormat(f"its format is {meta['format']}, not {_FORMAT}")
     families = []
     for i, family in enumerate(meta["families"]):
         of_family: dict[str, Any] = {n: arrays[f"family_{i}_{n}"] for n in _FAMILY_ARRAYS}

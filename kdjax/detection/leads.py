@@ -30,7 +30,7 @@ def choose_leads(
                 raise InputError(f"{source.name}: no lead {lead!r}; {there}; name one of them")
             columns.append(column)
         others = [
-            f"lead {source.leads[column]} taken, though the detector was calibrated on {lead}"
+            f"lead {source.leads[column]} read, although the detector was calibrated on {lead}"
             for column, lead in zip(columns, calibrated, strict=True)
             if place_of([source.leads[column]], lead) is None
         ]
@@ -40,8 +40,8 @@ def choose_leads(
         return [column for column in columns if column is not None], []
     if len(source.leads) == len(calibrated):
         note = (
-            f"{', '.join(source.leads)} taken for {', '.join(calibrated)}, on which the "
-            "detector was calibrated"
+            f"{', '.join(source.leads)} read as {', '.join(calibrated)}, on which the detector was "
+            "calibrated"
         )
         return list(range(len(calibrated))), [note]
     raise InputError(

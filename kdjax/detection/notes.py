@@ -1,4 +1,4 @@
-"""What the user should know of a recording before looking at its scores."""
+"""Notes: what the user should know about a recording before looking at its scores."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
 from kdjax.rpeaks import REFRACTORY
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
-_PAUSE = 2.0  # s between beats that the user is told of
+_PAUSE = 2.0  # s between beats, above which a note says so
 _USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
 _ALIKE = 300  # beats that are compared with the normal one
 _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
@@ -31,8 +31,8 @@ _RHYTHMS = ("irregular", "bigeminy", "trigeminy")  # in the names of events
 MEANING = {
     "gap": "samples are missing",
     "flat": "the signal does not change",
-    "clipped": "the signal is at an end of its range",
-    "hum": "mains hum that is left without its 50 or 60 Hz line",
+    "clipped": "the signal is at the limit of its range",
+    "hum": "mains hum that remains after its 50 or 60 Hz line was filtered out",
     "muscle": "noise above the ECG's band, as from muscles",
     "motion": "noise inside the ECG's band, as from moving electrodes",
     "edge": "too close to an end of the recording for a whole window",
@@ -72,15 +72,16 @@ class Handling:
         for hertz, seconds in sorted(self._notched.items()):
             yield f"mains hum of {hertz:g} Hz was filtered out of {clock(seconds)}"
         if self._bridged:
+            were = "sample was" if self._bridged == 1 else "samples were"
             yield (
-                f"{self._bridged} single missing samples were bridged by straight lines; longer "
-                "gaps are marked"
+                f"{self._bridged} single missing {were} bridged by straight lines; longer gaps are "
+                "marked"
             )
         if self._fast:
             seconds, rates = np.array(self._fast).T
             yield (
-                f"the signal repeats itself {np.median(rates):.0f} times a minute for "
-                f"{clock(seconds.sum())}; the detector is made for people: it takes beats to be "
+                f"the signal repeats {np.median(rates):.0f} times a minute for "
+                f"{clock(seconds.sum())}; the detector is made for human hearts: it expects beats "
                 f"at least {REFRACTORY:g} s apart and misses those of faster hearts"
             )
 
@@ -107,11 +108,11 @@ class Likeness:
         height, own = np.median(self._heights), np.median(self._beats, axis=0)
         if not _HEIGHTS[0] < height < _HEIGHTS[1]:
             high = float(f"{height:.3g}")  # of three digits, without an exponent
-            yield f"a usual beat is {high:g} mV high; are the units of the file right?"
+            yield f"a usual beat is {high:g} mV high; the unit of the samples is probably wrong"
         if _fit(-own, self._normal) - _fit(own, self._normal) > _INVERTED:
-            yield "the lead looks inverted; were its electrodes swapped?"
+            yield "the lead looks inverted; check whether its electrodes were swapped"
         elif self._own and _fit(own, self._normal) < _ANOTHER:
-            yield "usual beats are unlike those of the calibration; is it another person's?"
+            yield "usual beats differ from those of the calibration, which may be another person's"
 
 
 def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
@@ -133,40 +134,46 @@ def doubts(
     elif not np.isfinite(found.score).any():
         yield f"no beat could be scored: {_why_not_scored(found.quality)}"
     elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
-        counted = "was 1 good beat" if adapted_to == 1 else f"were {adapted_to} good beats"
-        yield f"there {counted} to adapt the score to, so scores are less certain"
+        counted = "1 good beat" if adapted_to == 1 else f"{adapted_to} good beats"
+        yield f"the score could adapt to only {counted}, so kinds and scores are less certain"
     if noise_band(fs) < SEEN_ABOVE_BAND:
-        yield f"at {fs:g} Hz noise cannot be told from the ECG, and is not marked"
+        yield f"at {fs:g} Hz, noise cannot be distinguished from the ECG and is not marked"
     known = found.rr[np.isfinite(found.rr)]
     if not len(known):  # no two good beats in a row
         known = np.diff(found.sample) / fs
     if len(known) and 60 / np.median(known) > _FASTEST:
         yield (
-            f"beats come {60 / np.median(known):.0f} times a minute; the detector is made for "
-            f"people, up to {_FASTEST:g}, and misses beats of faster hearts; if that cannot be, "
-            f"{fs:g} Hz is not the recording's sampling rate"
+            f"the median heart rate is {60 / np.median(known):.0f} beats per minute; the detector "
+            f"is made for human hearts, up to {_FASTEST:g}, and misses beats of faster ones; if "
+            f"the rate is implausible, check the sampling rate, {fs:g} Hz"
         )
     elif len(known) and not _USUAL_RATES[0] <= (rate := 60 / np.median(known)) <= _USUAL_RATES[1]:
         yield (
-            f"the median heart rate is {rate:.0f} a minute; if that cannot be, {fs:g} Hz is not "
-            "the recording's sampling rate"
+            f"the median heart rate is {rate:.0f} beats per minute; if that is implausible, check "
+            f"the sampling rate, {fs:g} Hz"
         )
     pauses = np.flatnonzero(found.rr > _PAUSE)
     if len(pauses):
         longest = pauses[np.argmax(found.rr[pauses])]
         when = clock(float(found.sample[longest]) / fs)
-        yield (
-            f"{len(pauses)} {'interval' if len(pauses) == 1 else 'intervals'} of more than "
-            f"{_PAUSE:g} s without a beat, the longest "
-            f"{found.rr[longest]:.1f} s before {when}; check whether they are pauses or missed "
-            "beats, which the score cannot tell"
-        )
+        seconds = f"{found.rr[longest]:.1f} s"
+        if len(pauses) == 1:
+            yield (
+                f"an interval of {seconds} without a beat ends at {when}; check whether it is a "
+                "pause or a missed beat, which kdjax cannot tell apart"
+            )
+        else:
+            yield (
+                f"{len(pauses)} intervals of more than {_PAUSE:g} s without a beat, the longest of "
+                f"{seconds}, ending at {when}; check whether they are pauses or missed beats, "
+                "which kdjax cannot tell apart"
+            )
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
         yield (
-            f"flat stretches: {len(still)}, the longest {stop - start:.1f} s at {clock(start)}; "
-            "the lead was off, the heart stood still, or the units of the file are wrong"
+            f"flat stretches: {len(still)}, the longest of {stop - start:.1f} s at {clock(start)}; "
+            "the lead was off, the heart stood still, or the unit of the samples is wrong"
         )
 
 
@@ -188,8 +195,8 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     share = other.sum() / scored.sum()
     if share > _MANY:
         yield (
-            f"{share:.0%} of the scored beats are called abnormal; check that family 1 is this "
-            "person's normal beat, and name the first families of the page"
+            f"{100 * share:.0f} % of the scored beats are called abnormal; check that family 1 is "
+            "this person's normal beat, and name the first families on the page"
         )
     seconds = ADAPTED_IN[0]
     start = float(beats.sample[scored][0] / fs)
@@ -200,11 +207,13 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
         for event in events
         if any(rhythm in event.name for rhythm in _RHYTHMS)
     )
+    why = [f"{100 * others:.0f} % of their beats are called abnormal"] if others else []
+    if irregular:
+        why.append(f"{irregular:.0f} s are irregular, bigeminy or trigeminy")
     if others > _OTHERS or irregular > _IRREGULAR:
         yield (
-            f"the first {seconds / 60:g} minutes, which the score adapts to, are not one rhythm: "
-            f"{others:.0%} of their beats are called abnormal and {irregular:.0f} s are irregular, "
-            "bigeminy or trigeminy, so kinds are less certain"
+            f"the first {seconds / 60:g} minutes, to which the score adapts, are not a steady "
+            f"rhythm: {' and '.join(why)}; so kinds are less certain"
         )
 
 

@@ -19,12 +19,15 @@ def headline(summary: Mapping) -> str:
     leads = ", ".join(summary["leads"])
     kinds = summary["kinds"]
     ectopic = ", ".join(f"{kinds[kind]:,}&nbsp;{kind}" for kind in "SVFQ")
+    not_normal = sum(kinds[kind] for kind in "SVFQ")
+    judged = (summary["seconds"] - lost["seconds"]) / 3600
+    per_hour = page.number(not_normal / judged if summary["scored"] else None, ",.0f")
     length = clock(summary["seconds"])
-    per_hour = page.number(summary["abnormal_per_hour"], ",.0f")
     cards = (
         page.card("Beats", page.count(summary["beats"]), f"{page.count(summary['scored'])} scored"),
-        page.card("Not normal", page.count(sum(kinds[kind] for kind in "SVFQ")), ectopic),
-        page.card("Score above threshold", page.count(summary["abnormal"]), f"{per_hour} per hour"),
+        page.card(
+            "Not normal", page.count(not_normal), f"{ectopic}; {per_hour}&nbsp;per&nbsp;hour"
+        ),
         page.card(
             "Heart rate", page.number(summary["mean_heart_rate"], ".0f"), "beats per minute, mean"
         ),
@@ -43,24 +46,15 @@ def headline(summary: Mapping) -> str:
 <div class="cards">{"".join(cards)}</div>
 {"" if summary["beats"] else "<p><b>No beats found.</b> No R-peaks were detected.</p>"}
 {f'<div class="notes"><b>Please note</b><ul>{notes}</ul></div>' if notes else ""}
-{_expected(summary)}"""
+{_about_kinds()}"""
 
 
-def _expected(summary: Mapping) -> str:
-    """What a reader has to expect of the kinds, before looking at any."""
-    about = (
-        "<p>Kinds are judged by shape and timing, without any label: "
-        + ", ".join(f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items() if kind != "X")
-        + ". Check the families and name them; one decision names all beats of a family."
-    )
-    if summary["fpr"] is None or not summary["scored"]:
-        return f"{about}</p>"
-    expected = summary["fpr"] * summary["scored"]
-    hours = (summary["seconds"] - summary["unscorable"]["seconds"]) / 3600
+def _about_kinds() -> str:
+    """What the kinds are, and what a reader should do first."""
+    kinds = ", ".join(f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items() if kind != "X")
     return (
-        f"{about} If all beats here were normal and like those the threshold was set on, about "
-        f"{expected:,.0f} scores would lie above it ({expected / hours:,.0f} per hour). A new "
-        "person may have many times as many.</p>"
+        f"<p>kdjax proposes a kind for each beat from its shape and timing: {kinds}. Check the "
+        "families below and name them; one decision names all beats of a family.</p>"
     )
 
 
@@ -105,9 +99,21 @@ def _promise(summary: Mapping) -> str:
     return (
         "<p><b>What it promises:</b> a normal beat like those the threshold was set on scores "
         f"above it with a probability of at most {page.percent(fpr)}, on average over choices of "
-        "those beats.</p>"
+        f"those beats.{_expected(summary)}</p>"
         "<p><b>What it does not promise:</b> that rate for any one person, recording or electrode "
         "placement, or that a given share of abnormal beats is found.</p>"
+    )
+
+
+def _expected(summary: Mapping) -> str:
+    """How many scores of normal beats the threshold would let through here."""
+    if not summary["scored"]:
+        return ""
+    expected = summary["fpr"] * summary["scored"]
+    judged = (summary["seconds"] - summary["unscorable"]["seconds"]) / 3600
+    return (
+        f" If all beats of this recording were such beats, about {expected:,.0f} would score above "
+        f"it ({expected / judged:,.0f} per hour). In a new person it may be many times as many."
     )
 
 

@@ -23,7 +23,12 @@ def open_npy(file: Path, given: Given) -> Source:
 
     def load() -> np.ndarray:
         """[T, leads], mapped anew for each block so that what was read does not stay in memory."""
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        try:
+            array = np.load(file, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            if "Python objects" in str(error):
+                raise refusal(file, "holds Python objects; write it as float32") from error
+            raise
         if array.ndim == 1:
             return array[:, None]
         across = array.ndim == 2 and array.shape[0] <= 16 and array.shape[1] > 100 * array.shape[0]

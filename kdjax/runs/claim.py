@@ -18,11 +18,11 @@ class Busy(InputError):
 
 
 def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> None:
-    """Refuses a directory that holds strangers' files, or another run unless `overwrite`."""
+    """Refuses a folder with other files, or with another run unless `overwrite`."""
     if not workdir.exists():
         return
     if not workdir.is_dir():
-        raise InputError(f"{workdir}: not a folder; name another --workdir")
+        raise InputError(f"{workdir}: is a file, not a folder; choose another run directory")
     recorded = _recorded(workdir, config, overwrite)
     if recorded is None:
         # A teacher of ours may be all there is: the student's own files come after it.
@@ -37,7 +37,7 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
         ]
         if strangers:
             raise InputError(
-                f"{workdir}: holds {min(strangers)} and no run of ours; name another --workdir"
+                f"{workdir}: holds {min(strangers)} but no run; choose another run directory"
             )
         return
     if overwrite:
@@ -46,7 +46,7 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
     if differ:
         raise InputError(
             f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
-            "name another --workdir, or --overwrite to start anew"
+            "choose another run directory, or overwrite the run to start again"
         )
 
 
@@ -56,10 +56,10 @@ def _of_teacher(config: configs.Config) -> configs.Config:
 
 
 def _recorded(folder: Path, config: configs.Config, overwrite: bool) -> dict | None:
-    """The config of the run in a folder; None where there is none, or a stranger's config.json.
+    """The config of the run in a folder; None if there is none, or another program's config.json.
 
-    A config.json that cannot be read counts as `config` where a checkpoint there was trained with
-    that, or the run is to be deleted; else it is an InputError.
+    An unreadable config.json counts as `config` if a checkpoint there was trained with it, or if
+    the run is to be deleted; otherwise it is an InputError.
     """
     path = folder / directory.CONFIG
     try:
@@ -82,7 +82,7 @@ def _trained_with(run: Path, config: configs.Config) -> bool:
 
 
 def restore_config(config: configs.Config, run: Path) -> None:
-    """Writes a config.json anew that cannot be read; `check_directory` has let it pass."""
+    """Rewrites an unreadable config.json, which `check_directory` has accepted."""
     try:
         read_json(run / directory.CONFIG)
     except InputError:
@@ -90,7 +90,7 @@ def restore_config(config: configs.Config, run: Path) -> None:
 
 
 def make_directory(workdir: Path, overwrite: bool) -> None:
-    """Only after all checks, so that a typing error costs nobody a run."""
+    """Called after all checks, so that a typing error never deletes a run."""
     try:
         if overwrite and workdir.exists():
             with locked(workdir):
@@ -98,13 +98,13 @@ def make_directory(workdir: Path, overwrite: bool) -> None:
         make_folder(workdir)
     except OSError as error:
         raise InputError(
-            f"{workdir}: cannot be written ({error.strerror}); name another --workdir"
+            f"{workdir}: cannot be written ({error.strerror}); choose another run directory"
         ) from error
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Keeps other processes out of a run directory; the lock ends with the process at the latest.
+    """Keeps other processes out of a run directory until the block or the process ends.
 
     Raises Busy when another process holds it.
     """
@@ -113,22 +113,22 @@ def locked(run: Path) -> Iterator[None]:
             held.enter_context(files.locked(run))
         except BlockingIOError:
             raise Busy(
-                f"{run}: another process is training there; wait for it or name another --workdir"
+                f"{run}: another process is training there; wait for it, or choose another folder"
             ) from None
         yield
 
 
 @contextmanager
 def disk_errors(workdir: Path) -> Iterator[None]:
-    """Says in one line that a file could not be written or read."""
+    """Reports in one line that a file could not be written or read."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.ENOENT:
             directory.check_there(workdir)
-        remedy = remedy_of(error.errno, "mend the disk")
+        remedy = remedy_of(error.errno, "repair the disk")
         raise InputError(
-            f"{error.filename or workdir}: {error.strerror or error}; what "
-            f"{workdir}/{checkpoints.LAST} holds is kept: {remedy}, then type the same command to "
-            "go on"
+            f"{error.filename or workdir}: {error.strerror or error}; the checkpoints in "
+            f"{workdir}/{checkpoints.LAST} are kept: {remedy}, then run the same command again to "
+            "continue"
         ) from error

@@ -189,17 +189,17 @@ def complete(config: Mapping) -> dict[str, Any]:
 def check(config: Config) -> None:
     """Raises InputError that names the first field that is missing, unknown or out of range."""
     student = "kd" in config or "teacher" in config
-    check_fields(config.to_dict(), StudentConfig if student else TeacherConfig, "config.")
+    check_fields(config.to_dict(), StudentConfig if student else TeacherConfig)
     if not any(config.loss[name] for name in config.loss):
-        raise InputError("config.loss: every term is 0; give at least one of them a weight")
+        raise InputError("loss: every term is 0; give at least one of them a weight")
     if not is_student(config):
         return
     kd = Distillation(**config.kd)
     if config.teacher.scorer != "network" and not kd.needs_only_scores():
         asks = ", ".join(f"kd.{name.removeprefix('kd_')}" for name in kd.weights())
         raise InputError(
-            f"config.teacher.scorer: {config.teacher.scorer} has only scores to teach, the terms "
-            f"that are on are {asks}; keep kd.response and kd.log_ratio"
+            f"teacher.scorer: {config.teacher.scorer} gives only scores, too little for "
+            f"{asks}; use kd.response and kd.log_ratio alone"
         )
     if config.data.augment == "none" or not distils(config):
         return
@@ -209,9 +209,9 @@ def check(config: Config) -> None:
     ):
         if value != wanted:
             raise InputError(
-                f"config.data.augment: {config.data.augment} makes new beats at every step, but "
-                f"config.{field} {value} needs all beats before the first; make it {wanted}, "
-                "or data.augment none"
+                f"data.augment: {config.data.augment} makes new beats at every step, but "
+                f"{field}={value} needs all beats before the first step; set it to {wanted}, "
+                "or data.augment to none"
             )
 
 

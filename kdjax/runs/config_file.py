@@ -31,6 +31,8 @@ def load(given: str) -> Any:
     """
     name, _, argument = given.partition(":")
     path = find(name)
+    if path.suffix != ".py":
+        raise InputError(f"{path}: a config is a Python file; its name ends in .py")
     try:
         with _importable(path.parent):
             get_config = _run(path).get_config
@@ -48,7 +50,7 @@ def find(name: str) -> Path:
     if path.is_file():
         return path
     for folder in _SHIPPED:
-        if path.name == name and (shipped := folder / f"{path.stem}.py").is_file():
+        if name in names() and (shipped := folder / f"{name}.py").is_file():
             return shipped
     raise InputError(f"{name}: no such config file; give a file, or one of {', '.join(names())}")
 
@@ -120,8 +122,8 @@ def _run(path: Path) -> types.ModuleType:
     package.__path__ = [str(path.parent.resolve())]
     name = f"{package.__name__}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path}: a config is a Python file; name it .py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[package.__name__] = package
     try:

@@ -34,10 +34,10 @@ CALIBRATION = "calibration.npz"
 
 
 class Model(NamedTuple):
-    """A run's networks and what their checkpoint holds.
+    """A run's networks and the contents of their checkpoint.
 
-    variables: {'generator', 'discriminator'}, each {'params', 'batch_stats'}; progress: what
-    training noted beside them; fingerprint: SHA-256 over the variables.
+    variables: {'generator', 'discriminator'}, each {'params', 'batch_stats'}; progress: the
+    training's own record; fingerprint: SHA-256 over the variables.
     """
 
     generator: "Generator"
@@ -48,7 +48,7 @@ class Model(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A finished run: its networks and the result that they gave."""
+    """A finished run: its networks and its result."""
 
     model: Model
     result: dict[str, Any]
@@ -89,43 +89,43 @@ def _shapes(module: Any, beat: tuple[int, int]) -> Any:
 
 
 def check_there(run: Path) -> None:
-    """Raises InputError when a run has been moved or deleted since it was begun."""
+    """Raises InputError if a run was moved or deleted after it was started."""
     if not (run / CONFIG).exists():
         raise InputError(
-            f"{run}: its {CONFIG} is gone, the run was moved or deleted; put it back or name "
-            "another --workdir"
+            f"{run}: its {CONFIG} is gone, so the run was moved or deleted; put it back, or choose "
+            "another run directory"
         )
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """The config that a run was made with; InputError unless it is one."""
-    remedy = "type the command that trained it again, which restores it"
+    """The config of a run; InputError if the file is not one."""
+    remedy = "run the command that trained it again, which restores it"
     config = read_json(run / CONFIG, remedy)
     if not isinstance(config, dict):
-        raise InputError(f"{run / CONFIG}: holds no config; {remedy}")
+        raise InputError(f"{run / CONFIG}: is not a config; {remedy}")
     if "imported" not in config:
         config = configs.complete(config)
         try:
             configs.check(ConfigDict(config))
         except (InputError, ValueError) as error:  # ValueError: a name with a dot in it
-            raise InputError(f"{run / CONFIG}: not what was written ({error})") from error
+            raise InputError(f"{run / CONFIG}: was changed or damaged ({error})") from error
     return config
 
 
 def metrics_bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """What METRICS holds: a line of JSON for each epoch."""
+    """The contents of METRICS: a line of JSON for each epoch."""
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def read_result(run: Path) -> dict[str, Any]:
-    """The result of a finished run; InputError when there is none, or it is incomplete."""
+    """The result of a finished run; InputError if there is none or it is incomplete."""
     if run.is_dir() and not (run / RESULT).exists():
-        raise InputError(f"{run}: not a finished run; {remedy(run)}")
-    result = read_sealed(run / RESULT, f"make it anew with kdjax evaluate {run}")
+        raise InputError(f"{run}: is not a finished run; {remedy(run)}")
+    result = read_sealed(run / RESULT, f"make it again with kdjax evaluate {run}")
     needed = ("auc", "ap", "label_free", "oracle", "dataset", "protocol", "fold", "fingerprints")
     missing = [name for name in needed if not isinstance(result, dict) or name not in result]
     if missing:
-        raise InputError(f"{run / RESULT}: lacks {missing[0]}; make it anew with kdjax evaluate")
+        raise InputError(f"{run / RESULT}: lacks {missing[0]}; make it again with kdjax evaluate")
     return result
 
 
@@ -134,7 +134,7 @@ def check_run(run: Path) -> None:
     if not run.exists():
         raise InputError(f"{run}: no such run; name a run directory")
     if not (run / CONFIG).exists():
-        raise InputError(f"{run}: not a run directory, it has no {CONFIG}; name another")
+        raise InputError(f"{run}: is not a run directory, because it has no {CONFIG}; name another")
 
 
 def check_finished(run: Path) -> None:
@@ -148,15 +148,15 @@ def check_finished(run: Path) -> None:
 
 
 def remedy(run: Path) -> str:
-    """What makes the result of a run that has none, or one that is not of its weights."""
+    """How to get a result for a run that has none, or whose result belongs to other weights."""
     newest = newest_whole(run / LAST, lambda _: None)
     if newest is None:
-        return "no checkpoint is whole; restore one from a copy or train anew with --overwrite"
+        return "it has no whole checkpoint; train it with kdjax train, or restore a copy"
     epochs, trained = read_config(run)["epochs"], read_progress(newest)["epoch"]
     if trained >= epochs:
         return f"make its result with kdjax evaluate {run}"
     first = f"delete {run / RESULT}, then " if (run / RESULT).exists() else ""
-    return f"{trained} of {epochs} epochs are trained; {first}type the command that trains it again"
+    return f"{trained} of {epochs} epochs are trained; {first}run the command that trains it again"
 
 
 def fingerprint(variables: Any) -> str:
@@ -173,20 +173,22 @@ def fingerprint(variables: Any) -> str:
 def load_model(run: Path, folder: str = LAST) -> Model:
     """The networks and the newest checkpoint of a run.
 
-    Raises InputError when there is none, or when any of its files is not as it was written.
+    Raises InputError if there is none, or if any of its files has changed since.
     """
     config = read_config(run)
     found = steps(run / folder)
     if not found:
-        raise InputError(f"{run}: no checkpoint in {folder}; restore it from a copy or train anew")
+        raise InputError(
+            f"{run}: no checkpoint in {folder}; train it with kdjax train, or restore a copy"
+        )
     checkpoint = run / folder / str(found[0])
     verify(checkpoint)
     progress = read_progress(checkpoint)
     recorded = progress.get("fingerprints", {}).get("config")
     if "imported" not in config and recorded != configs.fingerprint(config):
         raise InputError(
-            f"{run / CONFIG}: not the config that {checkpoint} was trained with; restore it or "
-            "train anew with --overwrite"
+            f"{run / CONFIG}: is not the config that {checkpoint} was trained with; restore it, or "
+            "overwrite the run to train again"
         )
     # Before windows had other lengths, checkpoints did not note theirs.
     shape = progress.get("length", WINDOW), progress["channels"]
@@ -219,15 +221,15 @@ def load_run(path: str | Path) -> Detector:
 def load_finished(run: Path) -> Finished:
     """The networks of a finished run with its result.
 
-    Raises InputError when the run is unfinished or damaged, or when the result is not that of the
-    newest checkpoint: a threshold goes with the weights that it was set on.
+    Raises InputError if the run is unfinished or damaged, or if the result does not belong to the
+    newest checkpoint: a threshold is valid only for the weights that it was set on.
     """
     result = read_result(run)
     model = load_model(run)
     if result["fingerprints"].get("model") != model.fingerprint:
         raise InputError(
-            f"{run}: {RESULT} is not that of the newest checkpoint in {LAST}; restore both from a "
-            f"copy; or else {remedy(run)}"
+            f"{run}: {RESULT} is not that of the newest checkpoint in {LAST}; restore both from "
+            f"a copy, or {remedy(run)}"
         )
     return Finished(model, result)
 
@@ -237,12 +239,12 @@ def _calibration(run: Path, model: Model, result: Mapping) -> Calibration | None
     file, recorded = run / CALIBRATION, result["fingerprints"].get("calibration")
     if recorded is None and not file.exists():
         return None
-    made_anew = f"make it anew with kdjax evaluate {run}"
+    made_anew = f"make it again with kdjax evaluate {run}"
     if not file.exists():
-        raise InputError(f"{file}: no such file, and {RESULT} was made with one; {made_anew}")
+        raise InputError(f"{file}: no such file, although {RESULT} was made with it; {made_anew}")
     if sha256(file) != recorded:
-        raise InputError(f"{file}: not the one that {RESULT} was made with; {made_anew}")
+        raise InputError(f"{file}: is not the one that {RESULT} was made with; {made_anew}")
     calibration = detector_files.read_calibration(file)
     if calibration.model != model.fingerprint:
-        raise InputError(f"{file}: made for other weights than the run's; {made_anew}")
+        raise InputError(f"{file}: was made for other weights than the run's; {made_anew}")
     return calibration

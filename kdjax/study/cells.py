@@ -272,7 +272,7 @@ def _go_on(
     found = [Progress.read(there[i]["progress"]) for i in place]
     for progress, mine in zip(found, every, strict=True):
         progress.fingerprints = mine.fingerprints  # a teacher may lie elsewhere now
-    say(f"{group.folder}: goes on from epoch {found[0].epoch}")
+    say(f"{group.folder}: continues from epoch {found[0].epoch}")
     return state, found
 
 

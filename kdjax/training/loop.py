@@ -55,16 +55,16 @@ from kdjax.training.step import Trainer, TrainState, fresh_state, init_state
 
 
 class Stopped(Exception):
-    """SIGTERM or SIGINT came; everything up to the chunk's end is saved and can go on."""
+    """Training stopped after SIGTERM or SIGINT; everything up to the chunk's end is saved."""
 
     def __init__(self, signum: int, step: int) -> None:
-        super().__init__(f"stopped at step {step}, saved; type the same command to go on")
+        super().__init__(f"stopped at step {step}, saved; run the same command again to continue")
         self.signum = signum
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One network's training: what stays the same from its first step to its last."""
+    """One network's training: everything that stays the same from the first step to the last."""
 
     config: configs.Config
     workdir: Path
@@ -94,17 +94,17 @@ class Run:
 
 
 def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) -> dict[str, Any]:
-    """Trains what `config` asks for in `workdir` and gives its result.
+    """Trains what `config` describes in `workdir` and returns the result.
 
-    A student's teacher comes first: the finished run named `teacher.workdir`, or else one in
+    A student's teacher comes first: the finished run `teacher.workdir`, or else one in
     `workdir`/teacher, trained by the same rules. A finished run of the same config is not trained
-    again, an unfinished one goes on from its newest whole checkpoint; `overwrite` starts anew.
+    again; an unfinished one continues from its newest whole checkpoint; `overwrite` starts again.
 
-    Processes that have joined call it alike, on one file system; process 0 alone writes and
-    evaluates.
+    All processes of a distributed training call this with the same arguments, on one file system;
+    only process 0 writes and evaluates.
 
     Raises InputError for a config, data or run directory that cannot be used, and Stopped after a
-    signal to any of them.
+    signal to any of the processes.
     """
     workdir = Path(workdir)
     configs.check(config)
@@ -125,8 +125,8 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
         teacher = _named_teacher(Path(config.teacher.workdir), beats, parts)
         if overwrite and Path(config.teacher.workdir).resolve().is_relative_to(workdir.resolve()):
             raise InputError(
-                f"--overwrite would delete teacher.workdir {config.teacher.workdir}; "
-                "name another --workdir"
+                f"overwriting would delete teacher.workdir {config.teacher.workdir}; "
+                "choose another run directory"
             )
     processes.told(lambda: make_directory(workdir, overwrite))
     with _reserved(workdir), disk_errors(workdir), products(config):
@@ -141,7 +141,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
 
 
 def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None:
-    """Refuses processes that were started with different commands, code or packages."""
+    """Refuses processes that were started with different arguments, code or packages."""
     made_by = provenance.made_by()
     processes.check_alike(
         {
@@ -155,16 +155,16 @@ def _check_alike(config: configs.Config, workdir: Path, overwrite: bool) -> None
 
 
 def _check_parts(config: configs.Config, beats: BeatSet, parts: Split) -> None:
-    """Refuses data that a config cannot train on."""
+    """Refuses data on which the config cannot be trained."""
     if len(parts.train) < config.batch_size:
         raise InputError(
-            f"batch_size is {config.batch_size}, the {parts.protocol} split of {beats.name} trains "
-            f"on {len(parts.train)} {beats.unit}s; lower it"
+            f"batch_size is {config.batch_size}, but the {parts.protocol} split of {beats.name} "
+            f"trains on {len(parts.train)} {beats.unit}s; lower it"
         )
     if config.data.augment != "none" and not beats.ecg:
         raise InputError(
-            f"data.augment is {config.data.augment}, which warps heartbeats around their R-peak; "
-            f"{beats.name} holds other windows: make it none"
+            f"data.augment is {config.data.augment}, which warps heartbeats around their R-peak, "
+            f"but {beats.name} holds other windows; set it to none"
         )
     for part in ("validation", "test"):
         if not len(getattr(parts, part)):
@@ -175,12 +175,12 @@ def _check_parts(config: configs.Config, beats: BeatSet, parts: Split) -> None:
 
 
 def _reserved(run: Path) -> AbstractContextManager[None]:
-    """`locked` by process 0 for all."""
+    """`locked`, by process 0 on behalf of all."""
     return locked(run) if processes.is_main() else nullcontext()
 
 
 def _finished(config: configs.Config, workdir: Path) -> dict[str, Any]:
-    """Prints the results of a finished run, its own teacher's first."""
+    """Prints the results of a finished run, first that of its teacher."""
     with disk_errors(workdir):
         processes.told(lambda: restore_config(config, workdir))
     for run in (workdir / "teacher", workdir):
@@ -194,13 +194,13 @@ def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
     """A finished run of the same split; InputError for anything else."""
     if not (run / directory.RESULT).exists():
         raise InputError(
-            f"teacher.workdir {run}: not a finished run; finish it with kdjax train, or leave "
-            "teacher.workdir out to have one trained"
+            f"teacher.workdir {run}: is not a finished run; finish it with kdjax train, or leave "
+            "teacher.workdir out to train a new teacher"
         )
     if "imported" in directory.read_config(run):
         raise InputError(
-            f"teacher.workdir {run}: imported, so the beats that trained it are not known and "
-            "may be the student's test beats; train a teacher of this split"
+            f"teacher.workdir {run}: was imported, so the beats it was trained on are not known "
+            "and may be the student's test beats; train a teacher on this split"
         )
     model, result = directory.load_finished(run)
     _check_same_split(run, result, beats, parts)
@@ -210,7 +210,7 @@ def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
 def _own_teacher(
     config: configs.Config, run: Path, beats: BeatSet, parts: Split, devices: parallel.Devices
 ) -> directory.Model:
-    """The teacher that a student's config asks for, trained unless it is there."""
+    """The teacher that a student's config describes; trains it if it is not there."""
     wanted = configs.teacher_config(config)
     processes.told(lambda: check_directory(wanted, run, overwrite=False))
     print(f"Teacher: {run}, {wanted.epochs} epochs", flush=True)
@@ -224,13 +224,13 @@ def _own_teacher(
 
 
 def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> None:
-    """Refuses a teacher that has seen the student's test beats."""
+    """Refuses a teacher that may have seen the student's test beats."""
     mine = {"dataset": beats.name, "protocol": parts.protocol, "fold": parts.fold}
     for name, value in mine.items():
         if result[name] != value:
             raise InputError(
-                f"teacher.workdir {run}: its {name} is {result[name]}, the student's {value}; the "
-                "teacher would have seen the student's test beats"
+                f"teacher.workdir {run}: its {name} is {result[name]}, the student's is {value}; "
+                "the teacher may have seen the student's test beats"
             )
     check_fingerprints(run, result["fingerprints"], beats, parts)
 
@@ -268,7 +268,7 @@ def _train_network(
 
 
 def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
-    """The state and progress to go on from: the newest whole checkpoint's, or fresh ones."""
+    """The state and progress to start from: those of the newest whole checkpoint, or fresh ones."""
     train = run.beats.x[run.parts.train]
     mean = train.mean(axis=(0, 1))
     recorded = fingerprints(run.config, run.beats, run.parts)
@@ -288,17 +288,17 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
     if progress.fingerprints.get("config") != recorded["config"]:
         raise InputError(
-            f"{run.workdir}: {checkpoint.name} was trained with another config than its "
-            f"{directory.CONFIG}; restore that, or --overwrite"
+            f"{run.workdir}: checkpoint {checkpoint.name} was not trained with its "
+            f"{directory.CONFIG}; restore that file, or overwrite the run"
         )
     if progress.teacher != teacher:
         raise InputError(
-            f"{run.workdir}: was begun with another teacher; restore that, or --overwrite"
+            f"{run.workdir}: was started with another teacher; restore it, or overwrite the run"
         )
     # Shapes alone: compiling the initialisation would take seconds.
     like = jax.eval_shape(partial(fresh_state, run.trainer), run.key, mean, run.teacher)
     resumed = read_state(checkpoint, like)
-    print(f"{run.workdir}: goes on from {checkpoint}, step {int(resumed.step)}", flush=True)
+    print(f"{run.workdir}: continues from {checkpoint}, step {int(resumed.step)}", flush=True)
     return resumed, progress
 
 
@@ -325,7 +325,7 @@ def _epochs(run: Run, state: TrainState, progress: Progress, hold: signals.Hold)
 
 
 def _stop_if_told(run: Run, progress: Progress, hold: signals.Hold) -> None:
-    """Raises Stopped at an epoch's end, when all is saved, after a signal to any process."""
+    """After a signal to any process, raises Stopped at the end of an epoch, when all is saved."""
     if signum := processes.largest(max(hold.caught, default=0)):
         raise Stopped(signum, progress.epoch * run.steps_per_epoch)
 
@@ -340,7 +340,7 @@ def _chunks(
 ) -> TrainState:
     """The state after the epoch's last step; logs each chunk, saves and stops on a signal.
 
-    Signals are held from the first chunk on: before it nothing is there that a save would keep.
+    Signals are held from the first chunk on; before it there is nothing to save.
     """
     steps, epoch = run.steps_per_epoch, progress.epoch + 1
     hidden = not (processes.is_main() and sys.stderr.isatty())
@@ -371,7 +371,7 @@ def _finish_epoch(
     norms: epochs.Figures,
     writer: EventsWriter,
 ) -> None:
-    """Validates, logs and saves, and ends the epoch."""
+    """Validates, logs and saves at the end of an epoch."""
     host = _host(run, program, state)
     label = run.beats.label[run.parts.validation]
     detector = Detector(run.trainer.generator.clone(axis_name=None), host.trained)
@@ -410,7 +410,7 @@ def _finish_epoch(
 
 
 def _log(run: Run, row: dict[str, Any], writer: EventsWriter) -> None:
-    """An epoch's figures, for metrics.jsonl and for TensorBoard."""
+    """Writes an epoch's figures to metrics.jsonl and TensorBoard."""
     with (run.workdir / directory.METRICS).open("ab") as file:
         file.write(directory.metrics_bytes([row]))
     for name, value in row.items():
@@ -420,7 +420,7 @@ def _log(run: Run, row: dict[str, Any], writer: EventsWriter) -> None:
 
 
 def _host(run: Run, program: epochs.Program, state: TrainState) -> TrainState:
-    """The state to be saved; InputError unless it is finite and there still is a run to save."""
+    """The state to save; InputError unless it is finite and the run directory is still there."""
     directory.check_there(run.workdir)
     return epochs.saveable(program, state, run.saved)
 
@@ -430,7 +430,7 @@ def _save(run: Run, host: TrainState, progress: Progress) -> None:
 
 
 def _say(line: str) -> None:
-    """A line of the log, above the progress bar and at once even where stdout is a file."""
+    """Prints a line of the log above the progress bar, at once even if stdout is a file."""
     tqdm.write(line)
     sys.stdout.flush()
 
@@ -444,9 +444,9 @@ def _step_line(epoch: int, step: int, steps: int, means: dict[str, float]) -> st
 
 @contextmanager
 def _writer(run: Run, progress: Progress) -> Iterator[EventsWriter]:
-    """TensorBoard's writer; metrics.jsonl is brought back to what the checkpoint knows of.
+    """TensorBoard's writer; metrics.jsonl is first cut back to the epochs of the checkpoint.
 
-    Not a SummaryWriter: on a full disk its thread dies, and the training waits for it for ever.
+    Not a SummaryWriter: on a full disk its thread dies, and training would wait for it forever.
     """
     write_bytes(run.workdir / directory.METRICS, directory.metrics_bytes(progress.rows))
     folder = run.workdir / "tensorboard"

@@ -271,7 +271,7 @@ def _stop(me: int, reason: str) -> None:
         return
     if me == 0:
         time.sleep(2 * _PULSE)  # the others are still to read why
-    remedy = "start all again to go on from the last checkpoint"
+    remedy = "start all again to continue from the last checkpoint"
     _end(f"process {me} stops: {reason}; {remedy}", ABANDONED)
 
 

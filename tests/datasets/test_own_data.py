@@ -45,8 +45,8 @@ class TestAnnotated:
         _, remarks = prepare_own(folder, "mine", data_dir=tmp_path)
         assert remarks == [
             "leads: MLII",
-            "annotations ignored, no beats by their symbol: 1 '+'",
-            "beats left out, their symbol is of no class (see --classes): 1 'B'",
+            "annotations ignored because their symbol is not a beat: 1 '+'",
+            "beats left out because their symbol has no class (see classes): 1 'B'",
         ]
 
     @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class TestAnnotated:
 
     def test_some_with_annotations_and_some_without_are_refused(self, folder, tmp_path):
         (folder / "b2.atr").unlink()
-        with pytest.raises(InputError, match="recording b2 has no annotations, others have"):
+        with pytest.raises(InputError, match="recording b2 has no annotations, but others have"):
             prepare_own(folder, "mine", data_dir=tmp_path / "data")
 
 
@@ -159,7 +159,7 @@ class TestFolders:
         for name in ("a1", "b2"):
             (folder / f"{name}.atr").rename(folder / f"{name}.ecg")
         _, remarks = prepare_own(folder, "none", data_dir=tmp_path / "data")
-        assert "name them with --annotator ecg" in remarks[-1]
+        assert "give annotator='ecg'" in remarks[-1]
         rows, _ = prepare_own(folder, "mine", data_dir=tmp_path / "data", annotator="ecg")
         assert rows[0]["V"] == 1
         with pytest.raises(InputError, match=r"no record in it has annotations \.qrs"):
@@ -175,9 +175,9 @@ class TestFolders:
 class TestNames:
     @pytest.mark.parametrize("name", ["1a", "", "a b", "a/b", "../a", "ä", "a.b", "a" * 65, "a\n"])
     def test_a_name_that_cannot_be_is_refused(self, folder, tmp_path, name):
-        with pytest.raises(InputError, match=r"--name is .*begins with a letter"):
+        with pytest.raises(InputError, match=r"name is .* is a letter, followed by"):
             prepare_own(folder, name, data_dir=tmp_path / "data")
-        with pytest.raises(InputError, match=r"data\.dataset is .*begins with a letter"):
+        with pytest.raises(InputError, match=r"data\.dataset is .* is a letter, followed"):
             load(name, tmp_path / "data")
         assert not (tmp_path / "data").exists()
 
@@ -303,8 +303,8 @@ class TestTyped:
             (["mitbih"], "either --from DIR or --download"),
             (["mitbih", "--download", "--name", "x"], "takes no --name; .* ./mitbih"),
             (["mitbih", "--download", "--lead", "V1"], "takes no --lead"),
-            (["ptbxl", "--download"], "ptbxl: your own data takes neither --from"),
-            (["here"], "here: your own data needs a name, as in --name mine"),
+            (["ptbxl", "--download"], "ptbxl: --from and --download are for"),
+            (["here"], "here: your own data needs a name; give one"),
             (["here", "--name", "x"], "here"),
         ],
     )

@@ -77,13 +77,14 @@ class TestLeads:
 
     def test_a_record_without_the_lead_is_named(self, folder, tmp_path):
         write_record(folder, "c3", beats_of("NNN"), leads=("V1", "MLII"))
-        with pytest.raises(InputError, match=r"c3 has no lead V5: its leads are V1, MLII"):
+        with pytest.raises(InputError, match=r"c3 has no lead V5, only V1, MLII"):
             prepare_own(folder, "mine", ["V5"], data_dir=tmp_path)
         assert files_below(tmp_path / "data") == []
 
     def test_without_a_usual_lead_one_must_be_chosen(self, folder, tmp_path):
         write_record(folder, "c3", beats_of("NNN"), leads=("V1", "V5"))
-        with pytest.raises(InputError, match=r"a1 has V5, MLII; choose with --lead NAME"):
+        wanted = r"a1 has V5, MLII; choose one that all of them have with leads"
+        with pytest.raises(InputError, match=wanted):
             prepare_own(folder, "mine", data_dir=tmp_path)
 
     @given(st.lists(st.lists(st.sampled_from("ABC"), min_size=1, unique=True), min_size=1))
@@ -112,10 +113,10 @@ class TestLeads:
         write_record(folder, "c3", beats_of("NNN"), leads=("V1", "II"))
         _, remarks = prepare_own(folder, "mine", data_dir=tmp_path)
         assert load("mine", tmp_path).leads == ("MLII",)
-        assert "c3: II taken for MLII" in remarks
+        assert "c3: II read as MLII" in remarks
 
     def test_one_lead_under_two_names_is_refused(self, folder, tmp_path):
-        with pytest.raises(InputError, match="two of them are one lead; name it once"):
+        with pytest.raises(InputError, match="two of these are one lead; name it once"):
             prepare_own(folder, "mine", ["MLII", "2"], data_dir=tmp_path)
 
 
@@ -139,7 +140,7 @@ class TestWhereAnnotationsStand:
         assert (row["N"], row["far from an R-peak"]) == (40, 0)
         assert np.abs(loaded.sample - self.PLACE * 360 / 128).max() <= 2
         shown = abs(offset) / 128 * 1e3
-        (said,) = [remark for remark in remarks if "annotations stand" in remark]
+        (said,) = [remark for remark in remarks if "annotations are" in remark]
         assert f"ms {side} the R-peaks; beats are centred on the peaks" in said
         assert abs(int(said.split()[3]) - shown) <= 4
 
@@ -157,4 +158,4 @@ class TestWhereAnnotationsStand:
     def test_abnormal_beats_do_not_say_where_normal_ones_stand(self, tmp_path):
         row, remarks, _ = self.prepare(tmp_path, -6, symbols="V" * 35 + "N" * 5)
         assert row["V"] == 35
-        assert not [remark for remark in remarks if "annotations stand" in remark]
+        assert not [remark for remark in remarks if "annotations are" in remark]

@@ -221,12 +221,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("args", "words"),
         [
-            ([], "your own data needs a name, as in --name mine"),
-            (["--name", "mine", "--download"], "neither --from nor --download"),
+            ([], "your own data needs a name; give one"),
+            (["--name", "mine", "--download"], "--from and --download are for"),
             (["--name", "mine", "--fs", "250"], "--fs is for recordings; leave it out"),
             (["--name", "mine", "--lead", "II"], "--lead is for recordings; leave it out"),
-            (["--name", "mitbih"], "is the name of a data set of kdjax"),
-            (["--name", "a b"], "begins with a letter"),
+            (["--name", "mitbih"], "--name is mitbih, a data set of kdjax"),
+            (["--name", "a b"], "is a letter, followed by letters"),
         ],
     )
     def test_what_does_not_go_together(self, tmp_path, args, words, capsys):

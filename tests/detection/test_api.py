@@ -1,6 +1,7 @@
 """`import kdjax`: what an editor completes, and detection of whatever holds a recording."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import kdjax
 from kdjax.datasets.synthetic_beats import generator
 from kdjax.detection import files
+from kdjax.detection.recording import detect
 from kdjax.errors import InputError
 
 
@@ -27,7 +29,7 @@ def detection(detector, signal):
 
 
 def test_every_name_is_listed_and_loads():
-    assert set(kdjax.__all__) <= set(dir(kdjax))
+    assert {name for name in dir(kdjax) if not name.startswith("__")} == set(kdjax.__all__)
     for name in kdjax.__all__:
         assert getattr(kdjax, name).__doc__
         assert name in kdjax.__doc__
@@ -90,8 +92,29 @@ def test_what_is_no_recording_is_refused(detector, signal, options, wanted):
 
 
 def test_the_name_of_a_detector_is_not_the_detector(signal):
-    with pytest.raises(InputError, match=r"give the detector: kdjax.load_run\('mitbih-w8'\)"):
+    wanted = r"give the detector: kdjax.load_run\('mitbih-w8'\)"
+    with pytest.raises(InputError, match=wanted):
         kdjax.detect("mitbih-w8", signal, fs=360)
+    with pytest.raises(InputError, match=wanted):
+        kdjax.StreamingDetector("mitbih-w8", fs=360)
+
+
+def test_a_single_lead_needs_no_list(detector, signal):
+    both = np.stack([signal, signal], axis=1)
+    for lead in ("2", ["2"]):
+        assert kdjax.detect(detector, both, fs=360, leads=lead).leads == ("2",)
+
+
+def test_it_takes_what_the_detection_of_a_source_takes():
+    mine, other = (inspect.signature(detect).parameters for detect in (kdjax.detect, detect))
+    missing = set(other) - set(mine)
+    assert missing == {"source", "made_by"}
+
+
+def test_a_detection_is_not_saved_over_a_file(detection, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="out: is a file, not a folder"):
+        detection.save(tmp_path / "out")
 
 
 def test_a_detection_names_its_detector(detection):

@@ -52,7 +52,7 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     line, *notes = capsys.readouterr().out.splitlines()
     assert line.startswith("mine: 1.5 min, ")
     assert line.endswith(str(out / "mine" / "report.html"))
-    assert notes == ["  note: lead 1 taken for MLII, on which the detector was calibrated"]
+    assert notes == ["  note: lead 1 read as MLII, on which the detector was calibrated"]
     assert {path.name for path in (out / "mine").iterdir()} == {
         "beats.csv",
         "detection.npz",
@@ -114,7 +114,7 @@ def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(
     ]
     assert len(said.err.splitlines()) == 2
     assert "a.npy" in said.err.splitlines()[0]
-    assert said.err.splitlines()[1].endswith("1 of 4 recordings were refused")
+    assert said.err.splitlines()[1].endswith("recordings refused: 1 of 4")
 
 
 def test_several_recordings_and_folders_each_once_and_the_rest_goes_on(tmp_path, capsys):
@@ -141,7 +141,7 @@ def test_several_recordings_and_folders_each_once_and_the_rest_goes_on(tmp_path,
     assert left == f"kdjax detect: {tmp_path / 'x'}: skipped, not recordings: notes [31m.txt"
     assert empty == f"kdjax detect: {tmp_path / 'z'}: no recordings in it"
     assert "no.csv: no such file" in missing
-    assert last == "kdjax detect: 2 of 6 recordings were refused"
+    assert last == "kdjax detect: recordings refused: 2 of 6"
     summary = json.loads((out / "心电一" / "summary.json").read_text())
     assert summary["beats"] > 20
 
@@ -197,7 +197,9 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     own = tmp_path / "own.npz"
     given = ("--fs", 360, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
-    assert "is what 0.75% of other people's normal beats exceed" in capsys.readouterr().out
+    assert (
+        "0.75 % of other people's normal beats score above the threshold" in capsys.readouterr().out
+    )
     assert (
         typed(
             "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"

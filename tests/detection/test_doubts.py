@@ -31,13 +31,14 @@ def test_a_usual_recording_is_not_doubted():
 
 def test_more_than_a_tenth_that_is_not_normal():
     (note,) = said(beats_at(*"N" * 400, *"NV" * 80))
-    assert note.startswith("14% of the scored beats are called abnormal; check that family 1")
+    assert note.startswith("14 % of the scored beats are called abnormal; check that family 1")
 
 
 def test_first_minutes_with_many_others():
     (note,) = said(beats_at(*"NNV" * 70, *"N" * 1000))
     assert note.startswith(
-        "the first 5 minutes, which the score adapts to, are not one rhythm: 23%"
+        "the first 5 minutes, to which the score adapts, are not a steady rhythm: 23 % of their "
+        "beats are called abnormal; so kinds"
     )
 
 
@@ -61,5 +62,5 @@ def test_what_is_irregular_in_two_ways_is_so_once():
 def test_unscored_beats_at_the_start_do_not_count():
     beats = beats_at(*[""] * 400, *"NNV" * 70, *"N" * 1000)
     (note,) = said(beats)
-    assert "are not one rhythm" in note
+    assert "are not a steady rhythm" in note
     assert np.isfinite(beats.score).all()

@@ -54,7 +54,7 @@ def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_pag
     _, found, said = files.write(other, tmp_path)
     assert (found, said) == (
         other,
-        f"{tmp_path / 'review.json'} is of another detection and was not applied",
+        f"{tmp_path / 'review.json'} belongs to another detection and was not applied",
     )
     assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 0
 
@@ -81,7 +81,9 @@ class TestWhole:
         assert len(files.read(tmp_path).beats.sample) == 0
 
     def test_a_folder_without_one_is_named(self, tmp_path):
-        with pytest.raises(InputError, match=r"detection\.npz: no such file; name a folder"):
+        with pytest.raises(
+            InputError, match=r"detection\.npz: no such file; name the folder of one"
+        ):
             files.read(tmp_path)
 
     @pytest.mark.parametrize("cut", [0, 10, -100])
@@ -89,6 +91,13 @@ class TestWhole:
         content = files.whole_bytes(detection_of())
         (tmp_path / "detection.npz").write_bytes(content[:cut])
         with pytest.raises(InputError, match="damaged"):
+            files.read(tmp_path)
+
+    def test_one_of_another_version_is_not_called_damaged(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(files, "_FORMAT", 2)
+        (tmp_path / "detection.npz").write_bytes(files.whole_bytes(detection_of()))
+        monkeypatch.undo()
+        with pytest.raises(InputError, match=r"written by another version.*run kdjax detect again"):
             files.read(tmp_path)
 
 

@@ -36,7 +36,7 @@ def test_leads_are_found_by_name_or_number(leads, wanted, columns):
 def test_an_only_lead_of_another_name_is_taken_and_said():
     columns, (note,) = choose_leads(source(np.zeros(9), leads=("lead 1",)), [], ["MLII"])
     assert columns == [0]
-    assert "lead 1 taken for MLII" in note
+    assert "lead 1 read as MLII" in note
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_other_leads_are_refused(leads, wanted, says):
 
 
 def test_an_inverted_lead_and_doubtful_units_are_noticed(detector, whole):
-    words = ("inverted", "units")
+    words = ("inverted", "unit of")
     assert not [note for note in whole.notes for word in words if word in note]
     signal, _ = ecg(seconds=120)
     for changed, word in zip((-signal, 1000 * signal), words, strict=True):
@@ -79,7 +79,7 @@ def test_a_heart_rate_that_a_wrong_sampling_rate_would_make_is_doubted(detector)
     signal, _ = ecg(seconds=120)
     for fs in (1000, 180):
         notes = detect(detector, source(signal, fs=fs)).notes
-        assert [note for note in notes if f"{fs} Hz is not the recording's sampling rate" in note]
+        assert [note for note in notes if f"check the sampling rate, {fs} Hz" in note]
     whole = detect(detector, source(signal))
     assert not [note for note in whole.notes if "heart rate" in note]
     assert whole.score == "fusion, adapted to the 120 s there are"

@@ -33,4 +33,4 @@ def test_resampling_hum_and_single_missing_samples_are_said():
 def test_a_heart_too_fast_for_the_detector_is_said():
     time = np.arange(30 * RATE) / RATE
     notes, _ = handled(np.exp(-0.5 * ((time % 0.1 - 0.05) / 0.01) ** 2))
-    assert "repeats itself 600 times a minute for 0:00:30" in notes[-1]
+    assert "repeats 600 times a minute for 0:00:30" in notes[-1]

@@ -142,7 +142,7 @@ def test_these_tests_know_every_field():
 def test_values_out_of_range_are_named(name):
     for value in WRONG[name]:
         message = refusal(changed(name, value))
-        assert message.startswith(f"config.{name}: {value!r}; it must be ")
+        assert message.startswith(f"{name} is {value!r}; it must be ")
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -156,13 +156,13 @@ BLOCKS = ["data", "model", "loss", "eval", "teacher", "teacher.model", "kd"]
 
 @pytest.mark.parametrize("name", [*WRONG, *BLOCKS])
 def test_missing_fields_are_named(name):
-    assert refusal(changed(name, ...)).startswith(f"config.{name}: missing; ")
+    assert refusal(changed(name, ...)).startswith(f"{name}: missing; ")
 
 
 @pytest.mark.parametrize("name", ["epoch", *(f"{block}.epoch" for block in BLOCKS)])
 def test_unknown_fields_are_named_beside_those_there_are(name):
     message = refusal(changed(name, 1))
-    assert message.startswith(f"config.{name}: no such field; there are ")
+    assert message.startswith(f"{name}: no such field; there are ")
     block = plain()
     for step in name.split(".")[:-1]:
         block = block[step]
@@ -172,20 +172,22 @@ def test_unknown_fields_are_named_beside_those_there_are(name):
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("value", [3, None, "width"])
 def test_a_block_must_be_a_block(name, value):
-    assert refusal(changed(name, value)).startswith(f"config.{name}: {value!r}; it holds ")
+    assert refusal(changed(name, value)).startswith(
+        f"{name} is {value!r}; it must be a block with "
+    )
 
 
 def test_a_teacher_distils_from_nobody():
     config = teacher.get_config()
     with config.unlocked():
         config.kd = student.get_config().kd
-    assert refusal(config).startswith("config.teacher: missing")
+    assert refusal(config).startswith("teacher: missing")
 
 
 def test_an_objective_needs_a_term():
     values = plain(teacher)
     values["loss"] = dict.fromkeys(values["loss"], 0.0)
-    assert refusal(ConfigDict(values)).startswith("config.loss: every term is 0")
+    assert refusal(ConfigDict(values)).startswith("loss: every term is 0")
 
 
 # --- distillation ------------------------------------------------------------------------------
@@ -210,7 +212,7 @@ def test_a_scorer_teaches_scores_alone(term):
         configs.check(config)
         return
     message = refusal(config)
-    assert message.startswith("config.teacher.scorer: nearest_neighbour ")
+    assert message.startswith("teacher.scorer: nearest_neighbour ")
     assert f"kd.{term}" in message
 
 
@@ -233,8 +235,8 @@ def test_who_is_asked_beforehand_cannot_teach_beats_that_are_made_at_every_step(
     configs.check(config)
     config.data.augment = "time_warp"
     message = refusal(config)
-    assert message.startswith("config.data.augment: time_warp ")
-    assert f"config.{field} {value}" in message
+    assert message.startswith("data.augment: time_warp ")
+    assert f"{field}={value}" in message
     config.kd.update(dict.fromkeys(TERMS, 0.0))  # nobody is asked
     configs.check(config)
 

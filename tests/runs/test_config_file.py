@@ -113,5 +113,11 @@ def test_no_text_becomes_a_value_of_another_type(text):
 
 def test_a_config_is_a_python_file(tmp_path):
     (tmp_path / "config.txt").touch()
-    with pytest.raises(InputError, match="a config is a Python file"):
-        config_file._run(tmp_path / "config.txt")
+    with pytest.raises(InputError, match=r"config\.txt: a config is a Python file"):
+        config_file.load(str(tmp_path / "config.txt"))
+
+
+def test_a_shipped_config_has_no_suffix():
+    for name in ("student.yaml", "student.txt"):
+        with pytest.raises(InputError, match=f"{name}: no such config file"):
+            config_file.load(name)

@@ -275,7 +275,9 @@ class TestLoadRun:
             InputError, match=r"none: no such run; name a run directory, or mitbih-w8"
         ):
             directory.load_run(tmp_path / "none")
-        with pytest.raises(InputError, match=r"not a run directory, it has no config\.json"):
+        with pytest.raises(
+            InputError, match=r"is not a run directory, because it has no config\.json"
+        ):
             directory.load_run(tmp_path)
         run = shutil.copytree(tiny.trained().path, tmp_path / "run")
         newest = run / checkpoints.LAST / str(checkpoints.steps(run / checkpoints.LAST)[0])
@@ -289,7 +291,7 @@ class TestLoadRun:
 
     def test_refuses_a_result_that_lacks_a_field(self, tmp_path):
         write_sealed(tmp_path / directory.RESULT, {"auc": 0.9})
-        with pytest.raises(InputError, match=r"result\.json: lacks ap; make it anew"):
+        with pytest.raises(InputError, match=r"result\.json: lacks ap; make it again"):
             directory.read_result(tmp_path)
 
     def test_knows_the_shipped_detectors_by_name(self):

@@ -287,7 +287,7 @@ class TestMade:
         assert stopped.missing() == [0, 1]
         lines: list[str] = []
         cells.train_group(stopped, (0, 1), lines.append)
-        assert [line for line in lines if "goes on from epoch 2" in line]
+        assert [line for line in lines if "continues from epoch 2" in line]
         for seed in (0, 1):
             a, b = (directory.load_model(g.cell(seed)) for g in (whole, stopped))
             assert a.fingerprint == b.fingerprint

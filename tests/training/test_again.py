@@ -105,7 +105,7 @@ class TestAgain:
         run = copy_of_the_run(tmp_path)
         whole = read_json(run / where / "config.json")
         (run / where / "config.json").write_bytes(b"")
-        with pytest.raises(InputError, match="type the command that trained it again"):
+        with pytest.raises(InputError, match="run the command that trained it again"):
             directory.load_run(run / where)
         loop.train(tiny.teacher_config() if where else tiny.config(), run / where)
         assert read_json(run / where / "config.json") == whole
@@ -128,7 +128,7 @@ class TestAgain:
         stranger = tmp_path / name
         stranger.parent.mkdir(exist_ok=True)
         stranger.write_text("{}")
-        with pytest.raises(InputError, match=f"holds {Path(name).parts[0]} and no run of ours"):
+        with pytest.raises(InputError, match=f"holds {Path(name).parts[0]} but no run"):
             loop.train(tiny.config(), tmp_path, overwrite)
         assert stranger.read_text() == "{}"
 

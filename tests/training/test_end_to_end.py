@@ -47,13 +47,13 @@ def test_a_run_stopped_by_sigterm_ends_bit_for_bit_like_one_left_alone(tmp_path,
             break
     _, errors = stopped.communicate(timeout=600)
     assert stopped.returncode == 128 + signal.SIGTERM
-    assert "type the same command to go on" in errors
+    assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
 
     resumed = start(tmp_path / "stopped", environment)
     output, errors = resumed.communicate(timeout=600)
     assert resumed.returncode == 0, errors
-    assert "goes on from" in output
+    assert "continues from" in output
     models = [directory.load_model(tmp_path / name) for name in ("alone", "stopped")]
     assert models[0].fingerprint == models[1].fingerprint
     results = [directory.read_result(tmp_path / name) for name in ("alone", "stopped")]

@@ -88,7 +88,7 @@ class TestFullDisk:
                 patch.setattr(holder, name, nth(call, getattr(holder, name), error()))
                 with pytest.raises(InputError, match="No space left on device") as caught:
                     loop.train(tiny.config(), workdir)
-            assert "type the same command to go on" in one_line(caught)
+            assert "run the same command again to continue" in one_line(caught)
             assert str(workdir) in str(caught.value)
             assert not (workdir / "result.json").exists()
             whole = checkpoints.steps(workdir / checkpoints.LAST)

@@ -284,7 +284,7 @@ def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(pair, tmp_p
     status, errors, _ = disturb("Epoch: [1] [   3/   7]", 1, signal.SIGTERM)
     assert status == [143, 143]
     for error in errors:
-        assert "saved; type the same command to go on" in error
+        assert "run the same command again to continue" in error
         assert "Traceback" not in error
     assert checkpoints.steps(workdir / "teacher" / checkpoints.LAST)[0] < 7
 
@@ -300,7 +300,7 @@ def test_processes_stopped_and_killed_go_on_and_end_as_if_left_alone(pair, tmp_p
     two = start_pair(workdir)
     (output, errors), _ = [process.communicate(timeout=600) for process in two]
     assert [process.returncode for process in two] == [0, 0], errors
-    assert "goes on from" in output
+    assert "continues from" in output
     for run in ("teacher", "."):
         models = [directory.load_model(folder / run).fingerprint for folder in (workdir, pair[0])]
         assert models[0] == models[1]

@@ -35,7 +35,7 @@ class TestResume:
         loop.train(tiny.config(), workdir)
         said = capsys.readouterr().out
         for *_, step in stops:
-            assert f"goes on from {workdir / checkpoints.LAST / str(step)}" in said
+            assert f"continues from {workdir / checkpoints.LAST / str(step)}" in said
         assert_bitwise_the_uninterrupted(workdir)
 
     def test_equal_trainings_share_one_program_in_these_tests(self):
@@ -60,7 +60,7 @@ class TestResume:
         loop.train(tiny.config(), workdir)
         text = capsys.readouterr().out
         assert f"skipped: {newest_one}: damaged checkpoint" in text
-        assert f"goes on from {workdir / checkpoints.LAST / '7'}, step 7" in text
+        assert f"continues from {workdir / checkpoints.LAST / '7'}, step 7" in text
         assert_bitwise_the_uninterrupted(workdir)
 
     def test_a_signal_in_the_teacher_s_last_chunk_does_not_begin_the_student(self, tmp_path):
@@ -152,7 +152,7 @@ class TestResume:
         result = read_json(workdir / "teacher" / "result.json")
         result["fingerprints"]["model"] = directory.load_model(workdir / "teacher").fingerprint
         write_sealed(workdir / "teacher" / "result.json", result)
-        with pytest.raises(InputError, match="begun with another teacher"):
+        with pytest.raises(InputError, match="started with another teacher"):
             loop.train(tiny.config(), workdir)
 
 

@@ -119,9 +119,9 @@ class TestTeacher:
             loop.train(config, tmp_path / "run")
 
         (named / "result.json").unlink()
-        with pytest.raises(InputError, match="not a finished run"):
+        with pytest.raises(InputError, match="is not a finished run"):
             loop.train(config, tmp_path / "run")
-        with pytest.raises(InputError, match="not a finished run"):
+        with pytest.raises(InputError, match="is not a finished run"):
             loop.train(tiny.config(teacher__workdir=str(tmp_path / "none")), tmp_path / "run")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from kdjax import beats
 from kdjax.datasets import storage
 from kdjax.datasets.storage import CLASSES, LABELS
-from kdjax.errors import InputError
+from kdjax.errors import InputError, option, options
 from kdjax.recordings import Annotations, Source, look_into, open_source, read_annotations
 from kdjax.recordings.leads import place_of
 
@@ -45,16 +45,16 @@ def read(
 ) -> Own:
     """The beats of all recordings in `folder`.
 
-    Annotations stand in the file of that annotator (None: .atr) beside a WFDB header or in
+    Annotations are read from the file of that annotator (None: .atr) beside a WFDB header, or from
     NAME.annotations.csv beside NAME of another format. `leads` are names or numbers from 1.
     `classes` is a file that maps symbols to classes (None: the map of MIT-BIH's data set); without
-    any annotations all R-peaks are normal beats. `fs`, `units`, `gain`: see `open_source`. An
-    example has, beside what `storage.cut` gives, `at_gap`: int64 [5],
-    beats by class left out because a gap in the signal touches their window; `ignored`: JSON,
-    symbol -> how many annotations of that symbol are of no class.
+    any annotations, all R-peaks are normal beats. `fs`, `units`, `gain`: see `open_source`. An
+    example has, besides what `storage.cut` returns, `at_gap`: int64 [5], the number of beats of
+    each class left out because a gap in the signal touches their window; and `ignored`: JSON, the
+    number of annotations of each symbol without a class.
 
-    InputError when there are no recordings, one is damaged or lacks a lead, two have one name, or
-    some have annotations and others none.
+    InputError if there are no recordings, one is damaged or lacks a lead, two have the same name,
+    or some have annotations and others do not.
     """
     labels = LABELS if classes is None else read_classes(classes)
     inside = look_into(folder)
@@ -72,10 +72,10 @@ def read(
     if not annotated and classes is not None:
         raise InputError(
             f"{classes}: no recording in {folder} has annotations, so there is nothing to map; "
-            "add annotations or leave --classes out"
+            f"add annotations or leave {option('classes')} out"
         )
     if not annotated and annotator is not None:
-        raise InputError(f"{folder}: no record in it has annotations .{annotator}; name another")
+        raise InputError(f"{folder}: no record in it has annotations .{annotator}; choose others")
     remarks = [f"{source.name}: {note}" for source in sources for note in source.notes]
     others = [file for file in inside.others if not (classes and file.samefile(classes))]
     remarks += _of_other_files(others, _unknown_suffixes(files) if not annotated else [])
@@ -86,7 +86,7 @@ def read(
         remarks += [f"{source.name}: {words}" for words in said]
         names = tuple(source.leads[column] for column in columns)
         if names != leads:
-            remarks.append(f"{source.name}: {', '.join(names)} taken for {', '.join(leads)}")
+            remarks.append(f"{source.name}: {', '.join(names)} read as {', '.join(leads)}")
     return Own(examples, leads, annotated, remarks)
 
 
@@ -98,8 +98,8 @@ def _of_other_files(others: Sequence[Path], suffixes: Sequence[str]) -> list[str
         remarks.append(f"skipped, not recordings: {names}{' …' * (len(others) > 5)}")
     if suffixes:
         remarks.append(
-            f"beside the records lie files {', '.join(suffixes)}; if these are annotations, name "
-            f"them with --annotator {suffixes[0].removeprefix('.')}"
+            f"there are files {', '.join(suffixes)} beside the records; if these are annotations, "
+            f"give {options(annotator=suffixes[0].removeprefix('.'))}"
         )
     return remarks
 
@@ -109,7 +109,9 @@ def _check_names(files: Sequence[Path], sources: Sequence[Source]) -> None:
     names = [source.name for source in sources]
     for file, name in zip(files, names, strict=True):
         if names.count(name) > 1:
-            raise InputError(f"{file}: another recording there is called {name} too; rename one")
+            raise InputError(
+                f"{file}: another recording in the folder has the name {name} too; rename one"
+            )
 
 
 def _check_annotated(sources: Sequence[Source], annotations: Sequence[Annotations | None]) -> bool:
@@ -118,8 +120,8 @@ def _check_annotated(sources: Sequence[Source], annotations: Sequence[Annotation
     lacking = [source.name for source, found in pairs if found is None]
     if lacking and len(lacking) < len(sources):
         raise InputError(
-            f"recording {lacking[0]} has no annotations, others have; add them "
-            f"(.atr or {lacking[0]}{ANNOTATIONS}) or move it to another folder"
+            f"recording {lacking[0]} has no annotations, but others have; add some (.atr or "
+            f"{lacking[0]}{ANNOTATIONS}) or move it to another folder"
         )
     return not lacking
 
@@ -168,7 +170,7 @@ def example(
     kept = {name: made[name][whole] for name in _PER_BEAT}
     if kept["x"].nbytes > _LARGEST:
         raise InputError(
-            f"recording {source.name} has {len(kept['x'])} beats, too many for one; cut it in two"
+            f"recording {source.name} has {len(kept['x'])} beats, too many; cut it in two"
         )
     kept["symbol"] = "".join(np.array(list(made["symbol"]), "<U1")[whole])
     return made | kept | {"at_gap": at_gap, "ignored": json.dumps(ignored)}, remarks
@@ -180,15 +182,15 @@ def _of_annotations(made: dict) -> list[str]:
     if offset:
         side = "before" if offset > 0 else "after"
         remarks.append(
-            f"annotations stand {abs(offset) / beats.FS * 1e3:.0f} ms {side} the R-peaks; beats "
-            "are centred on the peaks"
+            f"annotations are {abs(offset) / beats.FS * 1e3:.0f} ms {side} the R-peaks; beats are "
+            "centred on the peaks"
         )
     normal = made["label"] == CLASSES.index("N")
     far = normal & (made["near_peak"] == 0)
     if far.sum() > _MANY * normal.sum():
         remarks.append(
-            f"{far.sum() / normal.sum():.0%} of its normal beats are annotated far from every "
-            "R-peak and train nothing; look at its annotations and at the lead"
+            f"{100 * far.sum() / normal.sum():.0f} % of its normal beats are annotated far from "
+            "every R-peak and are not trained on; check the annotations and the lead"
         )
     return remarks
 
@@ -206,13 +208,15 @@ def choose_leads(
     for source, columns in zip(sources, chosen, strict=True):
         if None in columns:
             raise InputError(
-                f"recording {source.name} has no lead {wanted[columns.index(None)]}: its leads are "
+                f"recording {source.name} has no lead {wanted[columns.index(None)]}, only "
                 f"{', '.join(source.leads)}; choose another lead or move it to another folder"
             )
     if wanted:
         columns = [list(dict.fromkeys(c for c in row if c is not None)) for row in chosen]
         if len({len(row) for row in columns}) > 1 or len(columns[0]) < len(set(wanted)):
-            raise InputError(f"--lead {', '.join(wanted)}: two of them are one lead; name it once")
+            raise InputError(
+                f"{option('leads')} {', '.join(wanted)}: two of these are one lead; name it once"
+            )
         return tuple(first.leads[column] for column in columns[0]), columns
     only = first.leads if len(first.leads) == 1 else ()
     for lead in (*only, *USUAL_LEADS):
@@ -220,8 +224,8 @@ def choose_leads(
         if None not in columns:
             return (lead,), [[column] for column in columns if column is not None]
     raise InputError(
-        f"no lead to take of all recordings: {first.name} has {', '.join(first.leads)}; "
-        "choose with --lead NAME, a lead that all of them have"
+        f"no usual lead is in all recordings; {first.name} has {', '.join(first.leads)}; choose "
+        f"one that all of them have with {option('leads')}"
     )
 
 
@@ -249,7 +253,7 @@ def read_classes(file: Path) -> dict[str, int]:
                 f"{file}: class {name!r} of symbol {symbol!r}; choose one of {', '.join(CLASSES)}"
             )
         if labels.setdefault(symbol, CLASSES.index(name)) != CLASSES.index(name):
-            raise InputError(f"{file}: symbol {symbol!r} has two classes; keep one")
+            raise InputError(f"{file}: symbol {symbol!r} has two classes; keep one of them")
     if not labels:
         raise InputError(f"{file}: maps no symbol; give lines such as A,S under symbol,class")
     return labels
