@@ -86,8 +86,8 @@ TYPED_WRONG = {
     "train student:mitbih --set data.dir={}": "mitbih is not prepared",
     "train student:mitbh --set data.dir={}": "did you mean mitbih?",
     "train student:nowhere --set data.dir={} --workdir {}/none": "'nowhere', which is not prepared",
-    "train study": "use it with kdjax study",
-    "study student": "use it with kdjax train",
+    "train study": "use kdjax study",
+    "study student": "use kdjax train",
     "study study:none": "no part 'none'",
     "study study:confirm --data-dir {} --workdir {}/st": "mitbih is not prepared",
     "evaluate {}/none": "no such run",
@@ -205,7 +205,7 @@ class TestTrain:
         assert self.typed(*overrides, f"--workdir={run}", "--config.seed=1") == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert_one_line(err, "train.py: ", str(run), "seed: 0 there, 1 now", "--overwrite")
+        assert_one_line(err, "train.py: ", str(run), "seed: 0 there, 1 now", "overwrite the run")
 
     @pytest.mark.parametrize(
         ("override", "wanted"),

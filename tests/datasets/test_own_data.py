@@ -183,7 +183,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["mitbih", "synthetic"])
     def test_names_of_ours_are_refused(self, folder, tmp_path, name):
-        with pytest.raises(InputError, match=f"{name} is the name of a data set of kdjax"):
+        with pytest.raises(InputError, match=f"{name}, a data set of kdjax"):
             prepare_own(folder, name, data_dir=tmp_path)
 
     @pytest.mark.parametrize("name", ["A", "my-Holters_2", "train", "a" * 64])
@@ -275,7 +275,9 @@ class TestRefusals:
 
     def test_two_recordings_of_one_name(self, folder, tmp_path):
         write_csv(folder, "a1", wave([300], 800))
-        self.refused(tmp_path, folder, "another recording there is called a1", fs=360, units="mV")
+        self.refused(
+            tmp_path, folder, "another recording in the folder has the name a1", fs=360, units="mV"
+        )
 
     def test_a_format_without_rate_and_unit_asks_for_them(self, plain, tmp_path):
         self.refused(tmp_path, plain, "fs=360, units='mV'")
@@ -300,7 +302,7 @@ class TestTyped:
     @pytest.mark.parametrize(
         ("args", "words"),
         [
-            (["mitbih"], "either --from DIR or --download"),
+            (["mitbih"], "either the folder of the records, --from, or --download"),
             (["mitbih", "--download", "--name", "x"], "takes no --name; .* ./mitbih"),
             (["mitbih", "--download", "--lead", "V1"], "takes no --lead"),
             (["ptbxl", "--download"], "ptbxl: --from and --download are for"),

@@ -56,7 +56,7 @@ def test_what_is_irregular_in_two_ways_is_so_once():
     beats, event = beats_at(*"N" * 1000), Event("irregular rhythm", 1000, 1500, 50)
     assert said(beats, event, event._replace(name="V bigeminy", first=1100, last=1400)) == []
     (note,) = said(beats, event, event._replace(name="V bigeminy", first=1400, last=1700))
-    assert "and 70 s are irregular" in note
+    assert "70 s are irregular" in note
 
 
 def test_unscored_beats_at_the_start_do_not_count():
