@@ -275,9 +275,7 @@ class TestRefusals:
 
     def test_two_recordings_of_one_name(self, folder, tmp_path):
         write_csv(folder, "a1", wave([300], 800))
-        self.refused(
-            tmp_path, folder, "another recording in the folder has the name a1", fs=360, units="mV"
-        )
+        self.refused(tmp_path, folder, "the folder has the name a1", fs=360, units="mV")
 
     def test_a_format_without_rate_and_unit_asks_for_them(self, plain, tmp_path):
         self.refused(tmp_path, plain, "fs=360, units='mV'")
