@@ -7,7 +7,7 @@ import numpy as np
 
 from kdjax.errors import option
 from kdjax.recordings import clock
-from kdjax.recordings.layout import Column, cells
+from kdjax.recordings.layout import MISSING, Column, cells
 from kdjax.recordings.lines import Lines, numbers, words_of
 from kdjax.recordings.source import Given, gap_note, refusal
 from kdjax.recordings.units import SECONDS
@@ -135,9 +135,12 @@ def _counted(lines: Lines, nominal: float | None) -> When:
 
 
 def _first_cell(lines: Lines, place: int) -> str:
-    start = lines.layout.start
-    text = lines.between(start, min(start + _PEEK, lines.end)).split(lines.layout.feed, 1)[0]
-    return cells(text.decode("latin-1").strip("\r"), lines.layout.delimiter)[place]
+    """The first cell of a column that is not missing; '' where there is none near the beginning."""
+    start, table = lines.layout.start, lines.layout
+    text = lines.between(start, min(start + _PEEK, lines.end)).decode("latin-1")
+    rows = (cells(line.strip("\r"), table.delimiter) for line in text.split(table.feed.decode()))
+    said = (row[place] for row in rows if place < len(row) and row[place] not in MISSING)
+    return next(said, "")
 
 
 def _times(lines: Lines, text: bytes, line: int, place: int, column: Column) -> np.ndarray:

@@ -171,6 +171,13 @@ def test_a_time_of_day_in_some_rows_goes_on_after_midnight(tmp_path, every):
     assert (source.length, source.fs, source.notes) == (5000, 250, ())
 
 
+def test_the_first_date_may_stand_in_a_later_row(tmp_path):
+    dates = stamp("%Y-%m-%d %H:%M:%S.%f")
+    times = [time if i % 10 == 3 else "" for i, time in enumerate(dates)]
+    source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
+    assert (source.length, source.fs, source.start) == (5000, 250, START)
+
+
 def test_a_clock_that_is_set_back_moves_no_sample_and_is_said(tmp_path):
     times = [f"{t - (30 if i >= 3000 else 0) + 100:.3f}" for i, t in enumerate(SECONDS)]
     source = open_source(write_text(tmp_path, f"time,II\n{rows(times)}"), units="mV")
