@@ -235,7 +235,7 @@ class TestFlippedBits:
             lambda: directory.load_run(copy),
             lambda: evaluation.evaluate_run(copy, *evaluation.load_data(tiny.config())),
         ):
-            with pytest.raises(InputError, match=r"config\.json: not the config that") as caught:
+            with pytest.raises(InputError, match=r"config\.json: is not the config that") as caught:
                 use()
             one_line(caught)
 
@@ -245,7 +245,7 @@ class TestFlippedBits:
         (run / "result.json").unlink()
         changed = read_json(run / "config.json") | {"learning_rate": 2e-3}
         write_json(run / "config.json", changed)
-        with pytest.raises(InputError, match="trained with another config") as caught:
+        with pytest.raises(InputError, match="was not trained with its config") as caught:
             loop.train(tiny.teacher_config(learning_rate=2e-3), run)
         one_line(caught)
 
