@@ -164,8 +164,8 @@ def _evaluate(commands: _Commands) -> None:
     command = commands.add_parser(
         "evaluate",
         help="score a run's test beats",
-        description="Score a run's test beats again and write its result.json, report.html and the "
-        "files beside them again.",
+        description="Score a run's test beats again; rewrite its result.json, report.html and the "
+        "files beside them.",
         epilog="example: kdjax evaluate runs/student-mitbih",
     )
     command.add_argument(
@@ -198,7 +198,7 @@ def _detect(commands: _Commands) -> None:
     )
     _add_rule(command)
     command.add_argument(
-        "--calibration", type=Path, metavar="FILE", help="the .npz file of kdjax calibrate"
+        "--calibration", type=Path, metavar="FILE", help="the .npz file that kdjax calibrate wrote"
     )
     _add_earlier(command)
     command.add_argument(
@@ -217,7 +217,7 @@ def _add_rule(command: argparse.ArgumentParser) -> None:
         "--fpr",
         type=float,
         metavar="SHARE",
-        help="share of normal beats, 0 to 1, that may be flagged (default: 0.0075)",
+        help="share of normal beats, 0 to 1, that may be called abnormal (default: 0.0075)",
     )
     rule.add_argument(
         "--alarms-per-hour",

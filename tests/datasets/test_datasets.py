@@ -54,7 +54,7 @@ class TestPrepare:
 
     def test_takes_a_folder_or_a_download_and_not_both(self, source, tmp_path):
         for arguments in ((source, tmp_path, True), (None, tmp_path, False)):
-            with pytest.raises(InputError, match="either the folder of the records, source, or download"):
+            with pytest.raises(InputError, match="either the folder of the records"):
                 prepare_mitbih(*arguments)
 
     def test_a_missing_file_is_named(self, source, tmp_path):

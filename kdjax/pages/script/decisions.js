@@ -66,7 +66,10 @@ function mergeFamily(family) {
   }
   const from = app.merging;
   app.merging = null;
-  decide({ merge: [family, from] }, `Family ${from} is now part of family ${family}.`);
+  decide(
+    { merge: [family, from] },
+    `Family ${from} is now part of family ${family} and has its kind.`,
+  );
 }
 
 function splitFamily(family) {
