@@ -239,7 +239,7 @@ def encoder_only() -> Iterable[str]:
     )
     yield "## A student that is an encoder alone"
     yield (
-        f"With {found['students'][best[0]]['macs'] / teacher['macs']:.0%} of its teacher's "
+        f"With {100 * found['students'][best[0]]['macs'] / teacher['macs']:.0f} % of its teacher's "
         f"multiply-accumulates, an encoder that regresses the {best[0]} differs from its "
         f"teacher's plain score by {signed(best[2])} in AUC. The aim was an interval above "
         f"{-NEAR}: {'reached' if best[2]['ci95'][0] > -NEAR else 'missed'}. In use, the best "

@@ -380,8 +380,8 @@ def _flagged(row: dict[str, Any]) -> str:
 
 
 def _exactly(share: float) -> str:
-    return f"{100 * share:g}%"
+    return f"{100 * share:g} %"
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}"
+    return f"{100 * share:.1f} %"

@@ -146,7 +146,7 @@ def roofline(found: Mapping[str, Any]) -> Iterable[str]:
         f"the same process, {best}, runs at {between(found['product_gflops'][best], '{:.0f}')}. "
         f"**The step reaches {between(share, '{:.0%}')} of that.**" + executed(found)
     )
-    yield aim(f"{SHARE_OF_PRODUCTS:.0%}", share, SHARE_OF_PRODUCTS)
+    yield aim(f"{100 * SHARE_OF_PRODUCTS:.0f} %", share, SHARE_OF_PRODUCTS)
     own = {
         name: rate["median"]
         for name, rate in found["product_gflops"].items()
@@ -167,7 +167,7 @@ def executed(found: Mapping[str, Any]) -> str:
     part = 1 - found["flops_saved"] / found["flops_a_step"]
     share = {name: part * value for name, value in found["share"].items()}
     return (
-        f" kdjax executes {part:.0%} of these operations and saves the rest by using three "
+        f" kdjax executes {100 * part:.0f} % of these operations and saves the rest by using three "
         f"products instead of four (below); what it executes runs at {between(share, '{:.0%}')} of "
         "the best product."
     )
@@ -398,7 +398,7 @@ def loaded(found: Mapping[str, Any]) -> str:
 def between(values: Mapping[str, float], form: str) -> str:
     """Median [lowest, highest]."""
     median, low, high = (form.format(values[name]) for name in ("median", "low", "high"))
-    return f"{median} [{low}, {high}]"
+    return f"{median} [{low}, {high}]".replace("%", " %")
 
 
 def milliseconds(values: Mapping[str, float]) -> str:

@@ -392,12 +392,10 @@ def mutation(part: dict[str, Any]) -> Iterable[str]:
         f"{made(part)} Operators, comparisons, constants, conditions and returned values of a "
         "module are changed one at a time, and its tests run."
     )
+    rows = [(n, r["possible"], r["tried"], r["caught"]) for n, r in part["modules"].items()]
     yield table(
         ("module", "possible", "tried", "caught", "share"),
-        [
-            (f"`{name}`", r["possible"], r["tried"], r["caught"], f"{r['caught'] / r['tried']:.0%}")
-            for name, r in part["modules"].items()
-        ],
+        [(f"`{n}`", *counts, f"{100 * counts[2] / counts[1]:.0f} %") for n, *counts in rows],
     )
     survivors = [f"- `{n}`, {line}" for n, r in part["modules"].items() for line in r["survivors"]]
     if survivors:

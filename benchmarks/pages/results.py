@@ -77,9 +77,9 @@ def mitbih() -> Iterable[str]:
         [
             (
                 name,
-                f"{row['fpr_target']:.0%}",
-                f"{row['fpr']:.2%}",
-                f"{row['recall']:.2%}",
+                f"{100 * row['fpr_target']:.0f} %",
+                f"{100 * row['fpr']:.2f} %",
+                f"{100 * row['recall']:.2f} %",
                 f"{row['f1']:.4f}",
             )
             for name, r in results.items()

@@ -193,4 +193,4 @@ def _percent(share: float) -> str:
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else ""
+    return f"{100 * part / whole:.1f} %" if whole else ""
