@@ -205,7 +205,7 @@ class TestLoad:
         with pytest.raises(InputError) as error:
             load("mitbih", tmp_path)
         assert str(tmp_path) in str(error.value)
-        assert "kdjax prepare mitbih --from DIR | --download" in str(error.value)
+        assert "run kdjax prepare mitbih --download or --from DIR" in str(error.value)
         assert files_below(tmp_path) == []
 
     def test_an_unknown_data_set_is_named(self, tmp_path):

@@ -73,7 +73,7 @@ class TestTeacher:
     @pytest.mark.parametrize(
         ("changes", "wanted"),
         [
-            ({"data__fold": 1}, "its fold is 0, the student's 1"),
+            ({"data__fold": 1}, "its fold is 0, the student's is 1"),
             ({"data__split_seed": 3}, "made with split"),
         ],
     )
