@@ -3,7 +3,8 @@
 `r_peaks` picks, among all bursts of energy in the band of the QRS complex, the sequence that is
 most plausible as a whole. A burst gains from its height and sharpness beside the beats around it,
 and from its likeness to them; an interval from its nearness to the usual interval there. So a
-small beat is taken where a beat is due, and a T or P wave beside a beat is not. All
+small beat is taken where a beat is due, and a T or P wave beside a beat is not. What follows a beat
+as T waves follow other beats is left out, even where a long pause makes it welcome. All
 comparisons are with medians on both sides, so noise does not blind the detector to what follows.
 
 The constants below were chosen on DS1 of MIT-BIH alone (`benchmarks/quality/rpeaks.py`).
@@ -36,6 +37,10 @@ _WINDOW = 4.0  # s over which a second's noise is judged
 _SHAPE, _SHIFT = 0.08, 0.02  # s on each side of an R-peak that are compared, and how far shifted
 _COMPARED, _THIRD = 40, 3  # beats on each side; the third most similar of them counts
 _AT_ONCE = 200  # places compared at once, for the sake of memory
+_T_WAVE = 0.42  # s after a beat, up to which its T wave may stand
+_T_SHIFT = 0.03  # s by which T waves come earlier or later
+_T_LIKE, _T_SHARE = 0.55, 0.15  # a T wave is as near as that to so large a share of the others
+_T_LEAST = 8  # of the others
 _NEIGHBOURS = 8  # beats on each side, for the usual interval and sharpness
 _TALLEST = 1.0  # log height above which a burst gains nothing more
 
@@ -178,10 +183,14 @@ def _chosen(bursts: _Bursts, lead: Lead, odds: Odds) -> np.ndarray:
         interval = usual(time, time[beat][1:], np.diff(time[beat]))
         beat = _best_sequence(time, gain, np.log(interval), odds=odds)
         if len(beat) < 3:
-            break
+            return beat
         if look_again:
             likely = np.flatnonzero(gain > _UNLIKELY)
             gain[likely] += odds.bias - _doubts(bursts, lead, likely, beat=beat, odds=odds)
+    is_t_wave = t_waves(lead.filtered, bursts.peak[beat])
+    if is_t_wave.any():
+        gain[beat[is_t_wave]] = -np.inf
+        beat = _best_sequence(time, gain, np.log(interval), odds=odds)
     return beat
 
 
@@ -272,6 +281,35 @@ def unlikeness(lead: np.ndarray, at: np.ndarray, peaks: np.ndarray) -> np.ndarra
         if len(others) >= _THIRD:
             unlike[these] = np.partition(distance, _THIRD - 1, axis=1)[:, _THIRD - 1]
     return unlike
+
+
+def t_waves(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Which of the R-peaks are T waves of the beats before them, bool [P].
+
+    Their shapes are what also follows other beats at the same delay, where it is no R-peak. Before
+    a long pause a T wave is otherwise taken for the beat that is missing. The 40 beats before and
+    the 40 after are compared, by the distance that `unlikeness` uses.
+
+    Args:
+        lead: [m] at FS.
+        peaks: int64 [P], ascending.
+    """
+    half, shift = round(_SHAPE * FS), round(_T_SHIFT * FS)
+    padded = np.pad(lead.astype(np.float64), half + shift)
+    reach, starts = np.arange(2 * half + 1), np.arange(0, 2 * shift + 1, 2)
+    delay, beside = np.diff(peaks), round(_AROUND_BEAT * FS)
+    found = np.zeros(len(peaks), bool)
+    for number in np.flatnonzero(delay < _T_WAVE * FS) + 1:
+        after = delay[number - 1]
+        others = np.arange(max(number - 1 - _COMPARED, 0), min(number + _COMPARED, len(delay)))
+        others = others[delay[others] > after + beside]
+        if len(others) >= _T_LEAST:
+            places = peaks[others] + after
+            shapes = _centred(padded[places[:, None] + starts[:, None, None] + reach])
+            own = _centred(padded[peaks[number] + shift + reach])
+            apart = _distance(own[None], shapes)[0]
+            found[number] = np.quantile(apart, _T_SHARE) < _T_LIKE
+    return found
 
 
 def _centred(shapes: np.ndarray) -> np.ndarray:
