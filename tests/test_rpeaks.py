@@ -227,3 +227,37 @@ class TestProtocolRPeaks:
         assert ((peaks >= 0) & (peaks < length)).all()
         if kind == "flat" or length < fs:
             assert len(peaks) == 0
+
+
+class TestTWaves:
+    BEATS = regular(30 * 360, 360)
+    DELAY = 108  # samples
+
+    def lead(self, beats=BEATS):
+        """Each beat is followed by a T wave."""
+        return waves(beats, 30 * 360, (0.3, 0.03, 0.4))
+
+    def test_a_t_wave_among_the_r_peaks_is_known(self):
+        found = rpeaks.t_waves(self.lead(), np.insert(self.BEATS, 13, self.BEATS[12] + self.DELAY))
+        np.testing.assert_array_equal(np.flatnonzero(found), [13])
+
+    def test_a_premature_beat_at_that_delay_is_none(self):
+        peaks = np.insert(self.BEATS, 13, self.BEATS[12] + self.DELAY)
+        assert not rpeaks.t_waves(self.lead(peaks), peaks).any()
+
+    def test_waves_that_follow_every_beat_are_none(self):
+        """As in bigeminy: their like elsewhere are R-peaks themselves."""
+        peaks = np.sort(np.concatenate([self.BEATS, self.BEATS + self.DELAY]))
+        assert not rpeaks.t_waves(self.lead(), peaks).any()
+
+    @pytest.mark.parametrize(("beats", "known"), [(8, False), (9, True)])
+    def test_a_few_beats_tell_nothing(self, beats, known):
+        peaks = np.insert(self.BEATS[:beats], 4, self.BEATS[3] + self.DELAY)
+        assert rpeaks.t_waves(self.lead(), peaks).any() == known
+
+    def test_t_waves_before_long_pauses_are_no_beats(self):
+        """They come where, of other beats, an early one does."""
+        gaps = np.tile([0.9, 0.45, 0.9, 0.9, 2.5], 16)
+        at = np.cumsum(np.round(gaps * FS)).astype(np.int64)
+        raw = waves(at, at[-1] + 2000, (0.3, 0.03, 0.7))
+        np.testing.assert_allclose(peaks_of(raw), at, atol=2)
