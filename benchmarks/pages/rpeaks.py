@@ -33,7 +33,8 @@ def _peaks(found: dict[str, Any]) -> Iterable[str]:
         f"`{found['command']}`, {found['date']}, {found['made_by']['device']}; {versions}: the 48 "
         "records from minute 5, on lead MLII or, where there is none, the first lead; a match is "
         "within 150 ms. The detector was developed on DS1. Earlier forms of it were tested on DS2, "
-        "but this form was not chosen there. gqrs and EP Limited's analyser are quoted, not run "
+        "but this form was not chosen there, although it was known from them that T waves before "
+        "long pauses, in record 232, cost most. gqrs and EP Limited's analyser are quoted, not run "
         "here: `bxb` counted their results on the first lead of the same records."
     )
     head = ("records", "detector", "QRS Se", "+P", "average Se", "+P", "missed", "false")
