@@ -263,12 +263,10 @@ def unlikeness(lead: np.ndarray, at: np.ndarray, peaks: np.ndarray) -> np.ndarra
         at: int64 [N], ascending, the places.
         peaks: int64 [P], ascending, the beats.
     """
-    half, shift = round(_SHAPE * FS), round(_SHIFT * FS)
-    padded = np.pad(lead.astype(np.float64), half + shift)
-    reach = np.arange(2 * half + 1)
-    starts = np.arange(shift % 2, 2 * shift + 1, 2)
-    shapes = _centred(padded[peaks[:, None] + starts[:, None, None] + reach])
-    own, place = _centred(padded[at[:, None] + shift + reach]), np.searchsorted(peaks, at)
+    shift = round(_SHIFT * FS)
+    padded = np.pad(lead.astype(np.float64), round(_SHAPE * FS) + shift)
+    shapes = _shapes(padded, peaks, np.arange(shift % 2, 2 * shift + 1, 2))
+    own, place = _shapes(padded, at, np.array([shift]))[0], np.searchsorted(peaks, at)
     unlike = np.ones(len(at))
     for start in range(0, len(at), _AT_ONCE):
         these = slice(start, start + _AT_ONCE)
@@ -294,9 +292,8 @@ def t_waves(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
         lead: [m] at FS.
         peaks: int64 [P], ascending.
     """
-    half, shift = round(_SHAPE * FS), round(_T_SHIFT * FS)
-    padded = np.pad(lead.astype(np.float64), half + shift)
-    reach, starts = np.arange(2 * half + 1), np.arange(0, 2 * shift + 1, 2)
+    shift = round(_T_SHIFT * FS)
+    padded = np.pad(lead.astype(np.float64), round(_SHAPE * FS) + shift)
     delay, beside = np.diff(peaks), round(_AROUND_BEAT * FS)
     found = np.zeros(len(peaks), bool)
     for number in np.flatnonzero(delay < _T_WAVE * FS) + 1:
@@ -304,15 +301,21 @@ def t_waves(lead: np.ndarray, peaks: np.ndarray) -> np.ndarray:
         others = np.arange(max(number - 1 - _COMPARED, 0), min(number + _COMPARED, len(delay)))
         others = others[delay[others] > after + beside]
         if len(others) >= _T_LEAST:
-            places = peaks[others] + after
-            shapes = _centred(padded[places[:, None] + starts[:, None, None] + reach])
-            own = _centred(padded[peaks[number] + shift + reach])
-            apart = _distance(own[None], shapes)[0]
+            shapes = _shapes(padded, peaks[others] + after, np.arange(0, 2 * shift + 1, 2))
+            own = _shapes(padded, peaks[[number]], np.array([shift]))[0]
+            apart = _distance(own, shapes)[0]
             found[number] = np.quantile(apart, _T_SHARE) < _T_LIKE
     return found
 
 
-def _centred(shapes: np.ndarray) -> np.ndarray:
+def _shapes(padded: np.ndarray, at: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The shapes [S, N, D] of 80 ms on both sides of `at` [N], with mean zero.
+
+    padded: the lead with 80 ms and the largest shift added to both ends; starts: [S], how far each
+    shape begins after the earliest.
+    """
+    reach = np.arange(2 * round(_SHAPE * FS) + 1)
+    shapes = padded[at[:, None] + starts[:, None, None] + reach]
     return shapes - shapes.mean(axis=-1, keepdims=True)
 
 

@@ -182,8 +182,9 @@ def _operating_point(found: dict[str, Any]) -> Iterable[str]:
     yield (
         f"The rate of {_exactly(FPR)} was chosen on DS1, with the weights for each record fitted "
         "on the others. So was the balance between the two kinds, each of which has its own log "
-        "odds. In the rows *timing in any rhythm*, no term weighs timing by how steady the rhythm "
-        "is:"
+        "odds. In the rows *timing in any rhythm*, the terms of timing in a steady rhythm are left "
+        "out. What remains is how early a beat is, weighed by how regular the rhythm is or how "
+        "well P waves are seen:"
     )
     yield table(
         ("terms", "rate", *head),
@@ -238,7 +239,7 @@ def _p_waves() -> Iterable[str]:
     )
     yield _kinds(
         [
-            row | {"weights": form}
+            row | {"form": form}
             for people in ("DS1", "DS2")
             for form, found in forms.items()
             for row in [_of(found, people)]
@@ -359,7 +360,7 @@ def _kinds(rows: list[dict[str, Any]], of: str = "weights") -> str:
         (
             (
                 row["people"],
-                row["weights"],
+                row[of],
                 *_rates(row),
                 f"{row['false_alarms_per_hour']:.0f}",
                 f"{_flagged(row)}, {_percent(row['worst_person_normal_flagged'])} "

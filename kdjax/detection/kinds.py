@@ -1,10 +1,11 @@
 """Kinds of beats: opinions about single beats and the families they belong to.
 
 A beat is ventricular where its shape and its family's tell it from the person's normal beat,
-supraventricular where its shape is normal and it comes too early for the rhythm around it. Two
-logistic scores of the beat's signs (`signs`) and of their medians over its shape say how likely
-each is. Their weights were fitted with the labelled beats of MIT-BIH's DS1 (without record 201,
-whose person DS2 holds, too): they are constants here, no label of a new person is ever needed.
+supraventricular where its shape is normal, it comes too early for the rhythm around it, and its P
+wave, if P waves can be seen, is not the usual one. Two logistic scores of the beat's signs
+(`signs`) and of their medians over its shape say how likely each is. Their weights were fitted with
+the labelled beats of MIT-BIH's DS1 (without record 201, whose person DS2 holds, too): they are
+constants here, no label of a new person is ever needed.
 Fusion beats (F) look like both and are not told apart; only a reviewer gives F or Q (undecided).
 """
 
