@@ -317,7 +317,7 @@ def test_narrow_students_that_show_the_same_are_named_together():
 
 
 @pytest.mark.parametrize(
-    ("gain", "claim"), [(0.03, "A gain"), (-0.03, "A loss"), (0.005, "No gain")]
+    ("gain", "claim"), [(0.011, "A gain"), (-0.011, "A loss"), (0.009, "No gain")]
 )
 def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain, claim):
     def of(value):
