@@ -20,8 +20,9 @@ def headline(summary: Mapping) -> str:
     kinds = summary["kinds"]
     ectopic = ", ".join(f"{kinds[kind]:,}&nbsp;{kind}" for kind in "SVFQ")
     not_normal = sum(kinds[kind] for kind in "SVFQ")
-    judged = (summary["seconds"] - lost["seconds"]) / 3600
-    per_hour = page.number(not_normal / judged if summary["scored"] else None, ",.0f")
+    per_hour = page.number(
+        not_normal / _judged_hours(summary) if summary["scored"] else None, ",.0f"
+    )
     length = clock(summary["seconds"])
     cards = (
         page.card("Beats", page.count(summary["beats"]), f"{page.count(summary['scored'])} scored"),
@@ -105,15 +106,19 @@ def _promise(summary: Mapping) -> str:
     )
 
 
+def _judged_hours(summary: Mapping) -> float:
+    return (summary["seconds"] - summary["unscorable"]["seconds"]) / 3600
+
+
 def _expected(summary: Mapping) -> str:
     """How many scores of normal beats the threshold would let through here."""
     if not summary["scored"]:
         return ""
     expected = summary["fpr"] * summary["scored"]
-    judged = (summary["seconds"] - summary["unscorable"]["seconds"]) / 3600
+    per_hour = expected / _judged_hours(summary)
     return (
         f" If all beats of this recording were such beats, about {expected:,.0f} would score above "
-        f"it ({expected / judged:,.0f} per hour). In a new person it may be many times as many."
+        f"it ({per_hour:,.0f} per hour). In a new person it may be many times as many."
     )
 
 
