@@ -20,7 +20,7 @@ from benchmarks.quality import (
     together,
 )
 from benchmarks.robustness import records
-from benchmarks.shared import write_rows
+from benchmarks.shared import FOLDER, write_rows
 from kdjax.datasets.storage import BeatSet
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import directory
@@ -352,3 +352,13 @@ def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain
     )
     assert "seeds 5 to 6, a machine, 2026-01-02: width 8" in sentence
     assert "| response | 0.8000 [0.7900, 0.8100] | 0.5000 [0.4900, 0.5100] | 0.7500 |" in rows
+
+
+def test_an_encoders_students_are_summed_up_beside_their_teachers():
+    students = [{"latent": {"auc": a}, "latent in use": {"auc": a}} for a in (0.7, 0.8)]
+    teachers = [{"plain": {"auc": a}, "in use": {"auc": a + 0.1}} for a in (0.6, 0.7)]
+    found = encoder_only.summary(students, teachers, 50, (320, 1))
+    less = {name: row["mean"] for name, row in found["less teacher"].items()}
+    assert less == pytest.approx({"latent": 0.1, "latent in use": 0.0})
+    kept = json.loads((FOLDER / "encoder-only.json").read_text())
+    assert found["macs"] == kept["students"]["teacher latent"]["macs"]

@@ -236,6 +236,7 @@ def summary(
 
     What is in use is compared with what the teacher reaches in use.
     """
+    length, channels = beat
     less = {}
     for name in students[0]:
         other = "in use" if name.endswith("in use") else "plain"
@@ -243,7 +244,7 @@ def summary(
             [found[name]["auc"] for found in students], [found[other]["auc"] for found in teachers]
         ) | {"against": other}
     return {
-        "macs": encoder_multiply_accumulates(WIDTH, outputs, *beat),
+        "macs": encoder_multiply_accumulates(WIDTH, outputs, length, channels=channels),
         "scores": over_seeds(students),
         "less teacher": less,
     }
