@@ -14,6 +14,11 @@ from kdjax.study.comparison import PLAIN
 
 PLAIN_AUC = f"auc ({PLAIN})"  # of a difference between two variants of a study
 FOLDER = Path(__file__).parents[1] / "docs/results"
+ADAPTED = {
+    "none": "",
+    "first_5_minutes": ", first 5 minutes",
+    "recording": ", whole recording",
+}
 
 
 def write_rows(path: Path, value: Mapping[str, Any]) -> None:
@@ -55,6 +60,17 @@ def read(name: str) -> Any:
     return read_json(FOLDER / name)
 
 
+def read_if_made(name: str) -> Any:
+    """A committed JSON, None before it is made."""
+    return read(name) if (FOLDER / name).exists() else None
+
+
+def seeded(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The command, the seeds and the date of a trial over seeds."""
+    seeds = found["seeds"]
+    return f"`{found['command']}`", f"seeds {seeds[0]} to {seeds[-1]}", found["date"]
+
+
 def bracket(interval: Sequence[float]) -> str:
     """[low, high]."""
     return f"[{interval[0]:.4f}, {interval[1]:.4f}]"
@@ -70,6 +86,34 @@ def picture(figure: Figure, name: str, caption: str) -> str:
     """Writes a figure beside the JSON and shows it."""
     plots.save(figure, FOLDER / name)
     return f"![{caption}](../results/{name})"
+
+
+def source(names: str | Sequence[str], *facts: str) -> str:
+    """The line that ends a section: its JSON, and what else is to be known of the figures."""
+    names = [names] if isinstance(names, str) else names
+    links = ", ".join(f"[{name}](../results/{name})" for name in names)
+    return f"Source: {links}; {', '.join(facts)}."
+
+
+def devices(names: Iterable[str]) -> str:
+    """The devices that committed JSON names, in words."""
+    return " and ".join(sorted({device for name in names for device in _devices(read(name))}))
+
+
+def _devices(part: Any) -> Iterable[str]:
+    if isinstance(part, Mapping):
+        own = part.get("device")
+        yield from [own] if isinstance(own, str) else []
+        part = list(part.values())
+    if isinstance(part, list):
+        for member in part:
+            yield from _devices(member)
+
+
+def score_name(name: str) -> str:
+    """A score and what it is adapted to, from 'fusion, first_5_minutes'."""
+    score, _, adaptation = name.partition(", ")
+    return f"`{score}`{ADAPTED[adaptation or 'none']}"
 
 
 def folded(title: str, text: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.pages import evidence as evidence_page
+from benchmarks.pages import students as students_page
 from benchmarks.quality import (
     asymmetry,
     averaging,
@@ -238,9 +239,10 @@ def test_the_form_that_gains_is_named():
 
     rows = [row("no network", auc=0.9), row("a", **less(-1, 0.001)), row("b", **less(1, 0.02))]
     sentence = evidence_page._in_use({"rows": rows}, ("a", "b"))
-    assert sentence.startswith("B adds to the score in use without a network, 0.9000")
+    expected = "B improves on the adapted fusion without a network (AUC 0.9000)"
+    assert sentence.startswith(expected)
     rows[2]["less no network"]["p"] = 0.03  # not enough for one of two
-    assert evidence_page._in_use({"rows": rows}, ("a", "b")).startswith("None is shown to add")
+    assert evidence_page._in_use({"rows": rows}, ("a", "b")).startswith("None of")
 
 
 def test_rows_take_a_line_each_and_read_back(tmp_path):
@@ -297,11 +299,11 @@ def test_the_page_claims_what_the_interval_holds(interval, words):
 
 @pytest.mark.parametrize(
     ("alone", "control", "words"),
-    [(-0.1, 0.1, "none over the student alone"), (0.1, -0.1, "none over the control")],
+    [(-0.1, 0.1, "not over the student alone"), (0.1, -0.1, "not over the control")],
 )
 def test_a_teacher_helps_only_above_both(alone, control, words):
     row = {"auc (mse)": {"ci95": [alone, 1]}, "to control": {"ci95": [control, 1]}}
-    assert words in evidence_page._some(evidence_page._gains(row))
+    assert words in students_page._shown(students_page._gains(row))
 
 
 def test_narrow_students_that_show_the_same_are_named_together():
@@ -310,10 +312,11 @@ def test_narrow_students_that_show_the_same_are_named_together():
 
     differences = {"a": row(-0.1, -0.1), "b": row(0.1, 0.1), "c": row(-0.2, -0.1), "d": {}}
     found = {"splits": [{"differences": differences}]}
-    names = evidence_page._compared_with_both(found)
+    names = students_page._compared_with_both(found)
     assert names == ["a", "b", "c"]
-    expected = "no gain is shown (`a`, `c`); a gain over both (`b`)."
-    assert evidence_page._claims(found, names) == expected
+    both = "a gain over both the student alone and the control is shown for `b`."
+    expected = f"no gain is shown for `a` and `c`; {both}"
+    assert students_page._claims(found, names) == expected
 
 
 @pytest.mark.parametrize(
@@ -343,15 +346,14 @@ def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain
         "base": {"model": {"width": 8}},
         "splits": [split],
     }
-    found = {evidence_page.LONG[1]: study}
-    monkeypatch.setattr(evidence_page, "_read", found.get)
-    _, sentence, rows = evidence_page.long()
-    assert (
-        f"AUC {gain:+.4f} [{gain - 0.01:+.4f}, {gain + 0.01:+.4f}] (p 0.250). {claim} is"
-        in sentence
-    )
-    assert "seeds 5 to 6, a machine, 2026-01-02: width 8" in sentence
-    assert "| response | 0.8000 [0.7900, 0.8100] | 0.5000 [0.4900, 0.5100] | 0.7500 |" in rows
+    found = {students_page.LONG[1]: study}
+    monkeypatch.setattr(students_page, "read_if_made", found.get)
+    _, sentence, rows, source = students_page.long()
+    interval = f"[{gain - 0.01:+.4f}, {gain + 0.01:+.4f}]"
+    assert f"AUC {gain:+.4f} {interval} (plain score, p 0.250)" in sentence
+    assert f"Width 8, 40 epochs: {claim} is shown." in sentence
+    assert "`kdjax study`, seeds 5 to 6, 2026-01-02, `beatgan` fold 0" in source
+    assert "| `response` | 0.8000 [0.7900, 0.8100] | 0.5000 [0.4900, 0.5100] | 0.7500 |" in rows
 
 
 def test_an_encoders_students_are_summed_up_beside_their_teachers():

@@ -29,7 +29,8 @@ def main() -> None:
         f"Beats of people who are not in the training data ({card['protocol']}), cut around their "
         "annotations. Intervals are 95 % t intervals over ten networks that differ in their seeds "
         "alone; the shipped one is the first of them, which no score chose. *Fusion* joins shape "
-        "and timing ([Results](../evidence/results.md#scores-adaptation-simple-detectors)). "
+        "and timing "
+        "([Results](../evidence/results.md#how-do-scores-and-simple-detectors-compare)). "
         "`kdjax detect` decides by kinds of beats, in which the anomaly of the shape is one term; "
         "[Detection](../evidence/detection.md) has their figures.",
         _figures(card),
