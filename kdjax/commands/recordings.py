@@ -68,7 +68,7 @@ def _detect_in(
 
     known: an earlier detection of the person and its decisions, or None.
     """
-    from kdjax.detection import earlier, files
+    from kdjax.detection import ahead, cores, earlier, files
     from kdjax.detection.recording import detect
 
     source = _source(path, args)
@@ -83,6 +83,7 @@ def _detect_in(
             threshold=args.threshold,
             made_by=made_by,
             progress=progress,
+            find=ahead.all_cores if source.length > ahead.LONG * source.fs else cores.all_cores,
         )
     decisions, doubts = earlier.carried_if_alike(known, found)
     found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))

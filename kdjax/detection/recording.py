@@ -89,6 +89,7 @@ def detect(
     threshold: float | None = None,
     made_by: dict[str, Any] | None = None,
     progress: Callable[[int], Any] = lambda samples: None,
+    find: Callable[..., Iterator[Found]] = all_cores,
 ) -> Detection:
     """Reads a recording to its end and decides on every beat.
 
@@ -103,6 +104,7 @@ def detect(
         threshold: instead of `fpr`, a score.
         made_by: the code and versions that compute, for the summary.
         progress: called with the number of samples of each block.
+        find: finds the beats, as `cores.all_cores` or `ahead.all_cores`.
 
     Raises:
         InputError: the recording lacks a lead, its rate is 90 Hz or less, or the threshold is not
@@ -112,7 +114,7 @@ def detect(
     calibration = calibration_of(detector)
     columns, notes = choose_leads(source, leads, calibration.leads)
     fpr, threshold = _rule(fpr, alarms_per_hour, threshold)
-    read = _read(detector, source, columns, progress)
+    read = _read(detector, source, columns, progress=progress, find=find)
     seconds = source.length / source.fs
     if alarms_per_hour is not None:
         beats = join_beats([part.beats for part in read.parts])
@@ -189,7 +191,12 @@ class _Read:
 
 
 def _read(
-    detector: Detector, source: Source, columns: Sequence[int], progress: Callable[[int], Any]
+    detector: Detector,
+    source: Source,
+    columns: Sequence[int],
+    *,
+    progress: Callable[[int], Any],
+    find: Callable[..., Iterator[Found]],
 ) -> _Read:
     """Reads a recording to its end; each of the parts passes the cores on to the next."""
     calibration = calibration_of(detector)
@@ -199,7 +206,7 @@ def _read(
     shown = with_second(source, columns)
     recorder = Recorder([source.leads[column] for column in shown], source.fs)
     blocks = (block[:, : len(columns)] for block in recorder.passing(source.blocks(shown)))
-    cores = all_cores(stream.stream, blocks, progress)
+    cores = find(stream.stream, blocks, progress)
     cores = handling.passing(stretches.passing(cores))
     parts: list[Decided] = []
     for decided in chain(stream.decide(cores), stream.decide_waiting()):
