@@ -70,8 +70,9 @@ def long_recordings() -> Iterable[str]:
     yield (
         f"`{found['command']}`, {found['date']}, {found['device']}, {found['processor']}, load "
         f"{found['load']:g}: `kdjax detect` on the records joined (2 leads, 360 Hz), from the "
-        "start of the program to the last table and the page. Processor seconds are those of all "
-        "cores together; other work on the machine lengthens them less than clock seconds."
+        "start of the program to the last table and the page. A second process finds the beats of "
+        "recordings longer than an hour. Processor seconds are those of all cores together; other "
+        "work on the machine lengthens them less than clock seconds."
     )
     yield table(
         ("hours", "processor, s", "clock, s", "peak memory, MiB", "page, MB"),
