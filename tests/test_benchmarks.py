@@ -18,6 +18,7 @@ from benchmarks.pages import detection as detection_page
 from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
 from benchmarks.pages import results as results_page
+from benchmarks.pages import speed
 from benchmarks.speed import chunks, measure
 from benchmarks.speed.roofline import saved_flops, step_flops
 from configs import teacher
@@ -146,3 +147,31 @@ def test_a_page_is_what_the_committed_figures_make(page, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "save", lambda figure, path: None)  # figures beside the JSON
     page.main()
     assert (tmp_path / "page.md").read_text() == committed.read_text()
+
+
+@pytest.mark.parametrize(
+    ("low", "middle", "high", "most", "verdict"),
+    [
+        (1.1, 1.2, 1.3, False, performance_page.REACHED),
+        (0.9, 1.2, 1.3, False, "by the median, not in every round"),
+        (0.8, 0.9, 1.3, False, performance_page.MISSED),
+        (0.8, 0.9, 1.3, True, "by the median, not in every round"),
+        (0.8, 1.1, 1.3, True, performance_page.MISSED),
+    ],
+)
+def test_an_aim_is_reached_by_its_median_or_by_every_round(low, middle, high, most, verdict):
+    ratio = {"low": low, "median": middle, "high": high}
+    assert performance_page.Aim("a / b", ratio, 1.0, most).verdict == verdict
+
+
+def test_the_page_names_what_is_faster_than_kdjax():
+    def row(software, ratio):
+        spread = {"low": ratio, "median": ratio, "high": ratio}
+        return {"software": software, "width": 8, "batch": 1, "kdjax_is_faster_by": spread}
+
+    rows = [row("kdjax", 1.0), row("torch eager", 2.0), row("onnxruntime", 0.5)]
+    sentence = speed._slower(rows, 1)
+    assert sentence == (
+        "For 1 beat, these are faster than kdjax: ONNX Runtime at width 8 (0.50 [0.50, 0.50])."
+    )
+    assert speed._slower(rows[:2], 1) == "For 1 beat, kdjax is the fastest."

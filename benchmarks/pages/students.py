@@ -84,7 +84,7 @@ def _narrow_table(name: str, found: Mapping[str, Any], title: str) -> Iterable[s
         yield folded(title, table(head, rows.values()))
     cells = next(iter(split["variants"].values()))["cells"]
     missing = [f"not run: {', '.join(found['missing'])}"] if found["missing"] else []
-    yield source(name, *seeded(found | {"date": cells[0]["date"]}), *missing)
+    yield source(name, *seeded({**found, "date": cells[0]["date"]}), *missing)
 
 
 def _compared_with_both(found: Mapping[str, Any]) -> list[str]:
@@ -138,7 +138,7 @@ def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
     )
     yield source(
         name,
-        *seeded(found | {"date": cell["date"]}),
+        *seeded({**found, "date": cell["date"]}),
         f"`{split['protocol']}` fold {split['fold']}",
         f"{split['epochs']} epochs of each network, figures of the last",
     )
