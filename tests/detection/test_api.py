@@ -108,7 +108,7 @@ def test_a_single_lead_needs_no_list(detector, signal):
 def test_it_takes_what_the_detection_of_a_source_takes():
     mine, other = (inspect.signature(detect).parameters for detect in (kdjax.detect, detect))
     missing = set(other) - set(mine)
-    assert missing == {"source", "made_by"}
+    assert missing == {"source", "made_by", "find"}  # the commands' own
 
 
 def test_a_detection_is_not_saved_over_a_file(detection, tmp_path):
