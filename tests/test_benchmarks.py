@@ -18,7 +18,7 @@ from benchmarks.pages import detection as detection_page
 from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
 from benchmarks.pages import results as results_page
-from benchmarks.pages import speed
+from benchmarks.pages import rpeaks, speed, study
 from benchmarks.speed import chunks, measure
 from benchmarks.speed.roofline import saved_flops, step_flops
 from configs import teacher
@@ -175,3 +175,39 @@ def test_the_page_names_what_is_faster_than_kdjax():
         "For 1 beat, these are faster than kdjax: ONNX Runtime at width 8 (0.50 [0.50, 0.50])."
     )
     assert speed._slower(rows[:2], 1) == "For 1 beat, kdjax is the fastest."
+
+
+@pytest.mark.parametrize(
+    ("se", "words"),
+    [
+        (0.99004, "No other detector in the table has a higher Se or +P."),  # 99.00, as printed
+        (0.9902, "These have a higher Se or +P: gqrs on DS2."),
+    ],
+)
+def test_a_detector_that_is_better_is_named(se, words):
+    own = {f"kdjax, {group}": {"se": 0.99, "p": 0.98} for group in rpeaks.SHOWN}
+    found = {"gross": own, "quoted": {"gqrs, DS2": {"se": se, "p": 0.97}}}
+    assert rpeaks._higher(found) == words
+
+
+def test_folds_are_counted_by_what_their_intervals_exclude():
+    intervals = {1: (0.1, 0.2), 2: (-0.2, -0.1), 3: (-0.1, 0.1), 4: (-0.2, -0.1)}
+    splits = [
+        {"fold": fold, "differences": {"a": {"auc (mse)": {"ci95": interval}}}}
+        for fold, interval in intervals.items()
+    ]
+    sentence = study._over_folds("a", splits)
+    assert sentence == "`a` is better than `alone` on fold 1 of 4 and worse on folds 2, 4"
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.8, 0.85), "is worse than"),
+        ((0.85, 0.95), "is not shown to differ from"),
+        ((0.95, 1.0), "is better than"),
+    ],
+)
+def test_a_network_is_set_beside_a_pca_by_its_interval(interval, verdict):
+    row = {"mean": sum(interval) / 2, "ci95": interval}
+    assert f") {verdict} a PCA" in results_page._beside_pca("teacher", row, {"auc": 0.9})

@@ -3,15 +3,21 @@
 python -m benchmarks.pages.detection
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.pages import kinds as kinds_page
+from benchmarks.pages import rhythms as rhythms_page
 from benchmarks.pages import rpeaks as rpeaks_page
-from benchmarks.shared import bracket, read, table
+from benchmarks.shared import bracket, devices, read, source, table
 from kdjax.files import write_text
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/detection.md"
+NAMES = (
+    *("kinds.json", "rpeaks.json", "noise-stress.json", "quality.json"),
+    *("detection.json", "live.json", "perf-detect_long.json"),
+)
 
 
 def main() -> None:
@@ -19,16 +25,20 @@ def main() -> None:
     sections = [
         "# Detection",
         *kinds_page.verdict(),
-        "`python -m benchmarks.pages.detection` makes this page from the JSON in "
-        "[results/](../results/), which names device, versions, code and date. "
-        "[Protocols](protocol.md) explains DS1 and DS2; [Results](results.md) is about networks "
-        "and distillation.",
+        *kinds_page.reading(),
+        f"All was measured on {devices(NAMES)} with `kdjax detect` and the shipped detector "
+        "`mitbih-w8`. `python -m benchmarks.pages.detection` makes this page from the JSON that "
+        "each section names, which also holds versions and code. [Results](results.md) is about "
+        "networks and distillation.",
         *kinds_page.sections(),
-        *rpeaks_page.sections(),
+        *rhythms_page.sections(),
+        *kinds_page.noise(),
         *kinds_page.families(),
+        *rpeaks_page.sections(),
+        *rpeaks_page.noise(),
+        *rates(),
         *kinds_page.live(),
         *long_recordings(),
-        *rates(),
     ]
     write_text(PAGE, "\n\n".join(sections) + "\n")
 
@@ -36,43 +46,53 @@ def main() -> None:
 def rates() -> Iterable[str]:
     """The shipped detector at other sampling rates."""
     found = read("detection.json")
-    lost = found["quality"][0]["abnormal_beats_not_found"]
-    yield "## At other sampling rates"
+    rows = found["quality"]
+    lost = rows[0]["abnormal_beats_not_found"]
+    auc = [row["auc"] for row in rows]
+    yield "## Does the sampling rate matter?"
     yield (
-        f"`{found['command']}`, {found['date']}, {found['made_by']['device']}: `kdjax detect` on "
-        "the 22 records of DS2, as they are and resampled, from their first second on. A beat is "
-        "found if an R-peak lies within 150 ms of its annotation. AUC and AP tell abnormal from "
-        "normal beats by the score that families and kinds decide with, escape beats counted as "
-        "abnormal, as BeatGAN does; intervals are a bootstrap over records. At 360 Hz "
-        f"{lost} abnormal beats have no R-peak and so no score. No choice was made by them."
+        f"From {rows[-1]['fs']} to {rows[0]['fs']} Hz, AUC on DS2 is {min(auc):.4f} to "
+        f"{max(auc):.4f}, and Se of the R-peaks {_range(rows, 'sensitivity')}."
     )
     yield table(
-        ("Hz", "Se", "+P", "AUC", "AP", "AUC of S", "V", "F", "not scored"),
+        ("Hz", "Se, %", "+P, %", "AUC", "AP", "AUC of S", "of V", "of F", "beats not scored"),
         (
             (
                 row["fs"],
-                f"{row['sensitivity']:.4f}",
-                f"{row['positive_predictivity']:.4f}",
+                f"{100 * row['sensitivity']:.2f}",
+                f"{100 * row['positive_predictivity']:.2f}",
                 f"{row['auc']:.4f} {bracket(row['ci95']['auc'])}",
                 f"{row['ap']:.3f} {bracket(row['ci95']['ap'])}",
                 *(f"{row['per_class'][name]['auc']:.3f}" for name in "SVF"),
                 row["unscored"],
             )
-            for row in found["quality"]
+            for row in rows
         ),
     )
+    yield (
+        "The 22 records of DS2, as they are and resampled, from their first second on. A beat is "
+        "detected if an R-peak lies within 150 ms of its annotation. AUC and AP are those of "
+        "abnormal against normal beats, by the score that kinds are decided by; escape beats count "
+        f"as abnormal, as in BeatGAN. Brackets are 95 % bootstrap intervals over records. At 360 "
+        f"Hz, {lost} abnormal beats have no R-peak and so no score. No choice was made by these "
+        "figures."
+    )
+    yield source("detection.json", f"`{found['command']}`", found["date"])
+
+
+def _range(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    values = [f"{100 * row[name]:.2f} %" for row in rows]
+    return min(values) if min(values) == max(values) else f"{min(values)} to {max(values)}"
 
 
 def long_recordings() -> Iterable[str]:
     """What a day of signal costs."""
     found = read("perf-detect_long.json")
-    yield "## Time and memory"
+    longest = found["rows"][-1]
+    yield "## How long does a day of signal take?"
     yield (
-        f"`{found['command']}`, {found['date']}, {found['device']}, {found['processor']}, load "
-        f"{found['load']:g}: `kdjax detect` on the records joined (2 leads, 360 Hz), from the "
-        "start of the program to the last table and the page. A second process finds the beats of "
-        "recordings longer than an hour. Processor seconds are those of all cores together; other "
-        "work on the machine lengthens them less than clock seconds."
+        f"`kdjax detect` reads {longest['hours']} hours of two leads at 360 Hz in "
+        f"{longest['seconds']:.1f} s, with at most {longest['peak_mib']} MiB of memory."
     )
     yield table(
         ("hours", "processor, s", "clock, s", "peak memory, MiB", "page, MB"),
@@ -86,6 +106,19 @@ def long_recordings() -> Iterable[str]:
             )
             for row in found["rows"]
         ),
+    )
+    yield (
+        "The records of MIT-BIH joined, from the start of the program to the last table and the "
+        "page. A second process finds the beats of recordings longer than an hour. Processor "
+        "seconds are those of all cores together; other work on the machine lengthens them less "
+        "than clock seconds."
+    )
+    yield source(
+        "perf-detect_long.json",
+        f"`{found['command']}`",
+        found["processor"],
+        f"load {found['load']:g}",
+        found["date"],
     )
 
 

@@ -38,8 +38,8 @@ def kills(part: dict[str, Any]) -> Iterable[str]:
     yield "## Killed processes"
     yield (
         f"After {part['kills']} kills in {part['runs']} runs, {no(part['ended_otherwise'])} "
-        f"figures differ from those of the undisturbed run, {no(part['failed_to_resume'])} start "
-        f"failed and {no(range(part['saves_lost']))} finished save was lost."
+        f"figures differ from those of the undisturbed run, {no(part['failed_to_resume'])} starts "
+        f"failed and {no(range(part['saves_lost']))} finished saves were lost."
     )
     yield table(("killed during", "times"), sorted(part["where"].items()))
     yield (
@@ -62,7 +62,8 @@ def processes(part: dict[str, Any]) -> Iterable[str]:
         f"The other process ended by itself, {statistics.median(seconds):.1f} s later (median; "
         f"{seconds[0]:.1f} to {seconds[-1]:.1f} s), and said why in "
         f"{sum(row['says_so'] for row in rows)} of {len(rows)} cases. "
-        f"Of {part['runs']} runs, {none(part['failed_to_resume'])} failed to continue, and "
+        f"Of {part['runs']} run{'s' * (part['runs'] != 1)}, "
+        f"{none(part['failed_to_resume'])} failed to continue, and "
         f"{no(part['ended_otherwise'])} figures differ from those of the undisturbed run."
     )
     yield table(
@@ -218,7 +219,7 @@ def flips(part: dict[str, Any]) -> Iterable[str]:
     yield (
         f"Of {sums['tried']:,} files with one flipped bit, {sums['refused']:,} were refused in one "
         f"line, {sums['without_effect']:,} loaded the same to the last bit, and "
-        f"{none(range(strange))} did neither."
+        f"{none(range(strange))} ended otherwise."
     )
     yield table(
         ("file", "tried", "refused in one line", "no effect", "neither"),
@@ -239,7 +240,8 @@ def fuzz(part: dict[str, Any]) -> Iterable[str]:
     yield "## Damaged recordings"
     yield (
         f"Of {part['tried']:,} damaged recordings, {part['read']:,} were read to their end, "
-        f"{part['refused']:,} were refused in one line, and {none(part['strange'])} did neither. "
+        f"{part['refused']:,} were refused in one line, and "
+        f"{none(part['strange'])} ended otherwise. "
         "They are WFDB, EDF, BDF, ISHNE, CSV and NPY files that were cut, had bits flipped, or "
         "state what is false or absurd."
     )

@@ -433,9 +433,9 @@ def curve(rows: Sequence[dict[str, Any]]) -> Figure:
             for rate, colour in (("Se", "#0072b2"), ("+P", "#d55e00")):
                 values = [row[f"{kind} {rate}"] for row in some]
                 ax.plot(at, values, style, color=colour, marker="o", label=f"{rate}, {people}")
-        ax.set(title={"V": "VEB", "S": "SVEB"}[kind], xlabel="families named in a recording")
+        ax.set(title={"V": "VEB", "S": "SVEB"}[kind], xlabel="decisions in each recording")
         ax.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("per cent, gross")
+    figure.axes[0].set_ylabel("per cent (gross)")
     figure.axes[1].legend(frameon=False)
     return figure
 
