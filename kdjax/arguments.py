@@ -217,7 +217,7 @@ def _add_rule(command: argparse.ArgumentParser) -> None:
         "--fpr",
         type=float,
         metavar="SHARE",
-        help="share of normal beats, 0 to 1, that may be called abnormal (default: 0.0075)",
+        help="share of normal beats, 0 to 1, that may be called abnormal (default: 0.005)",
     )
     rule.add_argument(
         "--alarms-per-hour",

@@ -39,7 +39,7 @@ _VENTRICULAR, _SUPRAVENTRICULAR = 0.3, 0.1
 # Then the constant is moved to this share. It balances the kinds, which share a threshold.
 _VENTRICULAR_IN_USE = 0.15
 # The sign that physiology gives a weight; other terms may have either.
-_SIGN = {"shape's share": -1, "many shapes": -1, "shape is low": 0, "shape's t": 0, "steady": 0}
+_SIGN = {"shape's share": -1, "many shapes": -1, "shape is low": 0, "shape's t": 0}
 _SIGN_S = {"qrs": 0}
 
 

@@ -83,7 +83,7 @@ def detect(
         gain: instead of units, the A/D converter's steps per mV.
         leads: name or number (from 1) of a lead, or several, as many as the detector takes; if
             empty, those that it was calibrated on.
-        fpr: share of normal beats that may be called abnormal; 0.0075 unless one of the next two
+        fpr: share of normal beats that may be called abnormal; 0.005 unless one of the next two
             is given.
         alarms_per_hour: instead of fpr, the false alarms an hour to aim at.
         threshold: instead of fpr, the score above which a beat is abnormal.

@@ -187,14 +187,11 @@ def supraventricular_terms(signs: np.ndarray) -> dict[str, np.ndarray]:
     steady = np.maximum(regular, _BY_P_WAVES * own["seen"])
     longer = np.where(own["interval"] < -_SHORTER, own["pause"] - own["interval"], 0)
     ectopic = 1 - _BY_SINUS * own["sinus"]
-    early = ectopic * np.clip(own["early"], 0, 0.8)
     return {
-        "early": early * np.maximum(regular, own["seen"]),
-        "early, steady": early * steady,
-        "step, steady": ectopic * np.minimum(10 * _below(own["step"]) * steady, 4),
-        "premature, steady": ectopic * np.clip(own["prematurity"], -1, 4) * steady,
-        "longer after, steady": ectopic * np.clip(longer, 0, 0.7) * steady,
-        "steady": steady,
+        "early": ectopic * np.clip(own["early"], 0, 0.8) * steady,
+        "step": ectopic * np.minimum(10 * _below(own["step"]) * steady, 4),
+        "premature": ectopic * np.clip(own["prematurity"], -1, 4) * steady,
+        "longer after": ectopic * np.clip(longer, 0, 0.7) * steady,
         "p": own["p"],
         "qrs": own["qrs"],
     }

@@ -98,7 +98,7 @@ def detect(
         source: from `recordings.open_source`.
         leads: names or numbers (from 1) of as many leads as the detector takes; if empty, the
             leads that it was calibrated on.
-        fpr: the false-positive rate on normal beats for which the threshold is made; 0.0075 unless
+        fpr: the false-positive rate on normal beats for which the threshold is made; 0.005 unless
             one of the next two is given.
         alarms_per_hour: instead of `fpr`, the false alarms an hour if all beats were normal.
         threshold: instead of `fpr`, a score.

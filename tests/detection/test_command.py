@@ -198,7 +198,7 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     given = ("--fs", 360, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
     assert (
-        "0.75 % of other people's normal beats score above the threshold" in capsys.readouterr().out
+        "0.5 % of other people's normal beats score above the threshold" in capsys.readouterr().out
     )
     assert (
         typed(

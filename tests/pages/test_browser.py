@@ -46,7 +46,7 @@ def opened(browser):
         page.on("request", lambda asked: page.asked.append(asked.url))
         page.goto((folder / name).as_uri())
         if name == "report.html":
-            page.wait_for_selector("html[data-ready]", timeout=10_000)
+            page.wait_for_selector("html[data-ready]", timeout=60_000)
         pages.append(page)
         return page
 
