@@ -181,6 +181,7 @@ def test_a_detector_without_calibration_is_refused(detector):
 
 
 class TestOnnx:
+    @pytest.mark.slow
     def test_int8_is_a_quarter_as_large_and_scores_nearly_alike(self, detector, tmp_path):
         whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
         command = ["export", "mitbih-w8", "--format", "onnx", "--out"]

@@ -132,6 +132,7 @@ class TestParity:
         for score in (detector.score(x), detector.score(x[1:2])):
             assert np.isposinf(score).sum() == 1
 
+    @pytest.mark.slow
     def test_of_another_size_with_twelve_leads_as_well(self):
         detector = make_detector(width=3, latent_dim=1, leads=12, output_bias=False)
         assert export.check(export.read_onnx(export.to_onnx(detector, {})), detector) < 1e-5

@@ -75,6 +75,7 @@ def full_as_orbax_says_it():
 
 
 class TestFullDisk:
+    @pytest.mark.slow
     def test_is_said_in_one_line_and_costs_nothing_that_was_saved(self, workdir):
         """One run meets it four times, and goes on each time."""
         # Each epoch saves a model and an optimiser, and a best model at times.

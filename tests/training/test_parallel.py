@@ -235,7 +235,8 @@ def together(kd, teacher, beats, seeds):
     )
 
 
-@pytest.mark.parametrize("n", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [4, 1])
 def test_seeds_trained_together_on_one_device_end_as_each_alone_on_several(n, objective, beats):
     """Other weights, orders, keys and teachers; the same beats. Each device ends the same."""
     seeds = (0, 1, 2)
