@@ -71,8 +71,8 @@ def reading() -> Iterable[str]:
         }.items()
     )
     yield (
-        "**DS2 is not an untouched test set.** The kinds of its beats were evaluated twelve times, "
-        "ten of them with earlier versions of the detector. Its figures chose no weight and no "
+        "**DS2 is not an untouched test set.** The kinds of its beats were evaluated 13 times, ten "
+        "of them with earlier versions of the detector. Its figures chose no weight and no "
         "limit, but it was known which of its people caused most errors when later "
         "versions were designed."
     )
@@ -91,7 +91,10 @@ READINGS = """- Terms for irregular and for mostly premature rhythms were added 
 - The 10th and the 11th, which is in use, take P waves into account. Each was chosen on DS1 and on
   synthetic rhythms and committed before DS2 was read, but it was known from earlier evaluations
   that atrial fibrillation and record 231 caused most errors.
-- The 12th evaluation followed a change of the R-peak detector."""
+- The 12th evaluation followed a change of the R-peak detector.
+- The 13th followed a lower false-positive rate, 0.5 % instead of 0.75 %. It was chosen on DS1 and
+  committed before DS2 was read, but it was known that DS2 had 84 false alarms an hour at 0.75 %,
+  more than the aim of 60."""
 
 
 def _mostly_premature(found: dict[str, Any]) -> str:
@@ -249,25 +252,22 @@ def noise() -> Iterable[str]:
 
 def _operating_point(found: dict[str, Any]) -> Iterable[str]:
     """What chose the rate, and what was tried beside it, all on DS1."""
-    head = (*RATES, "false alarms per hour", "normal beats flagged", "worst person")
+    head = (*RATES, "false alarms per hour", "normal beats flagged")
 
     def cells(row: dict[str, Any]) -> tuple[str, ...]:
-        worst = percent(row["worst_person_normal_flagged"])
-        return (*rates(row), f"{row['false_alarms_per_hour']:.0f}", flagged(row), worst)
+        return (*rates(row), f"{row['false_alarms_per_hour']:.0f}", flagged(row))
 
     yield "## How was the operating point chosen?"
     yield (
         f"A false-positive rate of {_exactly(FPR)} was chosen on DS1, with the weights for each "
-        "record fitted on the other records. So was the balance between VEB and SVEB, each of "
-        "which has its own log odds."
+        "record fitted on the other records: after a reviewer's ten decisions, both kinds have "
+        "better Se and +P with it than with 0.75 %, the rate before, and there are fewer false "
+        "alarms. The balance between VEB and SVEB, each of which has its own log odds, was chosen "
+        "on DS1, too."
     )
     yield table(
-        ("terms", "rate", *head),
-        ((row["terms"], _exactly(row["rate"]), *cells(row)) for row in found["rates"]),
-    )
-    yield (
-        "*Timing in any rhythm* leaves out the terms of timing in a steady rhythm. What remains is "
-        "how early a beat is, weighed by how regular the rhythm is or how well P waves are seen."
+        ("rate", "decisions", *head),
+        ((_exactly(row["rate"]), row["decisions"], *cells(row)) for row in found["rates"]),
     )
     personal = table(
         ("share", "achieved, median", "achieved, worst", *head),

@@ -10,7 +10,7 @@ from benchmarks.shared import folded, read, source, table
 VERSIONS = {
     "no P waves (9th version)": "kinds-ninth.json",
     "usual P wave (10th)": "kinds-tenth.json",
-    "usual and visible P wave (in use)": KINDS,
+    "usual and visible P wave (11th, in use)": "kinds-twelfth.json",
 }
 CHANGED = (
     ("atrial fibrillation", "normal"),
@@ -68,7 +68,8 @@ def _p_waves() -> Iterable[str]:
     yield (
         f"With two signs of P waves, SVEB Se on DS2 goes from {pair(first, 'S')} to "
         f"{pair(last, 'S')}, VEB Se from {pair(first, 'V')} to {pair(last, 'V')}, and false alarms "
-        f"from {first['false_alarms_per_hour']:.0f} to {last['false_alarms_per_hour']:.0f} an hour."
+        f"from {first['false_alarms_per_hour']:.0f} to {last['false_alarms_per_hour']:.0f} an "
+        "hour, at the false-positive rate of 0.75 % that was in use then."
     )
     yield (
         "An early beat counts less towards SVEB if its P wave can be seen and is the person's "
