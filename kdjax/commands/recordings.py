@@ -28,9 +28,7 @@ def detect(args: argparse.Namespace) -> None:
     refused, all_of_them = len(empty), len(paths) + len(empty)
     for folder in empty:
         print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
-    if args.against:
-        for path in paths:
-            _reference(path, args.against)
+    references = _references(paths, args.against) if args.against else {}
     done: list[tuple[str, Path]] = []
     for path, name in zip(paths, result_names(paths), strict=True):
         out = args.out / name
@@ -49,8 +47,9 @@ def detect(args: argparse.Namespace) -> None:
         print(f"index of all recordings: {args.out / index.PAGE}")
     else:
         index.update(args.out)
-    if args.against and done:
-        print(_compared(args.out, done, args.against))
+    compared = [(name, references[path]) for name, path in done if path in references]
+    if compared:
+        print(_compared(args.out, compared, args.against))
     if refused:
         raise InputError(f"recordings refused: {refused} of {all_of_them}")
 
@@ -91,31 +90,44 @@ def _detect_in(
     return "\n  ".join(filter(None, [_in_short(found, out), said]))
 
 
-def _reference(path: Path, annotator: str) -> Path:
-    """The annotation file beside a WFDB record; InputError where there is none."""
+def _references(paths: Sequence[Path], annotator: str) -> dict[Path, Path]:
+    """The annotation files beside WFDB records; says which have none, InputError if all."""
     from kdjax.recordings import find
 
-    file = find(path)
-    file = file.with_suffix("") if file.suffix == ".hea" else file
-    file = file.with_name(f"{file.name}.{annotator}")
-    if not file.is_file():
-        raise InputError(
-            f"{file}: no such file; --against {annotator} needs one beside every record"
-        )
-    return file
+    there, lacking = {}, []
+    for path in paths:
+        try:
+            file = find(path)
+        except InputError:  # reported when it is opened, unless it is the only one
+            if len(paths) == 1:
+                raise
+            continue
+        file = file.with_suffix("") if file.suffix == ".hea" else file
+        file = file.with_name(f"{file.name}.{annotator}")
+        if file.is_file():
+            there[path] = file
+        else:
+            lacking.append(file)
+    if not there and lacking:
+        raise InputError(f"{lacking[0]}: no such file; --against {annotator} needs one")
+    if lacking:
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        names = ", ".join(file.name for file in lacking[:5]) + more
+        print(one_line(f"kdjax detect: not compared, no such file: {names}"), file=sys.stderr)
+    return there
 
 
 def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> str:
-    """The EC57 figures of what was written to folders of `out` against the references."""
+    """The EC57 figures of what was written to folders of `out` against reference files."""
     from kdjax import ec57
     from kdjax.detection import files
     from kdjax.ec57 import tables
     from kdjax.recordings import read_annotation_file
 
     results = {}
-    for name, path in done:
+    for name, file in done:
         detection = files.read(out / name)
-        reference = read_annotation_file(_reference(path, annotator), detection.fs)
+        reference = read_annotation_file(file, detection.fs)
         test = read_annotation_file(files.annotation_file(out / name, detection), detection.fs)
         results[name] = ec57.compare(reference, test, detection.fs)
     if not _any_beat(results):

@@ -336,6 +336,20 @@ def test_a_record_shorter_than_what_ec57_leaves_out_has_nothing_to_compare(tmp_p
     assert said[-1].startswith("--against atr: no beat lies after the first 5 minutes")
 
 
+def test_only_records_with_annotations_are_compared(tmp_path, capsys):
+    header, out = write_annotated(tmp_path, 6), tmp_path / "out"
+    (tmp_path / "s8.hea").write_text(header.read_text().replace("s9 1", "s8 1"))
+    records = header, tmp_path / "s8.hea"
+    given = "detect", "mitbih-w8", *records, "--against", "atr", "--out", out
+    assert typed(*given) == 0
+    said = capsys.readouterr()
+    assert said.err == "kdjax detect: not compared, no such file: s8.atr\n"
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"s8", "s9"}
+    (tmp_path / "s9.atr").rename(tmp_path / "s8.atr")
+    assert typed("detect", "mitbih-w8", header, "--against", "atr", "--out", out) == 2
+    assert "s9.atr: no such file; --against atr needs one" in capsys.readouterr().err
+
+
 def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
     header, out = write_annotated(tmp_path, 10), tmp_path / "out"  # EC57 leaves out 5 minutes
     assert typed("detect", "mitbih-w8", header, "--against", "ref", "--out", out) == 2
