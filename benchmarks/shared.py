@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,21 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 
 def picture(figure: Figure, name: str, caption: str) -> str:
-    """Writes a figure beside the JSON and shows it."""
+    """Writes a figure beside the JSON and shows it with its caption."""
     plots.save(figure, FOLDER / name)
-    return f"![{caption}](../results/{name})"
+    return captioned(name, caption)
+
+
+def captioned(name: str, caption: str) -> str:
+    """A figure beside the JSON and its caption; text before a colon describes the figure."""
+    return f"![{caption.partition(':')[0]}](../results/{name})\n\n*{caption}*"
+
+
+def page(sections: Iterable[str]) -> str:
+    """The text of a page: an interval stays on one line, and a unit with its figure."""
+    text = "\n\n".join(sections) + "\n"
+    text = re.sub(r"(?<=\d) (?=%|M\b)", "\N{NO-BREAK SPACE}", text)
+    return re.sub(r"(\[[-+\d.,]+(?:\s%)?,) (?=[-+\d.,]+(?:\s%)?\])", "\\1\N{NO-BREAK SPACE}", text)
 
 
 def source(names: str | Sequence[str], *facts: str) -> str:

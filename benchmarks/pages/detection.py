@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.pages import kinds as kinds_page
 from benchmarks.pages import rhythms as rhythms_page
 from benchmarks.pages import rpeaks as rpeaks_page
-from benchmarks.shared import bracket, devices, read, source, table
+from benchmarks.shared import bracket, devices, page, read, source, table
 from kdjax.files import write_text
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/detection.md"
@@ -40,7 +40,7 @@ def main() -> None:
         *kinds_page.live(),
         *long_recordings(),
     ]
-    write_text(PAGE, "\n\n".join(sections) + "\n")
+    write_text(PAGE, page(sections))
 
 
 def rates() -> Iterable[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.shared import folded, read, source, table
+from benchmarks.shared import captioned, folded, read, source, table
 from kdjax.detection.deciding import FPR
 
 KINDS = "kinds.json"
@@ -195,9 +195,10 @@ def _reviewer(found: dict[str, Any]) -> Iterable[str]:
         f"{named['false_alarms_per_hour']:.0f} an hour. Of the {len(REVIEWED)} aims, {len(missed)} "
         f"are missed{': ' if missed else ''}{', '.join(missed)}."
     )
-    yield (
-        "![Se and +P of VEBs (left) and SVEBs (right), in per cent, over the number of decisions "
-        "in each recording. Solid: DS2; dashed: DS1.](../results/kinds.png)"
+    yield captioned(
+        "kinds.png",
+        "Se and +P of VEBs (left) and SVEBs (right): in per cent, over the number of decisions in "
+        "each recording. Solid: DS2; dashed: DS1.",
     )
     yield table(
         ("people", "decisions", *RATES, "false alarms per hour"),

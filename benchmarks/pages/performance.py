@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.pages import speed
 from benchmarks.pages.speed import SOFTWARE, beats, times
 from benchmarks.pages.tried import TRIED
-from benchmarks.shared import FOLDER, devices, folded, source, table
+from benchmarks.shared import FOLDER, captioned, devices, folded, page, source, table
 from kdjax.files import read_json, write_text
 from kdjax.pages import plots
 
@@ -75,7 +75,7 @@ def main() -> None:
             sections += [*section(found[name]), made(name, found[name])]
         else:
             sections.append(f"Not run: `python -m benchmarks.speed.{name}`.")
-    write_text(PAGE, "\n\n".join([*sections, *TRIED]) + "\n")
+    write_text(PAGE, page([*sections, *TRIED]))
     print(PAGE)
 
 
@@ -105,10 +105,10 @@ def conclusion(found: Mapping[str, Any]) -> Iterable[str]:
         f"comparisons with PyTorch and ONNX Runtime on two CPU cores{but}.**"
     )
     plots.save(drawn(ratios), FIGURE)
-    yield (
-        "![Time of the other software divided by the time of kdjax, on a logarithmic axis: median "
-        "and range over rounds. Right of the line, in blue, kdjax is faster.]"
-        "(../results/performance.png)"
+    yield captioned(
+        FIGURE.name,
+        "Time of the other software divided by the time of kdjax: median and range over rounds, on "
+        "a logarithmic axis. To the right of the line, in blue, kdjax is faster.",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.pages import faults
 from benchmarks.robustness.reliability import FILE
-from benchmarks.shared import devices, table
+from benchmarks.shared import devices, page, table
 
 PAGE = FILE.parent.parent / "evidence/reliability.md"
 
@@ -116,7 +116,7 @@ def main() -> None:
     parts = [
         text for name, section in SECTIONS.items() if name in found for text in section(found[name])
     ]
-    PAGE.write_text("\n\n".join([opening(found), *promises, LIMITS, *parts, SECURITY]) + "\n")
+    PAGE.write_text(page([opening(found), *promises, LIMITS, *parts, SECURITY]))
     print(PAGE)
 
 

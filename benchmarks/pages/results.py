@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.pages import evidence as evidence_page
 from benchmarks.pages import students as students_page
 from benchmarks.pages import study as study_page
-from benchmarks.shared import FOLDER, bracket, devices, folded, mean, read, source, table
+from benchmarks.shared import FOLDER, bracket, devices, folded, mean, page, read, source, table
 from kdjax.files import write_text
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/results.md"
@@ -46,7 +46,7 @@ def main() -> None:
         *evidence_page.averaging(),
         *study_page.costs(),
     ]
-    write_text(PAGE, "\n\n".join(sections) + "\n")
+    write_text(PAGE, page(sections))
 
 
 def reading() -> Iterable[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.shared import folded, read, source, table
+from benchmarks.shared import captioned, folded, read, source, table
 
 GROUPS, DETECTORS = ("48", "DS1", "DS2", "paced"), ("kdjax", "sleepecg", "NeuroKit2")
 SHOWN = ("48", "DS2")
@@ -190,10 +190,11 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
             for db in (12, 0)
         )
     )
-    yield (
-        "![Four panels over the signal-to-noise ratio in dB, a line for each kind of noise, all in "
-        "per cent: Se and +P of R-peaks from minute 5 to 30, the good beats that are still good in "
-        "noise, and the seconds of noise that are marked unfit.](../results/noise-stress.png)"
+    yield captioned(
+        "noise-stress.png",
+        "R-peaks and signal quality under noise: a line for each kind of noise, over the "
+        "signal-to-noise ratio, all in per cent. Se and +P of R-peaks from minute 5 to 30; in the "
+        "noise alone, the good beats that are still good and the seconds that are marked unfit.",
     )
     head = ("noise", "dB", "Se, %", "+P, %", "false beats in noise", "of these called good")
     head = (*head, "good beats lost", "time marked unfit")
