@@ -102,9 +102,10 @@ def _headline(result: Mapping, words: _Words) -> str:
             f"No AUC and no average precision: the test {unit}s are not labelled as normal and "
             "abnormal. This page can only say how many of them are flagged."
         )
+    epochs = result.get("epochs")
     return f"""<h1>{escape(_name(result))}</h1>
 <p class="sub">{page.count(n)} test {unit}s of {_number(len(records), record)}{share};
- seed {page.text(result.get("seed"))}, {page.text(result.get("epochs"))} epochs;
+ seed {page.text(result.get("seed"))}, {page.text(epochs)} epoch{"s" * (epochs != 1)};
  {page.text(result.get("date"))[:10]}</p>
 <div class="cards">{cards}</div>
 <p>The model is that of the last epoch; no label chose it. AUC is the share of pairs of an abnormal

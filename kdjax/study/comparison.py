@@ -59,7 +59,8 @@ def in_short(cells: Sequence[Cell], alone: Sequence[Cell] | None) -> str:
 def table(split: Mapping[str, Any]) -> str:
     """One split of study.json as lines of text."""
     lines = [
-        f"{split['protocol']}, fold {split['fold']}, {split['epochs']} epochs, "
+        f"{split['protocol']}, fold {split['fold']}, "
+        f"{split['epochs']} epoch{'s' * (split['epochs'] != 1)}, "
         f"{split['n_test']} test beats, plain score"
     ]
     for name, variant in split["variants"].items():

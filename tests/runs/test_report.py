@@ -70,6 +70,8 @@ def test_the_headline_carries_its_interval(page):
     assert "AUC 0.9372 95 % CI 0.9123 to 0.9568" in text
     assert "Average precision 0.9048 95 % CI 0.8500 to 0.9400" in text
     assert "2,000 test beats of 3 records, 36 % of them abnormal" in text  # 720 of 2000
+    assert "seed 7, 40 epochs;" in text
+    assert "seed 7, 1 epoch;" in Page(page(RESULT | {"epochs": 1})).text
 
 
 def test_a_small_class_gets_no_claim(page):

@@ -125,10 +125,11 @@ def test_a_class_with_fewer_than_50_beats_makes_no_claim(split):
 def test_the_table_names_every_variant_and_its_difference(split):
     shown = comparison.table(
         split
-        | {"protocol": "interpatient", "fold": 0, "epochs": 3}
+        | {"protocol": "interpatient", "fold": 0, "epochs": 1}
         | {"baselines": {"pca": {"auc": 0.7654321}}}
     )
     lines = {line.split()[0]: line for line in shown.splitlines()}
+    assert shown.startswith("interpatient, fold 0, 1 epoch, ")
     assert {"teacher", "alone", "taught", "worse", "narrow", "pca"} <= lines.keys()
     assert "-0.2000 [-0.2000, -0.2000] Holm p 0.000" in lines["worse"]
     assert "Holm" not in lines["alone"]
