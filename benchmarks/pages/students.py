@@ -7,6 +7,7 @@ from benchmarks.shared import (
     PLAIN_AUC,
     folded,
     mean,
+    picture,
     read_if_made,
     seeded,
     shown,
@@ -14,6 +15,7 @@ from benchmarks.shared import (
     source,
     table,
 )
+from kdjax.pages import plots
 
 IN_USE_LATENT = "latent in use"
 MOST_ROWS = 10  # of a table that is not folded
@@ -58,6 +60,19 @@ def narrow() -> Iterable[str]:
         "width. A teacher helps only if its student exceeds both the student alone and the "
         "control of the same width, which has no teacher: its own reconstruction term has the "
         "weight that distillation has in the student. p is the larger of the two."
+    )
+    (split,) = found["splits"]
+    differences = [
+        (f"{name} minus {other}", split["differences"][name][key])
+        for name in _compared_with_both(found)
+        for other, key in (("alone", PLAIN_AUC), ("control", "to control"))
+    ]
+    yield picture(
+        plots.differences(differences, "difference in AUC"),
+        "study-narrow.png",
+        "AUC of narrow students, plain score, minus that of the student alone and of the control: "
+        "mean and 95 % interval over seeds, not corrected for their number. Orange diamonds: the "
+        "interval excludes 0.",
     )
     yield from _narrow_table("study-narrow.json", found, "Every network of the first runs")
     if again is not None:

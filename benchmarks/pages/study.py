@@ -132,7 +132,7 @@ def primary(study: Any) -> Iterable[str]:
         f"(p {gain['p']:.3f}; plain score, width {study['base']['model']['width']})."
     )
     networks = {n: (v["macs"], v["scores"][0]["auc"]) for n, v in variants.items()}
-    simple = {n: b["auc"] for n, b in split["baselines"].items() if not n.startswith("no network")}
+    simple = {SIMPLE[n]: b["auc"] for n, b in split["baselines"].items() if n in SIMPLE}
     yield picture(
         plots.quality_cost(networks, simple),
         "study-cost.png",
@@ -205,7 +205,7 @@ def screen(study: Any) -> Iterable[str]:
             f"{signed(found)}, corrected p {found['p_holm']:.3f}."
         )
         yield picture(
-            plots.differences(rows, "AUC less that of the student alone, 95 % interval"),
+            plots.differences(rows, "AUC minus that of the student alone"),
             f"study-{split['protocol']}.png",
             f"AUC of each variant minus that of the student alone under `{split['protocol']}`, "
             "plain score: mean and 95 % interval over seeds, not corrected for the number of "
