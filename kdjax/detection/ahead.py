@@ -1,14 +1,16 @@
 """Beats found by a second process while the first one decides on those before them.
 
 Finding the beats of a long recording takes about as long as all else that is done with it. Threads
-do not help, since both halves are many short steps of Python. The commands use it; a library that
-starts processes unasked would surprise whoever embeds it.
+do not help, since both halves are many short steps of Python. `kdjax detect` uses it; a library
+that starts processes unasked would surprise those who embed it.
 """
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +23,10 @@ LONG = 3600.0  # s: a shorter recording is done before a second process saves it
 # glibc gives freed memory back to the system, page by page, unless told to keep it. A core's arrays
 # take it again at once; without these two, a fifth of the process's time goes into that.
 _KEEP = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
-_SECOND = "import sys; sys.path[:] = sys.argv[1:]; from kdjax.detection import ahead; ahead.reply()"
+_SECOND = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from kdjax.detection import ahead; ahead.reply()"
+)
 
 
 def all_cores(
@@ -32,7 +37,7 @@ def all_cores(
     Raises what finding beats raises; ChildProcessError where the process was ended from outside.
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", _SECOND, *sys.path],
+        [sys.executable, "-c", _SECOND],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**_KEEP, **os.environ},
@@ -41,6 +46,7 @@ def all_cores(
     assert process.stdin is not None
     assert process.stdout is not None
     try:
+        _send(sys.path, process.stdin)
         _send(stream, process.stdin)
         block, found = next(blocks, None), list[Found]()
         _send(block, process.stdin)
@@ -53,6 +59,7 @@ def all_cores(
         yield from found
         yield from _received(process.stdout)
     except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+        process.kill()  # it lives on where something else has printed into its pipe
         raise ChildProcessError(
             f"the process that finds the beats was ended, with status {process.wait()}; if memory "
             "was short, end other programs; then try again"
@@ -65,17 +72,17 @@ def all_cores(
 def reply() -> None:
     """In the second process: takes a stream, then blocks, None the last; gives what they complete.
 
-    It ends where the first process does.
+    It ends silently where the first process does.
     """
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # to write what nobody reads is its end
     blocks, beats = sys.stdin.buffer, sys.stdout.buffer
-    stream: BeatStream = pickle.load(blocks)
     try:
+        stream: BeatStream = pickle.load(blocks)
         while (block := pickle.load(blocks)) is not None:
             _send(list(stream.push(block)), beats)
         _send(list(stream.finish()), beats)
-    except (EOFError, BrokenPipeError):
-        return
     except Exception as error:  # raised where the user can be told of it
+        error.add_note("".join(traceback.format_exception(error)))
         _send(error, beats)
 
 

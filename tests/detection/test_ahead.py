@@ -1,6 +1,10 @@
 """Beats found by a second process: the same beats, and its end whatever happens."""
 
+import os
+import pickle
 import shutil
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -104,3 +108,26 @@ def test_detect_finds_the_beats_of_long_recordings_so(blocks, ended, monkeypatch
         "kdjax detect: the process that finds the beats was ended, with status 1"
     )
     assert not (tmp_path / "broken" / "mine").exists()
+
+
+@pytest.mark.parametrize("bytes_of_a_block", [0, 99])
+def test_the_process_ends_silently_where_the_first_one_has(blocks, bytes_of_a_block):
+    sent = b"".join(pickle.dumps(what) for what in (sys.path, cores.BeatStream(1, FS)))
+    sent += pickle.dumps(blocks[0])[:bytes_of_a_block]
+    reader, writer = os.pipe()
+    os.close(reader)  # nobody will read what it says
+    with os.fdopen(writer, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-c", ahead._SECOND],
+            input=sent,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
+
+
+def test_what_others_print_in_the_process_holds_nothing_up(blocks, ended, monkeypatch):
+    monkeypatch.setattr(ahead, "_SECOND", f"print('hello', flush=True); {ahead._SECOND}")
+    with pytest.raises(ChildProcessError, match="was ended, with status -9"):
+        list(ahead.all_cores(cores.BeatStream(1, FS), iter(blocks), lambda samples: None))

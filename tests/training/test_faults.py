@@ -383,7 +383,7 @@ def test_no_file_is_unpickled_or_run(source):
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     runners = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "tarfile"}
-    assert not imported & runners or source.name == "ahead.py"
+    assert imported & runners <= ({"pickle"} if source.name == "ahead.py" else set())
     assert "runpy" not in imported or source.name == "study.py"
     for name in ("eval", "exec", "unpack_archive", "extractall"):
         assert not [c for c in calls(tree, name) if isinstance(c.func, ast.Name)], name
