@@ -81,8 +81,8 @@ def rates() -> Iterable[str]:
 
 
 def _range(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    values = [f"{100 * row[name]:.2f} %" for row in rows]
-    return min(values) if min(values) == max(values) else f"{min(values)} to {max(values)}"
+    low, high = (f"{100 * of(row[name] for row in rows):.2f} %" for of in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def long_recordings() -> Iterable[str]:

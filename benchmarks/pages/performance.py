@@ -115,11 +115,12 @@ def conclusion(found: Mapping[str, Any]) -> Iterable[str]:
 def aims(found: Mapping[str, Any]) -> Iterable[str]:
     """How many of the aims were reached, and each of them."""
     every = [aim for name in AIMS if name in found for aim in AIMS[name](found[name])]
-    verdicts = [aim.verdict for aim in every]
-    always, missed = verdicts.count(REACHED), verdicts.count(MISSED)
+    always = sum(aim.verdict == REACHED for aim in every)
+    missed = [aim.what for aim in every if aim.verdict == MISSED]
     yield (
         f"Of {len(every)} aims set before measuring, {always} were reached in every round, "
-        f"{len(every) - always - missed} by the median alone, and {missed} were missed."
+        f"{len(every) - always - len(missed)} by the median alone, and {len(missed)} were missed"
+        f"{': ' if missed else ''}{'; '.join(missed)}."
     )
     rows = [
         (

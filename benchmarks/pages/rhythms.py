@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.pages.kinds import KINDS, by_people, flagged, kinds_table, pair, percent
+from benchmarks.pages.kinds import KINDS, TWELFTH, by_people, flagged, kinds_table, pair, percent
 from benchmarks.shared import folded, read, source, table
 
 # Versions of the detector, by what they know of P waves.
 VERSIONS = {
     "no P waves (9th version)": "kinds-ninth.json",
     "usual P wave (10th)": "kinds-tenth.json",
-    "usual and visible P wave (11th, in use)": "kinds-twelfth.json",
+    "usual and visible P wave (11th, in use)": TWELFTH,
 }
 CHANGED = (
     ("atrial fibrillation", "normal"),
@@ -36,10 +36,15 @@ def _rhythms(rows: list[dict[str, Any]]) -> Iterable[str]:
         (row for row in rows if row["normal"] > MANY), key=lambda row: row["normal"], reverse=True
     )
     named = ", ".join(f"{percent(row['normal'])} in {row['rhythm']}" for row in wrong)
+    fewest = min(
+        (row for row in rows if row["premature"] is not None), key=lambda row: row["premature"]
+    )
     yield "## In which rhythms are normal beats called supraventricular?"
     yield (
         "Where conduction changes, many normal beats are called supraventricular, most where no P "
-        f"wave is seen: {named or 'none'} (mean over people; synthetic rhythms)."
+        f"wave is seen: {named or 'none'} (mean over people; synthetic rhythms). Of the premature "
+        f"beats, fewest are recognized in the rhythm of {fewest['rhythm']}: "
+        f"{percent(fewest['premature'])}."
     )
     head = ("rhythm", "normal beats called SVEB", "premature beats called SVEB")
     normal = [row for row in rows if row["premature"] is None]

@@ -21,7 +21,7 @@ ADAPTED_IN = 300.0, 60  # s from the core of the first good beat on, and good be
 _FOLLOWED = 1.0  # s of signal that follow a beat before there is a provisional decision
 # The false-positive rate that thresholds are made for unless another is asked for. On DS1, each
 # record with weights fitted on the others, a reviewer's ten decisions lead from it to better rates
-# of both kinds than from a larger one (`rates` in docs/results/kinds.json).
+# of both kinds than from 0.0075, the default before (`rates` in docs/results/kinds.json).
 FPR = 0.005
 
 
