@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.pages.study import NEAR
 from benchmarks.shared import (
     PLAIN_AUC,
     folded,
@@ -19,7 +20,6 @@ from kdjax.pages import plots
 
 IN_USE_LATENT = "latent in use"
 MOST_ROWS = 10  # of a table that is not folded
-NEAR = 0.005  # AUC: how near to its teacher an encoder alone is asked to come
 LONG = ("study-long-8.json", "study-long.json")
 COPY = "response"  # the variant of a long study that is taught
 # Names in the JSON, in a reader's words.

@@ -74,6 +74,7 @@ def test_what_finding_beats_raises_comes_through(ended):
 def test_the_process_ends_when_nobody_wants_more(blocks, ended):
     found = ahead.all_cores(cores.BeatStream(1, FS), iter(blocks), lambda samples: None)
     next(found)
+    assert os.getsid(ended[0].pid) == ended[0].pid  # Ctrl-C is for the first process alone
     found.close()
 
 

@@ -14,8 +14,10 @@ import wfdb
 from malformed import malformed
 
 from kdjax import cli
+from kdjax.commands import recordings
 from kdjax.datasets.synthetic_beats import generator
 from kdjax.detection import detector_files, report
+from kdjax.errors import InputError
 from kdjax.runs import directory
 
 FS = 360
@@ -348,6 +350,20 @@ def test_only_records_with_annotations_are_compared(tmp_path, capsys):
     (tmp_path / "s9.atr").rename(tmp_path / "s8.atr")
     assert typed("detect", "mitbih-w8", header, "--against", "atr", "--out", out) == 2
     assert "s9.atr: no such file; --against atr needs one" in capsys.readouterr().err
+
+
+def test_of_many_records_without_annotations_five_are_named(tmp_path, capsys):
+    paths = [tmp_path / f"{number}.hea" for number in range(8)]
+    for path in paths[1:]:
+        path.touch()
+    paths[1].with_suffix(".atr").touch()
+    references = recordings._references(paths, "atr")  # the first is reported when it is opened
+    assert references == {paths[1]: tmp_path / "1.atr"}
+    assert capsys.readouterr().err == (
+        "kdjax detect: not compared, no such file: 2.atr, 3.atr, 4.atr, 5.atr, 6.atr and 1 more\n"
+    )
+    with pytest.raises(InputError, match="0"):
+        recordings._references(paths[:1], "atr")
 
 
 def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):

@@ -205,6 +205,22 @@ def test_early_beats_of_an_irregular_rhythm_count_as_far_as_p_waves_are_seen(see
     assert kinds.supraventricular_terms(signs)["early"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("sinus", "weight"), [(0.0, 1.0), (1.0, 0.2)])
+@pytest.mark.parametrize(
+    ("sign", "limits"), [(1.0, (0.8, 4.0, 4.0, 0.7)), (-1.0, (0.0, 0.0, -1.0, 0.0))]
+)
+def test_the_timing_of_one_beat_counts_up_to_a_limit(sign, limits, sinus, weight):
+    signs = np.zeros((1, len(SIGNS)), np.float32)
+    early = {"early": 9.0, "step": -9.0, "prematurity": 9.0, "interval": -9.0, "pause": 9.0}
+    for name, value in early.items():
+        signs[:, SIGNS.index(name)] = sign * value
+    signs[:, SIGNS.index("irregularity")] = np.log(0.01)
+    signs[:, SIGNS.index("sinus")] = sinus
+    terms = kinds.supraventricular_terms(signs)
+    timing = [terms[name].item() for name in ("early", "step", "premature", "longer after")]
+    np.testing.assert_allclose(timing, weight * np.array(limits), rtol=1e-5, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("correlation", "weight"), [(1.0, 0.0), (0.98, 0.0), (0.9, 1.0), (0.5, 1.0)]
 )
