@@ -343,7 +343,8 @@ def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain
     study = {
         "command": "kdjax study",
         "seeds": [5, 6],
-        "base": {"model": {"width": 8}},
+        "base": {"model": {"width": 8}},  # of students that name none
+        "fields": {"response": {"model": {"width": 16}}},
         "splits": [split],
     }
     found = {students_page.LONG[1]: study}
@@ -351,7 +352,7 @@ def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain
     _, sentence, rows, source = students_page.long()
     interval = f"[{gain - 0.01:+.4f}, {gain + 0.01:+.4f}]"
     assert f"AUC {gain:+.4f} {interval} (plain score, p 0.250)" in sentence
-    assert f"Width 8, 40 epochs: {claim} is shown." in sentence
+    assert f"**{claim} is shown.** Width 16, 40 epochs, 2 seeds: " in sentence
     assert "`kdjax study`, seeds 5 to 6, 2026-01-02, `beatgan` fold 0" in source
     assert "| `response` | 0.8000 [0.7900, 0.8100] | 0.5000 [0.4900, 0.5100] | 0.7500 |" in rows
 

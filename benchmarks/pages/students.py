@@ -130,12 +130,12 @@ def long() -> Iterable[str]:
 def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
     (split,) = found["splits"]
     cell = split["variants"][COPY]["cells"][0]
-    gain = split["differences"][COPY][PLAIN_AUC]
+    gain, width = split["differences"][COPY][PLAIN_AUC], found["fields"][COPY]["model"]["width"]
     yield (
-        f"**Width {found['base']['model']['width']}, {split['epochs']} epochs: {shown(gain)}** "
-        f"The distilled copy of the teacher (`{COPY}`, with the reference's distillation term, "
-        f"here with a gradient) minus the same copy trained alone: AUC {signed(gain)} (plain "
-        f"score, p {gain['p']:.3f}). This comparison was named before the runs."
+        f"**{shown(gain)}** Width {width}, {split['epochs']} epochs, {len(found['seeds'])} seeds: "
+        f"the distilled copy of the teacher (`{COPY}`, with the reference's distillation term, "
+        f"here with a gradient) minus the same copy trained alone, AUC {signed(gain)} "
+        f"(plain score, p {gain['p']:.3f}). This comparison was named before the runs."
     )
     yield table(
         ("network", "AUC", "AP", "AUC, worst seed", "AUC, `mahalanobis`", "AUC, `fusion`"),
