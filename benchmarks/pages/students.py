@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.pages.study import NEAR
+from benchmarks.pages.study import NEAR, made
 from benchmarks.shared import (
     PLAIN_AUC,
     folded,
@@ -97,9 +97,8 @@ def _narrow_table(name: str, found: Mapping[str, Any], title: str) -> Iterable[s
     else:
         yield table(head, [rows[name] for name in _compared_with_both(found)])
         yield folded(title, table(head, rows.values()))
-    cells = next(iter(split["variants"].values()))["cells"]
     missing = [f"not run: {', '.join(found['missing'])}"] if found["missing"] else []
-    yield source(name, *seeded({**found, "date": cells[0]["date"]}), *missing)
+    yield source(name, *made(found), *missing)
 
 
 def _compared_with_both(found: Mapping[str, Any]) -> list[str]:
@@ -129,7 +128,6 @@ def long() -> Iterable[str]:
 
 def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
     (split,) = found["splits"]
-    cell = split["variants"][COPY]["cells"][0]
     gain, width = split["differences"][COPY][PLAIN_AUC], found["fields"][COPY]["model"]["width"]
     yield (
         f"**{shown(gain)}** Width {width}, {split['epochs']} epochs, {len(found['seeds'])} seeds: "
@@ -153,7 +151,7 @@ def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
     )
     yield source(
         name,
-        *seeded({**found, "date": cell["date"]}),
+        *made(found),
         f"`{split['protocol']}` fold {split['fold']}",
         f"{split['epochs']} epochs of each network, figures of the last",
     )
