@@ -179,15 +179,17 @@ def _gross(group: str, detector: str, found: dict[str, Any]) -> tuple[Any, ...]:
 def _noise(found: dict[str, Any]) -> Iterable[str]:
     after = [row["lost_s"] for row in found["after"]]
     late = [row for row in found["after"] if row["lost_s"] > 3]
-    motion = {row["snr_db"]: row for row in found["by_snr"] if row["kind"] == "motion"}
+    worst = min(found["by_snr"], key=lambda row: row["p"])["kind"]
+    of_worst = {row["snr_db"]: row for row in found["by_snr"] if row["kind"] == worst}
     yield "## How well are R-peaks detected in noise?"
     yield (
-        "Motion disturbs them most. "
+        f"{worst.capitalize()} disturbs them most. "
         + " ".join(
-            f"At {db} dB, Se is {_percent(motion[db]['se'])} % and +P {_percent(motion[db]['p'])} "
-            f"%; {_share(motion[db]['noisy_false_good'], motion[db]['noisy_false'])} of the false "
-            "beats in the noise count as good."
+            f"At {db} dB, Se is {_percent(row['se'])} % and +P {_percent(row['p'])} %; "
+            f"{_share(row['noisy_false_good'], row['noisy_false'])} of the false beats in the "
+            "noise count as good."
             for db in (12, 0)
+            for row in [of_worst[db]]
         )
     )
     yield captioned(
@@ -211,9 +213,10 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
         )
         for row in found["by_snr"]
     ]
-    yield table(head, [row for row in rows if row[0] in ("none", "motion")])
-    others = [row for row in rows if row[0] not in ("none", "motion")]
-    yield folded("Muscle, wander and hum", table(head, others))
+    yield table(head, [row for row in rows if row[0] in ("none", worst)])
+    others = [row for row in rows if row[0] not in ("none", worst)]
+    names = ", ".join(dict.fromkeys(row[0] for row in others))
+    yield folded(f"Other noise: {names}", table(head, others))
     soon = len(after) - len(late)
     slow = "; ".join(
         f"{row['record']}, {row['kind']} at {row['db']} dB: {row['lost_s']:.1f} s" for row in late
