@@ -3,8 +3,9 @@
 python -m benchmarks.quality.kinds --records DIR
 
 DIR holds the MIT-BIH records. The detector's own R-peaks and its shipped weights, which DS1 fitted
-(`fit_kinds`); in the rows of DS1 each record has weights fitted on the others. Statistics begin at
-minute 5; e and j are normal, as AAMI's classes have it, and as bxb's map has them where it is said.
+(`fit_kinds`); in the rows of DS1 each record has weights fitted on the others, but those without
+the network's term are fitted on all of DS1. Statistics begin at minute 5; e and j are normal, as
+AAMI's classes have it, and as bxb's map has them where it is said.
 Writes docs/results/kinds.json and kinds.png.
 """
 

@@ -67,8 +67,9 @@ def test_what_the_reader_raises_comes_through(blocks, ended):
 
 def test_what_finding_beats_raises_comes_through(ended):
     two_leads = iter([np.zeros((100, 2), np.float32)])
-    with pytest.raises(ValueError, match=r"\[n, 1\] needed"):
+    with pytest.raises(ValueError, match=r"\[n, 1\] needed") as caught:
         list(ahead.all_cores(cores.BeatStream(1, FS), two_leads, lambda samples: None))
+    assert "in push" in caught.value.__notes__[0]  # where it was raised
 
 
 def test_the_process_ends_when_nobody_wants_more(blocks, ended):
