@@ -48,10 +48,11 @@ def detect(args: argparse.Namespace) -> None:
     else:
         index.update(args.out)
     compared = [(name, references[path]) for name, path in done if path in references]
-    if compared:
-        print(_compared(args.out, compared, args.against))
+    damaged = _compare(args.out, compared, args.against) if compared else 0
     if refused:
         raise InputError(f"recordings refused: {refused} of {all_of_them}")
+    if damaged:
+        raise InputError(f"annotation files refused: {damaged} of {len(compared)}")
 
 
 def _detect_in(
@@ -117,8 +118,8 @@ def _references(paths: Sequence[Path], annotator: str) -> dict[Path, Path]:
     return there
 
 
-def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> str:
-    """The EC57 figures of what was written to folders of `out` against reference files."""
+def _compare(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> int:
+    """Prints the EC57 figures of folders of `out` against reference files; how many are damaged."""
     from kdjax import ec57
     from kdjax.detection import files
     from kdjax.ec57 import tables
@@ -127,15 +128,23 @@ def _compared(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> st
     results = {}
     for name, file in done:
         detection = files.read(out / name)
-        reference = read_annotation_file(file, detection.fs)
+        try:
+            reference = read_annotation_file(file, detection.fs)
+        except InputError as error:
+            if len(done) == 1:
+                raise
+            print(f"kdjax detect: not compared: {one_line(error)}", file=sys.stderr)
+            continue
         test = read_annotation_file(files.annotation_file(out / name, detection), detection.fs)
         results[name] = ec57.compare(reference, test, detection.fs)
-    if not _any_beat(results):
-        return (
+    if results and not _any_beat(results):
+        print(
             f"--against {annotator}: no beat lies after the first 5 minutes, where the comparison "
             "begins; kdjax ec57 --from 0:00 compares all of them"
         )
-    return tables.summary(results, reference=annotator, test="kdjax")
+    elif results:
+        print(tables.summary(results, reference=annotator, test="kdjax"))
+    return len(done) - len(results)
 
 
 def review(args: argparse.Namespace) -> None:

@@ -338,7 +338,7 @@ def test_a_record_shorter_than_what_ec57_leaves_out_has_nothing_to_compare(tmp_p
     assert said[-1].startswith("--against atr: no beat lies after the first 5 minutes")
 
 
-def test_only_records_with_annotations_are_compared(tmp_path, capsys):
+def test_only_records_with_annotations_are_compared(tmp_path, capsys, monkeypatch):
     header, out = write_annotated(tmp_path, 6), tmp_path / "out"
     (tmp_path / "s8.hea").write_text(header.read_text().replace("s9 1", "s8 1"))
     records = header, tmp_path / "s8.hea"
@@ -347,6 +347,17 @@ def test_only_records_with_annotations_are_compared(tmp_path, capsys):
     said = capsys.readouterr()
     assert said.err == "kdjax detect: not compared, no such file: s8.atr\n"
     assert {path.name for path in out.iterdir() if path.is_dir()} == {"s8", "s9"}
+
+    (tmp_path / "s8.atr").write_bytes(b"no annotations")
+    with monkeypatch.context() as patch:  # both are detected already
+        patch.setattr(recordings, "_detect_in", lambda *args, **kwargs: "")
+        assert typed(*given) == 2
+    damaged = capsys.readouterr()
+    first, last = damaged.err.splitlines()
+    assert first.startswith("kdjax detect: not compared: record s8: ")
+    assert last == "kdjax detect: annotation files refused: 1 of 2"
+    assert damaged.out.splitlines()[-3:] == said.out.splitlines()[-3:]  # s9 is compared as before
+
     (tmp_path / "s9.atr").rename(tmp_path / "s8.atr")
     assert typed("detect", "mitbih-w8", header, "--against", "atr", "--out", out) == 2
     assert "s9.atr: no such file; --against atr needs one" in capsys.readouterr().err
