@@ -74,17 +74,20 @@ def _detect_in(
     source = _source(path, args)
     files.check_free(out, str(path.absolute()))
     with _bar(source.name, source.length) as progress:
-        found = detect(
-            detector,
-            source,
-            leads=args.lead,
-            fpr=args.fpr,
-            alarms_per_hour=args.alarms_per_hour,
-            threshold=args.threshold,
-            made_by=made_by,
-            progress=progress,
-            find=ahead.all_cores if source.length > ahead.LONG * source.fs else cores.all_cores,
-        )
+        try:
+            found = detect(
+                detector,
+                source,
+                leads=args.lead,
+                fpr=args.fpr,
+                alarms_per_hour=args.alarms_per_hour,
+                threshold=args.threshold,
+                made_by=made_by,
+                progress=progress,
+                find=ahead.all_cores if source.length > ahead.LONG * source.fs else cores.all_cores,
+            )
+        except ChildProcessError as error:  # a recording after it may need less memory
+            raise InputError(f"{path}: {error}") from error
     decisions, doubts = earlier.carried_if_alike(known, found)
     found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
     _, found, said = files.write(found, out, decisions)

@@ -104,11 +104,14 @@ def test_detect_finds_the_beats_of_long_recordings_so(blocks, ended, monkeypatch
 
     capsys.readouterr()
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    assert cli.main([*typed, "--out", str(tmp_path / "broken")]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(
-        "kdjax detect: the process that finds the beats was ended, with status 1"
-    )
+    np.save(tmp_path / "short.npy", blocks[0])
+    more = [str(tmp_path / "short.npy"), "--out", str(tmp_path / "broken")]
+    assert cli.main([*typed, *more]) == 2
+    line, last = capsys.readouterr().err.splitlines()
+    ended = "the process that finds the beats was ended, with status 1"
+    assert line.startswith(f"kdjax detect: {tmp_path / 'mine.npy'}: {ended}")
+    assert last == "kdjax detect: recordings refused: 1 of 2"
+    assert (tmp_path / "broken" / "short").is_dir()
     assert not (tmp_path / "broken" / "mine").exists()
 
 
