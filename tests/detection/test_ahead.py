@@ -105,8 +105,8 @@ def test_detect_finds_the_beats_of_long_recordings_so(blocks, ended, monkeypatch
     capsys.readouterr()
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     np.save(tmp_path / "short.npy", blocks[0])
-    more = [str(tmp_path / "short.npy"), "--out", str(tmp_path / "broken")]
-    assert cli.main([*typed, *more]) == 2
+    both = [*typed[:3], str(tmp_path / "short.npy"), *typed[3:]]
+    assert cli.main([*both, "--out", str(tmp_path / "broken")]) == 2
     line, last = capsys.readouterr().err.splitlines()
     ended = "the process that finds the beats was ended, with status 1"
     assert line.startswith(f"kdjax detect: {tmp_path / 'mine.npy'}: {ended}")
