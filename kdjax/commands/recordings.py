@@ -158,8 +158,8 @@ def review(args: argparse.Namespace) -> None:
     saved = args.folder / files.REVIEW
     if args.families is not None:
         decisions = review.read(saved, detection) if saved.exists() else []
-        families = review.reviewed(detection, decisions).families
-        decisions = [*decisions, *review.from_table(args.families, families)]
+        as_reviewed = review.reviewed(detection, decisions)
+        decisions = [*decisions, *review.from_table(args.families, as_reviewed)]
     elif args.earlier is not None:
         decisions, doubts = earlier.carried(*earlier.read(args.earlier), detection)
         sys.stderr.writelines(f"kdjax review: {one_line(doubt)}\n" for doubt in doubts)

@@ -38,6 +38,7 @@ FORMAT = 1
 _EXAMPLES = np.array([1 / 6, 1 / 2, 5 / 6])  # where in a family its three examples lie
 _AROUND = 2  # s about a beat that are filtered
 _AVERAGED = 1000  # beats
+_ROUNDED = 0.01  # beats or s that a spreadsheet may take from a number
 
 
 def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> Detection:
@@ -199,30 +200,57 @@ def read(path: Path, detection: Detection) -> list[dict[str, Any]]:
     return review["decisions"]
 
 
-def from_table(path: Path, families: Sequence[Family]) -> list[dict[str, Any]]:
-    """The decisions that turn the kinds of `families` into those of a families.csv.
+def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
+    """The decisions that turn the kinds of a detection's families into those of a families.csv.
 
-    InputError where the file is none.
+    InputError where the file is none, or is that of another detection, as its columns count,
+    first_s and last_s tell where they are there.
     """
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-        kinds = {int(row["family"]): row["kind"].strip().upper() for row in rows}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; name a families.csv") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise InputError(f"{path}: needs the columns family and kind ({error!r})") from error
-    for number, kind in kinds.items():
-        if not 1 <= number <= len(families):
+    rows = _rows(path)
+    decisions = []
+    for row in rows:
+        number, kind = row["family"], row["kind"].strip().upper()
+        if not number.isdecimal() or not 1 <= int(number) <= len(detection.families):
             raise InputError(f"{path}: there is no family {number}; it has other families")
         if kind not in KINDS:
             raise InputError(
                 f"{path}: family {number} has kind {kind!r}; use one of {', '.join(KINDS)}"
             )
-    return [
-        {"family": number, "kind": kind}
-        for number, kind in kinds.items()
-        if kind != families[number - 1].kind
-    ]
+        family = detection.families[int(number) - 1]
+        if not _same(row, family, detection.fs):
+            raise InputError(
+                f"{path}: family {number} is another one here; it belongs to another recording or "
+                "detection, or was written before families were split or merged: edit the "
+                "families.csv of this detection"
+            )
+        if kind != family.kind:
+            decisions.append({"family": int(number), "kind": kind})
+    return decisions
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a families.csv; separated by semicolons where a spreadsheet wrote them so."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        delimiter = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
+        rows = list(csv.DictReader(lines, delimiter=delimiter))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; name a families.csv") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a table in UTF-8; name a families.csv") from error
+    if not rows or any(row.get("family") is None or row.get("kind") is None for row in rows):
+        raise InputError(f"{path}: needs the columns family and kind; name a families.csv")
+    return rows
+
+
+def _same(row: Mapping[str, str], family: Family, fs: float) -> bool:
+    """Whether what else a row tells of its family, if anything, is so."""
+    own = {"count": family.count, "first_s": family.first / fs, "last_s": family.last / fs}
+    try:
+        told = {name: float(row[name].replace(",", ".")) for name in own if row.get(name)}
+    except ValueError:
+        return False
+    return all(abs(value - own[name]) < _ROUNDED for name, value in told.items())
 
 
 def as_json(detection: Detection, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -205,15 +205,28 @@ class TestFiles:
 
     def test_kinds_changed_in_families_csv_are_decisions(self, tmp_path):
         path = tmp_path / "families.csv"
-        path.write_text(tables.families(THREE).replace("2,V,", "2,f,"))
-        assert review.from_table(path, THREE.families) == [{"family": 2, "kind": "F"}]
+        text = tables.families(THREE).replace("2,V,", "2,f,")
+        for written in (text, text.replace(",", ";").replace(".", ","), "family,kind\n2,F\n"):
+            path.write_text(written)
+            assert review.from_table(path, THREE) == [{"family": 2, "kind": "F"}]
+
+    @pytest.mark.parametrize("column", ["count", "first_s", "last_s"])
+    def test_families_csv_of_another_detection_is_refused(self, tmp_path, column):
+        path = tmp_path / "families.csv"
+        head, first, *rest = tables.families(THREE).splitlines()
+        cells = first.split(",")
+        cells[head.split(",").index(column)] = "7.25"
+        path.write_text("\n".join([head, ",".join(cells), *rest]))
+        with pytest.raises(InputError, match="family 1 is another one here; it belongs to another"):
+            review.from_table(path, THREE)
 
     @pytest.mark.parametrize(
         ("text", "says"),
         [
             ("family,kind\n9,N\n", "no family 9"),
             ("family,kind\n1,A\n", "family 1 has kind 'A'; use one of N, S, V, F, Q, X"),
-            ("family,kind\nx,N\n", "needs the columns family and kind"),
+            ("family,kind\nx,N\n", "no family x"),
+            ("", "needs the columns family and kind"),
             ("a,b\n1,2\n", "needs the columns family and kind"),
             ("family,kind\n1\n", "needs the columns family and kind"),
         ],
@@ -222,7 +235,7 @@ class TestFiles:
         path = tmp_path / "families.csv"
         path.write_text(text)
         with pytest.raises(InputError, match=says):
-            review.from_table(path, THREE.families)
+            review.from_table(path, THREE)
 
     def test_the_folder_follows_and_the_detection_stays(self, tmp_path):
         person = synthetic()
