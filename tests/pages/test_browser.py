@@ -269,7 +269,12 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     assert count(page, "X") == len(others)
     numbers = list(range(2, len(families) + 1))
     assert saved(page)["decisions"] == [{"families": numbers, "kind": "X"}]
-    assert page.locator(".rare > .buttons button").count() == 0
+    buttons = page.locator(".rare > .buttons")
+    assert "All named" in buttons.inner_text()
+    assert buttons.locator("button[aria-pressed=true]").inner_text() == "X"
+    buttons.get_by_role("button", name="V").click()
+    assert saved(page)["decisions"][1:] == [{"families": numbers, "kind": "V"}]
+    assert buttons.locator("button[aria-pressed=true]").inner_text() == "V"
 
 
 def test_many_families_are_shown_when_asked_for(opened, tmp_path):

@@ -41,20 +41,23 @@ function othersButton(groups) {
   return [element("button", { type: "button", id: "others", textContent, onclick })];
 }
 
-/** Rare families of a kind: one row of buttons names all that have no name yet. */
+/** Rare families of a kind: one row of buttons names all that have no name yet, then all again. */
 function rareFamilies(group, total) {
-  const numbers = group.filter((i) => !app.state.families[i].named).map((i) => i + 1);
+  const unnamed = group.filter((i) => !app.state.families[i].named);
+  const numbers = (unnamed.length ? unnamed : group).map((i) => i + 1);
+  const kinds = new Set(group.map((i) => app.state.families[i].kind));
+  const chosen = !unnamed.length && kinds.size === 1 ? [...kinds][0] : "";
   const beats = group.reduce((sum, i) => sum + app.members[i].length, 0);
   const { detected, artefact } = app.state.families[group[0]];
   const like = artefact ? ", looking like artefacts" : "";
-  const naming = kindButtons("", false, (kind) => nameTogether(numbers, kind));
+  const naming = kindButtons(chosen, true, (kind) => nameTogether(numbers, kind));
   return element(
     "section",
     { className: "rare", tabIndex: 0, data: { first: group[0], families: JSON.stringify(numbers) } },
     element("h3", {
       textContent: `${group.length} rare shapes called ${detected}${like}, ${beatsText(beats)}`,
     }),
-    element("div", { className: "buttons" }, ...(numbers.length ? ["Name all: ", ...naming] : [])),
+    element("div", { className: "buttons" }, chosen ? "All named: " : "Name all: ", ...naming),
     element(
       "details",
       { open: app.open.has(group[0]), ontoggle: ({ target }) => keepOpen(group[0], target.open) },

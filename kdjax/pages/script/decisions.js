@@ -33,10 +33,6 @@ function nameTheFamily(family, kind) {
 }
 
 function nameTogether(families, kind) {
-  if (!families.length) {
-    say("All of them have names already.");
-    return;
-  }
   const count = families.reduce((sum, family) => sum + app.members[family - 1].length, 0);
   decide(
     { families, kind },
