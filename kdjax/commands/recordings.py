@@ -147,6 +147,11 @@ def _compare(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> int
         )
     elif results:
         print(tables.summary(results, reference=annotator, test="kdjax"))
+        print(
+            "From minute 5; escape beats (e, j) count as S, as for bxb. With AAMI's classes, as in "
+            f"the figures of kdjax: kdjax ec57 RECORDS --reference {annotator} --test kdjax "
+            f"--detections {out} --classes aami"
+        )
     return len(done) - len(results)
 
 

@@ -386,6 +386,7 @@ def test_a_record_with_annotations_is_compared_with_them(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "atr" in said
     assert "VE run detection" in said
+    assert said.splitlines()[-1].endswith(f"--test kdjax --detections {out} --classes aami")
     assert typed("ec57", tmp_path / "s9", "--test", "kdjax", "--detections", out) == 0
     assert capsys.readouterr().out.strip() in said  # the same figures
 
