@@ -35,6 +35,12 @@ EQUIVALENT = {
     "`_SERIES_RADIUS = 0.5`: `0.5` to `0.75`": "both forms are exact to rounding in between",
     "`_SERIES_TERMS = 14`: `14` to `15`": "one more term is below the last digit",
     "`small = jnp.where(near, d, 0)`: `0` to `1`": "the series of this value is not selected",
+    "`rank = math.ceil(round((n + 1) * (1 - target), 9))`: `9` to `10`": (
+        "rounding errors are far below either digit"
+    ),
+    "`constant = min(np.std(x + y), np.std(x - y)) < 1e-12`: `1e-12` to `1.5e-12`": (
+        "it is 0, or orders of magnitude above"
+    ),
     "`d = jnp.where(kept, (score_teacher - score_student) / temperature, 0)`: `0` to `1`": (
         "it is multiplied by a probability of 0"
     ),
