@@ -5,7 +5,7 @@ The readers of the formats are listed in `kdjax.recordings`.
 
 from pathlib import Path
 
-from kdjax.recordings.source import beside, reading, refusal
+from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
 
 _MAGIC = {b"\x93NUMPY": "npy", b"0       ": "edf", b"\xffBIOSEMI": "edf", b"ISHNE1.0": "ishne"}
 _OTHERS = {  # by first bytes: what it is, and what would help
@@ -65,6 +65,8 @@ def kind(file: Path) -> str:
         for magic, name in _MAGIC.items():
             if first.startswith(magic):
                 return name
+        if (header := _header_naming(file)) is not None:  # signals may look like anything
+            raise refusal(file, f"belongs to a WFDB record; name its header, {header.name}")
         for magic, words in _OTHERS.items():
             if first.startswith(magic):
                 raise refusal(file, words)
@@ -84,6 +86,17 @@ def kind(file: Path) -> str:
         if file.suffix.lower() in _BINARY:
             raise refusal(file, f"is no {file.suffix[1:].upper()} file; check what it is")
     return "csv"
+
+
+def _header_naming(file: Path) -> Path | None:
+    """The WFDB header of the same stem beside the file, if one of its signals is in the file."""
+    header = beside(file, file.stem + ".hea")
+    if header is None:
+        return None
+    with header.open("rb") as opened:
+        words = [line.split() for line in decoded(opened.read(HEADER_BYTES)).splitlines()]
+    named = {line[0].lower() for line in words if line}
+    return header if file.name.lower() in named else None
 
 
 def _is_binary(first: bytes) -> bool:

@@ -384,8 +384,12 @@ def test_letters_of_names_may_be_in_another_case(tmp_path):
 def test_a_record_is_named_by_any_of_its_files(tmp_path):
     header = write_headed(tmp_path, BARE)
     assert open_source(header.with_suffix("")).length == 900
-    with pytest.raises(InputError, match=r"r1\.dat: belongs to a WFDB record; name its header, r1"):
-        open_source(tmp_path / "r1.dat")
+    for signal in (b"\0" * 1800, b"\x80\x04" * 900, b"\xe3\x33\xf2" * 600, b"1,2\n" * 450):
+        (tmp_path / "r1.dat").write_bytes(signal)
+        with pytest.raises(InputError, match=r"r1\.dat: belongs to a WFDB record; name its header"):
+            open_source(tmp_path / "r1.dat")
+    (tmp_path / "r1.csv").write_text("II [mV]\n" + "0.25\n" * 500)
+    assert open_source(tmp_path / "r1.csv", fs=250).leads == ("II",)
 
 
 def test_copies_of_headers_go_with_the_source(tmp_path, monkeypatch):
