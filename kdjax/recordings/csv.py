@@ -19,7 +19,7 @@ from kdjax.recordings.source import (
     unit_notes,
     with_gaps,
 )
-from kdjax.recordings.units import in_millivolts, is_raw
+from kdjax.recordings.units import in_millivolts, is_raw, shown
 
 HEAD_BYTES = 1 << 20
 
@@ -73,6 +73,13 @@ def _leads(
     volts = [place for place, unit in units.items() if in_millivolts(unit) is not None]
     raw = [place for place, unit in units.items() if is_raw(unit)]
     if not volts and not raw:
+        if units:
+            said = ", ".join(sorted(set(map(shown, units.values()))))[:80]
+            raise refusal(
+                file,
+                f"no column is a voltage (units: {said}); choose a recording with an ECG, or "
+                "correct the units in the file",
+            )
         raise refusal(file, "has no column of a lead; name one in the header line")
     factor = given.factor()
     if factor is not None:

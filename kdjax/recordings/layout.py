@@ -11,7 +11,7 @@ from typing import NamedTuple
 from kdjax.recordings import clock
 from kdjax.recordings.preamble import Preamble, preamble
 from kdjax.recordings.source import MOST_LEADS, decoded, refusal
-from kdjax.recordings.units import MILLIVOLTS, SECONDS, is_known, spelled
+from kdjax.recordings.units import MILLIVOLTS, SECONDS, is_known, is_no_voltage, spelled
 
 _LINES = 2000  # of the file's beginning that are looked at
 _SAMPLE = 200  # rows by which columns are told apart
@@ -332,7 +332,8 @@ def _named(name: str | None) -> tuple[str | None, str | None]:
         return found[1].strip() or name, spelled(found[2])
     if found := _TRAILING.match(name):
         return found[1].strip(), spelled(found[2])
-    return name, spelled(name) if spelled(name) in SECONDS else None
+    lone = spelled(name) in SECONDS or (len(name) > 1 and is_no_voltage(name))
+    return name, spelled(name) if lone else None
 
 
 def plain(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kdjax.recordings import clock
 from kdjax.recordings.source import HIGHEST_FS, LOWEST_FS
-from kdjax.recordings.units import SECONDS, spelled
+from kdjax.recordings.units import SECONDS, is_no_voltage, spelled
 
 
 class Preamble(NamedTuple):
@@ -45,6 +45,11 @@ _VOLT_LINE = re.compile(  # a lone V may be a lead or a version, volts behind a 
     r"[\s,;:=]+[\"']?V|[^\W\d]+[\s,;:=]+[\"']?volts?)\W*$",
     re.IGNORECASE,
 )
+_OTHER_LINE = re.compile(
+    r"^\W*(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)"
+    r"[\s,;:=]+[\"'\[(]*(\S.*?)[\"'\])\s]*$",
+    re.IGNORECASE,
+)
 _LEAD_LINE = re.compile(
     r"^\W*(?:lead|ableitung|dérivation|derivación)\W+(\S.*?)\W*$", re.IGNORECASE
 )
@@ -56,7 +61,7 @@ def preamble(lines: Sequence[str]) -> Preamble:
     headers = (_opensignals(line) for line in lines if "{" in line and '"sampling rate"' in line)
     if found := next(filter(None, headers), None):
         return found
-    rates, hertz, units, leads, starts = [], [], [], [], []
+    rates, hertz, units, others, leads, starts = [], [], [], [], [], []
     for line in lines:
         if not _NO_RATE.search(line):
             if found := _RATE.search(line):
@@ -70,6 +75,8 @@ def preamble(lines: Sequence[str]) -> Preamble:
             units.append(spelled(found[1]))
         elif _VOLT_LINE.match(line):
             units.append("v")
+        elif (found := _OTHER_LINE.match(line)) and is_no_voltage(found[1]):
+            others.append(spelled(found[1]))
         if found := _LEAD_LINE.match(line):
             leads.append(found[1])
         if not _NOT_START.search(line):
@@ -77,10 +84,14 @@ def preamble(lines: Sequence[str]) -> Preamble:
     said = {r for r in rates or hertz if LOWEST_FS <= r <= HIGHEST_FS}
     return Preamble(
         fs=said.pop() if len(said) == 1 else None,
-        unit=units[0] if len(set(units)) == 1 else None,
+        unit=_one(units or others),
         lead=leads[0] if len(leads) == 1 else None,
         start=starts[0] if starts else None,
     )
+
+
+def _one(units: Sequence[str]) -> str | None:
+    return units[0] if len(set(units)) == 1 else None
 
 
 def _value(text: str) -> float:

@@ -24,9 +24,10 @@ _RAW = {
     "count", "counts", "lsb", "bit", "bits",
 }  # fmt: skip
 _OTHERS = {
-    "g", "m/s2", "m/s^2", "m/(s^2)", "bpm", "1/min", "%", "c", "°c", "degc", "deg", "dps", "deg/s",
-    "mmhg", "hz", "kohm", "kohms", "ohm", "ohms", "gauss", "hh:mm:ss", "hh:mm:ss.mmm",
-    "hh:mm:ss.ms", "mm:ss", "mm:ss.mmm", "date", "datetime",
+    "g", "mg", "m/s2", "m/s^2", "m/(s^2)", "bpm", "1/min", "rpm", "l/min", "%", "c", "°c", "degc",
+    "celsius", "°f", "degf", "fahrenheit", "deg", "dps", "deg/s", "mmhg", "kpa", "hz", "kohm",
+    "kohms", "ohm", "ohms", "gauss", "hh:mm:ss", "hh:mm:ss.mmm", "hh:mm:ss.ms", "mm:ss",
+    "mm:ss.mmm", "date", "datetime",
 }  # fmt: skip
 
 
@@ -41,7 +42,8 @@ def spelled(text: str) -> str:
 
 def shown(unit: str) -> str:
     """A unit as people write it."""
-    return {"v": "V", "mv": "mV", "uv": "uV", "nv": "nV"}.get(spelled(unit), unit)
+    people = {"v": "V", "mv": "mV", "uv": "uV", "nv": "nV", "°c": "°C", "degc": "degC"}
+    return people.get(spelled(unit), unit)
 
 
 def in_millivolts(unit: str) -> float | None:
@@ -52,6 +54,11 @@ def in_millivolts(unit: str) -> float | None:
 def is_raw(unit: str) -> bool:
     """Whether a unit tells nothing of volts: none is stated, or steps of a converter."""
     return spelled(unit) in _RAW
+
+
+def is_no_voltage(unit: str) -> bool:
+    """Whether a unit is of something that no ECG is measured in, as °C; false if it is unknown."""
+    return spelled(unit) in _OTHERS
 
 
 def is_known(unit: str) -> bool:

@@ -359,3 +359,21 @@ def test_columns_of_no_unit_beside_volts_are_left_out_and_it_is_said(tmp_path):
     assert source.leads == ("II",)
     assert source.notes == ("left out (no unit stated): marker",)
     assert open_source(path, fs=250, units="mV").leads == ("II", "marker")
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["Unit: °C\nskin", "Unit,°C", "skin [°C]", "skin\n°C", "°C", "skin (Celsius)"],
+)
+@pytest.mark.parametrize("options", [{"fs": 250}, {"fs": 250, "units": "mV"}])
+def test_a_table_of_something_else_than_voltages_is_not_read_as_one(tmp_path, above, options):
+    path = write_text(tmp_path, above + "\n" + "36.55\n" * 500)
+    with pytest.raises(InputError, match=r"no column is a voltage \(units: (°C|celsius)\); choose"):
+        open_source(path, **options)
+
+
+def test_a_temperature_beside_a_voltage_is_left_out(tmp_path):
+    path = write_text(tmp_path, "Unit: mV\nUnit: °C\nII,skin [°C]\n" + "0.25,36.5\n" * 500)
+    source = open_source(path, fs=250)
+    assert source.leads == ("II",)
+    np.testing.assert_allclose(whole(source), 0.25)
