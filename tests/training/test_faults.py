@@ -121,6 +121,7 @@ class TestFullDisk:
 
 
 class TestVanishedDirectory:
+    @pytest.mark.slow
     def test_stops_the_training_which_goes_on_where_it_was_moved_to(self, workdir, tmp_path):
         elsewhere = tmp_path / "elsewhere"
         with pytest.MonkeyPatch.context() as patch:

@@ -135,10 +135,7 @@ def assert_same(a, b, tolerance=1e-9):
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param("every term, of beats below a quantile", marks=pytest.mark.slow),
-        "min-max scores where the scorer is better",
-    ],
+    params=[pytest.param(name, marks=pytest.mark.slow) for name in OBJECTIVES],
 )
 def objective(request):
     return OBJECTIVES[request.param]
@@ -149,13 +146,11 @@ def single(objective, beats):
     return on_devices(1, *objective, beats)
 
 
-@pytest.mark.slow
 def test_two_devices_share_a_batch_without_changing_the_run(objective, single, beats):
     both = on_devices(2, *objective, beats)
     assert_same(parallel.unreplicate(both), parallel.unreplicate(single))
 
 
-@pytest.mark.slow
 def test_pmap_equals_jit_with_named_sharding(objective, single, beats):
     mesh = Mesh(np.array(jax.local_devices()), ("batch",))
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -235,7 +230,6 @@ def together(kd, teacher, beats, seeds):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n", [4, 1])
 def test_seeds_trained_together_on_one_device_end_as_each_alone_on_several(n, objective, beats):
     """Other weights, orders, keys and teachers; the same beats. Each device ends the same."""
