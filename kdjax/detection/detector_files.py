@@ -150,7 +150,10 @@ def read_calibration(file: Path) -> Calibration:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         if int(arrays["format"]) != _FORMAT:
-            raise ValueError(f"format {arrays['format']}")
+            raise InputError(
+                f"{file}: written by another version of kdjax (its format is {arrays['format']}, "
+                f"not {_FORMAT}); make it again with kdjax calibrate"
+            )
         return Calibration(
             score=FittedScore(
                 str(arrays["kind"]),
@@ -170,8 +173,14 @@ def read_calibration(file: Path) -> Calibration:
         )
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; make it with kdjax calibrate") from None
-    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except InputError:
+        raise
+    except IsADirectoryError:
         raise InputError(
-            f"{file}: not a calibration ({reason[:100]}); make it again with kdjax calibrate"
+            f"{file}: is a folder; name the .npz file that kdjax calibrate wrote"
+        ) from None
+    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
+        raise InputError(
+            f"{file}: not a calibration, or damaged; name an .npz file that kdjax calibrate wrote, "
+            "or make it again"
         ) from error

@@ -1,5 +1,6 @@
 """What a calibration promises, and its way into a file and back."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +107,26 @@ def test_a_file_that_is_no_calibration_is_refused_in_one_line(data, tmp_path_fac
     file.write_bytes(content[:cut])
     with pytest.raises(InputError, match=r"c\.npz: not a calibration"):
         detector_files.read_calibration(file)
+
+
+def test_a_file_of_another_kind_is_refused_in_words_of_our_own(tmp_path):
+    np.save(tmp_path / "array.npy", np.arange(10.0))
+    np.savez(tmp_path / "windows.npz", x=np.arange(10.0))
+    (tmp_path / "table.npz").write_text("II\n0.25\n")
+    for file in tmp_path.iterdir():
+        with pytest.raises(InputError) as refused:
+            detector_files.read_calibration(file)
+        assert str(refused.value) == (
+            f"{file}: not a calibration, or damaged; name an .npz file that kdjax calibrate wrote, "
+            "or make it again"
+        )
+    with pytest.raises(InputError, match="is a folder; name the"):
+        detector_files.read_calibration(tmp_path)
+    content = detector_files.calibration_bytes(made(np.arange(10.0)))
+    with np.load(io.BytesIO(content)) as arrays:
+        np.savez(tmp_path / "old.npz", **{**arrays, "format": np.array(0)})
+    with pytest.raises(InputError, match=r"another version of kdjax \(its format is 0, not 1\)"):
+        detector_files.read_calibration(tmp_path / "old.npz")
 
 
 def test_a_calibration_of_another_network_is_refused(tmp_path):
