@@ -261,8 +261,9 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("sample,symbol\n1.5,N\n", "no whole number"),
-            ("sample,symbol\n99999999999999999999999,N\n", "no whole number"),
+            ("sample,symbol\n1.5,N\n", "sample '1.5' is no whole number; count samples from 0$"),
+            ("sample,symbol\n99999999999999999999999,N\n", "is no whole number; count"),
+            ('sample,symbol\n1,N\n2,"N\n', "line 3 is not CSV; check its quotes$"),
             ("time,symbol\n1,N\n", "must name the columns sample,symbol"),
         ],
     )

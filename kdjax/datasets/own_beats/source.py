@@ -4,6 +4,7 @@ import csv
 import glob
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -267,22 +268,26 @@ def _annotations(file: Path, fs: float, annotator: str) -> Annotations | None:
     if not sidecar.is_file():
         return None
     rows = _columns(sidecar, _text(sidecar), "sample", "symbol")
-    try:
-        sample = np.array([int(sample) for sample, _ in rows], np.int64)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{sidecar}: a sample is no whole number ({error})") from error
+    for sample, _ in rows:
+        if not re.fullmatch(r"[-+]?\d{1,18}", sample):  # what int64 holds
+            raise InputError(
+                f"{sidecar}: sample {sample[:40]!r} is no whole number; count samples from 0"
+            )
+    sample = np.array([int(sample) for sample, _ in rows], np.int64)
     return Annotations(sample, np.array([symbol for _, symbol in rows], str))
 
 
 def _columns(file: Path, text: str, first: str, second: str) -> list[tuple[str, str]]:
     """Two columns of a CSV file by their names in its first line."""
+    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
     try:
-        reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
         if not {first, second} <= set(reader.fieldnames or ()):
             raise InputError(f"{file}: the first line must name the columns {first},{second}")
         rows = [(row[first], row[second]) for row in reader]
     except csv.Error as error:
-        raise InputError(f"{file}: not CSV ({error})") from error
+        raise InputError(
+            f"{file}: line {reader.reader.line_num} is not CSV; check its quotes"
+        ) from error
     if any(a is None or b is None for a, b in rows):
         raise InputError(f"{file}: a line has fewer columns than the first; complete it")
     return [(a.strip(), b.strip()) for a, b in rows]
