@@ -84,6 +84,7 @@ def test_the_network_is_compared_with_no_network_under_each_map():
     assert "S" not in rows[3]
 
 
+@pytest.mark.slow
 def test_an_untrained_network_is_normalised_by_its_beats():
     generator = Generator(2, 3, 32, 1)
     x = np.random.default_rng(0).uniform(-1, 1, (64, 32, 1)).astype(np.float32)
@@ -206,6 +207,7 @@ def test_neighbours_are_the_same_persons():
     assert after[:, 0, 0].tolist() == [1, 2, 2, 4, 4]
 
 
+@pytest.mark.slow
 def test_a_network_does_not_differ_from_itself_and_differs_in_every_form_from_another():
     generator = Generator(2, 3, 32, 1)
     x = np.random.default_rng(0).uniform(-1, 1, (20, 32, 1)).astype(np.float32)

@@ -112,6 +112,7 @@ def test_three_products_are_the_one(form, b, t, i, o, seed):
 LARGE = (104, 40, 128), (4, 128, 256)
 
 
+@pytest.mark.slow
 def test_large_convolutions_and_their_gradients_are_those_of_one_product():
     x, kernel, y = draw(0, *LARGE, (104, 20, 256))
     assert all(layers.in_three(form, 104, 20, channels=128 * 256) for form in FORMS)

@@ -205,6 +205,7 @@ def test_a_source_notices_that_its_file_has_changed(tmp_path):
         whole(source)
 
 
+@pytest.mark.slow
 def test_more_than_500_malformed_recordings_give_samples_or_one_line(tmp_path, monkeypatch):
     def no_network(*_args, **_kwargs):
         raise AssertionError("a reader went to the network")

@@ -32,6 +32,7 @@ def learnt(x):
     return state, losses
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_new_outputs_follow_the_target(x, learnt):
     state, losses = learnt
     assert losses[-1] < 0.2 * losses[0]
@@ -39,6 +40,7 @@ def test_the_loss_falls_and_new_outputs_follow_the_target(x, learnt):
     assert np.corrcoef(output[:, 0], x.mean(axis=(1, 2)))[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_a_beats_output_does_not_depend_on_its_neighbours(x, learnt):
     variables = learnt[0].variables
     together = predict(REGRESSION.encoder, variables, x)
