@@ -84,7 +84,7 @@ LIMITS = """### Limits
 
 SECURITY = """## How is kdjax protected against harmful files?
 
-- No file is unpickled: networks and calibrations are NumPy archives opened without pickles,
+- No pickle is loaded: networks and calibrations are NumPy archives opened without pickles,
   checkpoints are Orbax arrays, and BeatGAN's PyTorch files are read by torch's loader of plain
   tensors.
 - A config is a Python file that runs with your permissions. Read a config before you run it.

@@ -5,14 +5,15 @@ do not help, since both halves are many short steps of Python. `kdjax detect` us
 that starts processes unasked would surprise those who embed it.
 """
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from io import BytesIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,17 +25,24 @@ LONG = 3600.0  # s: a shorter recording is done before a second process saves it
 # take it again at once; without these two, a fifth of the process's time goes into that.
 _KEEP = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 _SECOND = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from kdjax.detection import ahead; ahead.reply()"
+    "import json, sys; told = json.loads(sys.stdin.buffer.readline()); sys.path[:] = told['path']; "
+    "from kdjax.detection import ahead; ahead.reply(told['channels'], told['fs'])"
 )
+_HEAD, _SIZE = b"beats", 8  # before each message, and bytes that say how many follow
 
 
 def all_cores(
-    stream: BeatStream, blocks: Iterator[np.ndarray], progress: Callable[[int], Any]
+    stream: BeatStream, blocks: Iterator[np.ndarray], progress: Callable[[int], object]
 ) -> Iterator[Found]:
-    """As `cores.all_cores`, by a second process on a copy of `stream`: the same to the last bit.
+    """As `cores.all_cores`, by a second process instead of `stream`: the same to the last bit.
 
-    Raises what finding beats raises; ChildProcessError where the process was ended from outside.
+    Args:
+        stream: a new one, which stays as it is.
+        blocks: each [n, C] in mV.
+        progress: called with the number of samples of each block.
+
+    Raises:
+        ChildProcessError: the process was ended from outside or by a fault, which it has printed.
     """
     process = subprocess.Popen(
         [sys.executable, "-c", _SECOND],
@@ -45,20 +53,21 @@ def all_cores(
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    told = {"path": sys.path, "channels": stream.channels, "fs": stream.fs}
     try:
-        _send(sys.path, process.stdin)
-        _send(stream, process.stdin)
-        block, found = next(blocks, None), list[Found]()
-        _send(block, process.stdin)
+        process.stdin.write(json.dumps(told).encode() + b"\n")
+        found: list[Found] = []
+        block = next(blocks, None)
         while block is not None:
+            _send([block], process.stdin)
             yield from found  # what is done with them is done while the block is searched
             samples, block = len(block), next(blocks, None)
-            found = _received(process.stdout)
-            _send(block, process.stdin)
+            found = _found(_received(process.stdout))
             progress(samples)
+        process.stdin.close()
         yield from found
-        yield from _received(process.stdout)
-    except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+        yield from _found(_received(process.stdout))
+    except (EOFError, BrokenPipeError) as error:
         process.kill()  # it lives on where something else has printed into its pipe
         raise ChildProcessError(
             f"the process that finds the beats was ended, with status {process.wait()}; if memory "
@@ -66,33 +75,57 @@ def all_cores(
         ) from error
     finally:
         process.kill()
-        process.communicate()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
-def reply() -> None:
-    """In the second process: takes a stream, then blocks, None the last; gives what they complete.
+def reply(channels: int, fs: float) -> None:
+    """In the second process: takes blocks until there are no more, gives what each completes.
 
-    It ends silently where the first process does.
+    channels: of a block; fs in Hz. It ends silently where the first process does.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # to write what nobody reads is its end
-    blocks, beats = sys.stdin.buffer, sys.stdout.buffer
+    stream, beats = BeatStream(channels, fs), sys.stdout.buffer
     try:
-        stream: BeatStream = pickle.load(blocks)
-        while (block := pickle.load(blocks)) is not None:
-            _send(list(stream.push(block)), beats)
-        _send(list(stream.finish()), beats)
-    except Exception as error:  # raised where the user can be told of it
-        error.add_note("".join(traceback.format_exception(error)))
-        _send(error, beats)
+        while True:
+            (block,) = _received(sys.stdin.buffer)
+            _send_found(stream.push(block), beats)
+    except EOFError:
+        _send_found(stream.finish(), beats)
 
 
-def _send(what: Any, pipe: Any) -> None:
-    pickle.dump(what, pipe, pickle.HIGHEST_PROTOCOL)
+def _send_found(found: Iterator[Found], pipe: IO[bytes]) -> None:
+    _send([np.asarray(value) for core in found for value in core], pipe)
+
+
+def _found(arrays: Sequence[np.ndarray]) -> list[Found]:
+    """The cores whose fields follow each other; those without a dimension are numbers."""
+    values: list[Any] = [array if array.ndim else array.item() for array in arrays]
+    width = len(Found._fields)
+    return [Found(*values[first : first + width]) for first in range(0, len(values), width)]
+
+
+def _send(arrays: Sequence[np.ndarray], pipe: IO[bytes]) -> None:
+    body = BytesIO()
+    for array in arrays:
+        np.save(body, array, allow_pickle=False)
+    pipe.write(_HEAD + body.tell().to_bytes(_SIZE, "little"))
+    pipe.write(body.getbuffer())
     pipe.flush()
 
 
-def _received(pipe: Any) -> list[Found]:
-    reply = pickle.load(pipe)
-    if isinstance(reply, Exception):
-        raise reply
-    return reply
+def _received(pipe: IO[bytes]) -> list[np.ndarray]:
+    """The arrays that were sent; EOFError where the other process ended or sent something else."""
+    head = pipe.read(len(_HEAD) + _SIZE)
+    if len(head) < len(_HEAD) + _SIZE or not head.startswith(_HEAD):
+        raise EOFError
+    size = int.from_bytes(head[len(_HEAD) :], "little")
+    body = BytesIO(pipe.read(size))
+    if len(body.getbuffer()) < size:
+        raise EOFError
+    arrays = []
+    while body.tell() < size:
+        arrays.append(np.load(body, allow_pickle=False))
+    return arrays

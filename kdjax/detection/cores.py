@@ -142,7 +142,7 @@ class BeatStream:
         """fs in Hz; InputError where it is 90 or less."""
         beats.rate_ratio(fs)  # refuses what `find_beats` would, before anything is read
         self.fs = fs
-        self._channels = channels
+        self.channels = channels
         self._blocks: list[np.ndarray] = []  # joined when a core is complete
         self._start = self._end = 0  # what they hold of the recording
         self._core = 0  # number of the next core
@@ -156,8 +156,8 @@ class BeatStream:
         """
         samples = np.asarray(samples, np.float32)
         samples = samples[:, None] if samples.ndim == 1 else samples
-        if samples.ndim != 2 or samples.shape[1] != self._channels:
-            raise ValueError(f"samples {samples.shape}; [n, {self._channels}] needed")
+        if samples.ndim != 2 or samples.shape[1] != self.channels:
+            raise ValueError(f"samples {samples.shape}; [n, {self.channels}] needed")
         if self._over:
             raise ValueError("this recording is finished; make a new stream for another")
         self._blocks.append(samples)

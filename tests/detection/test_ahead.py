@@ -1,7 +1,8 @@
 """Beats found by a second process: the same beats, and its end whatever happens."""
 
+import io
+import json
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -65,11 +66,13 @@ def test_what_the_reader_raises_comes_through(blocks, ended):
         list(ahead.all_cores(cores.BeatStream(1, FS), damaged(), lambda samples: None))
 
 
-def test_what_finding_beats_raises_comes_through(ended):
+def test_a_fault_in_finding_beats_is_printed_and_ends_it(ended, capfd):
     two_leads = iter([np.zeros((100, 2), np.float32)])
-    with pytest.raises(ValueError, match=r"\[n, 1\] needed") as caught:
+    with pytest.raises(ChildProcessError, match="was ended, with status 1"):
         list(ahead.all_cores(cores.BeatStream(1, FS), two_leads, lambda samples: None))
-    assert "in push" in caught.value.__notes__[0]  # where it was raised
+    printed = capfd.readouterr().err
+    assert "in push" in printed  # where it was raised
+    assert "[n, 1] needed" in printed
 
 
 def test_the_process_ends_when_nobody_wants_more(blocks, ended):
@@ -117,8 +120,10 @@ def test_detect_finds_the_beats_of_long_recordings_so(blocks, ended, monkeypatch
 
 @pytest.mark.parametrize("bytes_of_a_block", [0, 99])
 def test_the_process_ends_silently_where_the_first_one_has(blocks, bytes_of_a_block):
-    sent = b"".join(pickle.dumps(what) for what in (sys.path, cores.BeatStream(1, FS)))
-    sent += pickle.dumps(blocks[0])[:bytes_of_a_block]
+    message = io.BytesIO()
+    ahead._send([blocks[0]], message)
+    sent = json.dumps({"path": sys.path, "channels": 1, "fs": FS}).encode() + b"\n"
+    sent += message.getvalue()[:bytes_of_a_block]
     reader, writer = os.pipe()
     os.close(reader)  # nobody will read what it says
     with os.fdopen(writer, "wb") as nobody:
@@ -132,7 +137,8 @@ def test_the_process_ends_silently_where_the_first_one_has(blocks, bytes_of_a_bl
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
-def test_what_others_print_in_the_process_holds_nothing_up(blocks, ended, monkeypatch):
-    monkeypatch.setattr(ahead, "_SECOND", f"print('hello', flush=True); {ahead._SECOND}")
+@pytest.mark.parametrize("printed", ["", "hello, world"])
+def test_what_others_print_in_the_process_holds_nothing_up(blocks, ended, monkeypatch, printed):
+    monkeypatch.setattr(ahead, "_SECOND", f"print({printed!r}, flush=True); {ahead._SECOND}")
     with pytest.raises(ChildProcessError, match="was ended, with status -9"):
         list(ahead.all_cores(cores.BeatStream(1, FS), iter(blocks), lambda samples: None))
