@@ -1,7 +1,5 @@
 """The `kdjax` command: parses the arguments and calls the command they name."""
 
-import os
-import sys
 from collections.abc import Sequence
 
 from kdjax.arguments import parser
@@ -34,9 +32,6 @@ def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
         The exit status: 0 done, 2 the input is wrong, explained in one line, 128 and the signal's
         number when one stopped a training.
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # as a service may start it: `2>&-`
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     args = parser().parse_args(argv)
     args.called = program if program != "kdjax" else f"kdjax {args.command}"
     return status_of(args, lambda: _COMMANDS[args.command](args))

@@ -27,6 +27,7 @@ def run(command: Callable[[], int]) -> int:
     while it takes the process down, or fall back to its own handling of it; so the process ends as
     soon as what libraries do at the exit is done. `command` should import what takes time.
     """
+    _open_standard_files()
     leave_at_once()
     status = 1  # of an exception, which Python prints before it gets to the exit
 
@@ -41,6 +42,20 @@ def run(command: Callable[[], int]) -> int:
         if isinstance(leaving.code, str):
             print(leaving.code, file=sys.stderr)
     return status
+
+
+def _open_standard_files() -> None:
+    """Opens the null device for standard files that are closed, as a service may start a command.
+
+    Otherwise the files that are opened next take their numbers, and what libraries print with them.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w")
 
 
 def leave_at_once() -> None:

@@ -427,14 +427,6 @@ class TestArguments:
         assert "evaluate" in capsys.readouterr().out
 
 
-def test_what_a_closed_stderr_would_get_is_lost(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stderr", None)
-    assert cli.main(["detect", "mitbih-w8", "nowhere.npy"]) == 2
-    with sys.stderr:
-        sys.stderr.write("as a progress bar does")
-    assert capsys.readouterr().out == ""
-
-
 def test_a_broken_pipe_is_no_fault_of_the_input(capsys):
     def work():
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

@@ -194,3 +194,28 @@ def test_a_reader_that_leaves_ends_a_command_without_a_word():
     with os.fdopen(writer, "w") as gone:
         done = run("print('the result'); return 0", stdout=gone)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "1>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_standard_file_is_the_null_device(tmp_path, closed):
+    """In Python, for libraries and for processes that the command starts; nothing else gets it."""
+    code = f"""
+import os, subprocess, sys
+from kdjax import signals
+def command():
+    opened = open({str(tmp_path / "opened")!r}, "w")
+    for name in ("stdout", "stderr"):
+        print("as a progress bar does", file=getattr(sys, name), flush=True)
+    subprocess.run(["sh", "-c", "echo a library; echo complains >&2"])
+    files = [os.readlink(f"/proc/self/fd/{{number}}") for number in range(3)]
+    opened.write("\\n".join(files))
+    opened.close()
+    return 3
+sys.exit(signals.run(command))
+"""
+    shell = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code]
+    done = subprocess.run(shell, stdin=subprocess.PIPE, capture_output=True)
+    assert done.returncode == 3
+    files = (tmp_path / "opened").read_text().splitlines()
+    for number, file in enumerate(files):
+        assert (file == "/dev/null") == (f"{number}>&-" in closed or f"{number}<&-" in closed)
