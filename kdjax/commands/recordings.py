@@ -115,9 +115,8 @@ def _references(paths: Sequence[Path], annotator: str) -> dict[Path, Path]:
     if not there and lacking:
         raise InputError(f"{lacking[0]}: no such file; --against {annotator} needs one")
     if lacking:
-        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-        names = ", ".join(file.name for file in lacking[:5]) + more
-        print(one_line(f"kdjax detect: not compared, no such file: {names}"), file=sys.stderr)
+        said = f"kdjax detect: not compared, no such file: {_names(lacking)}"
+        print(one_line(said), file=sys.stderr)
     return there
 
 
@@ -271,9 +270,7 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     for path in args.recording:
         recordings, others = look_into(path) if path.is_dir() else ([path], [])
         if others and recordings:
-            more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-            names = ", ".join(file.name for file in others[:5]) + more
-            note = f"kdjax {args.command}: {path}: skipped, not recordings: {names}"
+            note = f"kdjax {args.command}: {path}: skipped, not recordings: {_names(others)}"
             print(one_line(note), file=sys.stderr)
         if not recordings:
             empty.append(path)
@@ -285,6 +282,12 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     if not named:
         raise InputError(f"{empty[0]}: no recordings in it; name another folder, or a recording")
     return list(named.values()), empty
+
+
+def _names(files: Sequence[Path]) -> str:
+    """The names of up to five files, and how many more there are."""
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return ", ".join(file.name for file in files[:5]) + more
 
 
 def _detector(run: str) -> Any:

@@ -206,10 +206,9 @@ def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
     InputError where the file is none, or is that of another detection, as its columns count,
     first_s and last_s tell where they are there.
     """
-    rows = _rows(path)
-    decisions = []
-    for row in rows:
-        number, kind = row["family"], row["kind"].strip().upper()
+    kinds: dict[int, str] = {}
+    for row in _rows(path):
+        number, kind = row["family"].strip(), row["kind"].strip().upper()
         if not number.isdecimal() or not 1 <= int(number) <= len(detection.families):
             raise InputError(f"{path}: there is no family {number}; it has other families")
         if kind not in KINDS:
@@ -223,9 +222,13 @@ def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
                 "detection, or was written before families were split or merged: edit the "
                 "families.csv of this detection"
             )
-        if kind != family.kind:
-            decisions.append({"family": int(number), "kind": kind})
-    return decisions
+        if kinds.setdefault(int(number), kind) != kind:
+            raise InputError(f"{path}: family {number} has two kinds; keep one row of it")
+    return [
+        {"family": number, "kind": kind}
+        for number, kind in kinds.items()
+        if kind != detection.families[number - 1].kind
+    ]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -233,12 +236,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         delimiter = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
-        rows = list(csv.DictReader(lines, delimiter=delimiter))
+        reader = csv.DictReader(lines, delimiter=delimiter)
+        there, rows = {"family", "kind"} <= set(reader.fieldnames or ()), list(reader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; name a families.csv") from None
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table in UTF-8; name a families.csv") from error
-    if not rows or any(row.get("family") is None or row.get("kind") is None for row in rows):
+    if not there or any(row["family"] is None or row["kind"] is None for row in rows):
         raise InputError(f"{path}: needs the columns family and kind; name a families.csv")
     return rows
 

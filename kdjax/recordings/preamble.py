@@ -40,16 +40,13 @@ _UNIT_LINE = re.compile(
     r"(?:milli|micro|nano)volts?)\W*$",
     re.IGNORECASE,
 )
+_UNIT_IS = (
+    r"(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)[\s,;:=]+"
+)
 _VOLT_LINE = re.compile(  # a lone V may be a lead or a version, volts behind a number a range
-    r"^\W*(?:(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)"
-    r"[\s,;:=]+[\"']?V|[^\W\d]+[\s,;:=]+[\"']?volts?)\W*$",
-    re.IGNORECASE,
+    rf"^\W*(?:{_UNIT_IS}[\"']?V|[^\W\d]+[\s,;:=]+[\"']?volts?)\W*$", re.IGNORECASE
 )
-_OTHER_LINE = re.compile(
-    r"^\W*(?:[^\W\d]+\s+)?(?:units?|einheit|unité|unidad|unidade|unità|eenheid|enhet|enhed)"
-    r"[\s,;:=]+[\"'\[(]*(\S.*?)[\"'\])\s]*$",
-    re.IGNORECASE,
-)
+_OTHER_LINE = re.compile(rf"^\W*{_UNIT_IS}[\"'\[(]*(\S.*?)[\"'\])\s]*$", re.IGNORECASE)
 _LEAD_LINE = re.compile(
     r"^\W*(?:lead|ableitung|dérivation|derivación)\W+(\S.*?)\W*$", re.IGNORECASE
 )

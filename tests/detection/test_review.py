@@ -206,9 +206,12 @@ class TestFiles:
     def test_kinds_changed_in_families_csv_are_decisions(self, tmp_path):
         path = tmp_path / "families.csv"
         text = tables.families(THREE).replace("2,V,", "2,f,")
-        for written in (text, text.replace(",", ";").replace(".", ","), "family,kind\n2,F\n"):
+        european = text.replace(",", ";").replace(".", ",")
+        for written in (text, european, "family,kind\n 2 ,F\n 2,f\n"):
             path.write_text(written)
             assert review.from_table(path, THREE) == [{"family": 2, "kind": "F"}]
+        path.write_text(text.splitlines()[0])  # of a recording without families
+        assert review.from_table(path, THREE) == []
 
     @pytest.mark.parametrize("column", ["count", "first_s", "last_s"])
     def test_families_csv_of_another_detection_is_refused(self, tmp_path, column):
@@ -226,6 +229,7 @@ class TestFiles:
             ("family,kind\n9,N\n", "no family 9"),
             ("family,kind\n1,A\n", "family 1 has kind 'A'; use one of N, S, V, F, Q, X"),
             ("family,kind\nx,N\n", "no family x"),
+            ("family,kind\n2,N\n2,V\n", "family 2 has two kinds"),
             ("", "needs the columns family and kind"),
             ("a,b\n1,2\n", "needs the columns family and kind"),
             ("family,kind\n1\n", "needs the columns family and kind"),
