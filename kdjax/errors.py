@@ -14,6 +14,11 @@ def one_line(text: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, whose plural ends in s: '1 epoch', '2 epochs'."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def of_disk(error: OSError) -> str:
     """What a user is told of an OSError: the file, the reason and the remedy."""
     if error.filename is None:  # of a pipe or a socket

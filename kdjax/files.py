@@ -233,11 +233,19 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path, remedy: str = "restore it from a copy") -> Any:
     """Raises InputError when the file is missing or is not JSON, with what to do about that."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; is {path.parent} a run directory?") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {remedy}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: cannot be read (line {error.lineno} is not JSON); {remedy}"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read (not text in UTF-8); {remedy}") from error
+    except RecursionError:
+        raise InputError(f"{path}: cannot be read (nested too deeply); {remedy}") from None
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> dict[str, Any]:

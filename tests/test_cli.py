@@ -282,7 +282,7 @@ class TestEvaluate:
         last = sorted((copy / checkpoints.LAST).iterdir(), key=lambda p: int(p.name))
         shutil.rmtree(last[-1])
         (copy / "result.json").unlink()
-        self.refused(capsys, copy, "2 of 3 epochs are trained; ")
+        self.refused(capsys, copy, "2 of 3 epochs trained; ")
         shutil.rmtree(copy / checkpoints.LAST)
         self.refused(capsys, copy, "no checkpoint")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kdjax.errors import InputError, one_line
+from kdjax.errors import InputError, counted, one_line
 from kdjax.files import check_folder, write_bytes, write_text
 
 
@@ -172,7 +172,7 @@ def review(args: argparse.Namespace) -> None:
     reviewed = files.write_reviewed(detection, decisions, args.folder)
     index.update(args.folder.absolute().parent)
     counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
-    decided = f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"
+    decided = f"{counted(len(decisions), 'decision')}"
     print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
 
 

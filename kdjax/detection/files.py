@@ -18,7 +18,7 @@ from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
-from kdjax.errors import InputError
+from kdjax.errors import InputError, counted
 from kdjax.files import write_files
 
 WHOLE = "detection.npz"
@@ -47,11 +47,11 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
     All files are written under other names before the first replaces one of an earlier detection,
     the summary last; any other file stays. OSError where the folder cannot be written.
     """
-    said = f"{_decisions(decisions)} carried over" if decisions else ""
+    said = f"{counted(len(decisions), 'decision')} carried over" if decisions else ""
     if not decisions and (out / REVIEW).exists():
         try:
             decisions = review.read(out / REVIEW, detection)
-            said = f"{_decisions(decisions)} of {out / REVIEW} applied again"
+            said = f"{counted(len(decisions), 'decision')} of {out / REVIEW} applied again"
         except InputError:
             said = f"{out / REVIEW} belongs to another detection and was not applied"
     whole: dict[str, str | bytes] = {WHOLE: whole_bytes(detection)}
@@ -83,10 +83,6 @@ def _reviewed(
     reviewed = review.reviewed(detection, decisions)
     content = json.dumps(review.as_json(detection, decisions), indent=1) + "\n"
     return {REVIEW: content} | _contents(detection, reviewed, decisions), reviewed
-
-
-def _decisions(decisions: Sequence[dict[str, Any]]) -> str:
-    return f"{len(decisions)} {'decision' if len(decisions) == 1 else 'decisions'}"
 
 
 def _contents(
@@ -185,7 +181,7 @@ def read(folder: Path) -> Detection:
             f"{path}: written by another version of kdjax ({error}); run kdjax detect again"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged ({error}); run kdjax detect again") from error
+        raise InputError(f"{path}: damaged; run kdjax detect again") from error
 
 
 def _from_arrays(arrays: dict[str, np.ndarray]) -> Detection:

@@ -11,6 +11,7 @@ from kdjax.detection.cores import Found
 from kdjax.detection.deciding import ADAPTED_IN, Beats, Decided
 from kdjax.detection.events import Event
 from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
+from kdjax.errors import counted
 from kdjax.rpeaks import REFRACTORY
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
@@ -134,8 +135,8 @@ def doubts(
     elif not np.isfinite(found.score).any():
         yield f"no beat could be scored: {_why_not_scored(found.quality)}"
     elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
-        counted = "1 good beat" if adapted_to == 1 else f"{adapted_to} good beats"
-        yield f"the score could adapt to only {counted}, so kinds and scores are less certain"
+        few = counted(adapted_to, "good beat")
+        yield f"the score could adapt to only {few}, so kinds and scores are less certain"
     if noise_band(fs) < SEEN_ABOVE_BAND:
         yield f"at {fs:g} Hz, noise cannot be distinguished from the ECG and is not marked"
     known = found.rr[np.isfinite(found.rr)]

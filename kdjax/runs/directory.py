@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from kdjax.beats import WINDOW
 from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
-from kdjax.errors import InputError
+from kdjax.errors import InputError, counted
 from kdjax.files import read_json, read_sealed, sha256
 from kdjax.runs import config as configs
 from kdjax.runs.checkpoints import LAST, newest_whole, read_model, read_progress, steps, verify
@@ -156,7 +156,8 @@ def remedy(run: Path) -> str:
     if trained >= epochs:
         return f"make its result with kdjax evaluate {run}"
     first = f"delete {run / RESULT}, then " if (run / RESULT).exists() else ""
-    return f"{trained} of {epochs} epochs are trained; {first}run the command that trains it again"
+    done = f"{trained} of {counted(epochs, 'epoch')} trained"
+    return f"{done}; {first}run the command that trains it again"
 
 
 def fingerprint(variables: Any) -> str:

@@ -17,7 +17,7 @@ from kdjax.datasets.protocols import Split, split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
-from kdjax.errors import InputError, one_line
+from kdjax.errors import InputError, counted, one_line
 from kdjax.files import json_bytes, with_seal, write_files
 from kdjax.models.networks import Discriminator, Generator, count_parameters
 from kdjax.models.sizes import multiply_accumulates
@@ -351,7 +351,8 @@ def result_block(result: Mapping) -> str:
     lines = [
         "#" * 29,
         f"########  Result  ########   {result['dataset']}, {result['protocol']}, "
-        f"fold {result['fold']}, {result['epochs']} epochs, {result['n_test']} test {unit}s",
+        f"fold {result['fold']}, {counted(result['epochs'], 'epoch')}, "
+        f"{counted(result['n_test'], f'test {unit}')}",
     ]
     if result["auc"] is None:
         lines += [

@@ -10,6 +10,7 @@ from html import escape
 from statistics import median
 from typing import NamedTuple
 
+from kdjax.errors import counted
 from kdjax.pages import page
 
 FEWEST_BEATS = 50  # a class with fewer test beats gets no claim
@@ -104,7 +105,7 @@ def _headline(result: Mapping, words: _Words) -> str:
         )
     epochs = result.get("epochs")
     return f"""<h1>{escape(_name(result))}</h1>
-<p class="sub">{page.count(n)} test {unit}s of {_number(len(records), record)}{share};
+<p class="sub">{page.count(n)} test {unit}s of {counted(len(records), record)}{share};
  seed {page.text(result.get("seed"))}, {page.text(epochs)} epoch{"s" * (epochs != 1)};
  {page.text(result.get("date"))[:10]}</p>
 <div class="cards">{cards}</div>
@@ -229,7 +230,7 @@ def _per_record(records: Mapping, thresholds: Sequence[Mapping], words: _Words) 
             ]
         )
     return (
-        f"<h2>By {record}</h2><details><summary>Table of {_number(len(records), record)}</summary>"
+        f"<h2>By {record}</h2><details><summary>Table of {counted(len(records), record)}</summary>"
         + page.table(
             (record.capitalize(), f"{unit.capitalize()}s", "Abnormal", "AUC", "AP", *rates), rows
         )
@@ -280,10 +281,6 @@ def _provenance(result: Mapping, config: Mapping, words: _Words) -> str:
         f"<h2>Provenance</h2>{table}"
         f"<details><summary>Configuration</summary><pre>{text}</pre></details>"
     )
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _rates(records: Mapping, index: int) -> list[float]:

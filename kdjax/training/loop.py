@@ -20,7 +20,7 @@ from kdjax import signals
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
-from kdjax.errors import InputError
+from kdjax.errors import InputError, counted
 from kdjax.files import write_bytes, write_json
 from kdjax.models.distillation import Teacher
 from kdjax.runs import checkpoints, directory, provenance
@@ -132,7 +132,7 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     with _reserved(workdir), disk_errors(workdir), products(config):
         if own_teacher and teacher is None:
             teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
-            print(f"Student: {workdir}, {config.epochs} epochs", flush=True)
+            print(f"Student: {workdir}, {counted(config.epochs, 'epoch')}", flush=True)
         result = _train_network(config, workdir, beats, parts, devices, teacher)
         if teacher is not None:
             taught_by = directory.read_result(Path(config.teacher.workdir or workdir / "teacher"))
@@ -213,7 +213,7 @@ def _own_teacher(
     """The teacher that a student's config describes; trains it if it is not there."""
     wanted = configs.teacher_config(config)
     processes.told(lambda: check_directory(wanted, run, overwrite=False))
-    print(f"Teacher: {run}, {wanted.epochs} epochs", flush=True)
+    print(f"Teacher: {run}, {counted(wanted.epochs, 'epoch')}", flush=True)
     if processes.told(lambda: (run / directory.RESULT).exists()):
         _finished(wanted, run)
     else:
