@@ -172,7 +172,7 @@ def review(args: argparse.Namespace) -> None:
     reviewed = files.write_reviewed(detection, decisions, args.folder)
     index.update(args.folder.absolute().parent)
     counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
-    decided = f"{counted(len(decisions), 'decision')}"
+    decided = counted(len(decisions), "decision")
     print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
 
 

@@ -119,7 +119,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         if not is_whole(about):
             raise ValueError("not what was written")
         return about
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder / CARD}: no card ({error}); install kdjax again") from error
 
 

@@ -125,7 +125,7 @@ def check_free(out: Path, recording: str) -> None:
     try:
         summary = json.loads((out / "summary.json").read_text())
         there = summary["file"] or summary["recording"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     if there != recording:
         raise InputError(f"{out} holds the detection of {there}; choose another folder")

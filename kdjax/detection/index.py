@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kdjax.detection.notes import clock
+from kdjax.errors import counted
 from kdjax.files import write_json, write_text
 from kdjax.pages import page
 
@@ -21,7 +22,7 @@ def write(out: Path) -> None:
     for path in sorted(out.glob("*/summary.json")):
         try:
             rows.append(_row(path.parent.name, json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # another program's, or damaged: its own page says more
     write_json(out / ROWS, rows)
     write_text(out / PAGE, render(rows))
@@ -66,7 +67,7 @@ def render(rows: list[dict[str, Any]]) -> str:
 
 
 def _count(rows: list[dict[str, Any]]) -> str:
-    return f"{len(rows)} {'recording' if len(rows) == 1 else 'recordings'}"
+    return counted(len(rows), "recording")
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -67,7 +67,7 @@ def verify(checkpoint: Path) -> None:
     try:
         manifest = dict(json.loads((checkpoint / _MANIFEST).read_text()))
         found = _checksums(checkpoint)
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         reason = type(error).__name__
         raise DamagedCheckpointError(
             f"{checkpoint}: damaged checkpoint, {_MANIFEST} unreadable ({reason}); {remedy}"

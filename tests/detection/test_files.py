@@ -184,6 +184,8 @@ def test_another_recording_s_folder_is_kept(tmp_path):
     files.check_free(tmp_path, "/a/holter.hea")
     with pytest.raises(InputError, match=r"holds the detection of /a/holter\.hea"):
         files.check_free(tmp_path, "/b/holter.hea")
+    (tmp_path / "summary.json").write_text("[" * 100_000)  # of nobody's detection
+    files.check_free(tmp_path, "/b/holter.hea")
 
 
 def test_no_beat_that_can_be_scored(tmp_path):

@@ -13,6 +13,8 @@ def test_a_row_for_each_detection(tmp_path):
     files.write(synthetic(), tmp_path / "c")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "summary.json").write_text('{"seconds": 3}')
+    (tmp_path / "nested").mkdir()
+    (tmp_path / "nested" / "summary.json").write_text("[" * 100_000)
     index.write(tmp_path)
     rows = json.loads((tmp_path / "index.json").read_text())
     assert [row["folder"] for row in rows] == ["a b", "c"]

@@ -285,6 +285,9 @@ class TestLoadRun:
         progress.write_text(json.dumps(json.loads(progress.read_text()) | {"epoch": 99}))
         with pytest.raises(checkpoints.DamagedCheckpointError, match=r"progress\.json"):
             directory.load_run(run)
+        (newest / "manifest.json").write_text("[" * 100_000)
+        with pytest.raises(checkpoints.DamagedCheckpointError, match="RecursionError"):
+            checkpoints.verify(newest)
         shutil.rmtree(run / checkpoints.LAST)
         with pytest.raises(InputError, match="no checkpoint"):
             directory.load_run(run)

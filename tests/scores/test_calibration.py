@@ -171,6 +171,12 @@ def test_the_shipped_detector_is_whole_and_says_what_it_is():
     assert 0 < detector.calibration.threshold(0.01) < np.inf
 
 
+def test_a_card_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / detector_files.CARD).write_text("[" * 100_000)
+    with pytest.raises(InputError, match=detector_files.CARD):
+        detector_files.read_card(tmp_path)
+
+
 def test_a_damaged_shipped_file_is_noticed(tmp_path):
     folder = detector_files.shipped()["mitbih-w8"]
     for name in (detector_files.WEIGHTS, detector_files.CALIBRATION):

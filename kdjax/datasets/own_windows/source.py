@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, counted
 
 NORMAL, ABNORMAL = "normal", "abnormal"  # the classes of labels 0 and 1
 MULTIPLE = 32  # the networks halve a window five times
@@ -88,7 +88,7 @@ def _padded(file: Path, x: np.ndarray) -> tuple[np.ndarray, list[str]]:
             f"first is x[{np.argmin(finite)}]; leave them out or fill the gaps"
         )
     samples, channels = x.shape[1:]
-    remarks = [f"windows of {samples} samples, {channels} channel{'s' * (channels > 1)}"]
+    remarks = [f"windows of {samples} samples, {counted(channels, 'channel')}"]
     if missing := -samples % MULTIPLE:
         x = np.pad(x, ((0, 0), (0, missing), (0, 0)), mode="edge")
         remarks.append(
