@@ -19,8 +19,10 @@ from scipy.optimize import minimize
 from kdjax import recordings
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.detection import kinds
-from kdjax.detection.deciding import Decided, StreamingDetector, join_beats
+from kdjax.detection.deciding import FPR, Beats, Decided, StreamingDetector, join_beats
 from kdjax.detection.detector import Detector
+from kdjax.detection.events import Event, inside, without_p_waves
+from kdjax.detection.signs import in_fibrillation
 from kdjax.ec57.labels import CLASSES
 from kdjax.ec57.pairing import align
 from kdjax.recordings import Annotations
@@ -125,10 +127,36 @@ def labels(sample: np.ndarray, record: Any) -> np.ndarray:
 
 
 def scored(one: Read, model: dict[str, Any]) -> kinds.Opinion:
-    """The opinion about a record's good beats with all of them known."""
+    """The opinion about a record's good beats with all of them known, and where it fibrillates."""
+    good = one.shape != kinds.UNSCORED
+    signs = settled(one, model)[good]
+    groups = kinds.grouped(signs, one.shape[good])
+    return kinds.opinion(signs, one.shape[good], groups, model=model)
+
+
+def settled(one: Read, model: dict[str, Any]) -> np.ndarray:
+    """The signs [B, K] that kinds are decided by at the end."""
+    good = one.shape != kinds.UNSCORED
+    return in_fibrillation(one.signs, inside(_beats(one), fibrillation(one, model)) & good)
+
+
+def fibrillation(one: Read, model: dict[str, Any]) -> tuple[Event, ...]:
+    """Where a record's rhythm is irregular and without P waves."""
+    return without_p_waves(beats_of(one, model), one.signs, one.fs)
+
+
+def beats_of(one: Read, model: dict[str, Any]) -> Beats:
+    """A record's beats as `revised` decides them first, before it knows where they fibrillate."""
     good = one.shape != kinds.UNSCORED
     groups = kinds.grouped(one.signs[good], one.shape[good])
-    return kinds.opinion(one.signs[good], one.shape[good], groups, model=model)
+    opinion = kinds.opinion(one.signs[good], one.shape[good], groups, model=model)
+    kind = np.full(len(good), "", "<U1")
+    kind[good] = opinion.kind(kinds.threshold(FPR))
+    return _beats(one)._replace(kind=kind)
+
+
+def _beats(one: Read) -> Beats:
+    return join_beats([part.beats for part in one.parts])
 
 
 def fit(reads: Sequence[Read], without: Sequence[str] = ()) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.quality import made_rhythms
+from benchmarks.quality import fibrillation, made_rhythms
 from benchmarks.quality.families import families
 from benchmarks.quality.fit_kinds import DETECTOR, DS1, FITTING, Read, fit, read, scored
 from benchmarks.robustness import noise, noise_stress, records
@@ -73,6 +73,7 @@ def main() -> None:
         "threshold": [],
         "reviewer": [],
         "families": [],
+        "fibrillation": [],
         "rates": list(operating_points(reads["DS1"], others)),
         "rhythms": list(in_rhythms(reads["DS1"], others)),
         "personal": list(personal(reads["DS1"], others)),
@@ -92,6 +93,9 @@ def main() -> None:
         rows = reviewed(some, opinions, kinds.threshold(FPR))
         out["reviewer"] += [{"people": people, **row} for row in rows]
         out["families"] += [{"people": people, **row} for row in families(detector, some)]
+        out["fibrillation"] += [
+            {"people": people, **row} for row in fibrillation.rows(some, models)
+        ]
     out["noise"] = list(under_noise(detector, args.records, others))
     write_rows(RESULT, out)
     plots.save(curve(out["reviewer"]), RESULT.with_suffix(".png"))

@@ -1,21 +1,28 @@
 """Events: what several beats make together, or their absence."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from kdjax.detection.deciding import Beats
-from kdjax.detection.signs import Rhythm
+from kdjax.detection.signs import MEMORY, SIGNS, irregularity
 
 PAUSE = 2.0  # s between beats
 
 _RUN = 3  # beats
 _TIMES = 3  # that a pattern repeats before it is bigeminy or trigeminy
-_IRREGULAR = 0.1, 60.0  # median change of log RR, and s that it lasts
+WITHOUT_P = "irregular rhythm without P waves"
+_IRREGULAR = 0.1  # median change of log RR
+_LASTING = 60.0  # s that it lasts, or is interrupted for at most
+_ATRIAL = ("N", "S")  # beats whose intervals tell of the atria
+_UNSEEN = 0.5  # the sign "seen" where no P waves are seen
 
 
 class Event(NamedTuple):
     """What happened: couplet, run, bigeminy, trigeminy, pause or irregular rhythm.
+
+    An irregular rhythm without P waves is most often atrial fibrillation.
 
     name: with the kind of its beats, as "V run". first, last: samples of the recording, of the
     first and the last beat that belong to it. beats: how many of them make it, both ends included.
@@ -27,13 +34,17 @@ class Event(NamedTuple):
     beats: int
 
 
-def find_events(beats: Beats, fs: float) -> tuple[Event, ...]:
-    """The events of a recording at `fs` Hz, given all its beats, in the order of time."""
+def find_events(beats: Beats, fs: float, without_p: Sequence[Event] = ()) -> tuple[Event, ...]:
+    """The events of a recording at `fs` Hz, given all its beats, in the order of time.
+
+    without_p: those of `without_p_waves`, which tells irregular rhythms from each other.
+    """
     found = [
         *(event for kind in "VS" for event in _together(beats, kind)),
         *(event for kind in "VS" for event in _patterns(beats, kind)),
         *_pauses(beats),
-        *_irregular(beats, fs),
+        *without_p,
+        *_irregular("irregular rhythm", beats, ~inside(beats, without_p), fs=fs),
     ]
     return tuple(sorted(found, key=lambda event: (event.first, event.last, event.name)))
 
@@ -82,15 +93,48 @@ def _pauses(beats: Beats) -> list[Event]:
     return [_event("pause", beats, beat - 1, last=beat) for beat in long.tolist() if beat]
 
 
-def _irregular(beats: Beats, fs: float) -> list[Event]:
-    """Stretches of a minute or more whose intervals keep changing, as in atrial fibrillation."""
-    least, seconds = _IRREGULAR
-    irregularity = Rhythm().timing(beats.rr.astype(np.float64)).irregularity
-    events = []
-    for first, end in _stretches((irregularity > least) & (beats.kind != "")):
-        if beats.sample[end - 1] - beats.sample[first] >= seconds * fs:
-            events.append(_event("irregular rhythm", beats, first, last=end - 1))
-    return events
+def without_p_waves(beats: Beats, signs: np.ndarray, fs: float) -> tuple[Event, ...]:
+    """Irregular rhythms of a minute or more in which no P waves are seen.
+
+    beats: all those of a recording at `fs` Hz; signs: float32 [B, K], of `signs.SIGNS`.
+    """
+    unseen = signs[:, SIGNS.index("seen")] < _UNSEEN
+    return tuple(_irregular(WITHOUT_P, beats, unseen, fs=fs))
+
+
+def inside(beats: Beats, events: Iterable[Event]) -> np.ndarray:
+    """Whether each beat lies in one of the events, bool [B]."""
+    within = np.zeros(len(beats.sample), bool)
+    for event in events:
+        within |= (beats.sample >= event.first) & (beats.sample <= event.last)
+    return within
+
+
+def _irregular(name: str, beats: Beats, among: np.ndarray, *, fs: float) -> list[Event]:
+    """Stretches of a minute or more whose intervals keep changing, as in atrial fibrillation.
+
+    Intervals from or to a ventricular beat say nothing of the atria. Beats that are not `among`
+    these, bool [B], belong to none, but may stand in one for a minute.
+    """
+    other = ~np.isin(beats.kind, _ATRIAL)
+    own = np.flatnonzero(~(other | np.concatenate([[False], other])[: len(other)]))
+    if not len(own):
+        return []
+    rr = beats.rr[own].astype(np.float64)
+    log_rr = np.log(np.where(rr > 0, rr, np.nan))
+    irregular = irregularity(np.concatenate([np.full(MEMORY, np.nan), log_rr])) > _IRREGULAR
+    found: list[list[int]] = []
+    for first, end in _stretches(irregular & among[own]):
+        begins, ends = own[first], own[end - 1]
+        if found and beats.sample[begins] - beats.sample[found[-1][1]] <= _LASTING * fs:
+            found[-1][1] = ends
+        else:
+            found.append([begins, ends])
+    return [
+        _event(name, beats, first, last=last)
+        for first, last in found
+        if beats.sample[last] - beats.sample[first] >= _LASTING * fs
+    ]
 
 
 def _stretches(mask: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, pairwise
 from typing import Any
 
@@ -21,13 +22,13 @@ from kdjax.detection.deciding import (
     join_beats,
 )
 from kdjax.detection.detector import Detector
-from kdjax.detection.events import Event, find_events
+from kdjax.detection.events import Event, find_events, inside, without_p_waves
 from kdjax.detection.families import Family, gather
 from kdjax.detection.leads import choose_leads, with_second
 from kdjax.detection.notes import Handling, Likeness, doubts, doubts_of_kinds
 from kdjax.detection.quality import QUALITIES
 from kdjax.detection.shapes import Shapes
-from kdjax.detection.signs import SIGNS
+from kdjax.detection.signs import SIGNS, in_fibrillation
 from kdjax.detection.tape import Recorder, Tape
 from kdjax.errors import InputError
 from kdjax.recordings import Source
@@ -228,6 +229,8 @@ def revised(
 ) -> tuple[Beats, tuple[Family, ...], tuple[Event, ...]]:
     """What a stream decided, decided again with all beats of each shape; families and events.
 
+    Where the rhythm proves to be irregular and without P waves, kinds are decided once more.
+
     Args:
         parts: all that `StreamingDetector.decide` and `decide_waiting` gave, in order.
         shapes: of the stream's person, after the last beat.
@@ -239,10 +242,15 @@ def revised(
     shape = np.concatenate([np.empty(0, np.int64), *(part.shape for part in parts)])
     early = np.concatenate([np.empty(0, bool), *(part.early for part in parts)])
     held = np.where(shape == kinds.UNSCORED, shape, shapes.held(shape))
-    beats = decided_on(beats, signs, held, groups=kinds.grouped(signs, held), threshold=threshold)
+    decide = partial(decided_on, shape=held, threshold=threshold)
+    beats = decide(beats, signs, groups=kinds.grouped(signs, held))
+    fibrillation = without_p_waves(beats, signs, fs)
+    if fibrillation:
+        signs = in_fibrillation(signs, inside(beats, fibrillation) & (held != kinds.UNSCORED))
+        beats = decide(beats, signs, groups=kinds.grouped(signs, held))
     families, family = gather(shapes, beats, signs=signs, shape=held, early=early)
     beats = beats._replace(family=family)
-    return beats, families, find_events(beats, fs)
+    return beats, families, find_events(beats, fs, fibrillation)
 
 
 _WORDS = {

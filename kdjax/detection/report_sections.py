@@ -195,7 +195,7 @@ def files(summary: Mapping) -> str:
         ("beats.csv", "a row per beat: time, sample, kind, family, confidence, score, quality, RR"),
         ("families.csv", "a row per family; change its kinds and apply them with kdjax review "
          "--families"),
-        ("events.csv", "couplets, runs, pauses and other events"),
+        ("events.csv", "couplets, runs, pauses, irregular rhythm and other events"),
         ("rr.csv", "RR intervals with their kinds, for heart rate variability"),
         (summary["annotation_file"], "WFDB annotations at the R-peaks in standard codes, the "
          "family in the auxiliary note; ? not scored, | artefact"),

@@ -24,7 +24,7 @@ import numpy as np
 from kdjax import beats as pipeline
 from kdjax import filters
 from kdjax.detection.deciding import Beats
-from kdjax.detection.events import find_events
+from kdjax.detection.events import WITHOUT_P, find_events
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
@@ -64,7 +64,9 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
         detection,
         beats=beats,
         families=tuple(families),
-        events=find_events(hearts, detection.fs),
+        events=find_events(
+            hearts, detection.fs, [e for e in detection.events if e.name == WITHOUT_P]
+        ),
     )
 
 

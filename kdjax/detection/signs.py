@@ -53,6 +53,7 @@ _SHIFTS = range(-9, 10, 3)  # samples
 _USUAL = 16  # intervals
 _STEADY = 32
 _LAGS = (1, 2, 3, 4)  # beats: bigeminy to quadrigeminy are regular
+MEMORY = _STEADY + max(_LAGS)  # intervals before the first whose irregularity is wanted
 # In an irregular rhythm the least of more medians is lower by chance: quadrigeminy repeats itself
 # within this, of log RR.
 _REPEATS = 0.05
@@ -198,23 +199,16 @@ class Rhythm:
             none = np.empty(0)
             return Timing(none, none, none, none, np.empty(0, bool))
         own = np.log(np.where(rr > 0, rr, np.nan))
-        longest = _STEADY + max(_LAGS)
-        padding = np.full(longest - len(self._recent), np.nan)
+        padding = np.full(MEMORY - len(self._recent), np.nan)
         log_rr = np.concatenate([padding, self._recent, own])
-        changes = [
-            _medians(np.abs(log_rr[lag:] - log_rr[:-lag])[longest - lag - _STEADY + 1 :], _STEADY)
-            for lag in _LAGS
-        ]
-        changes[-1] = np.where(changes[-1] < _REPEATS, changes[-1], np.nan)
-        irregularity = np.fmin.reduce([*changes, np.full(len(own), 1.0)])
-        irregularity[np.isnan(np.stack(changes)).all(axis=0)] = 0.0
+        irregular = irregularity(log_rr)
         least, times = _EARLY
-        bound = np.maximum(least, times * irregularity)
-        each = [self._next(log_rr[: longest + n + 1], bound[n]) for n in range(len(own))]
+        bound = np.maximum(least, times * irregular)
+        each = [self._next(log_rr[: MEMORY + n + 1], bound[n]) for n in range(len(own))]
         usual, early = np.array(each).reshape(-1, 2).T
-        self._recent = log_rr[-longest:]
-        step = own - log_rr[longest - 1 : -1]
-        return Timing(own - usual, step, np.exp(usual), irregularity, early > 0)
+        self._recent = log_rr[-MEMORY:]
+        step = own - log_rr[MEMORY - 1 : -1]
+        return Timing(own - usual, step, np.exp(usual), irregular, early > 0)
 
     def _next(self, log_rr: np.ndarray, bound: float) -> tuple[float, bool]:
         """Log of the usual interval before the beat whose own is the last; whether it is early."""
@@ -244,6 +238,37 @@ class Rhythm:
     def _begin_anew(self, accepted: list[float]) -> None:
         self._accepted, self._balance = accepted, []
         self._run = self._halved = 0
+
+
+def irregularity(log_rr: np.ndarray) -> np.ndarray:
+    """Median change between log RR intervals [MEMORY + B] at the last B; 0 where none is known.
+
+    NaN stands for an unknown interval. It is the least over the interval before and those two,
+    three and four before, so that bigeminy, trigeminy and quadrigeminy are regular.
+    """
+    changes = [
+        _medians(np.abs(log_rr[lag:] - log_rr[:-lag])[max(_LAGS) - lag + 1 :], _STEADY)
+        for lag in _LAGS
+    ]
+    changes[-1] = np.where(changes[-1] < _REPEATS, changes[-1], np.nan)
+    least = np.fmin.reduce([*changes, np.full(len(log_rr) - MEMORY, 1.0)])
+    least[np.isnan(np.stack(changes)).all(axis=0)] = 0.0
+    return least
+
+
+def in_fibrillation(signs: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The signs [B, K] with those beats `inside` bool [B] an irregular rhythm without P waves.
+
+    What single beats seem to show there is chance: no P waves are seen, and the rhythm is at least
+    as irregular as for half of these beats.
+    """
+    signs = signs.copy()
+    irregular, seen = SIGNS.index("irregularity"), SIGNS.index("seen")
+    if inside.any():
+        usual = np.median(signs[inside, irregular])
+        signs[inside, irregular] = np.maximum(signs[inside, irregular], usual)
+        signs[inside, seen] = 0
+    return signs
 
 
 def _medians(values: np.ndarray, length: int) -> np.ndarray:

@@ -9,8 +9,10 @@ from recorded import FS, SECONDS, ecg, source
 from threadpoolctl import threadpool_limits
 
 from kdjax import beats, rpeaks
+from kdjax.datasets.synthetic_beats import generator
 from kdjax.detection import cores, kinds
 from kdjax.detection.deciding import FPR, Beats, StreamingDetector, join_beats
+from kdjax.detection.events import WITHOUT_P
 from kdjax.detection.recording import detect, revised
 from kdjax.detection.signs import SIGNS
 from kdjax.errors import InputError
@@ -81,6 +83,16 @@ def test_blocks_of_any_size_give_the_same_decisions(detector, whole):
     for family, other in zip(families, whole.families, strict=True):
         np.testing.assert_array_equal(family.mean, other.mean)
         np.testing.assert_array_equal(family.examples, other.examples)
+
+
+@pytest.mark.parametrize(("person", "found"), [(11, 1), (6, 0)])
+def test_fibrillation_is_told_from_many_ventricular_beats(detector, person, found):
+    record = generator.recording(person)
+    events = detect(detector, source(record.signal[:, 0], fs=record.fs)).events
+    fibrillation = [event for event in events if event.name == WITHOUT_P]
+    assert len(fibrillation) == found
+    for event in fibrillation:
+        assert event.last - event.first > 0.95 * len(record.signal)
 
 
 def test_numpy_decides_as_a_compiled_program_does(detector, whole, monkeypatch):

@@ -6,9 +6,17 @@ import pytest
 from kdjax.beats import BEFORE, FS, WINDOW
 from kdjax.detection import kinds
 from kdjax.detection.deciding import FPR, Beats
-from kdjax.detection.events import Event, find_events
+from kdjax.detection.events import WITHOUT_P, Event, find_events, inside, without_p_waves
 from kdjax.detection.shapes import POOLED, Shapes
-from kdjax.detection.signs import SIGNS, Person, Rhythm, likeness, p_wave_signs, qrs_width
+from kdjax.detection.signs import (
+    SIGNS,
+    Person,
+    Rhythm,
+    in_fibrillation,
+    likeness,
+    p_wave_signs,
+    qrs_width,
+)
 from kdjax.errors import InputError
 
 TIME = (np.arange(WINDOW) - BEFORE) / FS  # s
@@ -294,3 +302,61 @@ def test_a_pause_and_an_irregular_rhythm_are_events():
     assert [event.name for event in find_events(named("N" * 40, rr), FS)] == ["pause"]
     rr = np.random.default_rng(0).uniform(0.5, 1.1, 200)
     assert [event.name for event in find_events(named("N" * 200, rr), FS)] == ["irregular rhythm"]
+
+
+def irregular_intervals(count, seed=0):
+    return np.random.default_rng(seed).uniform(0.5, 1.1, count)
+
+
+def test_ventricular_beats_neither_make_nor_break_an_irregular_rhythm():
+    kind = "NNNVNNNNVN" * 30
+    steady = np.full(len(kind), 0.8)
+    for beat, name in enumerate(kind):
+        if name == "V":
+            steady[beat : beat + 2] = 0.5, 1.1
+    assert "irregular rhythm" not in {event.name for event in find_events(named(kind, steady), FS)}
+    beats = named(kind, irregular_intervals(len(kind)))
+    (event,) = (event for event in find_events(beats, FS) if "irregular" in event.name)
+    assert event.beats > 250
+
+
+@pytest.mark.parametrize(("regular", "stretches"), [(60, 1), (140, 2)])  # beats of 0.8 s
+def test_less_than_a_minute_of_steady_rhythm_does_not_end_an_irregular_one(regular, stretches):
+    rr = np.concatenate(
+        [irregular_intervals(200), np.full(regular, 0.8), irregular_intervals(200, seed=1)]
+    )
+    names = [event.name for event in find_events(named("N" * len(rr), rr), FS)]
+    assert names == ["irregular rhythm"] * stretches
+
+
+def signs_of(seen):
+    signs = np.zeros((len(seen), len(SIGNS)), np.float32)
+    signs[:, SIGNS.index("seen")] = seen
+    signs[:, SIGNS.index("irregularity")] = np.log(0.01)
+    return signs
+
+
+def test_irregular_rhythms_are_told_apart_by_their_p_waves():
+    beats = named("N" * 400, irregular_intervals(400))
+    fibrillation = without_p_waves(beats, signs_of(np.repeat([0.0, 1.0], 200)), FS)
+    assert [(event.name, event.last) for event in fibrillation] == [(WITHOUT_P, beats.sample[199])]
+    first, second = find_events(beats, FS, fibrillation)
+    assert first == fibrillation[0]
+    assert (second.name, second.first) == ("irregular rhythm", beats.sample[200])
+    assert without_p_waves(beats, signs_of(np.ones(400)), FS) == ()
+    assert without_p_waves(named(""), signs_of(np.empty(0)), FS) == ()
+
+
+def test_in_fibrillation_to_be_early_makes_few_beats_supraventricular():
+    beats = named("N" * 200, irregular_intervals(200))
+    signs = signs_of(np.full(200, 0.4))
+    signs[:, SIGNS.index("irregularity")] = np.log(np.where(np.arange(200) % 2, 0.25, 0.02) + 0.01)
+    signs[:, SIGNS.index("early")] = 0.3
+    within = inside(beats, without_p_waves(beats, signs, FS))
+    assert 150 < within.sum() < 200
+    settled = in_fibrillation(signs, within)
+    before, after = (kinds.supraventricular_terms(some)["early"] for some in (signs, settled))
+    np.testing.assert_array_equal(after[~within], before[~within])
+    assert (after[within] < 0.3 * before[within].max()).all()
+    np.testing.assert_array_equal(settled[~within], signs[~within])
+    np.testing.assert_array_equal(in_fibrillation(signs, np.zeros(200, bool)), signs)

@@ -1,6 +1,7 @@
 """Decisions of a person, applied by Python and by the page's script alike."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from detections import FIVE, NAN, detection_of, family_of, many_beats, synthetic
 from javascript import calls
 
 from kdjax.detection import files, review, tables
+from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import to_name
 from kdjax.detection.report import beats_digest
 from kdjax.errors import InputError
@@ -171,6 +173,13 @@ def test_events_follow():
         {"family": i + 1, "kind": "X"} for i, f in enumerate(person.families) if f.kind == "V"
     ]
     assert not [e for e in review.reviewed(person, artefacts).events if e.name.startswith("V")]
+
+
+def test_fibrillation_stays_whatever_its_beats_are_named():
+    person = synthetic()
+    event = Event(WITHOUT_P, *person.beats.sample[[10, 90]].tolist(), 81)
+    found = replace(person, events=(*person.events, event))
+    assert event in review.reviewed(found, [{"family": 1, "kind": "S"}]).events
 
 
 def test_named_by_a_person_is_sure():
