@@ -3,8 +3,18 @@
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.pages.kinds import KINDS, TWELFTH, by_people, flagged, kinds_table, pair, percent
+from benchmarks.pages.kinds import (
+    KINDS,
+    THIRTEENTH,
+    TWELFTH,
+    by_people,
+    flagged,
+    kinds_table,
+    pair,
+    percent,
+)
 from benchmarks.shared import folded, read, source, table
+from kdjax.detection.events import WITHOUT_P
 
 # Versions of the detector, by what they know of P waves.
 VERSIONS = {
@@ -26,9 +36,55 @@ MANY = 0.1  # of the normal beats of a rhythm
 
 def sections() -> Iterable[str]:
     """What synthetic rhythms show, and what was tried against it."""
+    yield from _fibrillation()
     yield from _rhythms(read(KINDS)["rhythms"])
     yield from _p_waves()
     yield from _conduction()
+
+
+def _fibrillation() -> Iterable[str]:
+    """How much fibrillation is found, and what that changed."""
+    found, before = read(KINDS), read(THIRTEENTH)
+    rows = {(row["people"], row["events"]): row for row in found["fibrillation"]}
+    ds1, ds2 = (rows[people, WITHOUT_P] for people in ("DS1", "DS2"))
+    now, then = by_people(found, "DS2"), by_people(before, "DS2")
+    yield "## Is atrial fibrillation found?"
+    yield (
+        f"Of the time in atrial fibrillation or flutter, {ds2['Se']:.0f} % on DS2 is marked as "
+        f"irregular rhythm without P waves, and {ds2['+P']:.0f} % of what is marked so is one of "
+        f"them (DS1, which set the limits: {ds1['Se']:.0f} and {ds1['+P']:.0f} %). Since being "
+        f"early says little in these stretches, false alarms on DS2 went from "
+        f"{then['false_alarms_per_hour']:.0f} to {now['false_alarms_per_hour']:.0f} an hour, SVEB "
+        f"Se from {pair(then, 'S')} to {pair(now, 'S')}."
+    )
+    head = ("people", "events", "in the reference, min", "marked, min", "Se, %", "+P, %", "number")
+    yield table(head, ((row["people"], row["events"], *_found(row)) for row in rows.values()))
+    records = [row | {"people": p} for (p, _), one in rows.items() for row in one["records"]
+               if one["events"] == WITHOUT_P]  # fmt: skip
+    by_record = table(
+        ("people", "record", *head[2:]),
+        ((row["people"], row["record"], *_found(row)) for row in records),
+    )
+    yield folded("By record", by_record)
+    yield (
+        "Time is counted: *Se* is the share of the reference's AFIB and AFL that is marked, *+P* "
+        "the share of marked time that is AFIB or AFL. *Irregular rhythm* includes stretches with "
+        "P waves. A stretch lasts at least a minute; intervals from and to ventricular beats are "
+        "left out."
+    )
+    yield source(
+        [KINDS, THIRTEENTH],
+        f"`{found['command']}`",
+        *dict.fromkeys([found["date"], before["date"]]),
+    )
+
+
+def _found(row: dict[str, Any]) -> tuple[str, ...]:
+    rates = (
+        f"{100 * row['both'] / row[name]:.1f}" if row[name] else ""
+        for name in ("reference", "found")
+    )
+    return (f"{row['reference'] / 60:.1f}", f"{row['found'] / 60:.1f}", *rates, str(row["number"]))
 
 
 def _rhythms(rows: list[dict[str, Any]]) -> Iterable[str]:
