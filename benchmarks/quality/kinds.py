@@ -439,7 +439,7 @@ def curve(rows: Sequence[dict[str, Any]]) -> Figure:
         ax.set(title={"V": "VEB", "S": "SVEB"}[kind], xlabel="decisions in each recording")
         ax.grid(alpha=0.3)
     figure.axes[0].set_ylabel("per cent (gross)")
-    figure.axes[1].legend(frameon=False)
+    figure.axes[0].legend(frameon=False, loc="lower right")
     return figure
 
 
