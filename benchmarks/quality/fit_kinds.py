@@ -137,7 +137,7 @@ def scored(one: Read, model: dict[str, Any]) -> kinds.Opinion:
 def settled(one: Read, model: dict[str, Any]) -> np.ndarray:
     """The signs [B, K] that kinds are decided by at the end."""
     good = one.shape != kinds.UNSCORED
-    return in_fibrillation(one.signs, inside(_beats(one), fibrillation(one, model)) & good)
+    return in_fibrillation(one.signs, inside(streamed(one), fibrillation(one, model)) & good)
 
 
 def fibrillation(one: Read, model: dict[str, Any]) -> tuple[Event, ...]:
@@ -152,10 +152,11 @@ def beats_of(one: Read, model: dict[str, Any]) -> Beats:
     opinion = kinds.opinion(one.signs[good], one.shape[good], groups, model=model)
     kind = np.full(len(good), "", "<U1")
     kind[good] = opinion.kind(kinds.threshold(FPR))
-    return _beats(one)._replace(kind=kind)
+    return streamed(one)._replace(kind=kind)
 
 
-def _beats(one: Read) -> Beats:
+def streamed(one: Read) -> Beats:
+    """A record's beats as a stream decides them."""
     return join_beats([part.beats for part in one.parts])
 
 

@@ -20,13 +20,22 @@ from matplotlib.figure import Figure
 
 from benchmarks.quality import fibrillation, made_rhythms
 from benchmarks.quality.families import families
-from benchmarks.quality.fit_kinds import DETECTOR, DS1, FITTING, Read, fit, read, scored
+from benchmarks.quality.fit_kinds import (
+    DETECTOR,
+    DS1,
+    FITTING,
+    Read,
+    fit,
+    read,
+    scored,
+    streamed,
+)
 from benchmarks.robustness import noise, noise_stress, records
 from benchmarks.shared import write_rows
 from kdjax import ec57
 from kdjax.datasets.protocols import MITBIH_GROUPS
 from kdjax.detection import kinds
-from kdjax.detection.deciding import FPR, Beats, join_beats
+from kdjax.detection.deciding import FPR
 from kdjax.detection.detector import Detector
 from kdjax.detection.families import gather, to_name
 from kdjax.detection.signs import SIGNS, Rhythm, p_wave_signs, stacked, timing_signs
@@ -154,10 +163,6 @@ def _judged(one: Read) -> np.ndarray:
     return one.label[one.shape != kinds.UNSCORED]
 
 
-def _beats(one: Read) -> Beats:
-    return join_beats([part.beats for part in one.parts])
-
-
 def _symbols(one: Read, kind: np.ndarray) -> np.ndarray:
     """The annotation of every beat [B], given the kinds of the good ones."""
     symbols = np.full(len(one.shape), "?")
@@ -166,7 +171,7 @@ def _symbols(one: Read, kind: np.ndarray) -> np.ndarray:
 
 
 def _matrix(one: Read, symbols: np.ndarray, classes: str, kept: Any = slice(None)) -> np.ndarray:
-    test = Annotations(_beats(one).sample[kept], symbols[kept])
+    test = Annotations(streamed(one).sample[kept], symbols[kept])
     found = ec57.compare(one.reference, test, one.fs, classes=ec57.CLASSES[classes])
     return found.beats.matrix
 
@@ -191,10 +196,10 @@ def _alarms(reads: Sequence[Read], symbols: Sequence[np.ndarray]) -> dict[str, f
     """
     false = normal = flagged = 0
     for one, kind in zip(reads, symbols, strict=True):
-        later = (_beats(one).sample >= START * one.fs) & (one.shape != kinds.UNSCORED)
+        later = (streamed(one).sample >= START * one.fs) & (one.shape != kinds.UNSCORED)
         alarm = later & (kind != "N")
         flutter = labels.read(one.reference, ec57.CLASSES["aami"], 0).flutter
-        alarm &= ~((one.label == "O") & labels.within(_beats(one).sample, flutter))
+        alarm &= ~((one.label == "O") & labels.within(streamed(one).sample, flutter))
         false += int((alarm & np.isin(one.label, ["N", "O"])).sum())
         flagged += int((alarm & (one.label == "N")).sum())
         normal += int((later & (one.label == "N")).sum())
@@ -208,7 +213,7 @@ def _alarms(reads: Sequence[Read], symbols: Sequence[np.ndarray]) -> dict[str, f
 def _changed(reads: Sequence[Read], symbols: Sequence[np.ndarray]) -> float:
     """The share of a stream's decisions that are another at the end of the recording."""
     pairs = [
-        (_beats(one).kind, kind, one.shape != kinds.UNSCORED)
+        (streamed(one).kind, kind, one.shape != kinds.UNSCORED)
         for one, kind in zip(reads, symbols, strict=True)
     ]
     changed = sum(int((live[good] != kind[good]).sum()) for live, kind, good in pairs)
@@ -332,7 +337,7 @@ def personal(reads: Sequence[Read], others: dict[str, dict[str, Any]]) -> Iterat
 
 def _usual_score(one: Read, opinion: kinds.Opinion) -> float:
     good = one.shape != kinds.UNSCORED
-    first = _beats(one).sample[good] < START * one.fs
+    first = streamed(one).sample[good] < START * one.fs
     shape = one.shape[good]
     common = np.bincount(shape[first & (shape >= 0)]).argmax()
     return float(np.median(opinion.score[first & (shape == common)]))
@@ -413,7 +418,7 @@ def _to_name(
     symbols = _symbols(one, kind)
     confidence = np.full(len(good), np.nan, np.float32)
     confidence[good] = opinion.confidence(kind)
-    beats = _beats(one)._replace(
+    beats = streamed(one)._replace(
         kind=np.where(good, symbols, ""),
         abnormal=good & (symbols != "N"),
         confidence=confidence,
