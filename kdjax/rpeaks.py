@@ -383,7 +383,7 @@ def _graph(
     columns = to[rows, places]
     interval = time[columns] - time[rows]
     length = np.empty(to.shape)
-    gained = gain[columns] + _rhythm(interval, usual, rows, columns, odds)
+    gained = gain[columns] + _rhythm(interval, usual, rows, columns=columns, odds=odds)
     length[there] = slope * interval - gained
     length[last, -1] = slope * (time[-1] - time[last] + 1)
     to[:, -1], there[last, -1] = count + 1, True
@@ -404,6 +404,7 @@ def _rhythm(
     interval: np.ndarray,
     usual: np.ndarray | None,
     rows: np.ndarray,
+    *,
     columns: np.ndarray,
     odds: Odds,
 ) -> np.ndarray:

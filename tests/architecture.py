@@ -48,6 +48,17 @@ def arrows() -> dict[str, set[str]]:
     return {name: below - {name} for name, below in found.items()}
 
 
+def with_many_positional(code: str) -> list[str]:
+    """The functions that take more than three arguments by position, `self` not counted."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for names in [[arg.arg for arg in (*node.args.posonlyargs, *node.args.args)]]
+        if len(names) - (names[:1] in (["self"], ["cls"])) > 3
+    ]
+
+
 def floors(below: dict[str, set[str]]) -> list[list[str]]:
     """Rooms from the ground up, each above all that it imports; ValueError for a circle."""
     floor: dict[str, int] = {}

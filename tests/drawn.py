@@ -82,7 +82,9 @@ def _fresh(
 def _like(trainer: Trainer, at_mean: bool, teacher: Teacher | None) -> TrainState:
     g = trainer.generator
     mean = jnp.zeros(g.channels, g.param_dtype) if at_mean else None
-    return jax.eval_shape(lambda key: fresh_state(trainer, key, mean, teacher), jax.random.key(0))
+    return jax.eval_shape(
+        lambda key: fresh_state(trainer, key, mean, teacher=teacher), jax.random.key(0)
+    )
 
 
 def _near_the_start(path: Any, leaf: np.ndarray) -> np.ndarray:

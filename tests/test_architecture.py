@@ -128,6 +128,38 @@ def test_no_file_is_longer_than_500_lines():
     assert [str(file) for file, length in lengths.items() if length > 500] == []
 
 
+# Mapped over devices, seeds or steps, which JAX does by position.
+BY_POSITION = {
+    "benchmarks/quality/averaging.py": {"epoch_of"},
+    "kdjax/training/epochs.py": {"steps"},
+    "kdjax/training/parallel.py": {"_norms"},
+    "kdjax/training/regression.py": {"steps"},
+    "kdjax/training/step.py": {"run_steps"},
+}
+AS_IT_IS = "kdjax/datasets/synthetic_beats/generator.py"  # its text is the data set's version
+
+
+@pytest.mark.parametrize("folder", ["kdjax", "configs", "benchmarks"])
+def test_what_follows_three_arguments_is_named(folder):
+    for path in (ROOT / folder).rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        long = set(architecture.with_many_positional(path.read_text(encoding="utf-8")))
+        assert name == AS_IT_IS or long == BY_POSITION.get(name, set()), name
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("def f(a, b, c, *, d): ...", []),
+        ("def f(a, b, c, d=1): ...", ["f"]),
+        ("class A:\n    def f(self, a, b, c): ...", []),
+        ("class A:\n    async def f(self, a, b, c, d): ...", ["f"]),
+    ],
+)
+def test_self_is_no_argument(code, found):
+    assert architecture.with_many_positional(code) == found
+
+
 def test_the_rooms_in_use_are_the_rooms_described():
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)", page, flags=re.MULTILINE))

@@ -213,10 +213,10 @@ def test_a_network_does_not_differ_from_itself_and_differs_in_every_form_from_an
     x = np.random.default_rng(0).uniform(-1, 1, (20, 32, 1)).astype(np.float32)
     draw = jax.jit(lambda key: generator.init(key, x[:2], train=False))
     one, other = draw(jax.random.key(0)), draw(jax.random.key(1))
-    same = asymmetry.discrepancies(generator, one, one, x)
+    same = asymmetry.discrepancies(generator, one, one, x=x)
     assert not same["discrepancy"][0].any()
     assert not same["attention"][0].any()
-    found = asymmetry.discrepancies(generator, one, other, x)
+    found = asymmetry.discrepancies(generator, one, other, x=x)
     np.testing.assert_array_equal(
         found["student"][0], asymmetry.answers(generator, other, x)[0] - x
     )
@@ -362,7 +362,7 @@ def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain
 def test_an_encoders_students_are_summed_up_beside_their_teachers():
     students = [{"latent": {"auc": a}, "latent in use": {"auc": a}} for a in (0.7, 0.8)]
     teachers = [{"plain": {"auc": a}, "in use": {"auc": a + 0.1}} for a in (0.6, 0.7)]
-    found = encoder_only.summary(students, teachers, 50, (320, 1))
+    found = encoder_only.summary(students, teachers, 50, beat=(320, 1))
     less = {name: row["mean"] for name, row in found["less teacher"].items()}
     assert less == pytest.approx({"latent": 0.1, "latent in use": 0.0})
     kept = json.loads((FOLDER / "encoder-only.json").read_text())

@@ -123,7 +123,7 @@ class TestSignals:
         }[stage]
         of = signals.Stage(begins=begins, ends=ends, seconds=0.0)
         process = Finished(tmp_path, status, lines)
-        row = signals.send(process, of, signal.SIGTERM, random.Random(0), 1)
+        row = signals.send(process, of, signal.SIGTERM, rng=random.Random(0), times=1)
         assert (row["signalled"], row["strange"]) == (signalled, strange)
         assert signals.summary([row | {"stage": stage}], stage)["otherwise"] == bool(strange)
 

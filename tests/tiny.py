@@ -228,8 +228,8 @@ def _train(path: Path) -> dict[str, Any]:
 
     finish, draw = loop._finish_epoch, evaluation.draw
 
-    def finish_and_count(*args: Any) -> None:
-        finish(*args)
+    def finish_and_count(*args: Any, **named: Any) -> None:
+        finish(*args, **named)
         counts.append(len(compiled))
 
     def draw_student(*args: Any, rows: list[dict], **rest: Any) -> dict[str, bytes]:

@@ -40,7 +40,7 @@ def verdict() -> Iterable[str]:
         return
     lines, gains = [], False
     for key, name in _MAPS.items():
-        row, without = (_row(found, IN_USE, form, key) for form in ("network", "no network"))
+        row, without = (_row(found, IN_USE, form, name=key) for form in ("network", "no network"))
         gains |= row["less no network"]["ci95"][0] > 0
         lines.append(
             f"{mean(row['auc'])} and {without['auc']:.4f} under {name} class map (difference "
@@ -60,7 +60,7 @@ def headline() -> Iterable[str]:
         return
     yield "## Does the network add anything?"
     first, second = (
-        _changes(_row(found, IN_USE, "network", key)["less no network"]) for key in _MAPS
+        _changes(_row(found, IN_USE, "network", name=key)["less no network"]) for key in _MAPS
     )
     yield (
         f"The network {first} the AUC of the adapted fusion under BeatGAN's class map and {second} "
@@ -69,7 +69,7 @@ def headline() -> Iterable[str]:
         f"{_by_map(found, 'untrained')}."
     )
     compared = [
-        (f"{what}, {_MAPS[name]} map", _row(found, IN_USE, form, name)["less no network"])
+        (f"{what}, {_MAPS[name]} map", _row(found, IN_USE, form, name=name)["less no network"])
         for form, what in (
             ("network", "network"),
             ("both", "network and raw beat"),
@@ -98,7 +98,7 @@ def headline() -> Iterable[str]:
             (_MAPS[name], form, *(_figure(row[figure]) for figure in ("ap", "S", "V", "F")))
             for name in _MAPS
             for form in ("no network", "network", "both")
-            for row in [_row(found, IN_USE, form, name)]
+            for row in [_row(found, IN_USE, form, name=name)]
         ],
     )
     yield folded("Adapted fusion: AP, and AUC of each class", by_class)
@@ -114,14 +114,15 @@ def headline() -> Iterable[str]:
 
 def _by_map(found: Mapping[str, Any], form: str) -> str:
     """What a form changes in the adapted fusion against no network, under each class map."""
-    rows = {name: _row(found, IN_USE, form, key) for key, name in _MAPS.items()}
+    rows = {name: _row(found, IN_USE, form, name=key) for key, name in _MAPS.items()}
     return " and ".join(f"{signed(row['less no network'])} ({n})" for n, row in rows.items())
 
 
 def _forms(found: Mapping[str, Any], score: str, name: str) -> tuple[str, ...]:
     """AUC without and with the network, their difference, both together, before training."""
     without, network, both, fresh = (
-        _row(found, score, form, name) for form in ("no network", "network", "both", "untrained")
+        _row(found, score, form, name=name)
+        for form in ("no network", "network", "both", "untrained")
     )
     less = network.get("less no network")
     return (
@@ -218,8 +219,8 @@ def _in_use(found: Mapping[str, Any], forms: Sequence[str]) -> str:
 
     A form gains where its p value, corrected for the number of forms (Bonferroni), is below 0.05.
     """
-    without = _row(found, IN_USE, "no network", "beatgan")["auc"]
-    less = {form: _row(found, IN_USE, form, "beatgan")["less no network"] for form in forms}
+    without = _row(found, IN_USE, "no network", name="beatgan")["auc"]
+    less = {form: _row(found, IN_USE, form, name="beatgan")["less no network"] for form in forms}
     gains = [f for f, row in less.items() if row["mean"] > 0 and row["p"] * len(less) < 0.05]
     improves = "improves" if len(gains) == 1 else "improve"
     each = "; ".join(f"{form} {signed(row)}" for form, row in less.items())
@@ -238,7 +239,7 @@ def _drawn(found: Mapping[str, Any], name: str) -> str:
     """What each form changes in the adapted fusion, under both class maps."""
     forms = list(dict.fromkeys(row["form"] for row in found["rows"]))[1:]
     compared = [
-        (f"{form}, {_MAPS[key]} map", _row(found, IN_USE, form, key)["less no network"])
+        (f"{form}, {_MAPS[key]} map", _row(found, IN_USE, form, name=key)["less no network"])
         for form in forms
         for key in _MAPS
     ]
@@ -256,8 +257,8 @@ def _of_forms(found: Mapping[str, Any], form: str) -> str:
     forms = dict.fromkeys(row["form"] for row in found["rows"])
     rows = []
     for name in forms:
-        alone = _row(found, "mahalanobis, first_5_minutes", name, "beatgan")
-        row, aami = (_row(found, IN_USE, name, key) for key in _MAPS)
+        alone = _row(found, "mahalanobis, first_5_minutes", name, name="beatgan")
+        row, aami = (_row(found, IN_USE, name, name=key) for key in _MAPS)
         less = row.get("less no network")
         rows.append(
             (
@@ -316,7 +317,7 @@ def opinions() -> Iterable[str]:
     )
 
 
-def _row(found: Mapping[str, Any], score: str, form: str, name: str) -> Any:
+def _row(found: Mapping[str, Any], score: str, form: str, *, name: str) -> Any:
     """One row of the headline, None where there is no such score of that form."""
     rows = found["rows"]
     key = (score, form, name)

@@ -45,14 +45,14 @@ def _higher(found: dict[str, Any]) -> str:
         for group in SHOWN
         for name, row in (found["gross"] | found["quoted"]).items()
         for detector in [name.removesuffix(f", {group}")]
-        if detector != name and any(_higher_than(found, group, row, of) for of in ("se", "p"))
+        if detector != name and any(_higher_than(found, group, row, of=of) for of in ("se", "p"))
     ]
     if not higher:
         return "No other detector in the table has a higher Se or +P."
     return f"These have a higher Se or +P: {', '.join(higher)}."
 
 
-def _higher_than(found: dict[str, Any], group: str, row: dict[str, Any], of: str) -> bool:
+def _higher_than(found: dict[str, Any], group: str, row: dict[str, Any], *, of: str) -> bool:
     return round(row[of], 4) > round(found["gross"][f"kdjax, {group}"][of], 4)
 
 

@@ -54,11 +54,11 @@ def main() -> None:
 
     for of_teacher, of_student in zip(teachers, students, strict=True):
         found = [
-            (index, discrepancies(trainer.generator, of_teacher, of_student, beats.x[index]))
+            (index, discrepancies(trainer.generator, of_teacher, of_student, x=beats.x[index]))
             for index in (parts.calibrate, parts.test)
         ]
         forms = {
-            form: Beats(*(_evidence(trial, index, *pairs[form]) for index, pairs in found))
+            form: Beats(*(_evidence(trial, index, pairs[form]) for index, pairs in found))
             for form in FORMS
         }
         own = {form: shapes(of_form) for form, of_form in forms.items()}
@@ -79,12 +79,12 @@ def main() -> None:
     )
 
 
-def _evidence(trial: Trial, index: np.ndarray, residual: np.ndarray, z: np.ndarray) -> Evidence:
-    return Evidence(residual, z, np.full(len(index), np.nan), *trial.place(index))
+def _evidence(trial: Trial, index: np.ndarray, pair: tuple[np.ndarray, np.ndarray]) -> Evidence:
+    return Evidence(*pair, np.full(len(index), np.nan), **trial.place(index))
 
 
 def discrepancies(
-    generator: Generator, teacher: Variables, student: Variables, x: np.ndarray
+    generator: Generator, teacher: Variables, student: Variables, *, x: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What stands for a residual [B, T', C] and a latent [B, L] in each form, of beats [B, T, C].
 

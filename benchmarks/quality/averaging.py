@@ -99,7 +99,7 @@ def epoch_of(
         carry: tuple[TrainState, Averages], batch: jax.Array
     ) -> tuple[tuple[TrainState, Averages], None]:
         state, averages = carry
-        state, _ = train_step(trainer, state, None, beats[batch], key)
+        state, _ = train_step(trainer, state, None, x=beats[batch], key=key)
         averages = {
             decay: averaged(average, state.generator, state.step, decay=decay)
             for decay, average in averages.items()

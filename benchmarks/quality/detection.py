@@ -37,7 +37,7 @@ def main() -> None:
     folder = parser.parse_args().records
     detector = directory.load_run(NAME)
     rows = {
-        rate: [on_record(detector, folder, name, rate) for name in MITBIH_GROUPS["test"]]
+        rate: [on_record(detector, folder, name, rate=rate) for name in MITBIH_GROUPS["test"]]
         for rate in RATES
     }
     result = {
@@ -52,7 +52,7 @@ def main() -> None:
         print(row)
 
 
-def on_record(detector: Detector, folder: Path, name: str, rate: float) -> dict[str, Any]:
+def on_record(detector: Detector, folder: Path, name: str, *, rate: float) -> dict[str, Any]:
     """What is found in one record at a sampling rate, beside its annotations."""
     record = recordings.read_wfdb(folder / name)
     assert record.annotations is not None

@@ -61,7 +61,7 @@ def given(about: str) -> tuple[argparse.Namespace, BeatSet, Split]:
     parser.add_argument("--run", action="append", default=[], help="a study's cell; repeat it")
     args = parser.parse_args()
     beats = datasets.load("mitbih", args.data_dir)
-    return args, beats, split(beats, "interpatient", 0, 0)
+    return args, beats, split(beats, "interpatient", 0, split_seed=0)
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     for run in [SHIPPED, *args.run]:
         detector = load(run, beats, parts)
         name = run if run == SHIPPED else "/".join(Path(run).parts[-2:])
-        row = quality(detector, library.integers(detector), beats, parts)
+        row = quality(detector, library.integers(detector), beats, parts=parts)
         result["quality"][name] = {"width": detector.generator.width} | row
         result["lost"] = lost([row for n, row in result["quality"].items() if n != SHIPPED])
         write_rows(RESULT, result)
@@ -119,12 +119,14 @@ def load(run: str, beats: BeatSet, parts: Split) -> Detector:
 # --- quality on annotated beats ----------------------------------------------------------------
 
 
-def quality(detector: Detector, found: Integers, beats: BeatSet, parts: Split) -> dict[str, Any]:
+def quality(detector: Detector, found: Integers, beats: BeatSet, *, parts: Split) -> dict[str, Any]:
     """AUC on the test beats, float and integers."""
     index = parts.test
     x = beats.x[index]
     rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)[index]
-    evidence = detector.evidence(x, rhythm, beats.record[index], beats.sample[index], beats.fs)
+    evidence = detector.evidence(
+        x, rhythm, beats.record[index], sample=beats.sample[index], fs=beats.fs
+    )
     whole = np.rint(x[..., 0].astype(np.float64) * 2**quantise.BEAT_BITS).astype(np.int64)
     residual, latent = stream.reconstruct(found.network, whole)
     rounded = evidence._replace(
@@ -134,7 +136,7 @@ def quality(detector: Detector, found: Integers, beats: BeatSet, parts: Split) -
     abnormal = beats.label[index] > 0
     fit = detector.calibration.score  # pyright: ignore[reportOptionalMemberAccess]
     full = fit.score(evidence)
-    ours, learning = _integer_scores(found, beats, index, residual, latent)
+    ours, learning = _integer_scores(found, beats, index, residual=residual, latent=latent)
     threshold = found.score.threshold / 2**16
     judged = ~learning
     same = (ours > threshold) == (full > threshold)
@@ -161,7 +163,7 @@ def quality(detector: Detector, found: Integers, beats: BeatSet, parts: Split) -
 
 
 def _integer_scores(
-    found: Integers, beats: BeatSet, index: np.ndarray, residual: np.ndarray, latent: np.ndarray
+    found: Integers, beats: BeatSet, index: np.ndarray, *, residual: np.ndarray, latent: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores [B] in natural units, and which were made while learning [B]."""
     scores, learning = np.empty(len(index)), np.empty(len(index), bool)

@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--run", action="append", default=[], help="a study's cell; repeat it")
     args = parser.parse_args()
     beats = datasets.load("mitbih", args.data_dir)
-    parts = split(beats, "interpatient", 0, 0)
+    parts = split(beats, "interpatient", 0, split_seed=0)
     index = np.flatnonzero(np.isin(beats.record, PEOPLE["DS1"]))
     result: dict[str, Any] = {"command": "python -m benchmarks.quality.embedded_stages --run RUN"}
     result |= {"starts_min": STARTS, "lost": {}, "by_start": {}}
@@ -72,10 +72,12 @@ def main() -> None:
         integers = library.integers(detector)
         x, record, sample = beats.x[index], beats.record[index], beats.sample[index]
         rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)[index]
-        evidence = detector.evidence(x, rhythm, record, sample, beats.fs)
+        evidence = detector.evidence(x, rhythm, record, sample=sample, fs=beats.fs)
         assert detector.calibration is not None
         fit = detector.calibration.score
-        for name, lost in stages(fit, integers, evidence, x, beats.label[index] > 0).items():
+        for name, lost in stages(
+            fit, integers, evidence, x=x, abnormal=beats.label[index] > 0
+        ).items():
             rows.setdefault(name, []).append(lost)
         name = run if run == SHIPPED else "/".join(Path(run).parts[-2:])
         result["by_start"][name] = {stage: lost[-1] for stage, lost in rows.items()}
@@ -89,7 +91,7 @@ def summary(lost: list[list[float]]) -> dict[str, float]:
 
 
 def stages(
-    fit: FittedScore, integers: Integers, evidence: Evidence, x: np.ndarray, abnormal: np.ndarray
+    fit: FittedScore, integers: Integers, evidence: Evidence, *, x: np.ndarray, abnormal: np.ndarray
 ) -> dict[str, list[float]]:
     """AUC of the float score less AUC with a stage replaced, by stage, at each start."""
     rounded = of_integers(integers, evidence, x)
@@ -109,7 +111,7 @@ def stages(
         for name, (whole, distance, adapt) in ways.items():
             part = whole.of(chosen)
             part = part._replace(sample=part.sample - int(start * 60 * part.fs))
-            scores = scored(fit, part, units, distance, adapt)[judged]
+            scores = scored(fit, part, units, distance=distance, adapt=adapt)[judged]
             auc[name].append(float(metrics.auc(abnormal[chosen][judged], scores)))
     first = auc.pop("float")
     return {name: [a - b for a, b in zip(first, of, strict=True)] for name, of in auc.items()}
@@ -166,6 +168,7 @@ def scored(
     fit: FittedScore,
     evidence: Evidence,
     units: Sequence[float],
+    *,
     distance: Sequence[Distance],
     adapt: Callable,
 ) -> np.ndarray:

@@ -83,16 +83,16 @@ def main() -> None:
     data = Data(beats, parts, fitted.rhythm(beats.record, beats.sample, beats.rr_before))
     teachers = [directory.load_model(cell) for cell in cells]
     for cell, teacher in zip(cells, teachers, strict=True):
-        evaluation.check_fingerprints(cell, teacher.progress["fingerprints"], beats, parts)
+        evaluation.check_fingerprints(cell, teacher.progress["fingerprints"], beats, parts=parts)
     reference, found = of_teachers(teachers, data), {}
     without = _of_latent(raw_beats(beats, parts, data.rhythm), data)
     train = beats.x[parts.train]
     x = np.concatenate([train, np.asarray(transfer_beats(jnp.asarray(train)))])
     for name in ("teacher score", "teacher latent", "memory score"):
-        target = targets(name, x, len(train), teachers)
+        target = targets(name, x, len(train), teachers=teachers)
         students = train_students(x, target, seeds)
-        of_seeds = [qualities(name, *student, data) for student in students]
-        found[name] = summary(of_seeds, reference, target.shape[2], beats.x.shape[1:])
+        of_seeds = [qualities(name, *student, data=data) for student in students]
+        found[name] = summary(of_seeds, reference, target.shape[2], beat=beats.x.shape[1:])
         print(name, found[name]["scores"], flush=True)
         out = {
             "command": "python -m benchmarks.quality.encoder_only",
@@ -127,7 +127,7 @@ def of_teachers(
     """The teachers' own scores of the test beats; their latent is the work of an encoder alone."""
     found = []
     for teacher in teachers:
-        form = network_beats(teacher, data.beats, data.parts, data.rhythm)
+        form = network_beats(teacher, data.beats, data.parts, rhythm=data.rhythm)
         found.append(
             {"plain": data.quality(form.score("mse", "none"))}
             | _of_latent(form, data)
@@ -145,7 +145,7 @@ def _of_latent(form: Beats, data: Data) -> dict[str, dict[str, float]]:
 
 
 def targets(
-    name: str, x: np.ndarray, remembered: int, teachers: Sequence[directory.Model]
+    name: str, x: np.ndarray, remembered: int, *, teachers: Sequence[directory.Model]
 ) -> np.ndarray:
     """What each seed's student regresses of beats x [N, T, C]: float32 [seeds, N, out].
 
@@ -178,7 +178,7 @@ def _teacher_score(teacher: Detector, x: np.ndarray) -> np.ndarray:
 
 def _teacher_latent(teacher: Detector, x: np.ndarray) -> np.ndarray:
     b = len(x)
-    return teacher.evidence(x, np.zeros((b, 2)), np.zeros(b), np.zeros(b), 1.0).z
+    return teacher.evidence(x, np.zeros((b, 2)), record=np.zeros(b), sample=np.zeros(b), fs=1.0).z
 
 
 def _log(score: np.ndarray) -> np.ndarray:
@@ -211,7 +211,7 @@ def batches(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def qualities(
-    name: str, encoder: Encoder, variables: Any, data: Data
+    name: str, encoder: Encoder, variables: Any, *, data: Data
 ) -> dict[str, dict[str, float]]:
     """What a student's scores of the test beats are worth."""
     output = partial(predict, encoder, variables)
@@ -230,6 +230,7 @@ def summary(
     students: Sequence[Mapping[str, Mapping[str, float]]],
     teachers: Sequence[Mapping[str, Mapping[str, float]]],
     outputs: int,
+    *,
     beat: tuple[int, ...],
 ) -> dict[str, Any]:
     """A target's students: cost, scores over seeds, and AUC less the teacher's plain score.

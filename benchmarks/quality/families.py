@@ -23,7 +23,7 @@ def families(detector: Detector, reads: Sequence[Read]) -> list[dict[str, Any]]:
         good = one.shape != kinds.UNSCORED
         x = np.concatenate([part.x for part in one.parts])[good]
         there = np.zeros(len(x), np.int64)
-        evidence = detector.evidence(x, np.zeros((len(x), 2)), there, there, one.fs)
+        evidence = detector.evidence(x, np.zeros((len(x), 2)), there, sample=there, fs=one.fs)
         compared = {"raw beat": x, "latent": evidence.z, "residual": evidence.residual}
         for name, correlations in CORRELATIONS.items():
             for least in correlations:

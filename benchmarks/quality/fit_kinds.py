@@ -176,13 +176,13 @@ def fit(reads: Sequence[Read], without: Sequence[str] = ()) -> dict[str, Any]:
         terms = kinds.supraventricular_terms(signs)
         supraventricular.append((terms, label, np.isin(label, ["N", "S"]), label == "S"))
     return {
-        "V": _moved(_weights(ventricular, _VENTRICULAR, _SIGN, without)),
-        "S": _weights(supraventricular, _SUPRAVENTRICULAR, _SIGN_S, without),
+        "V": _moved(_weights(ventricular, _VENTRICULAR, _SIGN, without=without)),
+        "S": _weights(supraventricular, _SUPRAVENTRICULAR, _SIGN_S, without=without),
     }
 
 
 def _weights(
-    rows: Sequence[tuple], share: float, sign: dict[str, int], without: Sequence[str]
+    rows: Sequence[tuple], share: float, sign: dict[str, int], *, without: Sequence[str]
 ) -> dict[str, float]:
     """Ridge-penalised logistic regression with signs given, on standardised terms."""
     names = list(rows[0][0])

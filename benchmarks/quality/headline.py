@@ -99,11 +99,12 @@ class Trial:
         """Its distances."""
         return shapes(self.raw)
 
-    def place(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Rhythm, record and sample of the beats numbered [B], and their rate: the end of an
-        Evidence."""
+    def place(self, index: np.ndarray) -> dict[str, Any]:
+        """Rhythm, record and sample of the beats numbered [B], and their rate, by the names that
+        they have in Evidence."""
         b = self.beats
-        return self.rhythm[index], b.record[index], b.sample[index], b.fs
+        rhythm, record, sample = (values[index] for values in (self.rhythm, b.record, b.sample))
+        return {"rhythm": rhythm, "record": record, "sample": sample, "fs": b.fs}
 
     def add(self, form: str, found: Scores) -> None:
         """One more seed's scores of a form."""
@@ -139,15 +140,15 @@ def main() -> None:
     trial = Trial(beats, parts)
     for i, cell in enumerate(cells):
         model = directory.load_model(cell)
-        evaluation.check_fingerprints(cell, model.progress["fingerprints"], beats, parts)
-        network = network_beats(model, beats, parts, trial.rhythm)
+        evaluation.check_fingerprints(cell, model.progress["fingerprints"], beats, parts=parts)
+        network = network_beats(model, beats, parts, rhythm=trial.rhythm)
         own = shapes(network)
         both = scores(network, own, trial.raw_shapes)
         trial.add(NETWORK, scores(network, own))
         trial.add("both", both)
         if i < UNTRAINED:
             drawn = untrained(model, i, beats.x[parts.train])
-            fresh = network_beats(drawn, beats, parts, trial.rhythm)
+            fresh = network_beats(drawn, beats, parts, rhythm=trial.rhythm)
             trial.add("untrained", scores(fresh, shapes(fresh)))
         in_use = trial.forms[NETWORK][-1]["fusion, first_5_minutes"]["beatgan"]["auc"]
         print(cell, in_use, flush=True)
@@ -186,12 +187,12 @@ def raw_beats(beats: BeatSet, parts: Split, rhythm: np.ndarray) -> Beats:
 
 
 def network_beats(
-    model: directory.Model, beats: BeatSet, parts: Split, rhythm: np.ndarray
+    model: directory.Model, beats: BeatSet, parts: Split, *, rhythm: np.ndarray
 ) -> Beats:
     """The residual and the latent of a network."""
     return Beats(
         *(
-            evaluation.evidence(model, beats, rhythm, index, features=False)
+            evaluation.evidence(model, beats, rhythm, index=index, features=False)
             for index in (parts.calibrate, parts.test)
         )
     )

@@ -59,7 +59,7 @@ def main() -> None:
                 row = {"arm": arm, "seed": seed, **short_run(run, compiled, args.steps)}
             print(row, flush=True)
             rows.append(row)
-            write_rows(args.out, summary(rows, args.steps, beats.fingerprint, config))
+            write_rows(args.out, summary(rows, args.steps, beats.fingerprint, config=config))
 
 
 def short_run(run: loop.Run, compiled: Any, steps: int) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def short_run(run: loop.Run, compiled: Any, steps: int) -> dict[str, Any]:
     return {"losses": losses, "validation_auc": metrics.auc(abnormal, score)}
 
 
-def summary(rows: list[dict], steps: int, data: str, config: Any) -> dict[str, Any]:
+def summary(rows: list[dict], steps: int, data: str, *, config: Any) -> dict[str, Any]:
     """What the JSON holds: worst and median of each arm, the rows, and what made them."""
     arms = {}
     for arm in ARMS:

@@ -32,7 +32,7 @@ def main() -> None:
             detector = Detector(trainer.generator, variables)
             evidence = []
             for index in (parts.calibrate, parts.test):
-                whole = detector.evidence(x[index], *trial.place(index))
+                whole = detector.evidence(x[index], **trial.place(index))
                 evidence.append(whole._replace(residual=whole.residual[:, :, :1]))
             own = Beats(*evidence)
             trial.add(form, scores(own, shapes(own)))

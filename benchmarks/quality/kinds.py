@@ -170,7 +170,7 @@ def _symbols(one: Read, kind: np.ndarray) -> np.ndarray:
     return symbols
 
 
-def _matrix(one: Read, symbols: np.ndarray, classes: str, kept: Any = slice(None)) -> np.ndarray:
+def _matrix(one: Read, symbols: np.ndarray, classes: str, *, kept: Any = slice(None)) -> np.ndarray:
     test = Annotations(streamed(one).sample[kept], symbols[kept])
     found = ec57.compare(one.reference, test, one.fs, classes=ec57.CLASSES[classes])
     return found.beats.matrix
@@ -265,7 +265,7 @@ def in_rhythms(
         normal, early = [], []
         for number, one in enumerate(reads):
             rng = np.random.default_rng([SEED, number])
-            signs, premature = _in_rhythm(reads, one, rhythm, rng)
+            signs, premature = _in_rhythm(reads, one, rhythm, rng=rng)
             called = kinds.supraventricular(signs, others[one.name]) > limit
             normal.append(float(called[~premature].mean()))
             if premature.any():
@@ -280,7 +280,7 @@ def in_rhythms(
 
 
 def _in_rhythm(
-    reads: Sequence[Read], one: Read, rhythm: str, rng: np.random.Generator
+    reads: Sequence[Read], one: Read, rhythm: str, *, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Signs [B, K] of beats drawn at random, in a made rhythm, and which beats are premature."""
     if rhythm in made_rhythms.RHYTHMS:
@@ -365,7 +365,9 @@ def under_noise(
             added = None
             if kind is not None:
                 lead, fs = record.lead, records.FS
-                spoilt = noise.stressed(lead, record.normal, fs, kind, SNR, noise_stress.SEED)
+                spoilt = noise.stressed(
+                    lead, record.normal, fs, kind=kind, snr=SNR, seed=noise_stress.SEED
+                )
                 added = spoilt - lead
             reads.append(read(detector, folder / name, added))
         opinions = [scored(one, models[one.name]) for one in reads]
@@ -402,7 +404,7 @@ def reviewed(
                 names, counts = np.unique(one.label[own], return_counts=True)
                 kind[own] = names[np.argmax(counts)]
             kind_or_none = np.where(kind == "O", "N", kind)
-            matrices.append(_matrix(one, kind_or_none, "aami", kind != "O"))
+            matrices.append(_matrix(one, kind_or_none, "aami", kept=kind != "O"))
             symbols.append(kind_or_none)
         total = _rates(total_matrix_of(matrices))
         rows.append({"decisions": decisions, **total, **_alarms(reads, symbols)})

@@ -136,7 +136,7 @@ def blocked(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
         before, beat, after = record.beats[i - 1 : i + 2]
         if min(beat - before, after - beat) >= APART:
             end = min(beat + round(0.42 * records.FS), after - round(0.25 * records.FS))
-            _flatten(lead, beat - round(0.07 * records.FS), end, rng)
+            _flatten(lead, beat - round(0.07 * records.FS), end, rng=rng)
             gone[i] = True
     return lead, gone
 
@@ -150,14 +150,14 @@ def paused(record: records.Record) -> tuple[np.ndarray, np.ndarray]:
         around = record.beats[i - 2 : i + count + 1]
         if rng.random() < 0.15 and np.diff(around).min() >= APART:
             first = around[1] + round(0.45 * records.FS)
-            _flatten(lead, first, around[-1] - round(0.25 * records.FS), rng)
+            _flatten(lead, first, around[-1] - round(0.25 * records.FS), rng=rng)
             gone[i : i + count] = True
             i += count + 2
         i += 1
     return lead, gone
 
 
-def _flatten(lead: np.ndarray, first: int, end: int, rng: np.random.Generator) -> None:
+def _flatten(lead: np.ndarray, first: int, end: int, *, rng: np.random.Generator) -> None:
     """Puts a line in place of some samples, with a little noise: without it the lead is off."""
     line = np.linspace(lead[first], lead[end], end - first)
     lead[first:end] = line + rng.normal(0, NOISE, end - first)

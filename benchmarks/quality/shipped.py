@@ -43,7 +43,7 @@ def main() -> None:
     config["data"]["dir"] = None if args.data_dir is None else str(args.data_dir)
     beats, parts = evaluation.load_data(config)
     model = directory.load_model(run)
-    evaluation.check_fingerprints(run, model.progress["fingerprints"], beats, parts)
+    evaluation.check_fingerprints(run, model.progress["fingerprints"], beats, parts=parts)
     calibration = evaluation.calibrated(model, beats, parts)
     assert calibration is not None
     plain = Detector(model.generator, model.variables["generator"])

@@ -55,7 +55,7 @@ def main() -> None:
         norms[name] = {}
         for scores in ("raw", "minmax", "standardised", "log"):
             config.kd.response_scores = scores
-            found = medians(config, beats.x[parts.train], student, teacher)
+            found = medians(config, beats.x[parts.train], student, teacher=teacher)
             norms[name] |= {f"kd_response ({scores})": found.pop("kd_response")} | found
     out = {
         "command": "python -m benchmarks.quality.term_weights",
@@ -70,14 +70,14 @@ def main() -> None:
 
 
 def medians(
-    config: Any, x: np.ndarray, student: directory.Model, teacher: directory.Model
+    config: Any, x: np.ndarray, student: directory.Model, *, teacher: directory.Model
 ) -> dict[str, float]:
     """The median over batches of each term's gradient norm in the student's parameters."""
     trainer = assemble.make_trainer(config, x.shape[1:])
     frozen = Teacher(teacher.generator, teacher.discriminator, teacher.variables)
     state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]), frozen)
     state = state.replace(**student.variables)
-    of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, frozen, batch))
+    of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, frozen, x=batch))
     order = assemble.batch_order(config, len(x), 1)[:BATCHES]
     with assemble.products(config):
         rows = [of_batch(x[batch]) for batch in order]

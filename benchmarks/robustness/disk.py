@@ -25,7 +25,7 @@ from benchmarks.robustness.runs import ROOT, without_clock
 SOURCE = Path(__file__).with_name("disk.c")
 
 
-def inside(module: str, folder: Path, seed: int, quick: bool) -> dict[str, Any]:
+def inside(module: str, folder: Path, seed: int, *, quick: bool) -> dict[str, Any]:
     """What `work` of a module finds in a process of its own, behind disk.c."""
     library, out = folder / "disk.so", folder / "found.json"
     subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
@@ -96,8 +96,8 @@ def begin(run: Path, config: Path) -> None:
 
     finish = loop._finish_epoch
 
-    def then_stop(*args: Any) -> None:
-        finish(*args)
+    def then_stop(*args: Any, **named: Any) -> None:
+        finish(*args, **named)
         raise KeyboardInterrupt
 
     loop._finish_epoch = then_stop
@@ -198,10 +198,10 @@ def remembered() -> Iterator[None]:
 
     quality, known = evaluation.quality, {}
 
-    def remember(label: Any, record: Any, score: Any, *rest: Any) -> dict[str, Any]:
+    def remember(label: Any, record: Any, score: Any, **rest: Any) -> dict[str, Any]:
         key = label.tobytes(), record.tobytes(), score.tobytes(), repr(rest)
         if key not in known:
-            known[key] = quality(label, record, score, *rest)
+            known[key] = quality(label, record, score, **rest)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -41,7 +41,7 @@ Try = tuple[str, str, int, int]  # life, kind, how many of the kind come before 
 
 def failing(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """One call of every kind fails with every error, and then as many others as time allows."""
-    return inside(__name__, folder, seed, quick)
+    return inside(__name__, folder, seed, quick=quick)
 
 
 class Life(NamedTuple):
@@ -73,10 +73,10 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             break
         name, kind, _, error = trial
         faulthandler.dump_traceback_later(HANGS, exit=True)
-        status, said, failed = fail_once(disk, folder / "run", lives[name], trial)
+        status, said, failed = fail_once(disk, folder / "run", lives[name], trial=trial)
         ended = ABSENT
         if failed:
-            ended = judge.ended(folder / "run", lives[name], trial, status, said)
+            ended = judge.ended(folder / "run", lives[name], trial, status=status, said=said)
         faulthandler.cancel_dump_traceback_later()
         rows.add({"try": trial, "drawn_from_all": number >= len(first), "ended": ended})
         if ":" in ended:
@@ -99,7 +99,9 @@ def led(disk: Disk, folder: Path) -> dict[str, Life]:
     for name, config, start in (("a whole run", one, None), ("a resumed run", two, begun)):
         file, run = folder / "calls", folder / "run"
         disk.list(file)
-        status, said, _ = fail_once(disk, run, Life(config, start, {}, Counter()), ("", "", 0, 0))
+        status, said, _ = fail_once(
+            disk, run, Life(config, start, {}, Counter()), trial=("", "", 0, 0)
+        )
         disk.list(None)
         if status:
             sys.exit(f"the run itself fails: {said}")
@@ -143,7 +145,7 @@ def possible(kind: str) -> list[int]:
     return errors + ([SHORT] if kind.startswith("write ") else [])
 
 
-def fail_once(disk: Disk, run: Path, life: Life, trial: Try) -> tuple[int, str, str]:
+def fail_once(disk: Disk, run: Path, life: Life, *, trial: Try) -> tuple[int, str, str]:
     """The status of a run in which a call fails, what it said, and what call that was."""
     shutil.rmtree(run, ignore_errors=True)
     if life.start:
@@ -167,7 +169,7 @@ class Judge:
     def __init__(self) -> None:
         self.resumed: dict[tuple[Path, str], str] = {}
 
-    def ended(self, run: Path, life: Life, trial: Try, status: int, said: str) -> str:
+    def ended(self, run: Path, life: Life, trial: Try, *, status: int, said: str) -> str:
         said = "\n".join(line for line in said.splitlines() if line.strip())
         if status not in (0, 2) or "Traceback" in said or (status == 2 and "\n" in said):
             return f"status {status}: {said[-600:]!r}"

@@ -91,7 +91,7 @@ def examples(folder: Path, snr: float | None) -> Examples:
         record = records.read(folder, name)
         lead = record.lead
         if snr is not None:
-            lead = stressed(lead, record.normal, beats.FS, "motion", snr, number)
+            lead = stressed(lead, record.normal, beats.FS, kind="motion", snr=snr, seed=number)
         measured = rpeaks.measured(beats.bandpass(lead, beats.FS))
         peaks = rpeaks.r_peaks(measured, np.zeros(len(lead), bool))
         kind = np.where(records.true(peaks, record.beats), "N", "")

@@ -78,7 +78,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="kdjax-") as folder:
         _import_what_is_not_mutated(folder)
         found = {name: assess(name, args.sample, args.seed) for name in TESTS}
-    keep(args.out, "mutation", f"mutation --sample {args.sample}", {"modules": found})
+    keep(args.out, "mutation", f"mutation --sample {args.sample}", found={"modules": found})
 
 
 def assess(name: str, sample: int, seed: int) -> dict[str, Any]:

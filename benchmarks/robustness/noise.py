@@ -18,7 +18,7 @@ _RISE, _FALL = (0.01, 0.12), (0.05, 0.8)  # s, of a movement's time constants
 _HUM = 50.0  # Hz
 
 
-def noise(kind: str, length: int, fs: float, seed: int) -> np.ndarray:
+def noise(kind: str, length: int, fs: float, *, seed: int) -> np.ndarray:
     """Noise float64 [length] of one of KINDS at `fs` Hz, its root mean square about 1.
 
     motion: an electrode that shifts on the skin: bursts of deflections that rise within 10 to
@@ -28,18 +28,18 @@ def noise(kind: str, length: int, fs: float, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     time = np.arange(length) / fs
-    strength = np.exp(0.5 * _slow(rng, length, fs, 0.2))
+    strength = np.exp(0.5 * _slow(rng, length, fs, cutoff=0.2))
     match kind:
         case "motion":
-            moved = 0.8 * _movements(rng, length, fs) + 0.4 * _slow(rng, length, fs, 8.0)
-            made = _passed("highpass", 0.3, fs, moved * strength)
+            moved = 0.8 * _movements(rng, length, fs) + 0.4 * _slow(rng, length, fs, cutoff=8.0)
+            made = _passed("highpass", 0.3, fs, signal=moved * strength)
         case "muscle":
-            made = _passed("highpass", 20.0, fs, strength * rng.normal(size=length))
+            made = _passed("highpass", 20.0, fs, signal=strength * rng.normal(size=length))
         case "wander":
-            made = _slow(rng, length, fs, 0.6)
+            made = _slow(rng, length, fs, cutoff=0.6)
         case "hum":
-            phase = 2 * np.pi * _HUM * time + 0.5 * _slow(rng, length, fs, 0.1)
-            made = np.exp(0.2 * _slow(rng, length, fs, 0.1)) * (
+            phase = 2 * np.pi * _HUM * time + 0.5 * _slow(rng, length, fs, cutoff=0.1)
+            made = np.exp(0.2 * _slow(rng, length, fs, cutoff=0.1)) * (
                 np.sin(phase) + 0.15 * np.sin(3 * phase)
             )
         case _:
@@ -60,15 +60,15 @@ def _movements(rng: np.random.Generator, length: int, fs: float) -> np.ndarray:
     return out / out.std() if out.any() else out
 
 
-def _slow(rng: np.random.Generator, length: int, fs: float, cutoff: float) -> np.ndarray:
+def _slow(rng: np.random.Generator, length: int, fs: float, *, cutoff: float) -> np.ndarray:
     """Gaussian noise below `cutoff` Hz, of variance 1."""
     margin = round(3 * fs / cutoff)  # for the filter to settle
     white = rng.normal(size=length + 2 * margin)
-    made = _passed("lowpass", cutoff, fs, white)[margin:-margin]
+    made = _passed("lowpass", cutoff, fs, signal=white)[margin:-margin]
     return (made - made.mean()) / made.std()
 
 
-def _passed(kind: str, hertz: float, fs: float, signal: np.ndarray) -> np.ndarray:
+def _passed(kind: str, hertz: float, fs: float, *, signal: np.ndarray) -> np.ndarray:
     sos = scipy.signal.butter(2, hertz, kind, fs=fs, output="sos")
     return np.asarray(scipy.signal.sosfiltfilt(sos, signal))
 
@@ -93,10 +93,10 @@ def noisy(length: int, fs: float) -> np.ndarray:
 
 
 def stressed(
-    signal: np.ndarray, beats: np.ndarray, fs: float, kind: str, snr: float, seed: int
+    signal: np.ndarray, beats: np.ndarray, fs: float, *, kind: str, snr: float, seed: int
 ) -> np.ndarray:
     """`signal` [T] with noise of a kind at `snr` dB where `noisy` says."""
-    added = noise(kind, len(signal), fs, seed)
+    added = noise(kind, len(signal), fs, seed=seed)
     power = np.mean(np.square(added))
     gain = np.sqrt(signal_power(signal, beats, fs) / power / 10 ** (snr / 10))
     return signal + gain * added * noisy(len(signal), fs)

@@ -43,7 +43,7 @@ def main() -> None:
     rows = [gross([counts(read[name], clean[name], clean[name]) for name in NAMES], "none", None)]
     for kind in KINDS:
         for snr in SNRS:
-            seen = [stress(read[name], clean[name], kind, snr) for name in NAMES]
+            seen = [stress(read[name], clean[name], kind, snr=snr) for name in NAMES]
             rows.append(gross(seen, kind, snr))
             print(rows[-1], flush=True)
     after = [
@@ -66,10 +66,10 @@ def main() -> None:
 
 
 def stress(
-    record: records.Record, clean: records.Detected, kind: str, snr: float
+    record: records.Record, clean: records.Detected, kind: str, *, snr: float
 ) -> dict[str, int]:
     """`counts` of a record under noise."""
-    lead = stressed(record.lead, record.normal, FS, kind, snr, SEED)
+    lead = stressed(record.lead, record.normal, FS, kind=kind, snr=snr, seed=SEED)
     return counts(record, clean, records.detected(lead))
 
 
@@ -127,7 +127,7 @@ def after_noise(record: records.Record, kind: str, db: float) -> float:
     """
     part = slice(round(START * FS), round((START + BURST + REST) * FS))
     clean = record.lead[part]
-    added = noise(kind, len(clean), FS, SEED)
+    added = noise(kind, len(clean), FS, seed=SEED)
     gain = np.sqrt(signal_power(record.lead, record.normal, FS) / 10 ** (db / 10))
     spoilt = clean + gain * added * (np.arange(len(clean)) < BURST * FS)
     last = len(clean) - 180

@@ -16,7 +16,7 @@ LAST = "checkpoints/last"
 
 def power(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     """Simulates a power failure before each flush, and types the same command again."""
-    return inside(__name__, folder, seed, quick)
+    return inside(__name__, folder, seed, quick=quick)
 
 
 class Node:
@@ -45,7 +45,7 @@ class Memory:
             node = node.now[part]
         return node, name
 
-    def follow(self, what: str, handle: int, offset: int, path: str, data: bytes) -> None:
+    def follow(self, what: str, handle: int, offset: int, *, path: str, data: bytes) -> None:
         """Does what an entry of the log says."""
         if what == "write":
             content = self.open[handle].now
@@ -60,9 +60,9 @@ class Memory:
         elif Path(path) == self.top:
             self.open[handle] = self.root
         else:
-            self._name(what, handle, path, data)
+            self._name(what, handle, path, data=data)
 
-    def _name(self, what: str, handle: int, path: str, data: bytes) -> None:
+    def _name(self, what: str, handle: int, path: str, *, data: bytes) -> None:
         folder, name = self._place(path)
         if what in ("open", "truncate", "look"):
             node = folder.now.setdefault(name, Node(False))
@@ -128,7 +128,7 @@ def work(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
             memory.write(memory.root, place, survive)
             kind = "every name, what was flushed of files" if survive else "what was flushed"
             known = state(place)
-            now = seen.get(known) or resumed(place / "run", saved, config, wanted)
+            now = seen.get(known) or resumed(place / "run", saved, config, wanted=wanted)
             seen[known] = now
             counts[kind, now.split(":")[0]] += 1
             if ":" in now:
@@ -149,14 +149,14 @@ def replayed(top: Path, log: list[tuple[str, int, int, str, bytes]]) -> tuple[Me
     """What a log makes of a disk, and the step of the last save that it finished."""
     memory, saved = Memory(top), 0
     for entry in log:
-        memory.follow(*entry)
-        what, handle, _, path, _ = entry
+        what, handle, offset, path, data = entry
+        memory.follow(what, handle, offset, path=path, data=data)
         if what == "fsync" and path == str(top / "run" / LAST):
             saved = max(map(int, filter(str.isdigit, memory.open[handle].now)), default=0)
     return memory, saved
 
 
-def resumed(run: Path, saved: int, config: Path, wanted: dict) -> str:
+def resumed(run: Path, saved: int, config: Path, *, wanted: dict) -> str:
     """What the same command makes of a disk after a power loss."""
     if saved and not (run / LAST / str(saved)).exists():
         return f"a finished save is lost: of step {saved}"

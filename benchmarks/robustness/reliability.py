@@ -73,7 +73,7 @@ def main() -> None:
         args.folder.mkdir(parents=True, exist_ok=True)
         found = PARTS[args.part](args.folder.resolve(), args.seed, args.quick)
     command = f"reliability {args.part}" + (" --quick" if args.quick else "")
-    keep(args.out, args.part, command, found)
+    keep(args.out, args.part, command, found=found)
 
 
 # What saves and loads: when it changes, what was tried before is of earlier code.
@@ -86,7 +86,7 @@ SAVING = (
 )
 
 
-def keep(path: Path, part: str, command: str, found: dict[str, Any]) -> None:
+def keep(path: Path, part: str, command: str, *, found: dict[str, Any]) -> None:
     """Writes one part's findings into the common file, as its last, with what made them."""
     from benchmarks.shared import write_rows
     from kdjax.runs import provenance
@@ -139,7 +139,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
                 # A fifth of the kills come at any time of a start, the others while it works.
                 starting, done = rng.random() < 0.2, last_saved(workdir)
                 process = Process(workdir, folder, *flags, server=None if starting else server)
-                if not (doing := killed(process, starting, rng, seconds)):
+                if not (doing := killed(process, starting, rng, seconds=seconds)):
                     if process.finish():  # it ended by itself, before it was killed
                         failed.append("\n".join(process.lines[-3:]))
                     break
@@ -170,7 +170,7 @@ def kills(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def killed(process: Process, starting: bool, rng: random.Random, seconds: float) -> str | None:
+def killed(process: Process, starting: bool, rng: random.Random, *, seconds: float) -> str | None:
     """What a process was at when it was killed; None where it ended before."""
     try:
         if not starting:
@@ -333,12 +333,14 @@ def flips(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
         if not there:
             print(f"{kind}: none", flush=True)
             continue
-        table[kind] = flip_each(there, read, each, rng)
+        table[kind] = flip_each(there, read, each, rng=rng)
         print(f"{kind}: {table[kind]}", flush=True)
     return {"kinds": table}
 
 
-def flip_each(paths: list[Path], read: Callable[[], str], count: int, rng: random.Random) -> dict:
+def flip_each(
+    paths: list[Path], read: Callable[[], str], count: int, *, rng: random.Random
+) -> dict:
     """Flips `count` bits, spread over the files, and counts what `read` says of each."""
     whole, counts = read(), Counter()
     strange: list[str] = []

@@ -244,7 +244,7 @@ def whole_state(run: Path, checkpoint: Path, model: Any) -> str:
     trainer = assemble.make_trainer(config, (model.generator.length, model.generator.channels))
     frozen = Teacher(teacher.generator) if teacher else None
     mean = np.zeros(model.generator.channels, np.float32)
-    start = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, frozen)
+    start = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, teacher=frozen)
     return directory.fingerprint(read_state(checkpoint, start))
 
 

@@ -75,7 +75,7 @@ def record(folder: Path, rng: random.Random) -> Made:
         count = sum(per_frame for _, per_frame, _ in rows) * frames
         _write(folder / file, format_, count, offset=offset, rng=rng)
         signals += rows
-        lines += [f"{file} {_packing(*row, offset)}{_fields(rng)}" for row in rows]
+        lines += [f"{file} {_packing(*row, offset=offset)}{_fields(rng)}" for row in rows]
     first = f"r {len(lines)} {rng.choice(RATES)} {frames}{rng.choice(STARTS)}"
     text = "\n".join([first, *rng.choice(((), ("# a note",))), *lines, ""])
     if rng.random() < 0.2:
@@ -87,7 +87,7 @@ def record(folder: Path, rng: random.Random) -> Made:
     return Made(header, signals)
 
 
-def _packing(format_: str, per_frame: int, skew: int, offset: int) -> str:
+def _packing(format_: str, per_frame: int, skew: int, *, offset: int) -> str:
     text = format_ + (f"x{per_frame}" if per_frame > 1 else "")
     return text + (f":{skew}" if skew else "") + (f"+{offset}" if offset else "")
 
@@ -174,10 +174,10 @@ def compared_with_wfdb(made: Made, several: bool = False) -> str:
             if skew:  # wfdb marks too few samples where there are several a frame
                 values[-skew * per_frame :] = np.nan
     wanted = [v * MILLIVOLTS[theirs.units[row]] for v, row in zip(wanted, rows, strict=True)]
-    return _difference(source, ours, np.stack(wanted, axis=1), theirs)
+    return _difference(source, ours, np.stack(wanted, axis=1), theirs=theirs)
 
 
-def _difference(source: Any, ours: np.ndarray, wanted: np.ndarray, theirs: Any) -> str:
+def _difference(source: Any, ours: np.ndarray, wanted: np.ndarray, *, theirs: Any) -> str:
     if ours.shape != wanted.shape:
         return f"{ours.shape} and not {wanted.shape}"
     if not np.allclose(ours, wanted, rtol=1e-6, atol=0, equal_nan=True):

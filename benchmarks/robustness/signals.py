@@ -57,7 +57,7 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
     finished(folder / "first", folder, *flags)  # makes the data and the programs
     shutil.rmtree(folder / "whole", ignore_errors=True)
     server = Server(folder, environment(folder))
-    whole, stages = undisturbed(folder, flags, server, epochs)
+    whole, stages = undisturbed(folder, flags, server, epochs=epochs)
     names, trained = list(stages), folder / "trained"
     if not trained.exists():
         shutil.copytree(folder / "whole", trained)
@@ -74,7 +74,7 @@ def signals(folder: Path, seed: int, quick: bool) -> dict[str, Any]:
                     shutil.rmtree(workdir)  # trained to its end: another one
                 before = rng.randint(1, min(EPOCHS_BEFORE, (left if left > 1 else epochs) - 1))
             process = Process(workdir, folder, *flags, server=None if stage == "start" else server)
-            ended = send(process, stages[stage], signum, rng, before)
+            ended = send(process, stages[stage], signum, rng=rng, times=before)
             rows.add({"stage": stage, "signal": signum.name} | ended)
             print(sent + 1, rows.found[-1], flush=True)
     except KeyboardInterrupt:
@@ -109,7 +109,7 @@ def epochs_left(workdir: Path, epochs: int, last_step: int) -> int:
 
 
 def undisturbed(
-    folder: Path, flags: list[str], server: Server, epochs: int
+    folder: Path, flags: list[str], server: Server, *, epochs: int
 ) -> tuple[dict[str, Any], dict[str, Stage]]:
     """The outcome of a run that nothing disturbs, and its stages. That of steps is one epoch."""
     began, workdir = time.perf_counter(), folder / "whole"
@@ -136,7 +136,7 @@ def undisturbed(
 
 
 def send(
-    process: Process, stage: Stage, signum: signal.Signals, rng: random.Random, times: int
+    process: Process, stage: Stage, signum: signal.Signals, *, rng: random.Random, times: int
 ) -> dict[str, Any]:
     """A signal at a random moment after the stage has begun so many times, and what came of it.
 
@@ -144,13 +144,13 @@ def send(
     that ends by itself before its stage is over is strange, whatever its status.
     """
     try:
-        return _sent(process, stage, signum, rng, times)
+        return _sent(process, stage, signum, rng=rng, times=times)
     finally:
         process.process.kill()  # where this command itself is ended early
 
 
 def _sent(
-    process: Process, stage: Stage, signum: signal.Signals, rng: random.Random, times: int
+    process: Process, stage: Stage, signum: signal.Signals, *, rng: random.Random, times: int
 ) -> dict[str, Any]:
     began = stage.begins is None or process.wait_for(stage.begins, times=times)
     since = time.perf_counter()

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def prepare(
-    changes: dict[str, Any], wide: int, beats: int, steps: int
+    changes: dict[str, Any], wide: int, beats: int, *, steps: int
 ) -> tuple[Any, dict[str, Any]]:
     """A width-8 student; its teacher asked about the whole data set, or at every step."""
     from benchmarks.speed import chunks
@@ -80,7 +80,7 @@ def prepare(
     trainer = assemble.make_trainer(config, (320, 1), parallel.AXIS)
     order = chunks.batches(beats, steps, 64)
     state = chunks.drawn_state(trainer, teacher=frozen)
-    chunk = chunks.turns(trainer, state, x, order, frozen)
+    chunk = chunks.turns(trainer, state, x, order=order, teacher=frozen)
     return chunk, {"first_call_seconds": chunk(0, 1)[0]} | told
 
 

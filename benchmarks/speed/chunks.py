@@ -30,7 +30,7 @@ def drawn_state(trainer: Trainer, seed: int = 0, teacher: Teacher | None = None)
     """A state with weights drawn by NumPy, which saves compiling their initialisation."""
     rng = np.random.default_rng(seed)
     mean = np.zeros(trainer.generator.channels, np.float32)
-    shapes = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, teacher)
+    shapes = jax.eval_shape(partial(fresh_state, trainer), jax.random.key(0), mean, teacher=teacher)
 
     def draw(leaf: Any) -> np.ndarray:
         if leaf.ndim < 2:
@@ -48,6 +48,7 @@ def turns(
     trainer: Trainer,
     state: TrainState,
     x: np.ndarray,
+    *,
     order: np.ndarray,
     teacher: Teacher | None = None,
 ) -> Callable[[int, int], tuple[float, dict[str, float]]]:
@@ -72,7 +73,7 @@ def turns(
     return turn
 
 
-def seed_turns(trainer: Trainer, seeds: int, x: np.ndarray, order: np.ndarray) -> Callable:
+def seed_turns(trainer: Trainer, seeds: int, x: np.ndarray, *, order: np.ndarray) -> Callable:
     """A turn trains so many seeds together under vmap on one device."""
     drawn = [drawn_state(trainer, seed) for seed in range(seeds)]
     state = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)

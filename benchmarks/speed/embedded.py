@@ -84,7 +84,7 @@ def same(integers: Integers, whole: np.ndarray) -> Iterator[dict[str, Any]]:
     about = {"beats": len(decisions), "scored": sum(d.scored for d in decisions)}
     about |= {"samples": len(whole), "kinds": _counts([d.kind for d in decisions])}
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), integers, whole, decisions)
+        write(Path(folder), integers, whole, decisions=decisions)
         for on, *command in (
             ("host", "check", f"CFLAGS={SANITISED}"),
             *((core, f"check-{core}", "COUNT=") for core in CORES),
@@ -99,7 +99,7 @@ def _counts(kinds: Sequence[str]) -> dict[str, int]:
 
 
 def write(
-    folder: Path, integers: Integers, whole: np.ndarray, decisions: list[stream.Decision]
+    folder: Path, integers: Integers, whole: np.ndarray, *, decisions: list[stream.Decision]
 ) -> None:
     """The library with a signal and the decisions expected on it."""
     for name, content in library.files(integers, whole, decisions).items():
@@ -114,7 +114,7 @@ def counted(detector: Detector, integers: Integers) -> dict[str, Any]:
         "multiply_accumulates": quantise.multiply_accumulates(integers.network),
     }
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), integers, whole, stream.decide(integers, whole))
+        write(Path(folder), integers, whole, decisions=stream.decide(integers, whole))
         return about | {core: _core(Path(folder), core) for core in CORES}
 
 

@@ -48,7 +48,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             drawn = Contestant(draw_weights, folder, width)
             drawn.close()
-            found = compare(folder, width, batches, rounds)
+            found = compare(folder, width, batches, rounds=rounds)
         versions |= drawn.facts
         rows += found
     about = {"length": LENGTH, "channels": CHANNELS, "rounds": rounds, "tolerance": TOLERANCE}
@@ -56,7 +56,9 @@ def main() -> None:
     write(args.out, "inference", about | {"rows": rows}, **versions)
 
 
-def compare(folder: str, width: int, batches: tuple[int, ...], rounds: int) -> list[dict[str, Any]]:
+def compare(
+    folder: str, width: int, batches: tuple[int, ...], *, rounds: int
+) -> list[dict[str, Any]]:
     """A row a batch: the spread of every contestant's call, and its ratio to kdjax's."""
     ready, failed = contestants(
         {
@@ -88,7 +90,7 @@ def compare(folder: str, width: int, batches: tuple[int, ...], rounds: int) -> l
                 "software": name,
                 "seconds": spread(medians[name]),
                 "beats_a_second": batch / float(np.median(medians[name])),
-                "flops_a_beat": 2 * multiply_accumulates(width, LATENT, LENGTH, CHANNELS),
+                "flops_a_beat": 2 * multiply_accumulates(width, LATENT, LENGTH, channels=CHANNELS),
                 "kdjax_is_faster_by": ratios(medians[name], medians["kdjax"]),
                 "calls": len(every),
                 "first_call_seconds": first[name][1][0],
@@ -111,8 +113,7 @@ def draw_weights(folder: str, width: int) -> tuple[None, dict[str, str]]:
 
     from benchmarks.speed import torch_peer as peer
 
-    size = (width, LATENT, LENGTH, CHANNELS)
-    weights = peer.draw(0, *size)
+    weights = peer.draw(0, width, LATENT, length=LENGTH, channels=CHANNELS)
     rng = np.random.default_rng(0)
     for name, array in weights.items():
         if name.endswith("running_mean"):
@@ -120,7 +121,9 @@ def draw_weights(folder: str, width: int) -> tuple[None, dict[str, str]]:
         if name.endswith("running_var"):
             weights[name] = rng.uniform(0.5, 2, array.shape).astype(np.float32)
     np.savez(Path(folder) / "weights.npz", **weights)
-    generator = peer.load(peer.Generator(*size), part(weights, "G/")).eval()
+    generator = peer.load(
+        peer.Generator(width, LATENT, LENGTH, channels=CHANNELS), part(weights, "G/")
+    ).eval()
     torch.onnx.export(
         peer.Scorer(generator).cpu(),
         (torch.zeros(1, CHANNELS, LENGTH),),
@@ -154,7 +157,9 @@ def torch_peer(folder: str, width: int, compiled: bool) -> tuple[Any, dict[str, 
     torch.set_num_threads(CORES)
     weights = dict(np.load(Path(folder) / "weights.npz"))
     scorer: Any = peer.Scorer(
-        peer.load(peer.Generator(width, LATENT, LENGTH, CHANNELS), part(weights, "G/")).eval()
+        peer.load(
+            peer.Generator(width, LATENT, LENGTH, channels=CHANNELS), part(weights, "G/")
+        ).eval()
     )
     if compiled:
         torch._inductor.config.freezing = True  # weights are constants, BatchNorm is folded

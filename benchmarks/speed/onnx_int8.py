@@ -131,7 +131,7 @@ def auc(folder: Path, data_dir: Path | None) -> dict[str, Any]:
     from kdjax.scores import metrics
 
     beats = datasets.load("mitbih", data_dir)
-    index = split(beats, "interpatient", 0, 0).test
+    index = split(beats, "interpatient", 0, split_seed=0).test
     abnormal = beats.label[index] > 0
     found = {}
     for form, name in FILES.items():

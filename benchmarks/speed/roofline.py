@@ -60,7 +60,7 @@ def main() -> None:
     print(f"{step['median']:.0f} of {rates[best]['median']:.0f} GFLOP/s ({best})")
 
 
-def step_flops(width: int, batch: int, length: int = 320, channels: int = 1) -> int:
+def step_flops(width: int, batch: int, length: int = 320, *, channels: int = 1) -> int:
     """Floating-point operations of one step, each sum written out.
 
     The generator runs forward once and backward once, by weights and by inputs: 3 G. The
@@ -71,7 +71,7 @@ def step_flops(width: int, batch: int, length: int = 320, channels: int = 1) -> 
     from kdjax.models.sizes import REDUCTION, STAGES, multiply_accumulates
 
     latent = 50
-    generator = multiply_accumulates(width, latent, length, channels)
+    generator = multiply_accumulates(width, latent, length, channels=channels)
     top = length // REDUCTION * width * 2 ** (STAGES - 1)
     discriminator = generator // 2 - top * latent + top
     return batch * 2 * (3 * generator + 9 * discriminator)
@@ -113,7 +113,7 @@ def prepare(width: int, steps: int, sizes: tuple) -> tuple[Any, dict[str, Any]]:
     config.model.width = width
     trainer = assemble.make_trainer(config, (320, 1), parallel.AXIS)
     x, order = chunks.noise(3200), chunks.batches(3200, steps, BATCH)
-    chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
+    chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order=order)
     chunk(0, 0)
     rng = np.random.default_rng(0)
     matrices = {

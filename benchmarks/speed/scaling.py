@@ -78,9 +78,9 @@ def prepare(case: Case) -> tuple[Any, dict[str, Any]]:
     x = chunks.noise(case.beats, case.length, case.leads)
     order = chunks.batches(case.beats, 100, case.batch)
     if case.seeds:
-        chunk = chunks.seed_turns(trainer, case.seeds, x, order)
+        chunk = chunks.seed_turns(trainer, case.seeds, x, order=order)
     else:
-        chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order)
+        chunk = chunks.turns(trainer, chunks.drawn_state(trainer), x, order=order)
 
     def turn(steps: int) -> tuple[float, float]:
         return chunk(0, steps)[0], peak_mib()

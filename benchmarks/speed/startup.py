@@ -54,7 +54,7 @@ def prepare(width: int, started: float) -> tuple[None, dict[str, float]]:
     trainer = assemble.make_trainer(config, (320, 1), parallel.AXIS)
     x = chunks.noise(3200)
     state = jax.device_get(init_state(trainer, jax.random.key(0), x.mean(axis=(0, 1))))
-    chunks.turns(trainer, state, x, chunks.batches(3200, 1, 64))(0, 1)
+    chunks.turns(trainer, state, x, order=chunks.batches(3200, 1, 64))(0, 1)
     now = time.time()
     return None, {"imports": imported - started, "first_step": now - started}
 

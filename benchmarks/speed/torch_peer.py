@@ -37,7 +37,7 @@ def _encoder(width: int, channels: int) -> list[nn.Module]:
 class Generator(nn.Module):
     """Beats [B, C, T] to reconstructions [B, C, T]."""
 
-    def __init__(self, width: int, latent: int, length: int, channels: int) -> None:
+    def __init__(self, width: int, latent: int, length: int, *, channels: int) -> None:
         super().__init__()
         top, steps = width * 2 ** (STAGES - 1), length // REDUCTION
         head = nn.Conv1d(top, latent, steps, bias=False)
@@ -71,11 +71,13 @@ class Discriminator(nn.Module):
         return self.classifier(features).flatten(), features
 
 
-def draw(seed: int, width: int, latent: int, length: int, channels: int) -> dict[str, np.ndarray]:
+def draw(
+    seed: int, width: int, latent: int, *, length: int, channels: int
+) -> dict[str, np.ndarray]:
     """Weights of both networks by 'G/name' and 'D/name', drawn as BeatGAN draws them."""
     torch.manual_seed(seed)
     networks = {
-        "G": Generator(width, latent, length, channels),
+        "G": Generator(width, latent, length, channels=channels),
         "D": Discriminator(width, length, channels),
     }
     for network in networks.values():
@@ -98,7 +100,7 @@ def load(network: nn.Module, weights: dict[str, np.ndarray]) -> nn.Module:
 
 
 def step_as_published(
-    generator: Any, discriminator: Any, optimizers: Any, x: torch.Tensor, distil: Callable | None
+    generator: Any, discriminator: Any, optimizers: Any, *, x: torch.Tensor, distil: Callable | None
 ) -> dict[str, torch.Tensor]:
     """A pass of the generator for each of both updates, and gradients for all that takes part."""
     optimizer_g, optimizer_d = optimizers
@@ -113,14 +115,14 @@ def step_as_published(
     x_hat = generator(x)
     _, features_fake = discriminator(x_hat)
     _, features_real = discriminator(x)
-    terms = _generator_terms(x, x_hat, features_real, features_fake, distil)
+    terms = _generator_terms(x, x_hat, features_real, features_fake=features_fake, distil=distil)
     terms.pop("total").backward()
     optimizer_g.step()
     return {"D_real": loss_real, "D_fake": loss_fake} | terms
 
 
 def step_with_savings(
-    generator: Any, discriminator: Any, optimizers: Any, x: torch.Tensor, distil: Callable | None
+    generator: Any, discriminator: Any, optimizers: Any, *, x: torch.Tensor, distil: Callable | None
 ) -> dict[str, torch.Tensor]:
     """The same numbers as kdjax gets them: one pass of the generator, no gradient unused."""
     optimizer_g, optimizer_d = optimizers
@@ -138,7 +140,7 @@ def step_with_savings(
     with torch.no_grad():
         _, features_real = discriminator(x)
     _, features_fake = discriminator(x_hat)
-    terms = _generator_terms(x, x_hat, features_real, features_fake, distil)
+    terms = _generator_terms(x, x_hat, features_real, features_fake=features_fake, distil=distil)
     terms.pop("total").backward()
     for parameter in discriminator.parameters():
         parameter.requires_grad_(True)
@@ -155,6 +157,7 @@ def _generator_terms(
     x: torch.Tensor,
     x_hat: torch.Tensor,
     features_real: torch.Tensor,
+    *,
     features_fake: torch.Tensor,
     distil: Callable | None,
 ) -> dict[str, torch.Tensor]:

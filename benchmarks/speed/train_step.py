@@ -123,7 +123,10 @@ def draw_weights(path: str, width: int) -> tuple[Any, dict[str, str]]:
 
     from benchmarks.speed import torch_peer as peer
 
-    ours, teachers = peer.draw(0, width, 50, 320, 1), peer.draw(1, width, 50, 320, 1)
+    ours, teachers = (
+        peer.draw(0, width, 50, length=320, channels=1),
+        peer.draw(1, width, 50, length=320, channels=1),
+    )
     np.savez(path, **ours, **{f"T{name}": a for name, a in teachers.items()})
     return None, {"torch": torch.__version__}
 
@@ -168,7 +171,7 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
         start({}),
     )
     frozen = assemble.make_teacher(config, x, teachers)
-    chunk = chunks.turns(trainer, state, x, case.order(steps), frozen)
+    chunk = chunks.turns(trainer, state, x, order=case.order(steps), teacher=frozen)
 
     def turn(start: int, stop: int) -> tuple[float, dict[str, float]]:
         taken, means = chunk(start, stop)
@@ -178,7 +181,9 @@ def kdjax(case: Case, steps: int) -> tuple[Any, dict[str, Any]]:
     return turn, {"first_call_seconds": chunk(0, 0)[0], "device": jax.default_backend()}
 
 
-def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[Any, dict[str, Any]]:
+def torch_peer(
+    case: Case, steps: int, compiled: bool, *, savings: bool
+) -> tuple[Any, dict[str, Any]]:
     """The peer's loop over batches."""
     import torch
 
@@ -187,10 +192,12 @@ def torch_peer(case: Case, steps: int, compiled: bool, savings: bool) -> tuple[A
 
     torch.set_num_threads(CORES)
     weights = dict(np.load(case.weights))
-    size = (case.width, 50, case.length, case.channels)
 
     def networks(prefix: str) -> Any:
-        generator = peer.load(peer.Generator(*size), part(weights, f"{prefix}G/"))
+        generator = peer.load(
+            peer.Generator(case.width, 50, case.length, channels=case.channels),
+            part(weights, f"{prefix}G/"),
+        )
         discriminator = peer.Discriminator(case.width, case.length, case.channels)
         return generator, peer.load(discriminator, part(weights, f"{prefix}D/"))
 

@@ -25,13 +25,15 @@ def train(args: argparse.Namespace) -> int:
     config_file.override(config, args.set)
     name = Path(given.partition(":")[0]).stem
     workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
-    process = args.coordinator, args.processes, args.process, args.cluster
+    process = {
+        name: getattr(args, name) for name in ("coordinator", "processes", "process", "cluster")
+    }
     _check_training(config, workdir, args.overwrite, process=process)
 
     from kdjax.training import loop, processes
 
     def work() -> int:
-        processes.join(*process)
+        processes.join(**process)
         try:
             loop.train(config, workdir, args.overwrite)
         except loop.Stopped as stopped:
@@ -47,7 +49,9 @@ def train(args: argparse.Namespace) -> int:
     return status
 
 
-def _check_training(config: Any, workdir: Path, overwrite: bool, *, process: tuple) -> None:
+def _check_training(
+    config: Any, workdir: Path, overwrite: bool, *, process: dict[str, Any]
+) -> None:
     """Refuses what cannot be trained before anything slow is imported; `loop.train` checks again.
 
     Processes that train together check the run directory in turn, once they have met.
@@ -57,8 +61,8 @@ def _check_training(config: Any, workdir: Path, overwrite: bool, *, process: tup
     from kdjax.training import joining
 
     configs.check(config)
-    joining.check(*process)
-    if not any(process):
+    joining.check(**process)
+    if not any(process.values()):
         claim.check_directory(config, workdir, overwrite)
     if overwrite or not (workdir / directory.RESULT).exists():
         from kdjax import datasets

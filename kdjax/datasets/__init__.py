@@ -37,7 +37,7 @@ def load(name: str, data_dir: str | Path | None = None) -> BeatSet:
         storage.prepare(builder)
         builder = storage.builder(_BUILDERS[name], data_dir)
     examples = storage.read_examples(builder)
-    return storage.beat_set(name, str(builder.version), examples, _BUILDERS[name].LEADS)
+    return storage.beat_set(name, str(builder.version), examples, leads=_BUILDERS[name].LEADS)
 
 
 def check_prepared(name: str, data_dir: str | Path | None = None) -> Path:
@@ -66,8 +66,8 @@ def _load_own(name: str, place: Path) -> BeatSet:
     builder, about = _own(place)
     version, examples = str(builder.version), storage.read_examples(builder)
     if "classes" in about:
-        return storage.window_set(name, version, examples, about["classes"])
-    return storage.beat_set(name, version, examples, about["leads"])
+        return storage.window_set(name, version, examples, classes=about["classes"])
+    return storage.beat_set(name, version, examples, leads=about["leads"])
 
 
 def _own(place: Path) -> tuple[tfds.core.DatasetBuilder, dict[str, list[str]]]:
@@ -155,7 +155,7 @@ def prepare_own(
     builder = storage.builder(
         own_beats.OwnBeats, data_dir, name=name, examples=examples, leads=leads
     )
-    _write(builder, storage.beat_set(name, str(builder.version), examples, leads))
+    _write(builder, storage.beat_set(name, str(builder.version), examples, leads=leads))
     return loss_table(examples), _remarks(examples, leads, annotated) + remarks
 
 
@@ -173,7 +173,7 @@ def prepare_windows(
     builder = storage.builder(
         own_windows.OwnWindows, data_dir, name=name, examples=examples, classes=classes
     )
-    _write(builder, storage.window_set(name, str(builder.version), examples, classes))
+    _write(builder, storage.window_set(name, str(builder.version), examples, classes=classes))
     return window_table(examples, classes), remarks
 
 

@@ -46,7 +46,7 @@ class Split:
     fingerprint: str
 
 
-def split(beats: BeatSet, protocol: str, fold: int, split_seed: int) -> Split:
+def split(beats: BeatSet, protocol: str, fold: int, *, split_seed: int) -> Split:
     """The parts of `beats` under "beatgan" (fold 0 to 4) or "interpatient" (fold 0).
 
     A pure function of the beats, the protocol, the fold and the seed. InputError for another

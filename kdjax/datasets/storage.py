@@ -118,8 +118,8 @@ def cut(
     name: str,
     raw: np.ndarray,
     annotations: Annotations | None,
-    labels: Mapping[str, int] = LABELS,
     *,
+    labels: Mapping[str, int] = LABELS,
     centred: bool = False,
 ) -> dict:
     """The beats in `raw` [T, C], mV at 360 Hz, as stored; R-peaks of raw[:, 0].
@@ -291,7 +291,9 @@ def read_examples(prepared: tfds.core.DatasetBuilder) -> list[dict]:
     return sorted(examples, key=lambda e: e["record"])
 
 
-def beat_set(name: str, version: str, examples: list[dict], leads: Sequence[str] = ()) -> BeatSet:
+def beat_set(
+    name: str, version: str, examples: list[dict], *, leads: Sequence[str] = ()
+) -> BeatSet:
     """The examples' beats as one BeatSet; `leads` names what they are of."""
     longest = max([16, *(len(e["record"]) for e in examples)])
 
@@ -321,7 +323,7 @@ def beat_set(name: str, version: str, examples: list[dict], leads: Sequence[str]
     )
 
 
-def window_set(name: str, version: str, examples: list[dict], classes: Sequence[str]) -> BeatSet:
+def window_set(name: str, version: str, examples: list[dict], *, classes: Sequence[str]) -> BeatSet:
     """The examples' windows, see `own_windows.read`, as one BeatSet."""
     record = [np.repeat(e["record"], len(e["label"])) for e in examples]
     arrays = {

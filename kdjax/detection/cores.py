@@ -78,7 +78,7 @@ def find_beats(
         _later(sample, core, last, fs=fs) & (marks[sample - start] != quality.GAP)
     )
     peak, sample = peak[kept], sample[kept]
-    intervals = np.append(_intervals(sample, last, marks, start, fs), np.float32(np.nan))
+    intervals = np.append(_intervals(sample, last, marks, start=start, fs=fs), np.float32(np.nan))
     own = np.flatnonzero(sample < core[1])
     peak, sample = peak[own], sample[own]
     whole = beats.whole(peak, len(filtered))
@@ -124,7 +124,7 @@ def _apart(sample: np.ndarray, wanted: np.ndarray, least: float) -> np.ndarray:
 
 
 def _intervals(
-    sample: np.ndarray, last: int | None, marks: np.ndarray, start: int, fs: float
+    sample: np.ndarray, last: int | None, marks: np.ndarray, *, start: int, fs: float
 ) -> np.ndarray:
     """Seconds from each beat [B] to the one before it, NaN where bad signal lies between them."""
     before = np.concatenate([[start - 1 if last is None else last], sample[:-1]])[: len(sample)]

@@ -71,7 +71,7 @@ class Witness:
         self._rr = np.concatenate([self._rr, found.rr[good]])[-RHYTHM_BEATS:]
         person = np.zeros(int(good.sum()), np.int64)
         return self._detector.evidence(
-            found.x[good], rhythm[good], person, found.sample[good], self._fs
+            found.x[good], rhythm[good], record=person, sample=found.sample[good], fs=self._fs
         )
 
 

@@ -60,7 +60,11 @@ class Detector:
 
         x = self._checked(x)
         one = len(x) == 1
-        score = _at_once(self._score_one(x)) if one else _run(inference.scores, self, x, ((),))[0]
+        score = (
+            _at_once(self._score_one(x))
+            if one
+            else _run(inference.scores, self, x, shapes=((),))[0]
+        )
         return np.where(np.isnan(score), np.array(np.inf, score.dtype), score)
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
@@ -68,13 +72,14 @@ class Detector:
         from kdjax.models import inference
 
         x = self._checked(x)
-        return _run(inference.reconstructions, self, x, (x.shape[1:],))[0]
+        return _run(inference.reconstructions, self, x, shapes=(x.shape[1:],))[0]
 
     def evidence(
         self,
         x: np.ndarray,
         rhythm: np.ndarray,
         record: np.ndarray,
+        *,
         sample: np.ndarray,
         fs: float,
     ) -> Evidence:
@@ -96,7 +101,7 @@ class Detector:
     def small(self) -> bool:
         """Whether evidence is computed in NumPy."""
         g = self.generator
-        return multiply_accumulates(g.width, g.latent_dim, g.length, g.channels) <= _SMALL
+        return multiply_accumulates(g.width, g.latent_dim, g.length, channels=g.channels) <= _SMALL
 
     def _residuals_and_latents(self, x: np.ndarray) -> Sequence[np.ndarray]:
         if self.small:
@@ -107,7 +112,7 @@ class Detector:
         from kdjax.models import inference
 
         shapes = (x.shape[1:], (self.generator.latent_dim,))
-        return _run(inference.residuals_and_latents, self, x, shapes, _OF_RECORDINGS)
+        return _run(inference.residuals_and_latents, self, x, shapes=shapes, buckets=_OF_RECORDINGS)
 
     def _checked(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, self._folded.head.kernel.dtype)
@@ -140,6 +145,7 @@ def _run(
     function: Any,
     detector: Detector,
     x: np.ndarray,
+    *,
     shapes: tuple[tuple[int, ...], ...],
     buckets: tuple[int, ...] = BUCKETS,
 ) -> list[np.ndarray]:

@@ -125,7 +125,7 @@ def _irregular(name: str, beats: Beats, among: np.ndarray, *, fs: float) -> list
     irregular = irregularity(np.concatenate([np.full(MEMORY, np.nan), log_rr])) > _IRREGULAR
     found: list[list[int]] = []
     for first, end in _stretches(irregular & among[own]):
-        begins, ends = own[first], own[end - 1]
+        begins, ends = int(own[first]), int(own[end - 1])
         if found and beats.sample[begins] - beats.sample[found[-1][1]] <= _LASTING * fs:
             found[-1][1] = ends
         else:

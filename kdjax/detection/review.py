@@ -51,7 +51,7 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
     changed: set[int] = set()
     for number, decision in enumerate(decisions, 1):
         try:
-            changed |= _apply(decision, beats, families, by_hand)
+            changed |= _apply(decision, beats, families, by_hand=by_hand)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"decision {number} does not fit this recording: {error}") from error
     families = [
@@ -71,7 +71,7 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
 
 
 def _apply(
-    decision: Mapping[str, Any], beats: Beats, families: list[Family], by_hand: np.ndarray
+    decision: Mapping[str, Any], beats: Beats, families: list[Family], *, by_hand: np.ndarray
 ) -> set[int]:
     """Applies a decision to `beats`, `families` and `by_hand`; which families have other beats."""
     if "merge" in decision:

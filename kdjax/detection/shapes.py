@@ -58,7 +58,7 @@ class Shapes:
         energy = np.einsum("bsd,bsd->bs", forms, forms)[..., None]
         shape = np.array(list(map(self._place, forms, energy)), np.int64)
         for row in np.flatnonzero(np.isin(self.number, shape)).tolist():
-            self._sum(row, windows, shape == self.number[row], early)
+            self._sum(row, windows, shape == self.number[row], early=early)
         dropped = ~np.isin(shape, self.number)
         self._pool(_sums(windows[dropped], early[dropped]))
         return shape
@@ -67,7 +67,7 @@ class Shapes:
         """The shapes [B], POOLED where they were dropped since."""
         return np.where(np.isin(shape, self.number), shape, POOLED)
 
-    def _sum(self, row: int, windows: np.ndarray, own: np.ndarray, early: np.ndarray) -> None:
+    def _sum(self, row: int, windows: np.ndarray, own: np.ndarray, *, early: np.ndarray) -> None:
         """Adds those of the beats [B, T, C] that are the row's `own` to its sums and mean."""
         count, total, square = _sums(windows[own], early[own])
         self.early[row] += count

@@ -41,8 +41,8 @@ def compare_beats(
     in_flutter = within(test.sample[beats[extra, 1]], reference.flutter)
     counted = np.delete(beats, extra[in_flutter], axis=0)
     matrix = np.zeros((len(ROWS), len(COLUMNS)), np.int64)
-    rows = _classes(reference, counted[:, 0], test, counted[:, 1])
-    columns = _classes(test, counted[:, 1], reference, counted[:, 0])
+    rows = _classes(reference, counted[:, 0], test, partner=counted[:, 1])
+    columns = _classes(test, counted[:, 1], reference, partner=counted[:, 0])
     np.add.at(matrix, (rows, columns), 1)
     seconds = np.clip(test.shutdown - start, 0, None)
     return BeatByBeat(
@@ -78,7 +78,7 @@ def align(reference: Sequence[int], test: Sequence[int], window: int) -> np.ndar
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _classes(labels: Labels, beat: np.ndarray, other: Labels, partner: np.ndarray) -> np.ndarray:
+def _classes(labels: Labels, beat: np.ndarray, other: Labels, *, partner: np.ndarray) -> np.ndarray:
     """int64 [E]: each event's row or column by what `labels` say of it; -1 stands for no beat."""
     classes = np.full(len(beat), MISSED)
     classes[beat >= 0] = labels.kind[beat[beat >= 0]]

@@ -128,7 +128,7 @@ def _tail(name: str, tail: Tail) -> str:
     return f"const kdjax_tail kdjax_{name} = {{{tail.median}, {tail.inverse}}};"
 
 
-def _array(kind: str, name: str, values: np.ndarray, static: bool = True) -> Iterator[str]:
+def _array(kind: str, name: str, values: np.ndarray, *, static: bool = True) -> Iterator[str]:
     """A constant array, of structs where `values` has two axes; as many a line as fit."""
     is_struct = kind == "kdjax_channel"
     rows = values.tolist() if is_struct else np.ravel(values).tolist()

@@ -144,7 +144,7 @@ def _float_scores(detector: Detector, signal: np.ndarray) -> np.ndarray:
     x = beats.scale((windows / frontend.OUTPUT_PER_MILLIVOLT).astype(np.float32)[..., None])
     rhythm = rhythm_after(np.empty(0), rr)
     person = np.zeros(len(x), np.int64)
-    evidence = detector.evidence(x, rhythm, person, sample, frontend.FS)
+    evidence = detector.evidence(x, rhythm, person, sample=sample, fs=frontend.FS)
     early = sample < sample[0] + score.LEARNT * frontend.FS
     fitted = adapting_to_all(detector.calibration.score).adapted_to(evidence.of(early))
     scores = np.full(len(found), np.nan)

@@ -92,13 +92,13 @@ def score_of(calibration: Calibration, network: Network, fpr: float) -> Score:
             arrays["mahalanobis.centre"] / unit,
             within,
             unit / np.sqrt(BLOCK),
-            float(arrays["mahalanobis.usual"]) * size,
+            usual=float(arrays["mahalanobis.usual"]) * size,
         ),
         latent=_distance(
             arrays["latent.centre"] / z_unit,
             _covariance(arrays["latent.whiten"]),
             z_unit,
-            float(arrays["latent.usual"]) * network.latent,
+            usual=float(arrays["latent.usual"]) * network.latent,
         ),
         rest=fixed.multiplier_of(rest, bits=REST_BITS, least=1, most=62),
         shape=Tail(median=_q(shape_median / log), inverse=_q(1 / shape_scale)),
@@ -111,7 +111,7 @@ def _covariance(whiten: np.ndarray) -> np.ndarray:
     return np.linalg.inv(whiten @ whiten.T)
 
 
-def _distance(centre: np.ndarray, covariance: np.ndarray, unit: float, usual: float) -> Distance:
+def _distance(centre: np.ndarray, covariance: np.ndarray, unit: float, *, usual: float) -> Distance:
     """`unit` is what a step of the numbers to be whitened stands for."""
     upper = np.linalg.cholesky(np.linalg.inv(covariance)).T
     steps = np.abs(upper).max(axis=1) / 127

@@ -70,7 +70,8 @@ def decide(detector: Integers, signal: np.ndarray) -> list[Decision]:
         if beat.window is None:
             decisions.append(_undecided(beat, person.learning))
         else:
-            decisions.append(_decided(detector, person, beat, *next(made)))
+            residual, latent = next(made)
+            decisions.append(_decided(detector, person, beat, residual=residual, latent=latent))
     return decisions
 
 
@@ -94,6 +95,7 @@ def _decided(
     detector: Integers,
     person: Person,
     beat: frontend.Beat,
+    *,
     residual: np.ndarray,
     latent: np.ndarray,
 ) -> Decision:

@@ -200,7 +200,7 @@ def distillation_terms(
             transform_scores(all_student, kd.response_scores),
             transform_scores(all_teacher, kd.response_scores),
             kd.temperature,
-            chosen,
+            weight=chosen,
         )
     if "kd_log_ratio" in on:
         terms["kd_log_ratio"] = losses.log_ratio(score, targets.score, local)

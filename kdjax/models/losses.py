@@ -46,6 +46,7 @@ def response_kl(
     score_student: jax.Array,
     score_teacher: jax.Array,
     temperature: float,
+    *,
     weight: jax.Array | None = None,
 ) -> jax.Array:
     """T^2 KL(softmax(a_t / T) || softmax(a_s / T)) over a batch's scores [B] (Hinton et al. 2015).

@@ -44,7 +44,7 @@ def check_length(length: int) -> None:
         )
 
 
-def multiply_accumulates(width: int, latent_dim: int, length: int, channels: int) -> int:
+def multiply_accumulates(width: int, latent_dim: int, length: int, *, channels: int) -> int:
     """Multiply-accumulates of one beat through the generator, from the architecture.
 
     Convolutions and the two layers at the latent; BatchNorm and activations are left out.

@@ -145,6 +145,7 @@ def score_histogram(
     label: np.ndarray,
     score: np.ndarray,
     thresholds: Mapping[str, float | None],
+    *,
     classes: Sequence[str],
     unit: str = "beat",
 ) -> Figure:
@@ -410,7 +411,7 @@ def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.histogram(values, edges)[0] / len(values)
 
 
-def _grid(rows: int, columns: int, width: float, row_height: float, **kwargs):
+def _grid(rows: int, columns: int, width: float, *, row_height: float, **kwargs):
     figure = Figure(figsize=(width, max(rows * row_height, 3.2)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
     for ax in axes.flat:

@@ -118,7 +118,7 @@ def open_edf(file: Path, given: Given) -> Source:
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         signals = [chosen[column] for column in columns]
-        blocks = _blocks(file, header, starts, signals)
+        blocks = _blocks(file, header, starts, signals=signals)
         return with_gaps((block * found.per_unit[columns] for block in blocks), gaps, found.fs)
 
     return Source(
@@ -240,7 +240,7 @@ def _stamped_records(file: Path, header: _Header) -> np.ndarray:
 
 
 def _blocks(
-    file: Path, header: _Header, starts: np.ndarray, signals: list[_Signal]
+    file: Path, header: _Header, starts: np.ndarray, *, signals: list[_Signal]
 ) -> Iterator[np.ndarray]:
     """Physical values, blocks float64 [n, signals], of the records that begin at `starts`."""
     per_record = header.per_record

@@ -95,13 +95,13 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
             file, "holds no table of numbers; give one line per sample and one column per lead"
         )
     first = _with_missing_rows(rows, first, fields)
-    names, units = _header(file, rows, lines, first, kinds, delimiter)
+    names, units = _header(file, rows, lines, first=first, kinds=kinds, delimiter=delimiter)
     above = preamble(lines[:first])
     above = above._replace(notes=(*above.notes, *notes))
     if above.columns and not any(names):
         names = [*above.columns, *[None] * fields][:fields]
     table = [row for row in rows[first:] if len(row) == fields]
-    columns = _columns(names, units, kinds, table, decimal)
+    columns = _columns(names, units, kinds, sample=table, decimal=decimal)
     skipped = feed.join(head[mark:].split(feed, first)[:first]) + feed if first else b""
     return Layout(mark + len(skipped), first + 1, feed, delimiter, decimal, tuple(columns), above)
 
@@ -251,6 +251,7 @@ def _header(
     file: Path,
     rows: Sequence[list[str]],
     lines: Sequence[str],
+    *,
     first: int,
     kinds: Sequence[str],
     delimiter: str,
@@ -345,6 +346,7 @@ def _columns(
     names: Sequence[str | None],
     units: Sequence[str | None],
     kinds: Sequence[str],
+    *,
     sample: Sequence[Sequence[str]],
     decimal: str,
 ) -> list[Column]:

@@ -143,7 +143,7 @@ def _first_cell(lines: Lines, place: int) -> str:
     return next(said, "")
 
 
-def _times(lines: Lines, text: bytes, line: int, place: int, column: Column) -> np.ndarray:
+def _times(lines: Lines, text: bytes, line: int, *, place: int, column: Column) -> np.ndarray:
     """The times [n] that whole lines state, NaN where they do not."""
     if column.kind == "number":
         return numbers(lines.file, lines.layout, text, line=line, places=[place])[:, 0]
@@ -164,7 +164,7 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int
         begin, row = lines.chunks[first]
         stop = lines.chunks[last][0] if last < len(lines.chunks) else lines.end
         line = lines.layout.line + row
-        times = _times(lines, lines.between(begin, stop), line, place, column)
+        times = _times(lines, lines.between(begin, stop), line, place=place, column=column)
         return clock.stamps(times, row)
 
     if len(lines.chunks) <= _FEW_CHUNKS:
@@ -222,7 +222,7 @@ def _first_change(
     head = text[: 1 << 11]
     for part in (head[: head.rfind(feed) + 1], text):
         if part:
-            times = _times(lines, part, lines.layout.line + row, place, column)
+            times = _times(lines, part, lines.layout.line + row, place=place, column=column)
             known = np.flatnonzero(np.isfinite(times))
             changes = np.flatnonzero(np.diff(times[known]) != 0)
             if len(changes):

@@ -115,7 +115,8 @@ def _open_record(file: Path, header: Header, given: Given) -> Source:
         own = all(signal.format in wfdbsignals.PACKING for signal in signals)
         for start, stop in spans(frames, step):
             with reading(file.stem, file):
-                block = (_unpacked if own else _by_wfdb)(file, header, channels, start, stop)
+                frames_of = _unpacked if own else _by_wfdb
+                block = frames_of(file, header, channels, start=start, stop=stop)
                 values = np.stack(block, axis=1) * found.per_unit[columns]
             yield values
 
@@ -131,7 +132,7 @@ def _open_record(file: Path, header: Header, given: Given) -> Source:
 
 
 def _unpacked(
-    file: Path, header: Header, channels: list[int], start: int, stop: int
+    file: Path, header: Header, channels: list[int], *, start: int, stop: int
 ) -> list[np.ndarray]:
     """The frames [start, stop) of signals, each [n] in its unit.
 
@@ -165,7 +166,7 @@ def _aligned(values: np.ndarray, skew: int, frames: int) -> np.ndarray:
 
 
 def _by_wfdb(
-    file: Path, header: Header, channels: list[int], start: int, stop: int
+    file: Path, header: Header, channels: list[int], *, start: int, stop: int
 ) -> list[np.ndarray]:
     """The same of formats that are not unpacked here."""
     block: Any = wfdb().rdrecord(header.stem, start, stop, channels, smooth_frames=False)

@@ -81,7 +81,7 @@ def override(config: Any, settings: Sequence[str]) -> None:
         before = _within(block, field, ".".join(blocks))
         if isinstance(before, ConfigDict):
             raise InputError(f"{name}: holds {', '.join(before)}; set one of them")
-        block[field] = _value(name, text, before, block.get_type(field))
+        block[field] = _value(name, text, before, wanted=block.get_type(field))
 
 
 def _within(block: Any, field: str, where: str) -> Any:
@@ -94,7 +94,7 @@ def _within(block: Any, field: str, where: str) -> Any:
     raise InputError(f"{place} {field!r}{hint}")
 
 
-def _value(name: str, text: str, before: Any, wanted: type) -> Any:
+def _value(name: str, text: str, before: Any, *, wanted: type) -> Any:
     """The value that a text means for a field of type `wanted`."""
     try:
         value = ast.literal_eval(text)

@@ -37,10 +37,10 @@ def load_data(config: Mapping) -> tuple[BeatSet, Split]:
     """The beats and their split that a config names; InputError as `datasets.load` and `split`."""
     data = config["data"]
     beats = datasets.load(data["dataset"], data["dir"])
-    return beats, split(beats, data["protocol"], data["fold"], data["split_seed"])
+    return beats, split(beats, data["protocol"], data["fold"], split_seed=data["split_seed"])
 
 
-def check_fingerprints(run: Path, recorded: Mapping, beats: BeatSet, parts: Split) -> None:
+def check_fingerprints(run: Path, recorded: Mapping, beats: BeatSet, *, parts: Split) -> None:
     """Raises InputError unless the prepared beats and their split are those that the run saw."""
     now = {"data": beats.fingerprint, "split": parts.fingerprint}
     for what, found in now.items():
@@ -87,7 +87,7 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     """
     config = directory.read_config(run)
     last = directory.load_model(run)
-    check_fingerprints(run, last.progress["fingerprints"], beats, parts)
+    check_fingerprints(run, last.progress["fingerprints"], beats, parts=parts)
     _check_size(run, last.generator, beats)
     detector = Detector(last.generator, last.variables["generator"])
     test, calibrate = parts.test, parts.calibrate
@@ -95,13 +95,13 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     score = detector.score(beats.x[test]).astype(np.float64)
     calibrate_score = detector.score(beats.x[calibrate]).astype(np.float64)
     label_free = metrics.label_free(
-        calibrate_score, label > 0, score, config["eval"]["fpr_targets"]
+        calibrate_score, label > 0, score, fpr_targets=config["eval"]["fpr_targets"]
     )
     thresholds = [row["threshold"] for row in label_free]
     result = {
-        **quality(label, beats.record[test], score, thresholds, beats.classes),
+        **quality(label, beats.record[test], score, thresholds=thresholds, classes=beats.classes),
         "label_free": label_free,
-        "oracle": oracle(run, last.progress, beats, parts),
+        "oracle": oracle(run, last.progress, beats, parts=parts),
         "n_test": len(test),
         "protocol": parts.protocol,
         "fold": parts.fold,
@@ -191,15 +191,18 @@ def calibrated(model: directory.Model, beats: BeatSet, parts: Split) -> Calibrat
     if len(index) < calibration.FEWEST or not beats.ecg:
         return None
     rhythm = fitted.rhythm(beats.record, beats.sample, beats.rr_before)
-    found = evidence(model, beats, rhythm, index, features=False)
+    found = evidence(model, beats, rhythm, index=index, features=False)
     source = f"{len(index)} normal beats of {beats.name}"
-    return calibration.calibrate(found, beats.x[index], beats.leads, model.fingerprint, source)
+    return calibration.calibrate(
+        found, beats.x[index], beats.leads, model=model.fingerprint, source=source
+    )
 
 
 def evidence(
     model: directory.Model,
     beats: BeatSet,
     rhythm: np.ndarray,
+    *,
     index: np.ndarray,
     features: bool = True,
 ) -> fitted.Evidence:
@@ -208,8 +211,9 @@ def evidence(
     Without `features` the discriminator, half of the work, is not asked: its error is NaN.
     """
     x = beats.x[index]
-    place = rhythm[index], beats.record[index], beats.sample[index], beats.fs
-    found = Detector(model.generator, model.variables["generator"]).evidence(x, *place)
+    found = Detector(model.generator, model.variables["generator"]).evidence(
+        x, rhythm[index], record=beats.record[index], sample=beats.sample[index], fs=beats.fs
+    )
     if not features:
         return found
     error = np.empty(len(x), x.dtype)
@@ -218,14 +222,17 @@ def evidence(
         reconstructed = x[part] + found.residual[part]
         with jax.default_matmul_precision("float32"):  # as a Detector's
             error[part] = _feature_error(
-                model.discriminator, model.variables["discriminator"], x[part], reconstructed
+                model.discriminator,
+                model.variables["discriminator"],
+                x[part],
+                x_hat=reconstructed,
             )
     return found._replace(feature_error=error)
 
 
 @partial(jax.jit, static_argnums=0)
 def _feature_error(
-    discriminator: Discriminator, variables: Any, x: jax.Array, x_hat: jax.Array
+    discriminator: Discriminator, variables: Any, x: jax.Array, *, x_hat: jax.Array
 ) -> jax.Array:
     """Mean (f(x_hat) - f(x))^2 over the discriminator's features of beats [B, T, C], each [B]."""
     real, fake = (
@@ -239,6 +246,7 @@ def quality(
     label: np.ndarray,
     record: np.ndarray,
     score: np.ndarray,
+    *,
     thresholds: list[float | None],
     classes: Sequence[str],
 ) -> dict[str, Any]:
@@ -254,7 +262,7 @@ def quality(
         "auc": metrics.auc(abnormal, score) if both else None,
         "ap": metrics.average_precision(abnormal, score) if both else None,
         "per_class": metrics.per_class(label, score, classes),
-        "per_record": metrics.per_record(record, abnormal, score, thresholds),
+        "per_record": metrics.per_record(record, abnormal, score, thresholds=thresholds),
         "ci95": metrics.bootstrap_ci(record, abnormal, score)
         if several
         else {"auc": None, "ap": None},
@@ -266,7 +274,7 @@ def two_kinds(label: np.ndarray) -> bool:
     return bool((label == 0).any() and (label > 0).any())
 
 
-def oracle(run: Path, progress: Mapping, beats: BeatSet, parts: Split) -> dict[str, Any]:
+def oracle(run: Path, progress: Mapping, beats: BeatSet, *, parts: Split) -> dict[str, Any]:
     """The epoch that labelled validation beats prefer, the threshold that test labels prefer.
 
     All are None where there is no such epoch, or its checkpoint is lost, which a `note` says.
@@ -296,7 +304,7 @@ def cost(model: directory.Model) -> dict[str, int]:
     variables = model.variables["generator"]
     return {
         "params": count_parameters(variables["params"]),
-        "macs": multiply_accumulates(g.width, g.latent_dim, g.length, g.channels),
+        "macs": multiply_accumulates(g.width, g.latent_dim, g.length, channels=g.channels),
         "bytes": 4 * count_parameters(variables),
     }
 
@@ -321,7 +329,7 @@ def draw(
     figures = {"roc_pr": plots.roc_pr(label > 0, score, beats.unit)} if two_kinds(label) else {}
     figures |= {
         "score_histogram": plots.score_histogram(
-            label, score, thresholds, beats.classes, beats.unit
+            label, score, thresholds, classes=beats.classes, unit=beats.unit
         ),
         "beats": plots.beats(
             x,

@@ -59,6 +59,7 @@ def calibrate(
     evidence: Evidence,
     x: np.ndarray,
     leads: Sequence[str],
+    *,
     model: str,
     source: str,
 ) -> Calibration:

@@ -95,6 +95,7 @@ def per_record(
     record: np.ndarray,
     abnormal: np.ndarray,
     score: np.ndarray,
+    *,
     thresholds: Sequence[float | None] = (),
 ) -> dict[str, dict]:
     """Each record by itself, in the order of their names.
@@ -266,6 +267,7 @@ def label_free(
     calibrate_score: np.ndarray,
     abnormal: np.ndarray,
     score: np.ndarray,
+    *,
     fpr_targets: Sequence[float],
 ) -> list[dict]:
     """Thresholds from held-out normal scores alone, and what they do on the test beats.

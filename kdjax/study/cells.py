@@ -165,14 +165,14 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     ]
     who = [_who(cell, progress) for cell, progress in zip(cells, every, strict=True)]
     state, every = _go_on(group, fresh, every, who=who, say=say)
-    program = epochs.of_seeds(trainer, teacher, x, keys)
+    program = epochs.of_seeds(trainer, teacher, x, keys=keys)
     together = group.folder / TOGETHER
     saved = time.monotonic()
     for epoch in range(every[0].epoch + 1, config.epochs + 1):
         order = np.stack([assemble.batch_order(cell, len(x), epoch) for cell in cells])
         for latest, _ in epochs.train_epoch(program, state, every, order=order, saved=together):
             state = latest
-        say(_finish_epoch(group, program, state, every, order))
+        say(_finish_epoch(group, program, state, every=every, order=order))
         if time.monotonic() - saved > SAVE_EVERY:
             _save_together(together, epochs.saveable(program, state, together), every, who=who)
             saved = time.monotonic()
@@ -183,6 +183,7 @@ def _finish_epoch(
     group: Group,
     program: epochs.Program,
     state: TrainState,
+    *,
     every: Sequence[Progress],
     order: np.ndarray,
 ) -> str:
@@ -284,7 +285,7 @@ def _teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
             f"{run / CELL}: not that of the checkpoint beside it; restore both from a copy, or "
             "delete the folder to have it trained anew"
         )
-    check_fingerprints(run, model.progress["fingerprints"], beats, parts)
+    check_fingerprints(run, model.progress["fingerprints"], beats, parts=parts)
     return model
 
 

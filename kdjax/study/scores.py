@@ -59,11 +59,13 @@ def score_cell(group: Group, seed: int) -> None:
     folder, config = group.cell(seed), group.config(seed)
     beats, parts, rhythm = data_of(config)
     model = directory.load_model(folder)
-    evaluation.check_fingerprints(folder, model.progress["fingerprints"], beats, parts)
+    evaluation.check_fingerprints(folder, model.progress["fingerprints"], beats, parts=parts)
     fully = group.variant.name in group.study.scored_fully
     of = functools.partial(evaluation.evidence, model, beats, rhythm, features=fully)
-    calibrate, validation, test = of(parts.calibrate), of(parts.validation), of(parts.test)
-    train = of(parts.train) if fully else None
+    calibrate, validation, test = (
+        of(index=index) for index in (parts.calibrate, parts.validation, parts.test)
+    )
+    train = of(index=parts.train) if fully else None
     label, of_validation = beats.label[parts.test], beats.label[parts.validation] > 0
     rows = []
     for kind, adaptation in cell_scores(group.study, fully):
@@ -114,7 +116,7 @@ def make_baselines(
     )
     fingerprints = {"data": beats.fingerprint, "split": parts.fingerprint}
     if path.exists():
-        evaluation.check_fingerprints(path, read_sealed(path)["fingerprints"], beats, parts)
+        evaluation.check_fingerprints(path, read_sealed(path)["fingerprints"], beats, parts=parts)
         return
     label = beats.label[parts.test]
     found: dict[str, Any] = {}

@@ -71,7 +71,7 @@ def on_devices(
 
 
 def of_seeds(
-    trainer: Trainer, teacher: Teacher | None, x: np.ndarray, keys: Sequence[jax.Array]
+    trainer: Trainer, teacher: Teacher | None, x: np.ndarray, *, keys: Sequence[jax.Array]
 ) -> Program:
     """A network for each key on one device, with training beats x [N, T, C] for all.
 

@@ -4,7 +4,7 @@ from kdjax.errors import InputError
 
 
 def check(
-    coordinator: str | None, processes: int | None, process: int | None, cluster: bool
+    coordinator: str | None, processes: int | None, process: int | None, *, cluster: bool
 ) -> None:
     """Raises InputError unless the flags name a process, or a cluster that does, or nothing."""
     given = {"--coordinator": coordinator, "--processes": processes, "--process": process}

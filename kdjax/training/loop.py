@@ -131,9 +131,11 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     processes.told(lambda: make_directory(workdir, overwrite))
     with _reserved(workdir), disk_errors(workdir), products(config):
         if own_teacher and teacher is None:
-            teacher = _own_teacher(config, workdir / "teacher", beats, parts, devices)
+            teacher = _own_teacher(config, workdir / "teacher", beats, parts=parts, devices=devices)
             print(f"Student: {workdir}, {counted(config.epochs, 'epoch')}", flush=True)
-        result = _train_network(config, workdir, beats, parts, devices, teacher)
+        result = _train_network(
+            config, workdir, beats, parts=parts, devices=devices, teacher=teacher
+        )
         if teacher is not None:
             taught_by = directory.read_result(Path(config.teacher.workdir or workdir / "teacher"))
             print(beside_teacher(result, taught_by), flush=True)
@@ -203,12 +205,12 @@ def _named_teacher(run: Path, beats: BeatSet, parts: Split) -> directory.Model:
             "and may be the student's test beats; train a teacher on this split"
         )
     model, result = directory.load_finished(run)
-    _check_same_split(run, result, beats, parts)
+    _check_same_split(run, result, beats, parts=parts)
     return model
 
 
 def _own_teacher(
-    config: configs.Config, run: Path, beats: BeatSet, parts: Split, devices: parallel.Devices
+    config: configs.Config, run: Path, beats: BeatSet, *, parts: Split, devices: parallel.Devices
 ) -> directory.Model:
     """The teacher that a student's config describes; trains it if it is not there."""
     wanted = configs.teacher_config(config)
@@ -219,11 +221,11 @@ def _own_teacher(
     else:
         processes.told(lambda: run.mkdir(exist_ok=True))
         with _reserved(run):
-            _train_network(wanted, run, beats, parts, devices, None)
+            _train_network(wanted, run, beats, parts=parts, devices=devices, teacher=None)
     return _named_teacher(run, beats, parts)
 
 
-def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> None:
+def _check_same_split(run: Path, result: dict, beats: BeatSet, *, parts: Split) -> None:
     """Refuses a teacher that may have seen the student's test beats."""
     mine = {"dataset": beats.name, "protocol": parts.protocol, "fold": parts.fold}
     for name, value in mine.items():
@@ -232,13 +234,14 @@ def _check_same_split(run: Path, result: dict, beats: BeatSet, parts: Split) -> 
                 f"teacher.workdir {run}: its {name} is {result[name]}, the student's is {value}; "
                 "the teacher may have seen the student's test beats"
             )
-    check_fingerprints(run, result["fingerprints"], beats, parts)
+    check_fingerprints(run, result["fingerprints"], beats, parts=parts)
 
 
 def _train_network(
     config: configs.Config,
     workdir: Path,
     beats: BeatSet,
+    *,
     parts: Split,
     devices: parallel.Devices,
     teacher: directory.Model | None,
@@ -255,7 +258,7 @@ def _train_network(
     )
     state, progress = _start(run, None if teacher is None else teacher.fingerprint)
     with signals.Hold() as hold:
-        _epochs(run, state, progress, hold)
+        _epochs(run, state, progress, hold=hold)
     _stop_if_told(run, progress, hold)
     result = processes.told(lambda: evaluate_run(workdir, beats, parts))
     total = sum(row["seconds"] for row in progress.rows)
@@ -285,7 +288,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
         return jax.device_get(init_state(run.trainer, run.key, mean, run.teacher)), fresh
     checkpoint = run.workdir / checkpoints.LAST / checkpoint
     progress = Progress.read(checkpoints.read_progress(checkpoint))
-    check_fingerprints(run.workdir, progress.fingerprints, run.beats, run.parts)
+    check_fingerprints(run.workdir, progress.fingerprints, run.beats, parts=run.parts)
     if progress.fingerprints.get("config") != recorded["config"]:
         raise InputError(
             f"{run.workdir}: checkpoint {checkpoint.name} was not trained with its "
@@ -296,7 +299,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
             f"{run.workdir}: was started with another teacher; restore it, or overwrite the run"
         )
     # Shapes alone: compiling the initialisation would take seconds.
-    like = jax.eval_shape(partial(fresh_state, run.trainer), run.key, mean, run.teacher)
+    like = jax.eval_shape(partial(fresh_state, run.trainer), run.key, mean, teacher=run.teacher)
     resumed = read_state(checkpoint, like)
     print(f"{run.workdir}: continues from {checkpoint}, step {int(resumed.step)}", flush=True)
     return resumed, progress
@@ -307,7 +310,7 @@ def _newest_whole(folder: Path) -> str | None:
     return None if found is None else found.name
 
 
-def _epochs(run: Run, state: TrainState, progress: Progress, hold: signals.Hold) -> None:
+def _epochs(run: Run, state: TrainState, progress: Progress, *, hold: signals.Hold) -> None:
     """Trains to the config's last epoch, saving at the end of each and on a signal."""
     x = run.beats.x[run.parts.train]
     program = epochs.on_devices(run.trainer, run.teacher, x, key=run.key, devices=run.devices)
@@ -316,10 +319,10 @@ def _epochs(run: Run, state: TrainState, progress: Progress, hold: signals.Hold)
         while progress.epoch < run.config.epochs:
             epoch = progress.epoch + 1
             order = run.order(epoch)[None]
-            state = _chunks(run, program, state, progress, order, hold)
+            state = _chunks(run, program, state, progress=progress, order=order, hold=hold)
             norms = program.norms(state, program.place(order[:, :1]))
-            finish = partial(_finish_epoch, run, program, state, progress, norms, writer)  # type: ignore[arg-type]
-            processes.told(finish)
+            finish = partial(_finish_epoch, run, program, state, progress=progress, norms=norms)
+            processes.told(partial(finish, writer=writer))  # type: ignore[arg-type]
             progress.finish(epoch)  # as process 0 has done before it saved
             _stop_if_told(run, progress, hold)
 
@@ -334,6 +337,7 @@ def _chunks(
     run: Run,
     program: epochs.Program,
     state: TrainState,
+    *,
     progress: Progress,
     order: np.ndarray,
     hold: signals.Hold,
@@ -353,7 +357,9 @@ def _chunks(
             hold.begin()
             bar.update(progress.done - bar.n)
             _say(
-                _step_line(epoch, progress.done, steps, {n: float(v[0]) for n, v in means.items()})
+                _step_line(
+                    epoch, progress.done, steps, means={n: float(v[0]) for n, v in means.items()}
+                )
             )
             signum = processes.largest(max(hold.caught, default=0))
             if signum and progress.done < steps:
@@ -367,6 +373,7 @@ def _finish_epoch(
     run: Run,
     program: epochs.Program,
     state: TrainState,
+    *,
     progress: Progress,
     norms: epochs.Figures,
     writer: EventsWriter,
@@ -435,7 +442,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _step_line(epoch: int, step: int, steps: int, means: dict[str, float]) -> str:
+def _step_line(epoch: int, step: int, steps: int, *, means: dict[str, float]) -> str:
     return (
         f"Epoch: [{epoch}] [{step:4d}/{steps:4d}] "
         f"D_loss(R/F): {means['D_real']:.6f}/{means['D_fake']:.6f}, G_loss: {means['G_loss']:.6f}"

@@ -153,7 +153,7 @@ def _norms(
     index: jax.Array,
 ) -> Metrics:
     part = None if teacher is None else teacher.at(index)
-    return gradient_norms(trainer, state, part, beats[index])
+    return gradient_norms(trainer, state, part, x=beats[index])
 
 
 def _sharding(devices: Devices) -> NamedSharding:

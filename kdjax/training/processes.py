@@ -47,7 +47,7 @@ _leaving = threading.Event()
 
 
 def join(
-    coordinator: str | None, processes: int | None, process: int | None, cluster: bool
+    coordinator: str | None, processes: int | None, process: int | None, *, cluster: bool
 ) -> None:
     """Takes part in a training of several processes; before anything asks JAX for a device.
 
@@ -84,7 +84,7 @@ def join(
     me, n = distributed.global_state.process_id, distributed.global_state.num_processes
     _hold_aborts()
     threading.Thread(target=_watch, args=(_client(), me, n), daemon=True).start()
-    signals.before_leaving(lambda signum: _give_up(_client(), me, n, signum))
+    signals.before_leaving(lambda signum: _give_up(_client(), me, n, signum=signum))
     if me:
         address = distributed.global_state.coordinator_address
         threading.Thread(target=_knock, args=(address, me, n), daemon=True).start()
@@ -116,7 +116,7 @@ def leave(status: int) -> None:
     os._exit(status)
 
 
-def _give_up(client: Any, me: int, n: int, signum: int) -> None:
+def _give_up(client: Any, me: int, n: int, *, signum: int) -> None:
     """Tells the others that a signal ends this process."""
     _post(client, _FAILED, f"process {me} of {n} was stopped by {signal.Signals(signum).name}")
     if me == 0:

@@ -100,6 +100,7 @@ def fresh_state(
     trainer: Trainer,
     key: jax.Array,
     mean: jax.Array | None = None,
+    *,
     teacher: Teacher | None = None,
 ) -> TrainState:
     """A fresh state; a pure function of `key`.
@@ -145,6 +146,7 @@ def train_step(
     trainer: Trainer,
     state: TrainState,
     teacher: Teacher | None,
+    *,
     x: jax.Array,
     key: jax.Array,
 ) -> tuple[TrainState, Metrics]:
@@ -155,7 +157,7 @@ def train_step(
     the global batch. Pure.
     """
     lesson = _lesson(trainer, teacher, x)
-    outputs, pull_back, generator_stats = _generate(trainer, state.generator, x, lesson)
+    outputs, pull_back, generator_stats = _generate(trainer, state.generator, x, lesson=lesson)
     discriminator, discriminator_opt, on_discriminator = _step_discriminator(
         trainer, state, x=x, x_hat=jax.lax.stop_gradient(outputs[0].x_hat)
     )
@@ -167,11 +169,11 @@ def train_step(
         terms_of, trainer.term_weights(), outputs, projection=state.projection
     )
     generator, generator_opt = _updated(
-        trainer, pull_back(cotangent)[0], state.generator, state.generator_opt
+        trainer, pull_back(cotangent)[0], state.generator, opt=state.generator_opt
     )
     generator |= generator_stats
     projection, projection_opt = _update(
-        trainer, projection_grads, state.projection, state.projection_opt
+        trainer, projection_grads, state.projection, opt=state.projection_opt
     )
 
     metrics = _average(trainer, on_discriminator | on_generator)
@@ -211,7 +213,7 @@ def _step_discriminator(
         state.discriminator["params"]
     )
     discriminator, optimizer = _updated(
-        trainer, grads, state.discriminator, state.discriminator_opt
+        trainer, grads, state.discriminator, opt=state.discriminator_opt
     )
     return discriminator | stats, optimizer, {"D_real": d_real, "D_fake": d_fake}
 
@@ -301,6 +303,7 @@ def gradient_norms(
     trainer: Trainer,
     state: TrainState,
     teacher: Teacher | None,
+    *,
     x: jax.Array,
 ) -> Metrics:
     """The norm of each weighted term's gradient in the generator's parameters, at this state.
@@ -309,7 +312,7 @@ def gradient_norms(
     axis of terms, which compiles in a fraction of the time.
     """
     lesson = _lesson(trainer, teacher, x)
-    outputs, pull_back, _ = _generate(trainer, state.generator, x, lesson)
+    outputs, pull_back, _ = _generate(trainer, state.generator, x, lesson=lesson)
     weights = trainer.term_weights()
 
     def weighted(outputs: Outputs) -> jax.Array:
@@ -354,7 +357,9 @@ def run_steps(
         if trainer.augment:
             of_step = jax.random.fold_in(jax.random.fold_in(key, _AUGMENTS), state.step)
             x = time_warp(jax.vmap(partial(jax.random.fold_in, of_step))(batch), x)
-        return train_step(trainer, state, None if teacher is None else teacher.at(batch), x, key)
+        return train_step(
+            trainer, state, None if teacher is None else teacher.at(batch), x=x, key=key
+        )
 
     start, stop = bounds
     shapes = jax.eval_shape(step, state, start)[1]
@@ -370,7 +375,7 @@ def run_steps(
 
 
 def _generate(
-    trainer: Trainer, variables: Variables, x: jax.Array, lesson: Lesson | None
+    trainer: Trainer, variables: Variables, x: jax.Array, *, lesson: Lesson | None
 ) -> tuple[Outputs, Callable, Variables]:
     """The generator's outputs, the function that pulls their gradient back, its new statistics.
 
@@ -403,14 +408,14 @@ def _lesson(trainer: Trainer, teacher: Teacher | None, x: jax.Array) -> Lesson |
 
 
 def _updated(
-    trainer: Trainer, grads: Any, variables: Variables, opt: optax.OptState
+    trainer: Trainer, grads: Any, variables: Variables, *, opt: optax.OptState
 ) -> tuple[Variables, optax.OptState]:
-    params, opt = _update(trainer, grads, variables["params"], opt)
+    params, opt = _update(trainer, grads, variables["params"], opt=opt)
     return variables | {"params": params}, opt
 
 
 def _update(
-    trainer: Trainer, grads: Any, params: Any, opt: optax.OptState
+    trainer: Trainer, grads: Any, params: Any, *, opt: optax.OptState
 ) -> tuple[Any, optax.OptState]:
     with jax.numpy_dtype_promotion("standard"):  # Optax raises b1 to an integer count
         updates, opt = trainer.optimizer.update(_average(trainer, grads), opt, params)

@@ -348,7 +348,10 @@ def test_the_real_records_give_the_counts_of_the_reference(tmp_path):
     loaded = load("mitbih", tmp_path)
     assert np.bincount(loaded.label).tolist() == [89_836, 3_026, 7_008, 802, 15]
     assert loaded.fingerprint.startswith("52782c8f44e7b8df")
-    intra, inter = split(loaded, "beatgan", 0, 0), split(loaded, "interpatient", 0, 0)
+    intra, inter = (
+        split(loaded, "beatgan", 0, split_seed=0),
+        split(loaded, "interpatient", 0, split_seed=0),
+    )
     assert (len(intra.train), len(intra.test)) == (62_399, 27_097)
     assert len(inter.train) + len(inter.select) + len(inter.calibrate) == 41_688
     assert np.bincount(loaded.label[inter.test]).tolist() == [44_025, 2_050, 3_220, 388, 7]

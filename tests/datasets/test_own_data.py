@@ -38,7 +38,7 @@ class TestAnnotated:
     def test_gives_the_beats_that_mitbih_s_builder_gives(self, folder, tmp_path):
         prepare_own(folder, "mine", data_dir=tmp_path)
         examples = [storage.example(read_wfdb(folder / name), ["MLII"]) for name in ("a1", "b2")]
-        expected = storage.beat_set("mine", "1.0.0", examples, ["MLII"])
+        expected = storage.beat_set("mine", "1.0.0", examples, leads=["MLII"])
         assert load("mine", tmp_path).fingerprint == expected.fingerprint
 
     def test_says_what_was_ignored(self, folder, tmp_path):

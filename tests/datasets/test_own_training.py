@@ -48,7 +48,7 @@ class TestSplit:
             label=np.tile([0, 0, 0, 2], count).astype(np.int8),
             near_peak=np.ones(len(record), bool),
         )
-        parts = split(beats, "interpatient", 0, seed)
+        parts = split(beats, "interpatient", 0, split_seed=seed)
         people = [set(beats.record[getattr(parts, p)]) for p in ("train", "validation", "test")]
         fifth = max(count // 5, 1)
         assert [len(names) for names in people] == [count - 2 * fifth, fifth, fifth]
@@ -60,7 +60,8 @@ class TestSplit:
             unmarked(), record=record, label=np.zeros(40, np.int8), near_peak=np.ones(40, bool)
         )
         tested = [
-            sorted(set(beats.record[split(beats, "interpatient", 0, seed).test])) for seed in (0, 1)
+            sorted(set(beats.record[split(beats, "interpatient", 0, split_seed=seed).test]))
+            for seed in (0, 1)
         ]
         # From this code's first version: it may not change, finished runs depend on it.
         assert tested == [["r3", "r5"], ["r0", "r1"]]
@@ -70,12 +71,12 @@ class TestSplit:
         record = np.array(["a", "b"])[np.arange(256) % count]
         beats = dataclasses.replace(unmarked("few"), record=record)
         with pytest.raises(InputError, match=rf"few has {count}: use data.protocol=beatgan"):
-            split(beats, "interpatient", 0, 0)
+            split(beats, "interpatient", 0, split_seed=0)
 
     def test_unannotated_beats_are_normal_in_every_part(self):
         beats = unmarked()
         for protocol in ("beatgan", "interpatient"):
-            parts = split(beats, protocol, 0, 0)
+            parts = split(beats, protocol, 0, split_seed=0)
             used = [parts.train, parts.calibrate, parts.validation, parts.test]
             assert all(map(len, used))
             assert (beats.label[np.concatenate(used)] == 0).all()
@@ -122,7 +123,9 @@ def test_a_split_that_leaves_a_part_empty_is_refused_before_anything_is_written(
         world.setattr(
             evaluation,
             "split",
-            lambda *a: dataclasses.replace(split(*a), validation=np.zeros(0, np.int64)),
+            lambda *a, **named: dataclasses.replace(
+                split(*a, **named), validation=np.zeros(0, np.int64)
+            ),
         )
         config.batch_size = 8
         with pytest.raises(InputError, match="beatgan split of own leaves no beats for validation"):
@@ -139,7 +142,7 @@ def test_figures_of_unannotated_beats_are_drawn():
             return np.mean(np.square(x / 2), axis=(1, 2))
 
     beats = unmarked()
-    parts = split(beats, "beatgan", 0, 0)
+    parts = split(beats, "beatgan", 0, split_seed=0)
     score = Halved().score(beats.x[parts.test])
     rows = [{"epoch": 1, "reconstruction": 0.5, "D_real": 0.1}]
     label_free = [{"fpr_target": 0.01, "threshold": 0.004}]

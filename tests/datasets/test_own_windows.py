@@ -288,7 +288,7 @@ def test_the_guide_s_recipe_reads_files_of_the_ucr_archive(tmp_path, monkeypatch
 @pytest.mark.parametrize("protocol", ["beatgan", "interpatient"])
 def test_both_protocols_part_the_windows(prepared, protocol):
     found = load("presses", prepared)
-    parts = split(found, protocol, 0, 0)
+    parts = split(found, protocol, 0, split_seed=0)
     tested, trained = (set(found.record[p]) for p in (parts.test, parts.train))
     assert (found.label[parts.train] == 0).all()
     assert (found.label[parts.test] == 1).any()

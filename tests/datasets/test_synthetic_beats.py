@@ -128,7 +128,7 @@ def test_there_are_enough_beats_of_every_class(beat_set):
     assert 0.12 < count[S:].sum() / count.sum() < 0.15
     assert count[V] > count[S] > count[F] > count[Q]
     for protocol in protocols.PROTOCOLS:
-        test = beat_set.label[protocols.split(beat_set, protocol, 0, 0).test]
+        test = beat_set.label[protocols.split(beat_set, protocol, 0, split_seed=0).test]
         assert (np.bincount(test, minlength=len(CLASSES)) >= 80).all(), protocol
 
 

@@ -62,7 +62,7 @@ def test_anomalies_are_those_of_all_beats_at_once(detector, whole):
     rr = np.diff(sample, prepend=np.nan) / FS
     person = np.zeros(len(sample), int)
     rhythm = fitted.rhythm(person, sample, rr)
-    evidence = detector.evidence(x, rhythm[good], person[good], sample[good], FS)
+    evidence = detector.evidence(x, rhythm[good], record=person[good], sample=sample[good], fs=FS)
     expected = np.log(np.maximum(detector.calibration.score.score(evidence), 0.01))
     parts, _ = decided_in(detector, signal)
     anomaly = np.concatenate([part.signs[:, SIGNS.index("anomaly")] for part in parts])

@@ -104,7 +104,7 @@ def test_evidence_is_the_residual_and_the_latent_of_each_beat(expected):
     x, x_hat, _, z = expected
     detector, n = make_detector(), 17
     rhythm, record, sample = np.zeros((n, 2)), np.array(["a"] * n), np.arange(n)
-    found = detector.evidence(x[:n], rhythm, record, sample, 360.0)
+    found = detector.evidence(x[:n], rhythm, record=record, sample=sample, fs=360.0)
     np.testing.assert_allclose(found.residual, x_hat[:n] - x[:n], rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.z, z[:n], rtol=0, atol=1e-12)
     assert np.isnan(found.feature_error).all()
@@ -114,16 +114,21 @@ def test_evidence_is_the_residual_and_the_latent_of_each_beat(expected):
 def test_evidence_takes_only_the_detectors_beats():
     none = np.zeros(1)
     with pytest.raises(ValueError, match=r"\[B, 32, 2\] needed"):
-        make_detector().evidence(np.zeros((1, 32, 1)), none, none, none, 360.0)
+        make_detector().evidence(np.zeros((1, 32, 1)), none, record=none, sample=none, fs=360.0)
 
 
 def test_evidence_in_numpy_is_that_of_the_program(monkeypatch):
     detector, x = make_detector(), draw(4, MOST)
-    place = np.zeros((MOST, 2)), np.zeros(MOST, int), np.arange(MOST), 360.0
+    place = {
+        "rhythm": np.zeros((MOST, 2)),
+        "record": np.zeros(MOST, int),
+        "sample": np.arange(MOST),
+        "fs": 360.0,
+    }
     assert detector.small
-    in_numpy, none = detector.evidence(x, *place), detector.evidence(x[:0], *place)
+    in_numpy, none = detector.evidence(x, **place), detector.evidence(x[:0], **place)
     monkeypatch.setattr(module, "_SMALL", 0)
-    program = detector.evidence(x, *place)
+    program = detector.evidence(x, **place)
     for name in ("residual", "z"):
         have, want = getattr(in_numpy, name), getattr(program, name)
         assert (have.shape, have.dtype) == (want.shape, want.dtype)

@@ -43,7 +43,7 @@ def judged(lead, fs=FS):
 def with_noise(kind, snr, first, last):
     """The lead with noise of a kind in seconds [first, last)."""
     lead, at = ecg()
-    added = noise.noise(kind, len(lead), FS, 1)
+    added = noise.noise(kind, len(lead), FS, seed=1)
     gain = np.sqrt(noise.signal_power(lead, at, FS) / 10 ** (snr / 10))
     time = np.arange(len(lead)) / FS
     return lead + gain * added * ((time >= first) & (time < last))

@@ -251,7 +251,7 @@ def test_terms_are_the_losses_of_the_selected_beats(batch, kind):
     assert chosen.all() == (kind == "all")
     assert share == chosen.mean()
     scaled = [(s - s.mean()) / s.std() for s in (own, of_teacher)]
-    expected = losses.response_kl(*(jnp.asarray(s[chosen]) for s in scaled), 4.0)
+    expected = losses.response_kl(*(jnp.asarray(s[chosen]) for s in scaled), temperature=4.0)
     np.testing.assert_allclose(terms["kd_response"], expected, rtol=1e-10)
     distance = np.square(student.x_hat - targets.x_hat).mean((1, 2))
     np.testing.assert_allclose(terms["kd_reconstruction"], (distance * chosen).mean())

@@ -78,7 +78,9 @@ def curves(ax):
 FIGURES = {
     "loss_curves": lambda: plots.loss_curves(EPOCHS),
     "roc_pr": lambda: plots.roc_pr(some_scores()[0] > 0, some_scores()[1]),
-    "score_histogram": lambda: plots.score_histogram(*some_scores(), {"5 %": 0.03}, CLASSES),
+    "score_histogram": lambda: plots.score_histogram(
+        *some_scores(), thresholds={"5 %": 0.03}, classes=CLASSES
+    ),
     "beats": lambda: plots.beats(**some_beats()),
     "three beats": lambda: plots.beats(**some_beats(n=3)),
     "windows": lambda: plots.beats(**some_windows()),
@@ -112,7 +114,7 @@ def test_texts_lie_within_the_figure_and_cover_no_other(name):
 
 def test_a_saved_figure_is_a_png_of_its_size_with_its_lines_and_is_replaced_whole(tmp_path):
     label, score = some_scores()
-    figure = plots.score_histogram(label, score, {"5 %": 0.03}, CLASSES)
+    figure = plots.score_histogram(label, score, {"5 %": 0.03}, classes=CLASSES)
     path = plots.save(figure, tmp_path / "figures" / "f.png")
     pixels = imread(path)
     height, width = (round(160 * size) for size in figure.get_size_inches()[::-1])
@@ -194,7 +196,7 @@ def test_areas_beside_their_chance():
 
 def test_the_histogram_shows_the_classes_that_are_there():
     label, score = some_scores()
-    figure = plots.score_histogram(label, score, {"5 %": 0.03, "0.1 %": None}, CLASSES)
+    figure = plots.score_histogram(label, score, {"5 %": 0.03, "0.1 %": None}, classes=CLASSES)
     text = text_of(figure)
     assert [t for t in text if "beat" in t and t[1] == ":"] == [
         "N: 300 beats",
@@ -210,14 +212,14 @@ def test_the_histogram_shows_the_classes_that_are_there():
 
 def test_every_beat_is_in_the_histogram():
     label, score = some_scores()
-    for ax in plots.score_histogram(label, score, {}, CLASSES).axes:
+    for ax in plots.score_histogram(label, score, {}, classes=CLASSES).axes:
         for steps in ax.patches:
             assert steps.get_data().values.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("score", [[0.0, 0.1, 0.2], [-1.0, 0.0, 1.0], [0.5, 0.5, 0.5]])
 def test_the_histogram_takes_any_finite_scores(score):
-    figure = plots.score_histogram(np.array([0, 0, 1]), np.array(score), {}, CLASSES)
+    figure = plots.score_histogram(np.array([0, 0, 1]), np.array(score), {}, classes=CLASSES)
     figure.draw_without_rendering()
     for ax in figure.axes:
         assert ax.patches[0].get_data().values.sum() == pytest.approx(1)

@@ -196,7 +196,9 @@ class TestOracle:
         assert result["oracle"]["best_f1"] == pytest.approx(f1_score(abnormal, flagged))
 
     def test_is_empty_for_a_run_that_has_no_best_epoch(self, data, copy):
-        assert set(evaluation.oracle(copy, {"best_epoch": 0}, *data).values()) == {None}
+        assert set(evaluation.oracle(copy, {"best_epoch": 0}, data[0], parts=data[1]).values()) == {
+            None
+        }
 
     @pytest.mark.parametrize("lost", ["damaged", "deleted"])
     def test_is_left_out_and_said_where_its_checkpoint_is_lost(self, data, copy, result, lost):
@@ -275,15 +277,15 @@ class TestCheckFingerprints:
     def test_lets_the_same_pass_and_what_was_never_recorded(self, data, tmp_path):
         beats, parts = data
         same = {"data": beats.fingerprint, "split": parts.fingerprint}
-        evaluation.check_fingerprints(tmp_path, same, beats, parts)
-        evaluation.check_fingerprints(tmp_path, {}, beats, parts)
+        evaluation.check_fingerprints(tmp_path, same, beats, parts=parts)
+        evaluation.check_fingerprints(tmp_path, {}, beats, parts=parts)
 
     @pytest.mark.parametrize("what", ["data", "split"])
     def test_names_what_differs(self, data, tmp_path, what):
         beats, parts = data
         recorded = {"data": beats.fingerprint, "split": parts.fingerprint} | {what: "f" * 64}
         with pytest.raises(InputError, match=f"made with {what} {'f' * 12},"):
-            evaluation.check_fingerprints(tmp_path, recorded, beats, parts)
+            evaluation.check_fingerprints(tmp_path, recorded, beats, parts=parts)
 
 
 class TestLoadData:
@@ -346,7 +348,7 @@ def test_evidence_holds_what_the_run_s_networks_make_of_beats(data):
     model = directory.load_model(tiny.trained().path)
     index = np.array([5, 3, 200])
     rhythm = np.arange(2.0 * len(beats.x)).reshape(-1, 2)
-    found = evaluation.evidence(model, beats, rhythm, index)
+    found = evaluation.evidence(model, beats, rhythm, index=index)
     x = beats.x[index]
 
     @jax.jit
@@ -362,7 +364,7 @@ def test_evidence_holds_what_the_run_s_networks_make_of_beats(data):
     )
     np.testing.assert_array_equal(found.rhythm, rhythm[index])
     np.testing.assert_array_equal(found.record, beats.record[index])
-    without = evaluation.evidence(model, beats, rhythm, index, features=False)
+    without = evaluation.evidence(model, beats, rhythm, index=index, features=False)
     assert np.isnan(without.feature_error).all()
     np.testing.assert_array_equal(without.residual, found.residual)
 

@@ -260,7 +260,7 @@ def test_networks_of_two_leads_are_scored_on_beats_of_two(tmp_path, files):
     with pytest.raises(InputError, match=f"not a finished run; make .* kdjax evaluate {run}"):
         directory.load_run(run)
     beats = tiny.beat_set()
-    parts = protocols.split(beats, "beatgan", 0, 0)
+    parts = protocols.split(beats, "beatgan", 0, split_seed=0)
     with pytest.raises(InputError, match="import it again, with --dataset"):
         evaluation.evaluate(run, beats, parts)
     with pytest.MonkeyPatch.context() as patch:

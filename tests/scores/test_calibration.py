@@ -70,7 +70,7 @@ def test_a_rate_that_cannot_be_promised_is_refused(fpr, says):
 def test_half_of_the_beats_fit_the_score_and_the_others_are_its_normal_ones():
     normal = evidence(400)
     x = np.zeros((400, 32, 1), np.float32)
-    found = calibration.calibrate(normal, x, ["II"], "model", "somebody")
+    found = calibration.calibrate(normal, x, ["II"], model="model", source="somebody")
     rest = np.sort(np.lexsort([normal.sample, normal.record])[1::2])
     expected = np.sort(found.score.score(normal.of(rest)))
     np.testing.assert_array_equal(found.normal, expected)
@@ -81,12 +81,16 @@ def test_half_of_the_beats_fit_the_score_and_the_others_are_its_normal_ones():
 
 def test_too_few_beats_are_refused():
     with pytest.raises(InputError, match="199 beats"):
-        calibration.calibrate(evidence(199), np.zeros((199, 32, 1)), ["II"], "m", "somebody")
+        calibration.calibrate(
+            evidence(199), np.zeros((199, 32, 1)), ["II"], model="m", source="somebody"
+        )
 
 
 def test_a_file_gives_the_same_calibration_back(tmp_path):
     normal = evidence(400)
-    found = calibration.calibrate(normal, np.ones((400, 32, 1), np.float32), ["II"], "m", "me")
+    found = calibration.calibrate(
+        normal, np.ones((400, 32, 1), np.float32), ["II"], model="m", source="me"
+    )
     file = tmp_path / "c.npz"
     file.write_bytes(detector_files.calibration_bytes(found))
     back = detector_files.read_calibration(file)

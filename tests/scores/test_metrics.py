@@ -115,7 +115,7 @@ def test_each_record_by_itself():
     record = np.array(["b", "a", "a", "a", "b", "c"])
     abnormal = np.array([False, False, True, False, False, True])
     score = np.array([5.0, 1.0, 2.0, 3.0, 0.5, 9.0])
-    table = metrics.per_record(record, abnormal, score, [1.0, None])
+    table = metrics.per_record(record, abnormal, score, thresholds=[1.0, None])
     assert list(table) == ["a", "b", "c"]
     # `score > threshold`: the normal beat of a that scores 1.0 is not flagged at 1.0.
     assert table["a"] == {"n": 3, "abnormal": 1, "auc": 0.5, "ap": 0.5, "fpr": [0.5, 0.0]}
@@ -212,7 +212,7 @@ def test_a_label_free_threshold_keeps_its_promise(scores, percent):
     scores, target = np.array(scores, float), percent / 100
     flagged = 0
     for i, new in enumerate(scores):
-        [row] = metrics.label_free(np.delete(scores, i), ABNORMAL, SCORE, [target])
+        [row] = metrics.label_free(np.delete(scores, i), ABNORMAL, SCORE, fpr_targets=[target])
         flagged += row["threshold"] is not None and new > row["threshold"]
     promised = percent * len(scores) // 100
     assert flagged <= promised
@@ -231,7 +231,7 @@ def test_a_label_free_threshold_keeps_its_promise(scores, percent):
 )
 def test_threshold_is_an_order_statistic(n, target, threshold):
     held_out = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
-    [row] = metrics.label_free(held_out, ABNORMAL, SCORE, [target])
+    [row] = metrics.label_free(held_out, ABNORMAL, SCORE, fpr_targets=[target])
     assert row["threshold"] == threshold
 
 
@@ -241,7 +241,7 @@ def test_label_free_rates_on_the_test_beats():
     held_out = np.array([3.0, 1.0, 2.0])
     abnormal = np.array([False] * 5 + [True] * 3)
     score = np.array([1.0, 3.0, 0.0, 2.0, 4.0, 5.0, 3.0, 1.0])
-    half, none = metrics.label_free(held_out, abnormal, score, [0.5, 0.1])
+    half, none = metrics.label_free(held_out, abnormal, score, fpr_targets=[0.5, 0.1])
     assert half == {
         "fpr_target": 0.5,
         "threshold": 2.0,
@@ -255,7 +255,7 @@ def test_label_free_rates_on_the_test_beats():
 @pytest.mark.parametrize("target", [0.0, 1.0, -0.1, math.nan])
 def test_a_rate_lies_between_0_and_1(target):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        metrics.label_free(SCORE, ABNORMAL, SCORE, [target])
+        metrics.label_free(SCORE, ABNORMAL, SCORE, fpr_targets=[target])
 
 
 CALLS = {
@@ -263,9 +263,9 @@ CALLS = {
     "average_precision": lambda a, s: metrics.average_precision(a, s),
     "best_f1": lambda a, s: metrics.best_f1(a, s),
     "per_class": lambda a, s: metrics.per_class(a.astype(np.int8), s),
-    "per_record": lambda a, s: metrics.per_record(a.astype(str), a, s, [1.0]),
+    "per_record": lambda a, s: metrics.per_record(a.astype(str), a, s, thresholds=[1.0]),
     "bootstrap_ci": lambda a, s: metrics.bootstrap_ci(a.astype(str), a, s, samples=3),
-    "label_free": lambda a, s: metrics.label_free(SCORE, a, s, [0.5]),
+    "label_free": lambda a, s: metrics.label_free(SCORE, a, s, fpr_targets=[0.5]),
 }
 
 
@@ -278,7 +278,7 @@ def test_a_score_that_is_not_finite_is_named(name, bad):
 
 def test_a_held_out_score_that_is_not_finite_is_named():
     with pytest.raises(ValueError, match=r"calibrate_score\[1\] = nan"):
-        metrics.label_free(np.array([1.0, np.nan]), ABNORMAL, SCORE, [0.5])
+        metrics.label_free(np.array([1.0, np.nan]), ABNORMAL, SCORE, fpr_targets=[0.5])
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -300,9 +300,9 @@ def test_one_kind_of_beat_is_refused(name, kind):
 
 def test_a_threshold_says_nothing_of_a_kind_of_beat_that_is_not_there():
     calibrate, score = np.arange(99.0), np.array([80.0, 90.0, 95.0, 96.0])
-    (normal,) = metrics.label_free(calibrate, np.zeros(4, bool), score, [0.1])
+    (normal,) = metrics.label_free(calibrate, np.zeros(4, bool), score, fpr_targets=[0.1])
     assert normal == {"fpr_target": 0.1, "threshold": 89, "fpr": 0.75, "recall": None, "f1": None}
-    (abnormal,) = metrics.label_free(calibrate, np.ones(4, bool), score, [0.1])
+    (abnormal,) = metrics.label_free(calibrate, np.ones(4, bool), score, fpr_targets=[0.1])
     assert (abnormal["fpr"], abnormal["recall"]) == (None, 0.75)
 
 

@@ -144,7 +144,7 @@ def test_a_split_with_too_few_beats_is_refused_before_anything_is_trained(
     monkeypatch, tmp_path, part, message
 ):
     beats = tiny.beat_set()
-    parts = protocols.split(beats, "beatgan", 0, 0)
+    parts = protocols.split(beats, "beatgan", 0, split_seed=0)
     normal = getattr(parts, part)[beats.label[getattr(parts, part)] == 0]
     fewer = dataclasses.replace(parts, **{part: normal[:5]})
     monkeypatch.setattr(evaluation, "load_data", lambda config: (beats, fewer))
@@ -380,7 +380,7 @@ class TestMade:
         state = state.replace(**model.variables)
         batch = assemble.batch_order(cell, len(x), 1)[0]
         teacher = assemble.make_teacher(cell, x, of_teacher).at(batch)
-        norms = gradient_norms(trainer, state, teacher, x[batch])
+        norms = gradient_norms(trainer, state, teacher, x=x[batch])
         for name, norm in norms.items():
             assert row[f"grad_norm/{name}"] == pytest.approx(float(norm), rel=1e-4), name
 

@@ -92,11 +92,11 @@ class AtStep:
         self.left, self.action, self.line = n, action, loop._step_line
         monkeypatch.setattr(loop, "_step_line", self)
 
-    def __call__(self, *args):
+    def __call__(self, *args, **named):
         self.left -= 1
         if self.left == 0:
             self.action()
-        return self.line(*args)
+        return self.line(*args, **named)
 
 
 def send(signum):

@@ -44,7 +44,7 @@ def test_steps_with_a_live_teacher_every_term_and_augmentation(monkeypatch):
     key = jax.random.key(0)
     teacher = teacher.replace(variables=jax.eval_shape(partial(variables, teacher), key))
     state = jax.eval_shape(
-        lambda k, mean: fresh_state(trainer, k, mean, teacher), key, jnp.zeros(1)
+        lambda k, mean: fresh_state(trainer, k, mean, teacher=teacher), key, jnp.zeros(1)
     )
     of = jax.ShapeDtypeStruct
     data = jax.eval_shape(jax.random.key_data, key)

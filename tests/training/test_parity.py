@@ -78,7 +78,7 @@ def three_steps(golden):
     """State and metrics after each step in float64."""
     with jax.enable_x64():
         trainer, state, x = started(golden, jnp.float64)
-        step = jax.jit(lambda state: train_step(trainer, state, None, x, jax.random.key(0)))
+        step = jax.jit(lambda state: train_step(trainer, state, None, x=x, key=jax.random.key(0)))
         steps = [step(state)]
         while len(steps) < len(golden["losses"]):
             steps.append(step(steps[-1][0]))

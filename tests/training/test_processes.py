@@ -86,7 +86,7 @@ def test_train_py_says_so_in_one_line(tmp_path):
 def test_a_process_that_stays_alone_says_so():
     code = (
         "from kdjax.training import processes as p; p.MEETING = 1.0; "
-        "p.join('127.0.0.1:{}', 2, 1, False)"
+        "p.join('127.0.0.1:{}', 2, 1, cluster=False)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code.format(free_port())],

@@ -70,7 +70,7 @@ def teacher():
 
 @pytest.fixture(scope="module")
 def stepped(state, teacher, x):
-    return step(state, teacher, x, KEY)
+    return step(state, teacher, x=x, key=KEY)
 
 
 @jax.jit
@@ -137,7 +137,7 @@ def test_a_latent_of_another_size_is_projected_and_the_projection_learns(state, 
 def test_no_other_latent_is_projected(changes, teacher):
     trainer = replace(STUDENT, **changes)
     start = partial(fresh_state, trainer)
-    state = jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN), teacher)
+    state = jax.eval_shape(start, jax.random.key(0), jnp.asarray(MEAN), teacher=teacher)
     assert state.projection == {}
 
 
@@ -148,7 +148,7 @@ def test_a_scorers_answers_are_a_lesson(state, x):
     state = state.replace(projection={}, projection_opt=scorer.optimizer.init({}))
 
     def metrics(trainer, teacher):
-        return jax.eval_shape(partial(train_step, trainer), state, teacher, x, KEY)[1]
+        return jax.eval_shape(partial(train_step, trainer), state, teacher, x=x, key=KEY)[1]
 
     assert {"kd_response", "kd_log_ratio", "selected"} < set(metrics(scorer, scores))
     with pytest.raises(ValueError, match="without networks needs a lesson"):
@@ -177,7 +177,7 @@ def test_a_term_of_weight_zero_is_neither_computed_nor_logged(state, x):
         weights=(("reconstruction", 1.0), ("feature_matching", 0.0), ("adversarial", 0.0)),
     )
     state = state.replace(projection={}, projection_opt=plain.optimizer.init({}))
-    metrics = jax.eval_shape(partial(train_step, plain), state, None, x, KEY)[1]
+    metrics = jax.eval_shape(partial(train_step, plain), state, None, x=x, key=KEY)[1]
     assert set(metrics) == {"reconstruction", "D_real", "D_fake", "G_loss"}
 
 
@@ -185,17 +185,17 @@ def test_a_student_that_distils_needs_a_teacher_and_for_transfer_beats_its_lesso
     state, teacher, x
 ):
     with pytest.raises(ValueError, match="needs a teacher"):
-        jax.eval_shape(partial(train_step, STUDENT), state, None, x, KEY)
+        jax.eval_shape(partial(train_step, STUDENT), state, None, x=x, key=KEY)
     transfer = replace(STUDENT, kd=replace(KD, transfer="perturbed"))
     with pytest.raises(ValueError, match="transfer set needs a lesson"):
-        jax.eval_shape(partial(train_step, transfer), state, teacher, x, KEY)
+        jax.eval_shape(partial(train_step, transfer), state, teacher, x=x, key=KEY)
 
 
 def test_every_weighted_term_has_a_gradient(state, teacher, x):
     """Whose norm is that of the weighted term."""
     weights = (("reconstruction", 3.0), *STUDENT.weights[1:])
     trainer = replace(STUDENT, kd=Distillation(latent=0.5), weights=weights)
-    norms = jax.jit(partial(gradient_norms, trainer))(state, teacher, x)
+    norms = jax.jit(partial(gradient_norms, trainer))(state, teacher, x=x)
     assert set(norms) == set(trainer.term_weights())
     assert all(float(norm) > 1e-6 for norm in norms.values())
 
@@ -212,7 +212,7 @@ def test_a_collapsed_discriminator_gets_new_weights_and_keeps_the_rest(state, st
     """As the published code does below 5e-6 of both cross-entropies together."""
     assert float(stepped[1]["D_real"] + stepped[1]["D_fake"]) > 5e-6
     sure = certain_discriminator(state, x)
-    revived, metrics = step(sure, teacher, x, KEY)
+    revived, metrics = step(sure, teacher, x=x, key=KEY)
     assert float(metrics["D_real"] + metrics["D_fake"]) < 5e-6
     before = sure.discriminator["params"]["encoder"]
     after = revived.discriminator["params"]["encoder"]
@@ -248,7 +248,7 @@ def test_a_chunk_with_a_lesson_equals_its_steps_with_the_teacher_run_live(state,
     whole, means = chunk(state, prepared, x, order, np.array([1, 3], np.int32), KEY)
     one_by_one, logged = state, []
     for i in (1, 2):
-        one_by_one, metrics = step(one_by_one, teacher, x[order[i]], KEY)
+        one_by_one, metrics = step(one_by_one, teacher, x=x[order[i]], key=KEY)
         logged.append(metrics)
     assert int(whole.step) == 2
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(one_by_one), strict=True):
@@ -278,8 +278,8 @@ def test_averaging_weighs_steps_by_their_age_and_trains_the_same(state, teacher,
     mine = state.replace(average=jax.tree.map(lambda leaf: leaf + 100, state.generator))
     seen = []
     for _ in range(n):
-        plain, _ = step(plain, teacher, x, KEY)
-        mine, _ = averaging(mine, teacher, x, KEY)
+        plain, _ = step(plain, teacher, x=x, key=KEY)
+        mine, _ = averaging(mine, teacher, x=x, key=KEY)
         seen.append(plain.generator)
     age = decay ** np.arange(n)[::-1]
     expected = jax.tree.map(lambda *leaves: sum(map(jnp.multiply, age, leaves)), *seen)
@@ -322,7 +322,7 @@ def test_training_starts_at_the_mean_beat(monkeypatch):
     for network in (Generator, Discriminator):
         monkeypatch.setattr(network, "init", init)
     trainer = replace(STUDENT, average_decay=0.9)
-    found = fresh_state(trainer, jax.random.key(0), jnp.asarray(MEAN), TEACHER)
+    found = fresh_state(trainer, jax.random.key(0), jnp.asarray(MEAN), teacher=TEACHER)
     assert keys[0] != keys[1]
     assert found.average is found.generator
     bias = found.generator["params"]["decoder"].pop("bias")

@@ -160,7 +160,7 @@ def example(
         found, count = np.unique(strange, return_counts=True)
         ignored = {str(symbol): int(n) for symbol, n in zip(found, count, strict=True)}
     made = storage.cut(
-        source.name, beats.resample(signal, source.fs), annotations, labels, centred=True
+        source.name, beats.resample(signal, source.fs), annotations, labels=labels, centred=True
     )
     remarks = _of_annotations(made)
     edges = made["sample"][:, None] + [-beats.BEFORE, beats.AFTER]
@@ -244,7 +244,7 @@ def read_classes(file: Path) -> dict[str, int]:
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f'{file}: not a map such as {{"N": "N", "A": "S"}}') from error
     else:
-        rows = _columns(file, text, "symbol", "class")
+        rows = _columns(file, text, "symbol", second="class")
     labels: dict[str, int] = {}
     for symbol, name in rows:
         if len(symbol) != 1:
@@ -267,7 +267,7 @@ def _annotations(file: Path, fs: float, annotator: str) -> Annotations | None:
     sidecar = file.with_name(file.stem + ANNOTATIONS)
     if not sidecar.is_file():
         return None
-    rows = _columns(sidecar, _text(sidecar), "sample", "symbol")
+    rows = _columns(sidecar, _text(sidecar), "sample", second="symbol")
     for sample, _ in rows:
         if not re.fullmatch(r"[-+]?\d{1,18}", sample):  # what int64 holds
             raise InputError(
@@ -277,7 +277,7 @@ def _annotations(file: Path, fs: float, annotator: str) -> Annotations | None:
     return Annotations(sample, np.array([symbol for _, symbol in rows], str))
 
 
-def _columns(file: Path, text: str, first: str, second: str) -> list[tuple[str, str]]:
+def _columns(file: Path, text: str, first: str, *, second: str) -> list[tuple[str, str]]:
     """Two columns of a CSV file by their names in its first line."""
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
     try:
