@@ -75,7 +75,7 @@ def medians(
     """The median over batches of each term's gradient norm in the student's parameters."""
     trainer = assemble.make_trainer(config, x.shape[1:])
     frozen = Teacher(teacher.generator, teacher.discriminator, teacher.variables)
-    state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]), frozen)
+    state = init_state(trainer, jax.random.key(0), jnp.zeros(x.shape[2]), teacher=frozen)
     state = state.replace(**student.variables)
     of_batch = jax.jit(lambda batch: gradient_norms(trainer, state, frozen, x=batch))
     order = assemble.batch_order(config, len(x), 1)[:BATCHES]

@@ -152,7 +152,7 @@ def train_group(group: Group, seeds: Sequence[int], say: Say) -> None:
     trainer = assemble.make_trainer(config, x.shape[1:])
     keys = [assemble.run_key(cell) for cell in cells]
     mean = x.mean(axis=(0, 1))
-    fresh = parallel.stack([init_state(trainer, key, mean, teacher) for key in keys])
+    fresh = parallel.stack([init_state(trainer, key, mean, teacher=teacher) for key in keys])
     every = [
         Progress(
             channels=x.shape[2],

@@ -285,7 +285,7 @@ def _start(run: Run, teacher: str | None) -> tuple[TrainState, Progress]:
     )
     checkpoint = processes.told(lambda: _newest_whole(run.workdir / checkpoints.LAST))
     if checkpoint is None:
-        return jax.device_get(init_state(run.trainer, run.key, mean, run.teacher)), fresh
+        return jax.device_get(init_state(run.trainer, run.key, mean, teacher=run.teacher)), fresh
     checkpoint = run.workdir / checkpoints.LAST / checkpoint
     progress = Progress.read(checkpoints.read_progress(checkpoint))
     check_fingerprints(run.workdir, progress.fingerprints, run.beats, parts=run.parts)

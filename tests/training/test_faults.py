@@ -300,7 +300,7 @@ from kdjax.runs import config
 from kdjax.training import assemble
 from kdjax.datasets.protocols import split
 order = assemble.batch_order(tiny.config(), 180, 3)
-parts = split(tiny.beat_set(), "beatgan", 0, 0)
+parts = split(tiny.beat_set(), "beatgan", fold=0, split_seed=0)
 print(hashlib.sha256(order.tobytes()).hexdigest(), parts.fingerprint, tiny.beat_set().fingerprint)
 print(config.fingerprint(tiny.config()), config.differences(tiny.config(seed=9), tiny.config()))
 """
