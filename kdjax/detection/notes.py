@@ -25,6 +25,7 @@ _ANOTHER = 0.93
 _HEIGHTS = (0.05, 20.0)  # mV: what a beat's height may be before the units are doubted
 _MANY = 0.1  # of the scored beats that are not normal
 _OTHERS = 0.2  # of the first minutes' beats that are not normal
+_ONE_IN_200 = 0.005  # a smaller share would be called 0 %
 _IRREGULAR = 60.0  # s of the first minutes that are irregular
 _RHYTHMS = ("irregular", "bigeminy", "trigeminy")  # in the names of events
 
@@ -187,18 +188,24 @@ def _why_none(bad: Sequence[tuple[float, float, str]]) -> str:
     return "; ".join(parts) or "nothing in the lead looks like a QRS complex"
 
 
-def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterator[str]:
-    """Where many beats are not normal, or the first minutes are not one rhythm; fs in Hz."""
+def many_abnormal(beats: Beats) -> Iterator[str]:
+    """That more than a tenth of the beats are called abnormal."""
     scored = beats.kind != ""
-    if not scored.any():
-        return
-    other = scored & (beats.kind != "N")
-    share = other.sum() / scored.sum()
+    share = (scored & (beats.kind != "N")).sum() / max(scored.sum(), 1)
     if share > _MANY:
         yield (
             f"{100 * share:.0f} % of the scored beats are called abnormal; check that family 1 is "
             "this person's normal beat, and name the first families on the page"
         )
+
+
+def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterator[str]:
+    """Where many beats are not normal, or the first minutes are not one rhythm; fs in Hz."""
+    yield from many_abnormal(beats)
+    scored = beats.kind != ""
+    if not scored.any():
+        return
+    other = scored & (beats.kind != "N")
     seconds = ADAPTED_IN[0]
     start = float(beats.sample[scored][0] / fs)
     early = scored & (beats.sample / fs < start + seconds)
@@ -208,9 +215,13 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
         for event in events
         if any(rhythm in event.name for rhythm in _RHYTHMS)
     )
-    why = [f"{100 * others:.0f} % of their beats are called abnormal"] if others else []
+    why = (
+        [f"{100 * others:.0f} % of their beats are called abnormal"]
+        if others >= _ONE_IN_200
+        else []
+    )
     if irregular:
-        why.append(f"{irregular:.0f} s are irregular, bigeminy or trigeminy")
+        why.append(f"{irregular:.0f} s are irregular or in bigeminy or trigeminy")
     if others > _OTHERS or irregular > _IRREGULAR:
         yield (
             f"the first {seconds / 60:g} minutes, to which the score adapts, are not a steady "

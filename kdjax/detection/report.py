@@ -37,11 +37,11 @@ the same results.</p></noscript>
 focus, all rare shapes of the frame in focus, or the beat selected in the strips</li>
 <li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips</li>
 <li><kbd>o</kbd> shows or hides the other families</li>
-<li><kbd>m</kbd> merges: first on the family that goes, then on the one it joins</li>
+<li><kbd>m</kbd> merges: first on the family to be merged, then on the one that it joins</li>
 <li><kbd>p</kbd> splits a family by shape</li>
 <li><kbd>←</kbd> <kbd>→</kbd> previous and next beat; <kbd>Page Up</kbd> <kbd>Page Down</kbd>
 30 s</li>
-<li><kbd>Esc</kbd> back to the family of the selected beat</li>
+<li><kbd>Esc</kbd> back to the family that you came from</li>
 <li><kbd>[</kbd> <kbd>]</kbd> previous and next event</li>
 <li><kbd>+</kbd> <kbd>-</kbd> zoom the overview</li>
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
@@ -49,8 +49,9 @@ focus, all rare shapes of the frame in focus, or the beat selected in the strips
 <h2>Families</h2>
 <p class="note">The largest comes first, then those whose naming is likely to correct the most
 errors. A dashed letter is the kind that kdjax proposes, a black one with ✓ your decision. Pictures
-show the mean beat with its standard deviation and three beats among their neighbours;
-25&nbsp;mm/s, 10&nbsp;mm/mV unless a picture says less, 0.5 to 40&nbsp;Hz.</p>
+show the mean beat with its standard deviation and three typical beats among their neighbours, at
+25&nbsp;mm/s, at 10&nbsp;mm/mV unless a picture names another scale, and filtered from 0.5 to
+40&nbsp;Hz.</p>
 <div id="families"></div>
 <h2>Recording</h2>
 <div class="buttons tools"><button type="button" id="in" title="key +">Zoom in</button>
@@ -59,6 +60,7 @@ show the mean beat with its standard deviation and three beats among their neigh
 <button type="button" id="forth" title="Page Down in the strips">30 s ▶</button></div>
 <div><canvas id="overview" tabindex="0" role="slider" aria-label="Place in the recording"
 aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
+<p class="note">What is hatched was not scored. A beat marked ? has no kind and no family.</p>
 <div id="beat" class="buttons"></div>
 <div id="strips" tabindex="0" role="group" aria-label="Strips of 10 s">
 <figure><canvas></canvas><figcaption></figcaption></figure>
@@ -66,6 +68,9 @@ aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
 <figure><canvas></canvas><figcaption></figcaption></figure></div>
 <h3><label for="which">Events</label> <select id="which"></select></h3>
 <ol id="events"></ol><p class="note" id="more"></p>
+<p class="note">Events are those of the kinds that were detected, or last applied with
+<code>kdjax review</code>. Where an irregular rhythm begins and ends is known to about half a
+minute. Look at what was not scored: ventricular flutter and fibrillation can look like noise.</p>
 """
 
 

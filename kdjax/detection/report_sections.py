@@ -52,10 +52,12 @@ def headline(summary: Mapping) -> str:
 
 def _about_kinds() -> str:
     """What the kinds are, and what a reader should do first."""
-    kinds = ", ".join(f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items() if kind != "X")
+    kinds = {kind: f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items()}
+    proposed, given = (", ".join(kinds[kind] for kind in some) for some in ("NSV", "FQX"))
     return (
-        f"<p>kdjax proposes a kind for each beat from its shape and timing: {kinds}. Check the "
-        "families below and name them; one decision names all beats of a family.</p>"
+        f"<p>kdjax proposes a kind for each beat from its shape and timing: {proposed}. Only you "
+        f"can give {given}. Check the families below and name them; one decision names all beats "
+        "of a family.</p>"
     )
 
 
@@ -98,9 +100,9 @@ def _promise(summary: Mapping) -> str:
             "table shows how many of the normal beats lie above it.</p>"
         )
     return (
-        "<p><b>What it promises:</b> a normal beat like those the threshold was set on scores "
-        f"above it with a probability of at most {page.percent(fpr)}, on average over choices of "
-        f"those beats.{_expected(summary)}</p>"
+        "<p><b>What it promises:</b> of normal beats like those that set the threshold, at most "
+        f"{page.percent(fpr)} score above it, on average over choices of those beats."
+        f"{_expected(summary)}</p>"
         "<p><b>What it does not promise:</b> that rate for any one person, recording or electrode "
         "placement, or that a given share of abnormal beats is found.</p>"
     )
@@ -118,7 +120,7 @@ def _expected(summary: Mapping) -> str:
     per_hour = expected / _judged_hours(summary)
     return (
         f" If all beats of this recording were such beats, about {expected:,.0f} would score above "
-        f"it ({per_hour:,.0f} per hour). In a new person it may be many times as many."
+        f"it ({per_hour:,.0f} per hour). A new person may have many times as many."
     )
 
 
@@ -127,7 +129,7 @@ def hours(summary: Mapping) -> str:
         [
             f"{row['hour']}:00",
             page.cell(page.count(row["beats"])),
-            *(page.cell(page.count(row[kind])) for kind in "SVF"),
+            *(page.cell(page.count(row[kind])) for kind in "SVFQ"),
             page.cell(page.count(row["abnormal"])),
             page.cell(page.percent(row["abnormal"] / row["scored"] if row["scored"] else None)),
             page.cell(page.number(row["median_heart_rate"], ".0f")),
@@ -137,8 +139,8 @@ def hours(summary: Mapping) -> str:
     head = (
         "From (h:mm)",
         "Beats",
-        *"SVF",
-        "Above threshold",
+        *"SVFQ",
+        "Not normal",
         "Share of scored",
         "Median heart rate",
     )
@@ -202,6 +204,8 @@ def files(summary: Mapping) -> str:
         ("detection.npz", "the whole detection, for kdjax review"),
         ("summary.json", "the numbers of this page"),
     ]  # fmt: skip
+    if summary.get("decisions"):
+        rows.append(("review.json", "the decisions that were applied"))
     return "<h2>Files beside this page</h2>" + page.table(
         None, [[f"<code>{escape(name)}</code>", page.cell(about, "text")] for name, about in rows]
     )

@@ -26,6 +26,7 @@ from kdjax import filters
 from kdjax.detection.deciding import Beats
 from kdjax.detection.events import WITHOUT_P, find_events
 from kdjax.detection.families import Family
+from kdjax.detection.notes import many_abnormal
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
 from kdjax.detection.signs import Rhythm, qrs_width
@@ -38,6 +39,7 @@ FORMAT = 1
 _EXAMPLES = np.array([1 / 6, 1 / 2, 5 / 6])  # where in a family its three examples lie
 _AROUND = 2  # s about a beat that are filtered
 _AVERAGED = 1000  # beats
+_NOT_NORMAL = ("S", "V", "F", "Q")
 _ROUNDED = 0.01  # beats or s that a spreadsheet may take from a number
 
 
@@ -59,15 +61,23 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
     ]
     if changed:
         families = _regrouped(families, changed, detection, beats=beats)
+    beats = beats._replace(abnormal=np.isin(beats.kind, _NOT_NORMAL))
     hearts = without_artefacts(beats)
+    answered = set(many_abnormal(detection.beats) if _names_first(decisions) else ())
     return replace(
         detection,
         beats=beats,
+        notes=tuple(note for note in detection.notes if note not in answered),
         families=tuple(families),
         events=find_events(
             hearts, detection.fs, [e for e in detection.events if e.name == WITHOUT_P]
         ),
     )
+
+
+def _names_first(decisions: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the largest family has a name."""
+    return any(1 in numbers_of(decision) for decision in decisions)
 
 
 def _apply(

@@ -140,7 +140,7 @@ def _hours(
                 "beats": int(inside.sum()),
                 "scored": int((inside & scored).sum()),
                 "abnormal": int((inside & beats.abnormal).sum()),
-                **{kind: int((inside & (beats.kind == kind)).sum()) for kind in ("S", "V", "F")},
+                **{kind: int((inside & (beats.kind == kind)).sum()) for kind in "SVFQ"},
                 "median_heart_rate": float(np.median(known)) if len(known) else None,
             }
         )

@@ -11,6 +11,7 @@ from javascript import calls
 from kdjax.detection import files, review, tables
 from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import to_name
+from kdjax.detection.notes import many_abnormal
 from kdjax.detection.report import beats_digest
 from kdjax.errors import InputError
 
@@ -180,6 +181,23 @@ def test_fibrillation_stays_whatever_its_beats_are_named():
     event = Event(WITHOUT_P, *person.beats.sample[[10, 90]].tolist(), 81)
     found = replace(person, events=(*person.events, event))
     assert event in review.reviewed(found, [{"family": 1, "kind": "S"}]).events
+
+
+def test_what_is_abnormal_follows():
+    person = synthetic()
+    reviewed = review.reviewed(person, [{"family": 1, "kind": "V"}, {"family": 2, "kind": "N"}])
+    np.testing.assert_array_equal(
+        reviewed.beats.abnormal, np.isin(reviewed.beats.kind, ["S", "V", "F", "Q"])
+    )
+
+
+def test_the_doubt_about_the_first_family_ends_when_it_is_named():
+    person = synthetic()
+    beats = person.beats._replace(kind=np.where(person.beats.kind == "N", "V", "N"))
+    (doubt,) = many_abnormal(beats)
+    person = replace(person, beats=beats, notes=("another", doubt))
+    assert review.reviewed(person, [{"family": 2, "kind": "V"}]).notes == ("another", doubt)
+    assert review.reviewed(person, [{"families": [1, 2], "kind": "N"}]).notes == ("another",)
 
 
 def test_named_by_a_person_is_sure():

@@ -159,7 +159,8 @@ def test_what_is_saved_loads_again_and_kdjax_review_reads_it(opened, person, tmp
     ("change", "says"),
     [
         ({"beats": "0"}, "another recording"),
-        ({"format": 2}, "another recording or detection"),
+        ({"format": 2}, "it is no review in format 1"),
+        ({"beats": None}, "it is no review in format 1"),
         ({"decisions": [{"family": 99, "kind": "N"}]}, "decision 1 does not fit"),
     ],
 )
@@ -194,6 +195,80 @@ def test_events_lead_to_their_place(opened, person):
     assert at <= event.first / synthetic().fs < at + 30
     page.keyboard.press("[")
     assert page.locator("#events button.now").count() == 1
+
+
+def test_an_event_is_in_full_view_and_the_next_follows_it(opened, person):
+    page = opened(person)
+    buttons = page.locator("#events button")
+    for at in (buttons.count() - 1, 1):
+        buttons.nth(at).click()
+        bar, beat = page.locator(".bar").bounding_box(), page.locator("#beat").bounding_box()
+        strip = page.locator("#strips figure").first.bounding_box()
+        assert bar["y"] + bar["height"] <= beat["y"] < strip["y"]
+        assert strip["y"] + strip["height"] <= 900
+    page.keyboard.press("]")
+    assert buttons.nth(2).get_attribute("class") == "now"
+    assert page.locator("#events .now").count() == 1
+
+
+def test_on_a_phone_the_beat_of_an_event_is_in_view(opened, person):
+    page = opened(person, width=390, height=800)
+    page.locator("#events button").last.click()
+    beat = page.evaluate("(app.times[app.selected] - app.at) % STRIP * PER_SECOND")
+    left = page.evaluate("byId('strips').scrollLeft")
+    assert left < beat < left + 390
+
+
+def test_all_events_are_reached_by_scrolling_down(opened, person):
+    page = opened(person)
+    assert page.evaluate("byId('events').scrollWidth <= byId('events').clientWidth")
+
+
+def test_a_beat_that_is_paged_away_is_not_named(opened, person):
+    page = opened(person)
+    page.locator("#events button").first.click()
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    page.keyboard.press("v")
+    assert page.locator("#decisions").inner_text() == "0 decisions"
+    assert "Choose a beat" in page.locator("#status").inner_text()
+
+
+def test_stretches_that_were_not_scored_are_events(opened, tmp_path):
+    long, short = (60.0, 93.0, "motion"), (120.0, 123.0, "flat")
+    files.write(replace(synthetic(), unscorable=(long, short)), tmp_path)
+    page = opened(tmp_path)
+    page.locator("#which").select_option("not scored")
+    (text,) = page.locator("#events button").all_inner_texts()
+    assert text.endswith("not scored, 33\u00a0s, motion")
+    page.locator("#events button").click()
+    assert 50 < page.evaluate("app.at") <= 60
+
+
+def test_loading_asks_before_decisions_are_lost(opened, person, tmp_path):
+    page = opened(person)
+    (tmp_path / "review.json").write_text(json.dumps(review.as_json(synthetic(), [])))
+    family(page, 1).focus()
+    page.keyboard.press("v")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.locator("#file").set_input_files(tmp_path / "review.json")
+    assert page.locator("#decisions").inner_text().startswith("1 decision, 1 not saved")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#file").set_input_files(tmp_path / "review.json")
+    page.get_by_text("Loaded 0 decisions.").wait_for()
+
+
+def test_keys_start_and_return_without_a_mouse(opened, person):
+    page = opened(person)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(".")
+    page.keyboard.press("]")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.dataset.number") == "2"
+    page.keyboard.press("V")
+    page.keyboard.press("U")
+    assert page.locator("#decisions").inner_text() == "0 decisions"
 
 
 def test_a_phone_shows_all_without_scrolling_sideways_and_keeps_the_toolbar(opened, person):

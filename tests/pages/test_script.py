@@ -1,5 +1,6 @@
 """The page's script, in Node and without a page: what it unpacks, decides and draws from."""
 
+import json
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -126,6 +127,23 @@ def test_the_highest_scores_come_first_and_those_without_one_never():
         [2, 5, 3, 0],
         [],
     ]
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (("pause", 3.7, 2), "pause, 3.7\u00a0s"),
+        (("V couplet", 0.42, 2), "V couplet, 2 beats, 0.4\u00a0s"),
+        (("V run", 20, 41), "V run, 41 beats, 20.0\u00a0s, 120 bpm"),
+        (("irregular rhythm", 407, 500), "irregular rhythm, 500 beats, 6:47\u00a0min"),
+        (("irregular rhythm", 7265, 9000), "irregular rhythm, 9,000 beats, 2:01:05\u00a0h"),
+    ],
+)
+def test_events_in_words(event, text):
+    program = page.script("overview.js", "report.js")
+    program += f"process.stdout.write(eventText(...{json.dumps(event)}));"
+    done = subprocess.run([str(node()), "-e", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, text), done.stderr
 
 
 STEPS = """

@@ -49,7 +49,7 @@ function rareFamilies(group, total) {
   const chosen = !unnamed.length && kinds.size === 1 ? [...kinds][0] : "";
   const beats = group.reduce((sum, i) => sum + app.members[i].length, 0);
   const { detected, artefact } = app.state.families[group[0]];
-  const like = artefact ? ", looking like artefacts" : "";
+  const like = artefact ? " that look like artefacts" : "";
   const naming = kindButtons(chosen, true, (kind) => nameTogether(numbers, kind));
   return element(
     "section",
@@ -57,7 +57,7 @@ function rareFamilies(group, total) {
     element("h3", {
       textContent: `${group.length} rare shapes called ${detected}${like}, ${beatsText(beats)}`,
     }),
-    element("div", { className: "buttons" }, chosen ? "All named: " : "Name all: ", ...naming),
+    element("div", { className: "buttons" }, rareText(numbers.length, group.length, chosen), ...naming),
     element(
       "details",
       { open: app.open.has(group[0]), ontoggle: ({ target }) => keepOpen(group[0], target.open) },
@@ -65,6 +65,11 @@ function rareFamilies(group, total) {
       element("div", { className: "grid" }, ...group.map((i) => familyCard(i, total))),
     ),
   );
+}
+
+function rareText(left, all, chosen) {
+  if (chosen) return "All named: ";
+  return left < all ? `Name the other ${left}: ` : "Name all: ";
 }
 
 function keepOpen(first, open) {
@@ -82,6 +87,7 @@ function focusFamily(number) {
   const hidden = card?.closest("details");
   if (hidden) hidden.open = true;
   card?.focus();
+  card?.scrollIntoView({ block: "nearest" });
 }
 
 /** Draws the pictures of cards that come near the window; a day has hundreds. */
@@ -187,18 +193,25 @@ function familyButtons(i, family) {
 
 function drawFamily(pictures, i, members) {
   const height = app.leads.length > 1 ? 60 : 100;
+  const around = members.length > RARE ? AROUND : AROUND_RARE;
+  const means = members.length > RARE ? meansOf(i, members) : [];
+  const examples = examplesOf(members, app.detected.families[i]?.examples);
+  const gain = Math.min(
+    commonGain(reachOf(means), height - 6),
+    ...examples.map((beat) => gainAround(app.times[beat], around, height)),
+  );
   if (members.length > RARE) {
     const mean = element("canvas", { className: "mean" });
     mean.setAttribute("role", "img");
     mean.setAttribute("aria-label", `Mean beat of family ${i + 1} with its standard deviation`);
-    drawMean(mean, meansOf(i, members), app.data.tape, height);
+    drawMean(mean, means, app.data.tape, height, gain);
     pictures.append(mean);
   }
-  for (const beat of examplesOf(members, app.detected.families[i]?.examples)) {
+  for (const beat of examples) {
     const time = app.times[beat];
     const canvas = element("canvas", { title: `Show ${timeOf(beat)}`, onclick: () => show(beat) });
-    const around = members.length > RARE ? AROUND : AROUND_RARE;
-    strip(canvas, time - around, time + around, { selected: beat, leadHeight: height, labels: false });
+    const shown = { selected: beat, leadHeight: height, labels: false, gain };
+    strip(canvas, time - around, time + around, shown);
     pictures.append(
       element("figure", {}, canvas, element("figcaption", { textContent: timeOf(beat) })),
     );
@@ -217,7 +230,12 @@ function meansOf(i, members) {
   return means;
 }
 
-function strip(canvas, from, to, { selected, leadHeight, labels }) {
+function gainAround(time, around, height) {
+  const reach = (lead) => extremes(lead, app.data.tape, time - around, time + around);
+  return commonGain(app.leads.map(reach), height);
+}
+
+function strip(canvas, from, to, { selected, leadHeight, labels, gain }) {
   const beats = [];
   const { kind, family } = app.state;
   for (let i = firstFrom(app.times, from); i < app.times.length && app.times[i] < to; i++) {
@@ -233,5 +251,6 @@ function strip(canvas, from, to, { selected, leadHeight, labels }) {
     unscorable: app.data.unscorable.filter(([a, b]) => b > from && a < to),
     leadHeight,
     labels,
+    gain,
   });
 }

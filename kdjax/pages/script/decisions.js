@@ -78,7 +78,8 @@ function splitFamily(family) {
   }
   const beats = members.filter((_, i) => apart[i]).map((beat) => app.state.samples[beat]);
   const number = app.state.families.length + 1;
-  decide({ split: family, beats }, `${beatsText(beats.length)} are now family ${number}.`);
+  const text = beats.length === 1 ? "1 beat is" : `${beatsText(beats.length)} are`;
+  decide({ split: family, beats }, `${text} now family ${number}.`);
   focusFamily(number);
 }
 
@@ -105,6 +106,9 @@ function save() {
 }
 
 async function load(file) {
+  if (unsaved() && !confirm(`Loading replaces your decisions; ${unsaved()} are not saved. Load?`)) {
+    return;
+  }
   let review;
   try {
     review = JSON.parse(await file.text());
@@ -112,10 +116,13 @@ async function load(file) {
     say(`${file.name} is not a review: it is not JSON.`);
     return;
   }
-  const wrong =
-    review?.format !== 1 || review.beats !== app.data.beats.sha256
+  const isReview = review?.format === 1 && typeof review.beats === "string";
+  const isOwn = isReview && review.beats === app.data.beats.sha256;
+  const wrong = isOwn
+    ? problem(app.detected, review.decisions)
+    : isReview
       ? "it belongs to another recording or detection"
-      : problem(app.detected, review.decisions);
+      : "it is no review in format 1";
   if (wrong) {
     say(`${file.name} was not loaded: ${wrong}.`);
     return;

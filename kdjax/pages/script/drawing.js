@@ -120,9 +120,10 @@ function hatch(context, stretches, toX, top, height) {
 /**
  * A strip from `from` to `to` s of every lead, one below the other.
  *
- * beats: [{time, kind, family, selected}] that lie in it; their letters stand above.
+ * beats: [{time, kind, family, selected}] that lie in it; their letters stand above. gain: that at
+ * which it is drawn, else as much as fits.
  */
-function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeight, labels }) {
+function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeight, labels, gain }) {
   const top = labels ? 30 : 14;
   const width = (to - from) * PER_SECOND;
   const height = top + leads.length * leadHeight;
@@ -131,16 +132,16 @@ function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeigh
   const toX = (time) => (time - from) * PER_SECOND;
   hatch(context, unscorable, toX, top, height - top);
   const ranges = leads.map((lead) => extremes(lead, tape, from, to));
-  const gain = commonGain(ranges, leadHeight);
+  const scale = gain ?? commonGain(ranges, leadHeight);
   leads.forEach((lead, i) => {
     const [low, high] = ranges[i];
     const middle = top + (i + 0.5) * leadHeight;
-    const y = (value) => middle - (value - (low + high) / 2) * PER_MILLIVOLT * gain;
+    const y = (value) => middle - (value - (low + high) / 2) * PER_MILLIVOLT * scale;
     trace(context, lead, tape, from, to, y);
     if (labels) nameLead(context, tape.leads[i], top + i * leadHeight);
   });
   for (const beat of beats) markBeat(context, beat, toX(beat.time), height, labels);
-  if (gain < 1) label(context, `${10 * gain} mm/mV`, width - 4, height - 4, { align: "right" });
+  if (scale < 1) label(context, `${10 * scale} mm/mV`, width - 4, height - 4, { align: "right" });
 }
 
 function nameLead(context, name, top) {
@@ -168,17 +169,21 @@ function markBeat(context, beat, x, height, labels) {
   }
 }
 
+/** What a mean beat and its spread reach, [low, high] of every lead. */
+function reachOf(beats) {
+  return beats.map(({ mean, spread }) => [
+    Math.min(...mean.map((value, i) => value - spread[i])),
+    Math.max(...mean.map((value, i) => value + spread[i])),
+  ]);
+}
+
 /** A mean beat with its spread, one lead below the other. */
-function drawMean(canvas, beats, tape, leadHeight) {
+function drawMean(canvas, beats, tape, leadHeight, gain) {
   const length = beats[0].mean.length;
   const width = (length / tape.fs) * PER_SECOND;
   const context = prepare(canvas, width, leadHeight * beats.length);
   grid(context, width, leadHeight * beats.length);
-  const ranges = beats.map(({ mean, spread }) => [
-    Math.min(...mean.map((value, i) => value - spread[i])),
-    Math.max(...mean.map((value, i) => value + spread[i])),
-  ]);
-  const gain = commonGain(ranges, leadHeight - 6);
+  const ranges = reachOf(beats);
   beats.forEach(({ mean, spread }, row) => {
     const [low, high] = ranges[row];
     const middle = (row + 0.5) * leadHeight;

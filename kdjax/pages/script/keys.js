@@ -13,7 +13,7 @@ const ANYWHERE = {
   "?": () => byId("help").toggleAttribute("open"),
   Escape: () => {
     if (app.merging) mergeFamily(app.merging);
-    else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
+    else if (app.left || familyOfSelected() >= 0) focusFamily(app.left || familyOfSelected() + 1);
   },
 };
 
@@ -23,6 +23,7 @@ const IN_FAMILY = {
   p: (card) => splitFamily(Number(card.dataset.number)),
   m: (card) => mergeFamily(Number(card.dataset.number)),
   Enter: (card) => showNext(Number(card.dataset.number) - 1),
+  ".": (card) => showNext(Number(card.dataset.number) - 1),
 };
 
 const IN_RARE = {
@@ -41,7 +42,10 @@ const IN_STRIPS = {
   PageDown: () => goTo(app.at + ROWS * STRIP),
   PageUp: () => goTo(app.at - ROWS * STRIP),
   ".": () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
+  Enter: () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
 };
+
+const IN_NOTHING = { ArrowDown: () => document.querySelector(".family, .rare")?.focus() };
 
 const IN_OVERVIEW = {
   ArrowRight: () => goTo(app.at + (app.view.to - app.view.from) / 50),
@@ -62,11 +66,13 @@ function onKey(event) {
   }
   if (event.altKey || (event.key === "Enter" && event.target.matches("button, summary"))) return;
   const card = event.target.closest(".family, .rare");
-  const kind = event.key.length === 1 ? event.key.toUpperCase() : "";
-  let action = ANYWHERE[event.key];
-  if (card) action ??= (card.matches(".rare") ? IN_RARE : IN_FAMILY)[event.key];
-  else if (event.target.closest("#overview")) action ??= IN_OVERVIEW[event.key];
-  else if (event.target.closest("#strips")) action ??= IN_STRIPS[event.key];
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const kind = key.length === 1 ? key.toUpperCase() : "";
+  let action = ANYWHERE[key];
+  if (card) action ??= (card.matches(".rare") ? IN_RARE : IN_FAMILY)[key];
+  else if (event.target.closest("#overview")) action ??= IN_OVERVIEW[key];
+  else if (event.target.closest("#strips")) action ??= IN_STRIPS[key];
+  else if (event.target === document.body) action ??= IN_NOTHING[key];
   if (!action && kind && KINDS.includes(kind)) action = () => nameSelected(kind);
   if (action) {
     event.preventDefault();

@@ -3,6 +3,7 @@
 const STRIP = 10; // s
 const ROWS = 3; // strips on the page
 const LISTED = 400; // events
+const LONG = 10; // s of a stretch without scores that is listed among the events
 
 const byId = (id) => document.getElementById(id);
 const app = {
@@ -11,6 +12,7 @@ const app = {
   undone: 0, // decisions that it holds besides
   merging: null,
   selected: -1, // a beat
+  left: 0, // the family in focus last
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
   means: new Map(),
@@ -100,6 +102,10 @@ function listen() {
     };
   });
   document.addEventListener("keydown", onKey);
+  document.addEventListener("focusin", ({ target }) => {
+    const card = target.closest?.(".family");
+    if (card) app.left = Number(card.dataset.number); // where Esc leads back to
+  });
   addEventListener("resize", renderRecording);
   addEventListener("beforeprint", () => document.querySelectorAll(".family").forEach(drawCard));
   addEventListener("beforeunload", (event) => {
@@ -109,13 +115,20 @@ function listen() {
 
 function prepareEvents() {
   const { events, fs } = app.data;
+  const beatFrom = (time) => Math.min(firstFrom(app.times, time), app.times.length - 1);
   app.events = events.map(([name, first, last, beats]) => ({
     name,
     from: first / fs,
     to: last / fs,
-    text: beats > 1 ? `${name}, ${beats} beats, ${((last - first) / fs).toFixed(1)}\u00a0s` : name,
-    beat: Math.min(firstFrom(app.state.samples, first), app.times.length - 1),
+    text: eventText(name, (last - first) / fs, beats),
+    beat: beatFrom(first / fs),
   }));
+  for (const [from, to, reason] of app.data.unscorable) {
+    if (to - from < LONG) continue;
+    const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
+    app.events.push({ name: "not scored", from, to, text, beat: beatFrom(from) });
+  }
+  app.events.sort((a, b) => a.from - b.from);
   app.highest = highest(app.score, 50).map((beat) => ({
     from: app.times[beat],
     text: `score ${app.score[beat].toPrecision(3)}`,
@@ -131,6 +144,16 @@ function prepareEvents() {
     element("option", { value: "highest scores", textContent: "highest scores" }),
   );
   if (!app.events.length) byId("which").value = "highest scores";
+}
+
+/** An event in words: how many beats, how long, and of a run how fast. */
+function eventText(name, seconds, beats) {
+  const parts = [name];
+  if (name !== "pause") parts.push(beatsText(beats));
+  const long = seconds < 3600 ? `${clock(seconds).replace(/^0:0?/, "")}\u00a0min` : `${clock(seconds)}\u00a0h`;
+  parts.push(seconds < 60 ? `${seconds.toFixed(1)}\u00a0s` : long);
+  if (name.endsWith("run")) parts.push(`${Math.round((60 * (beats - 1)) / seconds)} bpm`);
+  return parts.join(", ");
 }
 
 async function openPage() {

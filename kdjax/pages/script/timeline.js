@@ -49,15 +49,18 @@ function renderBeat() {
   if (Number.isFinite(app.score[i])) parts.push(`score ${app.score[i].toPrecision(3)}`);
   const decided = Boolean(byHand[i] || app.state.families[family[i]]?.named);
   if (byHand[i]) parts.push("named by hand");
-  else if (app.confidence[i] >= 0) parts.push(`confidence ${app.confidence[i] / 100}`);
+  else if (!decided && app.confidence[i] >= 0) parts.push(`confidence ${app.confidence[i] / 100}`);
   panel.replaceChildren(
     ...kindButtons(letter, decided, nameTheBeat),
     element("span", { textContent: parts.join(" · ") }),
   );
 }
 
+/** Shows the strips from a time on; a beat that is no longer in them is no longer selected. */
 function goTo(time) {
   app.at = Math.min(Math.max(time, 0), Math.max(app.data.seconds - STRIP, 0));
+  const selected = app.times[app.selected];
+  if (selected < app.at || selected > app.at + ROWS * STRIP) app.selected = -1;
   const { from, to } = app.view;
   if (app.at < from || app.at + STRIP > to) {
     const half = (to - from) / 2;
@@ -73,8 +76,12 @@ function show(beat) {
   const time = app.times[beat];
   if (time < app.at || time > app.at + ROWS * STRIP) goTo(time - STRIP / 2);
   else renderRecording();
-  byId("strips").focus({ preventScroll: true });
-  byId("strips").scrollIntoView({ block: "nearest" });
+  const strips = byId("strips");
+  strips.focus({ preventScroll: true });
+  const row = Math.min(Math.floor((time - app.at) / STRIP), ROWS - 1);
+  const within = (time - app.at - row * STRIP) * PER_SECOND;
+  strips.children[row].scrollIntoView({ block: "nearest" });
+  strips.scrollLeft = within - strips.clientWidth / 2; // of a phone, which shows a part of a strip
   say(byId("beat").lastElementChild.textContent);
 }
 
@@ -108,12 +115,20 @@ function renderEvents() {
       element("li", {}, element("button", {
         type: "button",
         textContent: `${clock(event.from, app.start)} ${event.text}`,
-        onclick: () => show(event.beat),
+        onclick: ({ currentTarget }) => showEvent(currentTarget, event),
       })),
     ),
   );
   byId("more").textContent =
     list.length > LISTED ? `The first ${LISTED} of ${list.length}; events.csv has them all.` : "";
+}
+
+/** Goes to an event, and marks it as the one from which [ and ] go on. */
+function showEvent(button, { from, beat }) {
+  for (const other of byId("events").querySelectorAll(".now")) other.classList.remove("now");
+  button.classList.add("now");
+  if (Math.abs(app.times[beat] - from) < STRIP) show(beat);
+  else goTo(from - STRIP / 2); // no beat is there
 }
 
 function nextEvent(step) {
@@ -124,7 +139,6 @@ function nextEvent(step) {
     say("No more events in the list.");
     return;
   }
-  for (const button of buttons) button.classList.toggle("now", button === next);
   next.scrollIntoView({ block: "nearest" });
   next.click();
 }
