@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import wfdb
 
+from benchmarks.pages.kinds import EVALUATED
 from benchmarks.shared import read
 from kdjax import arguments
 from kdjax.datasets.synthetic_beats import generator
@@ -128,6 +129,7 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         for row in read("headline.json")["rows"]
         if row["score"] == "fusion, first_5_minutes"
     }
+    fibrillation = next(r for r in kinds["fibrillation"] if r["people"] == "DS2")
     both = auc["network", "aami"]["mean"], auc["no network", "aami"]
     teacher, student = (read(f"mitbih-{name}.json")["auc"] for name in ("teacher", "student"))
     peaks = read("rpeaks.json")["gross"]["kdjax, DS2"]
@@ -146,5 +148,7 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         f"{auc['no network', 'beatgan']:.3f} with the raw beat in its place",
         *(f"AAMI's classes it is {value:.3f} for both" for value in both),
         f"teacher AUC {teacher:.3f}, student {student:.3f}",
+        f"{fibrillation['Se']:.0f} % of the time is marked; {fibrillation['+P']:.0f} % of what",
+        f"DS2\nwas evaluated {EVALUATED} times",
     ):
         assert wanted in text, wanted
