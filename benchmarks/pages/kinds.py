@@ -78,8 +78,8 @@ def reading() -> Iterable[str]:
     )
     yield (
         f"**DS2 is not an untouched test set.** The kinds of its beats were evaluated {EVALUATED} "
-        "times, eleven of them with earlier versions of the detector. Its figures chose no weight and no "
-        "limit, but it was known which of its people caused most errors when later "
+        "times, eleven of them with earlier versions of the detector. Its figures chose no weight "
+        "and no limit, but it was known which of its people caused most errors when later "
         "versions were designed."
     )
     yield folded("What each evaluation led to", READINGS)
