@@ -32,7 +32,8 @@ class Family:
     width of the mean beat in ms. prematurity: median of the RR interval over the person's usual
     one. score: median. first, last: samples of the recording. kind: as it was named, or as
     detected: N, S or V; detected: the latter. confidence: the mean of theirs. examples: int64 [K],
-    indices of up to three typical beats. artefact: whether the beats look like no heartbeats.
+    indices of up to three typical beats; unusual: of the least typical one, -1 where it is not
+    known. artefact: whether the beats look like no heartbeats.
     """
 
     mean: np.ndarray = field(repr=False)
@@ -48,6 +49,7 @@ class Family:
     detected: str
     confidence: float
     examples: np.ndarray = field(repr=False)
+    unusual: int = -1
     artefact: bool
 
 
@@ -116,6 +118,7 @@ def _family(
     median = np.median(signs[own], axis=0)
     qrs_ms = float(qrs_width(mean[None])[0])
     away = np.square(signs[own] - median).sum(axis=1)
+    nearest = own[np.argsort(away, kind="stable")]
     return Family(
         mean=mean,
         spread=spread,
@@ -129,7 +132,8 @@ def _family(
         kind=kind,
         detected=kind,
         confidence=float(beats.confidence[own].mean()),
-        examples=np.sort(own[np.argsort(away, kind="stable")[:_EXAMPLES]]),
+        examples=np.sort(nearest[:_EXAMPLES]),
+        unusual=int(nearest[-1]),
         artefact=bool(
             median[SIGNS.index("height")] < _LOW or not _NO_QRS[0] <= qrs_ms <= _NO_QRS[1]
         ),

@@ -49,9 +49,9 @@ focus, all rare shapes of the frame in focus, or the beat selected in the strips
 <h2>Families</h2>
 <p class="note">The largest comes first, then those whose naming is likely to correct the most
 errors. A dashed letter is the kind that kdjax proposes, a black one with ✓ your decision. Pictures
-show the mean beat with its standard deviation and three typical beats among their neighbours, at
-25&nbsp;mm/s, at 10&nbsp;mm/mV unless a picture names another scale, and filtered from 0.5 to
-40&nbsp;Hz.</p>
+show the mean beat with its standard deviation, two typical beats and the least typical one among
+their neighbours, at 25&nbsp;mm/s, at 10&nbsp;mm/mV unless a picture names another scale, and
+filtered from 0.5 to 40&nbsp;Hz.</p>
 <div id="families"></div>
 <h2>Recording</h2>
 <div class="buttons tools"><button type="button" id="in" title="key +">Zoom in</button>
@@ -140,6 +140,7 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
                 "kind": family.kind,
                 "artefact": family.artefact,
                 "examples": family.examples.tolist(),
+                "unusual": family.unusual,
                 **{
                     name: _finite(getattr(family, name))
                     for name in ("confidence", "qrs_ms", "prematurity")

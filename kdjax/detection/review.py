@@ -161,6 +161,7 @@ def _regrouped(
                 first=int(beats.sample[own[0]]),
                 last=int(beats.sample[own[-1]]),
                 examples=own[typical],
+                unusual=-1,
             )
     return regrouped
 

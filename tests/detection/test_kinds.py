@@ -7,6 +7,7 @@ from kdjax.beats import BEFORE, FS, WINDOW
 from kdjax.detection import kinds
 from kdjax.detection.deciding import FPR, Beats
 from kdjax.detection.events import WITHOUT_P, Event, find_events, inside, without_p_waves
+from kdjax.detection.families import gather
 from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import (
     SIGNS,
@@ -360,3 +361,17 @@ def test_in_fibrillation_to_be_early_makes_few_beats_supraventricular():
     assert (after[within] < 0.3 * before[within].max()).all()
     np.testing.assert_array_equal(settled[~within], signs[~within])
     np.testing.assert_array_equal(in_fibrillation(signs, np.zeros(200, bool)), signs)
+
+
+def test_the_least_typical_beat_of_a_family_is_named_beside_the_typical_ones():
+    rng = np.random.default_rng(0)
+    shapes = Shapes()
+    shape = shapes.update(np.stack([beat("N", rng) for _ in range(40)]), np.zeros(40, bool))
+    signs = rng.normal(0, 0.1, (40, len(SIGNS))).astype(np.float32)
+    signs[17] += 2
+    ((family,), own) = gather(
+        shapes, named("N" * 40), signs=signs, shape=shape, early=np.zeros(40, bool)
+    )
+    assert (own == 0).all()
+    assert family.unusual == 17
+    assert 17 not in family.examples

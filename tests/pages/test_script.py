@@ -95,7 +95,21 @@ def test_examples_are_the_typical_beats_that_are_left_then_some_of_every_time():
         ["examplesOf", members, None],
         ["examplesOf", [5], [5]],
         ["examplesOf", [], [5]],
-    ) == [[12, 30, 39], [15, 25, 30], [15, 25, 35], [5], []]
+        ["examplesOf", members, [12, 30, 39], 20],
+        ["examplesOf", members, [12, 30, 39], 30],
+        ["examplesOf", members, [12, 30, 39], 2],
+        ["examplesOf", members, [12], 20],
+    ) == [
+        [12, 30, 39],
+        [15, 25, 30],
+        [15, 25, 35],
+        [5],
+        [],
+        [12, 20, 30],
+        [12, 30, 39],
+        [12, 30, 39],
+        [12, 15, 20],
+    ]
 
 
 def test_gain_falls_until_a_beat_fits():

@@ -195,7 +195,8 @@ function drawFamily(pictures, i, members) {
   const height = app.leads.length > 1 ? 60 : 100;
   const around = members.length > RARE ? AROUND : AROUND_RARE;
   const means = members.length > RARE ? meansOf(i, members) : [];
-  const examples = examplesOf(members, app.detected.families[i]?.examples);
+  const { examples: typical, unusual } = app.detected.families[i] ?? {};
+  const examples = examplesOf(members, typical, unusual);
   const gain = Math.min(
     commonGain(reachOf(means), height - 6),
     ...examples.map((beat) => gainAround(app.times[beat], around, height)),
@@ -213,7 +214,11 @@ function drawFamily(pictures, i, members) {
     const shown = { selected: beat, leadHeight: height, labels: false, gain };
     strip(canvas, time - around, time + around, shown);
     pictures.append(
-      element("figure", {}, canvas, element("figcaption", { textContent: timeOf(beat) })),
+      element("figure", {}, canvas, element("figcaption", {
+        textContent: beat === unusual && members.length > RARE
+          ? `${timeOf(beat)}, least typical`
+          : timeOf(beat),
+      })),
     );
   }
 }

@@ -178,10 +178,14 @@ function toName(detected, families, members) {
   return places.map(({ group }) => group);
 }
 
-/** Up to three beats that stand for a family: those detected as typical, else early, middle, late. */
-function examplesOf(members, detected) {
+/**
+ * Up to three beats that stand for a family: those detected as typical, else early, middle, late.
+ * The least typical one takes the place of the third, since it may not belong there.
+ */
+function examplesOf(members, detected, unusual = -1) {
   const inside = new Set(members);
   const examples = (detected ?? []).filter((beat) => inside.has(beat));
+  if (inside.has(unusual) && !examples.includes(unusual)) examples.splice(2, 1, unusual);
   for (const share of [1 / 6, 1 / 2, 5 / 6]) {
     const beat = members[Math.floor(share * members.length)];
     if (examples.length < 3 && !examples.includes(beat)) examples.push(beat);
