@@ -1,11 +1,17 @@
 """Sections of the results page: students that are narrow, trained for long, or encoders alone."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from benchmarks.pages.study import NEAR, made
 from benchmarks.shared import (
+    FOLDER,
     PLAIN_AUC,
+    bracket,
     folded,
     mean,
     picture,
@@ -21,6 +27,7 @@ from kdjax.pages import plots
 IN_USE_LATENT = "latent in use"
 MOST_ROWS = 10  # of a table that is not folded
 LONG = ("study-long-8.json", "study-long.json")
+ONE_SEED = "long-16"  # one seed of three networks, by epoch
 COPY = "response"  # the variant of a long study that is taught
 # Names in the JSON, in a reader's words.
 TARGETS = {
@@ -124,6 +131,7 @@ def long() -> Iterable[str]:
         yield "## Does distillation help when training is long?"
     for name, found in studies.items():
         yield from _beside_its_copy(name, found)
+    yield from _one_seed()
 
 
 def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
@@ -155,6 +163,75 @@ def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
         f"`{split['protocol']}` fold {split['fold']}",
         f"{split['epochs']} epochs of each network, figures of the last",
     )
+
+
+def _one_seed() -> Iterable[str]:
+    """Width 16, of whose three seeds one has been run: every epoch of each network."""
+    names = {name: f"{ONE_SEED}-{name}.json" for name in ("teacher", "alone", COPY)}
+    runs = {name: found for name, file in names.items() if (found := read_if_made(file))}
+    if not runs:
+        return
+    curves = {name: [row["val_auc"] for row in _epochs(names[name])] for name in runs}
+    last = ", ".join(f"{name} {run['auc']:.4f}" for name, run in runs.items())
+    best = ", ".join(f"{name} {run['oracle']['auc']:.4f}" for name, run in runs.items())
+    halves = ", ".join(
+        f"{name} {np.mean(curve[:10]):.3f} and {np.mean(curve[-10:]):.3f}"
+        for name, curve in curves.items()
+    )
+    first = next(iter(runs.values()))
+    yield (
+        "Width 16 was run with one of its three seeds, which is no evidence of a gain or a loss. "
+        f"Test AUC after {first['epochs']} epochs: {last}; at the epoch that an oracle chose on "
+        f"validation beats: {best}. Length alone does not raise validation AUC; its means over the "
+        f"first and the last ten epochs: {halves}."
+    )
+    yield picture(
+        _over_epochs(curves),
+        f"{ONE_SEED}.png",
+        "Validation AUC by epoch: plain score, one line for each network of width 16, seed "
+        f"{first['seed']}. It needs labelled anomalies (oracle).",
+    )
+    yield table(
+        ("network", "AUC", "AP", "AUC (oracle)", "epoch of the oracle", "best F1 (oracle)"),
+        [
+            (
+                f"`{name}`",
+                f"{run['auc']:.4f} {bracket(run['ci95']['auc'])}",
+                f"{run['ap']:.4f} {bracket(run['ci95']['ap'])}",
+                f"{run['oracle']['auc']:.4f}",
+                run["oracle"]["epoch"],
+                f"{run['oracle']['best_f1']:.4f}",
+            )
+            for name, run in runs.items()
+        ],
+    )
+    yield "Brackets: 95 % bootstrap intervals over the records of the test half."
+    yield source(
+        [names[name] for name in runs],
+        "the `result.json` of `kdjax train`",
+        f"`{first['protocol']}` fold {first['fold']}",
+        f"seed {first['seed']}",
+        f"{first['n_test']:,} test beats",
+        *dict.fromkeys(run["date"] for run in runs.values()),
+    )
+
+
+def _epochs(name: str) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, which lies beside its result."""
+    lines = (FOLDER / name).with_suffix(".metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _over_epochs(curves: Mapping[str, Sequence[float]]) -> Figure:
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    ax = figure.subplots()
+    styles = zip(curves.items(), ("#1a1a1a", "#0072b2", "#d55e00"), ("-", "--", "-"), strict=False)
+    for (name, curve), colour, style in styles:
+        ax.plot(range(1, len(curve) + 1), curve, style, color=colour, label=name)
+    ax.set(xlabel="epoch", ylabel="validation AUC")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
+    return figure
 
 
 def encoder_only() -> Iterable[str]:
