@@ -148,7 +148,7 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         f"{auc['no network', 'beatgan']:.3f} with the raw beat in its place",
         *(f"AAMI's classes it is {value:.3f} for both" for value in both),
         f"teacher AUC {teacher:.3f}, student {student:.3f}",
-        f"{fibrillation['Se']:.0f} % of the time is marked; {fibrillation['+P']:.0f} % of what",
+        f"{fibrillation['Se']:.0f} % of the time is marked; {fibrillation['+P']:.0f} % of the",
         f"DS2\nwas evaluated {EVALUATED} times",
     ):
         assert wanted in text, wanted

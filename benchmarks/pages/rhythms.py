@@ -51,7 +51,7 @@ def _fibrillation() -> Iterable[str]:
     yield "## Is atrial fibrillation found?"
     yield (
         f"Of the time in atrial fibrillation or flutter, {ds2['Se']:.0f} % on DS2 is marked as "
-        f"irregular rhythm without P waves, and {ds2['+P']:.0f} % of what is marked so is one of "
+        f"irregular rhythm without P waves, and {ds2['+P']:.0f} % of the marked time is in one of "
         f"them (DS1, which set the limits: {ds1['Se']:.0f} and {ds1['+P']:.0f} %). Since being "
         f"early says little in these stretches, false alarms on DS2 went from "
         f"{then['false_alarms_per_hour']:.0f} to {now['false_alarms_per_hour']:.0f} an hour, SVEB "

@@ -67,13 +67,11 @@ def main() -> None:
     args = parser.parse_args()
     detector = directory.load_run(DETECTOR)
     reads = [read(detector, args.records / name) for name in FITTING]
-    normal = np.concatenate(
-        [
-            scored(one, fit([other for other in reads if other is not one])).score[
-                one.label[one.shape != kinds.UNSCORED] == "N"
-            ]
-            for one in reads
-        ]
+    models = [fit([other for other in reads if other is not one]) for one in reads]
+    first = _of_normal(reads, [decided_first(*pair) for pair in zip(reads, models, strict=True)])
+    limit = float(np.quantile(first, 1 - FPR))
+    normal = _of_normal(
+        reads, [scored(*pair, limit=limit) for pair in zip(reads, models, strict=True)]
     )
     places = (np.arange(_SCORES) + 0.5) / _SCORES
     model = fit(reads) | {
@@ -126,33 +124,48 @@ def labels(sample: np.ndarray, record: Any) -> np.ndarray:
     return label
 
 
-def scored(one: Read, model: dict[str, Any]) -> kinds.Opinion:
-    """The opinion about a record's good beats with all of them known, and where it fibrillates."""
+def _of_normal(reads: Sequence[Read], opinions: Sequence[kinds.Opinion]) -> np.ndarray:
+    """The scores of all normal beats."""
+    return np.concatenate(
+        [
+            opinion.score[one.label[one.shape != kinds.UNSCORED] == "N"]
+            for one, opinion in zip(reads, opinions, strict=True)
+        ]
+    )
+
+
+def scored(one: Read, model: dict[str, Any], *, limit: float | None = None) -> kinds.Opinion:
+    """The opinion about a record's good beats with all of them known, and where it fibrillates.
+
+    limit: above which score a beat is abnormal before that is known, else the one in use.
+    """
     good = one.shape != kinds.UNSCORED
-    signs = settled(one, model)[good]
+    fibrillates = inside(streamed(one), fibrillation(one, model, limit=limit)) & good
+    signs = in_fibrillation(one.signs, fibrillates)[good]
     groups = kinds.grouped(signs, one.shape[good])
     return kinds.opinion(signs, one.shape[good], groups, model=model)
 
 
-def settled(one: Read, model: dict[str, Any]) -> np.ndarray:
-    """The signs [B, K] that kinds are decided by at the end."""
-    good = one.shape != kinds.UNSCORED
-    return in_fibrillation(one.signs, inside(streamed(one), fibrillation(one, model)) & good)
-
-
-def fibrillation(one: Read, model: dict[str, Any]) -> tuple[Event, ...]:
+def fibrillation(
+    one: Read, model: dict[str, Any], *, limit: float | None = None
+) -> tuple[Event, ...]:
     """Where a record's rhythm is irregular and without P waves."""
-    return without_p_waves(beats_of(one, model), one.signs, one.fs)
+    return without_p_waves(beats_of(one, model, limit=limit), one.signs, one.fs)
 
 
-def beats_of(one: Read, model: dict[str, Any]) -> Beats:
+def beats_of(one: Read, model: dict[str, Any], *, limit: float | None = None) -> Beats:
     """A record's beats as `revised` decides them first, before it knows where they fibrillate."""
     good = one.shape != kinds.UNSCORED
-    groups = kinds.grouped(one.signs[good], one.shape[good])
-    opinion = kinds.opinion(one.signs[good], one.shape[good], groups, model=model)
     kind = np.full(len(good), "", "<U1")
-    kind[good] = opinion.kind(kinds.threshold(FPR))
+    kind[good] = decided_first(one, model).kind(kinds.threshold(FPR) if limit is None else limit)
     return streamed(one)._replace(kind=kind)
+
+
+def decided_first(one: Read, model: dict[str, Any]) -> kinds.Opinion:
+    """The opinion about a record's good beats before it is known where they fibrillate."""
+    good = one.shape != kinds.UNSCORED
+    groups = kinds.grouped(one.signs[good], one.shape[good])
+    return kinds.opinion(one.signs[good], one.shape[good], groups, model=model)
 
 
 def streamed(one: Read) -> Beats:

@@ -4,6 +4,7 @@ python -m benchmarks.speed.additions --out docs/results/perf-additions.json
 """
 
 import time
+from functools import partial
 from typing import Any
 
 from benchmarks.speed.measure import contestants, out_argument, ratios, spread, write
@@ -25,7 +26,10 @@ def main() -> None:
     args = out_argument(__doc__.splitlines()[0]).parse_args()
     wide, beats, steps, rounds = (16, 3200, 10, 3) if args.quick else (32, 62400, 100, 9)
     ready, failed = contestants(
-        {name: (prepare, changes, wide, beats, steps) for name, changes in VARIANTS.items()}
+        {
+            name: (partial(prepare, steps=steps), changes, wide, beats)
+            for name, changes in VARIANTS.items()
+        }
     )
     times: dict[str, list[float]] = {name: [] for name in ready}
     for name, contestant in list(ready.items()) * rounds:

@@ -83,7 +83,7 @@ def compare(case: Case, steps: int, rounds: int) -> dict[str, Any]:
         # Compiling takes minutes: what the teacher's case says of it is not asked again.
         for savings in (True,) if case.student and compiled else (False, True):
             name = ("torch.compile" if compiled else "eager") + (", savings" if savings else "")
-            wanted[name] = (torch_peer, case, steps, compiled, savings)
+            wanted[name] = (partial(torch_peer, savings=savings), case, steps, compiled)
     ready, failed = contestants(wanted)
     same_device(ready)
     losses = {
@@ -233,7 +233,7 @@ def torch_peer(
             distil = None
             if known is not None:
                 distil = partial(response, known[index] if savings else teachers_score(beats))
-            terms = step(generator, discriminator, optimizers, beats, distil)
+            terms = step(generator, discriminator, optimizers, x=beats, distil=distil)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.detach()
         means = {name: float(value) / (stop - start) for name, value in sums.items()}

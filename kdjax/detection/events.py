@@ -102,39 +102,64 @@ def without_p_waves(beats: Beats, signs: np.ndarray, fs: float) -> tuple[Event, 
     return tuple(_irregular(WITHOUT_P, beats, unseen, fs=fs))
 
 
-def inside(beats: Beats, events: Iterable[Event]) -> np.ndarray:
-    """Whether each beat lies in one of the events, bool [B]."""
-    within = np.zeros(len(beats.sample), bool)
+def inside(beats: Beats, events: Sequence[Event]) -> np.ndarray:
+    """Whether each beat lies in one of the events, which follow each other, bool [B]."""
+    if not events:
+        return np.zeros(len(beats.sample), bool)
+    first, last = np.array([(event.first, event.last) for event in events]).T
+    event = np.searchsorted(first, beats.sample, "right") - 1  # that began last
+    return (event >= 0) & (beats.sample <= last[event])
+
+
+def trimmed(beats: Beats, events: Iterable[Event], fs: float) -> list[Event]:
+    """Irregular rhythms after a review: from their first beat that is still N or S to the last.
+
+    Those of which less than a minute is left are none.
+    """
+    found = []
+    atrial = np.isin(beats.kind, _ATRIAL)
     for event in events:
-        within |= (beats.sample >= event.first) & (beats.sample <= event.last)
-    return within
+        first, end = np.searchsorted(beats.sample, [event.first, event.last + 1])
+        own = first + np.flatnonzero(atrial[first:end])
+        if len(own) and beats.sample[own[-1]] - beats.sample[own[0]] >= _LASTING * fs:
+            found.append(_event(event.name, beats, int(own[0]), last=int(own[-1])))
+    return found
 
 
 def _irregular(name: str, beats: Beats, among: np.ndarray, *, fs: float) -> list[Event]:
-    """Stretches of a minute or more whose intervals keep changing, as in atrial fibrillation.
+    """Stretches whose intervals keep changing for a minute or more, as in atrial fibrillation.
 
     Intervals from or to a ventricular beat say nothing of the atria. Beats that are not `among`
-    these, bool [B], belong to none, but may stand in one for a minute.
+    these, bool [B], belong to none, but may stand in one for a minute, as may ventricular ones and
+    those that are not scored.
     """
     other = ~np.isin(beats.kind, _ATRIAL)
     own = np.flatnonzero(~(other | np.concatenate([[False], other])[: len(other)]))
-    if not len(own):
-        return []
-    rr = beats.rr[own].astype(np.float64)
-    log_rr = np.log(np.where(rr > 0, rr, np.nan))
-    irregular = irregularity(np.concatenate([np.full(MEMORY, np.nan), log_rr])) > _IRREGULAR
-    found: list[list[int]] = []
-    for first, end in _stretches(irregular & among[own]):
-        begins, ends = int(own[first]), int(own[end - 1])
-        if found and beats.sample[begins] - beats.sample[found[-1][1]] <= _LASTING * fs:
-            found[-1][1] = ends
-        else:
-            found.append([begins, ends])
+    unbroken = np.split(own, 1 + np.flatnonzero(np.diff(beats.sample[own]) > _LASTING * fs))
+    found: list[list[int]] = []  # first beat, last beat, samples of irregular rhythm
+    for part in unbroken:
+        so_far = len(found)
+        for first, end in _stretches(_is_irregular(beats.rr[part]) & among[part]):
+            begins, ends = int(part[first]), int(part[end - 1])
+            lasts = int(beats.sample[ends] - beats.sample[begins])
+            apart = beats.sample[begins] - beats.sample[found[-1][1]] if found else np.inf
+            if len(found) > so_far and apart <= _LASTING * fs:
+                found[-1][1:] = ends, found[-1][2] + lasts
+            else:
+                found.append([begins, ends, lasts])
     return [
         _event(name, beats, first, last=last)
-        for first, last in found
-        if beats.sample[last] - beats.sample[first] >= _LASTING * fs
+        for first, last, lasts in found
+        if lasts >= _LASTING * fs
     ]
+
+
+def _is_irregular(rr: np.ndarray) -> np.ndarray:
+    """Of intervals that follow each other, bool [B]."""
+    if not len(rr):
+        return np.zeros(0, bool)
+    log_rr = np.log(np.where(rr > 0, rr, np.nan).astype(np.float64))
+    return irregularity(np.concatenate([np.full(MEMORY, np.nan), log_rr])) > _IRREGULAR
 
 
 def _stretches(mask: np.ndarray) -> np.ndarray:

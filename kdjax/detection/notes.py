@@ -216,9 +216,7 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
         if any(rhythm in event.name for rhythm in _RHYTHMS)
     )
     why = (
-        [f"{100 * others:.0f} % of their beats are called abnormal"]
-        if others >= _ONE_IN_200
-        else []
+        [f"{100 * others:.0f} % of their beats are called abnormal"] if others > _ONE_IN_200 else []
     )
     if irregular:
         why.append(f"{irregular:.0f} s are irregular or in bigeminy or trigeminy")

@@ -12,12 +12,13 @@ import numpy as np
 
 from kdjax.detection import report_sections
 from kdjax.detection.recording import Detection
-from kdjax.detection.summary import KINDS
+from kdjax.detection.summary import KINDS, union
 from kdjax.detection.tape import RATE, STEP
 from kdjax.pages import packing, page
 
 SCRIPTS = ("unpack.js", "review.js", "shapes.js", "drawing.js", "overview.js", "decisions.js",
             "cards.js", "timeline.js", "keys.js", "report.js")  # fmt: skip
+_LONG = 10.0  # s of a stretch without scores that is listed among the events
 _MOST_MS = 30_000  # an RR interval that is longer is shown as this long
 
 _TOOL = """
@@ -68,7 +69,7 @@ aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
 <figure><canvas></canvas><figcaption></figcaption></figure></div>
 <h3><label for="which">Events</label> <select id="which"></select></h3>
 <ol id="events"></ol><p class="note" id="more"></p>
-<p class="note">Events are those of the kinds that were detected, or last applied with
+<p class="note">Events follow the kinds as detected, or as last applied with
 <code>kdjax review</code>. Where an irregular rhythm begins and ends is known to about half a
 minute. Look at what was not scored: ventricular flutter and fibrillation can look like noise.</p>
 """
@@ -150,6 +151,7 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
         ],
         "events": [[e.name, *map(int, e[1:])] for e in reviewed.events],
         "unscorable": [list(stretch) for stretch in detection.unscorable],
+        "not_scored": _not_scored(detection.unscorable),
         "tape": {
             "fs": RATE,
             "step": STEP,
@@ -159,6 +161,16 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
         },
         "decisions": list(decisions),
     }
+
+
+def _not_scored(unscorable: Sequence[tuple[float, float, str]]) -> list[list[Any]]:
+    """Stretches that touch, together: start and stop in s, and why."""
+    found = []
+    for start, stop in union(unscorable):
+        why = dict.fromkeys(why for a, b, why in unscorable if a < stop and b > start)
+        if stop - start >= _LONG:
+            found.append([start, stop, ", ".join(why)])
+    return found
 
 
 def _codes(kind: np.ndarray) -> np.ndarray:

@@ -53,10 +53,11 @@ def headline(summary: Mapping) -> str:
 def _about_kinds() -> str:
     """What the kinds are, and what a reader should do first."""
     kinds = {kind: f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items()}
-    proposed, given = (", ".join(kinds[kind] for kind in some) for some in ("NSV", "FQX"))
+    proposed = ", ".join(kinds[kind] for kind in "NSV")
+    given = f"{kinds['F']}, {kinds['Q']} or {kinds['X']}"
     return (
         f"<p>kdjax proposes a kind for each beat from its shape and timing: {proposed}. Only you "
-        f"can give {given}. Check the families below and name them; one decision names all beats "
+        f"can assign {given}. Check the families below and name them; one decision names all beats "
         "of a family.</p>"
     )
 
@@ -120,7 +121,7 @@ def _expected(summary: Mapping) -> str:
     per_hour = expected / _judged_hours(summary)
     return (
         f" If all beats of this recording were such beats, about {expected:,.0f} would score above "
-        f"it ({per_hour:,.0f} per hour). A new person may have many times as many."
+        f"it ({per_hour:,.0f} per hour). Another person's recording may have many times as many."
     )
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from kdjax import beats as pipeline
 from kdjax import filters
 from kdjax.detection.deciding import Beats
-from kdjax.detection.events import WITHOUT_P, find_events
+from kdjax.detection.events import WITHOUT_P, find_events, trimmed
 from kdjax.detection.families import Family
 from kdjax.detection.notes import many_abnormal
 from kdjax.detection.recording import Detection
@@ -70,7 +70,9 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
         notes=tuple(note for note in detection.notes if note not in answered),
         families=tuple(families),
         events=find_events(
-            hearts, detection.fs, [e for e in detection.events if e.name == WITHOUT_P]
+            hearts,
+            detection.fs,
+            trimmed(hearts, [e for e in detection.events if e.name == WITHOUT_P], detection.fs),
         ),
     )
 

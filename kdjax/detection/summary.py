@@ -33,6 +33,7 @@ def summary(
     """
     beats, seconds = without_artefacts(detection.beats), detection.seconds
     scored, abnormal = np.isfinite(beats.score), int(beats.abnormal.sum())
+    judged = beats.kind != ""  # scored, or named by a reviewer
     lost = sum(stop - start for start, stop in stretches)
     missed, counts = np.unique(beats.quality[~scored], return_counts=True)
     known = rate[np.isfinite(rate)]
@@ -50,10 +51,10 @@ def summary(
         "families": sum(family.count > 0 for family in detection.families),
         "events": _counts([event.name for event in detection.events]),
         "abnormal": abnormal,
-        "abnormal_share": abnormal / int(scored.sum()) if scored.any() else None,
-        "abnormal_per_hour": abnormal / (seconds - lost) * 3600 if scored.any() else None,
+        "abnormal_share": abnormal / int(judged.sum()) if judged.any() else None,
+        "abnormal_per_hour": abnormal / (seconds - lost) * 3600 if judged.any() else None,
         "mean_heart_rate": float(len(known) / np.sum(1 / known)) if len(known) else None,
-        "hours": _hours(beats, scored, rate, fs=detection.fs, seconds=seconds),
+        "hours": _hours(beats, judged, rate, fs=detection.fs, seconds=seconds),
         "not_scored": dict(zip(missed.tolist(), counts.tolist(), strict=True)),
         "unscorable": {
             "seconds": lost,
@@ -126,7 +127,7 @@ def safe(name: str) -> str:
 
 
 def _hours(
-    beats: Beats, scored: np.ndarray, rate: np.ndarray, *, fs: float, seconds: float
+    beats: Beats, judged: np.ndarray, rate: np.ndarray, *, fs: float, seconds: float
 ) -> list[dict[str, Any]]:
     count = int(np.ceil(seconds / 3600))
     hour = np.minimum(beats.sample / fs // 3600, count - 1).astype(int)
@@ -138,7 +139,7 @@ def _hours(
             {
                 "hour": i,
                 "beats": int(inside.sum()),
-                "scored": int((inside & scored).sum()),
+                "scored": int((inside & judged).sum()),
                 "abnormal": int((inside & beats.abnormal).sum()),
                 **{kind: int((inside & (beats.kind == kind)).sum()) for kind in "SVFQ"},
                 "median_heart_rate": float(np.median(known)) if len(known) else None,

@@ -7,9 +7,9 @@ from kdjax.detection.summary import without_artefacts
 
 
 def beats(detection: Detection) -> str:
-    """A row per beat; what is not known stays empty, as does abnormal without a score."""
+    """A row per beat; what is not known stays empty, as does abnormal without a kind."""
     found, fs = detection.beats, detection.fs
-    scored = np.isfinite(found.score).tolist()
+    judged = (found.kind != "").tolist()
     columns = {
         "time_s": [f"{sample / fs:.6f}" for sample in found.sample.tolist()],
         "sample": map(str, found.sample.tolist()),
@@ -20,7 +20,7 @@ def beats(detection: Detection) -> str:
         "normalised_score": _all_known(found.normalised, ".6f"),
         "abnormal": [
             str(int(abnormal)) if known else ""
-            for abnormal, known in zip(found.abnormal.tolist(), scored, strict=True)
+            for abnormal, known in zip(found.abnormal.tolist(), judged, strict=True)
         ],
         "quality": found.quality.tolist(),
         "sqi": _all_known(found.sqi, ".3f"),

@@ -330,6 +330,25 @@ def test_less_than_a_minute_of_steady_rhythm_does_not_end_an_irregular_one(regul
     assert names == ["irregular rhythm"] * stretches
 
 
+@pytest.mark.parametrize("between", ["gap", "V", ""])
+def test_what_is_not_seen_for_more_than_a_minute_ends_an_irregular_rhythm(between):
+    irregular = irregular_intervals(120)
+    missing = np.full(1 if between == "gap" else 100, 3600.0 if between == "gap" else 0.8)
+    rr = np.concatenate([irregular, missing, irregular, np.full(60, 0.8)])
+    kind = np.full(len(rr), "N")
+    if between != "gap":
+        kind[120:220] = between
+    events = [e for e in find_events(named(kind, rr), FS) if e.name == "irregular rhythm"]
+    assert len(events) == 2
+    assert all(event.last - event.first < 120 * 1.1 * FS for event in events)
+
+
+def test_a_minute_of_irregular_rhythm_is_needed_not_one_between_two_irregular_beats():
+    irregular = irregular_intervals(60)
+    rr = np.concatenate([irregular, np.full(70, 0.8), irregular, np.full(60, 0.8)])
+    assert [e for e in find_events(named("N" * len(rr), rr), FS) if e.name != "pause"] == []
+
+
 def signs_of(seen):
     signs = np.zeros((len(seen), len(SIGNS)), np.float32)
     signs[:, SIGNS.index("seen")] = seen

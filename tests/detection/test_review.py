@@ -13,6 +13,7 @@ from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import to_name
 from kdjax.detection.notes import many_abnormal
 from kdjax.detection.report import beats_digest
+from kdjax.detection.summary import heart_rate, summary
 from kdjax.errors import InputError
 
 KINDS = "NSVFQX"
@@ -176,19 +177,35 @@ def test_events_follow():
     assert not [e for e in review.reviewed(person, artefacts).events if e.name.startswith("V")]
 
 
-def test_fibrillation_stays_whatever_its_beats_are_named():
+@pytest.mark.parametrize(("kind", "stays"), [("S", True), ("N", True), ("V", False), ("X", False)])
+def test_fibrillation_is_as_long_as_its_beats_are_supraventricular_or_normal(kind, stays):
     person = synthetic()
-    event = Event(WITHOUT_P, *person.beats.sample[[10, 90]].tolist(), 81)
+    event = Event(WITHOUT_P, *person.beats.sample[[10, 190]].tolist(), 181)
     found = replace(person, events=(*person.events, event))
-    assert event in review.reviewed(found, [{"family": 1, "kind": "S"}]).events
+    decisions = [{"family": i + 1, "kind": kind} for i in range(len(person.families))]
+    assert (event in review.reviewed(found, decisions).events) == stays
 
 
 def test_what_is_abnormal_follows():
     person = synthetic()
-    reviewed = review.reviewed(person, [{"family": 1, "kind": "V"}, {"family": 2, "kind": "N"}])
-    np.testing.assert_array_equal(
-        reviewed.beats.abnormal, np.isin(reviewed.beats.kind, ["S", "V", "F", "Q"])
+    bad = np.arange(len(person.beats.sample)) < 3
+    beats = person.beats._replace(
+        score=np.where(bad, NAN, person.beats.score),
+        kind=np.where(bad, "", person.beats.kind),
+        family=np.where(bad, -1, person.beats.family),
     )
+    unscored = [{"beat": int(sample), "kind": "V"} for sample in beats.sample[:2]]
+    decisions = [{"family": 1, "kind": "V"}, {"family": 2, "kind": "N"}, *unscored]
+    reviewed = review.reviewed(replace(person, beats=beats), decisions)
+    kinds = reviewed.beats.kind
+    np.testing.assert_array_equal(
+        reviewed.beats.abnormal, (kinds == "V") | (kinds == "S") | (kinds == "F") | (kinds == "Q")
+    )
+    table = [row.split(",") for row in tables.beats(reviewed).splitlines()]
+    place = table[0].index("abnormal")
+    assert [row[place] for row in table[1:4]] == ["1", "1", ""]
+    told = summary(reviewed, [], heart_rate(reviewed, []))
+    assert told["abnormal_share"] == reviewed.beats.abnormal.sum() / (kinds != "").sum() < 1
 
 
 def test_the_doubt_about_the_first_family_ends_when_it_is_named():

@@ -159,8 +159,8 @@ def test_what_is_saved_loads_again_and_kdjax_review_reads_it(opened, person, tmp
     ("change", "says"),
     [
         ({"beats": "0"}, "another recording"),
-        ({"format": 2}, "it is no review in format 1"),
-        ({"beats": None}, "it is no review in format 1"),
+        ({"format": 2}, "it is not a review in format 1"),
+        ({"beats": None}, "it is not a review in format 1"),
         ({"decisions": [{"family": 99, "kind": "N"}]}, "decision 1 does not fit"),
     ],
 )
@@ -235,14 +235,20 @@ def test_a_beat_that_is_paged_away_is_not_named(opened, person):
 
 
 def test_stretches_that_were_not_scored_are_events(opened, tmp_path):
-    long, short = (60.0, 93.0, "motion"), (120.0, 123.0, "flat")
-    files.write(replace(synthetic(), unscorable=(long, short)), tmp_path)
-    page = opened(tmp_path)
+    bad = ((60.0, 68.0, "motion"), (68.0, 75.0, "muscle"), (120.0, 123.0, "flat"))
+    files.write(replace(synthetic(), unscorable=bad), tmp_path)
+    page = opened(tmp_path, height=500)
+    page.locator("#strips").focus()
+    page.keyboard.press("ArrowRight")
     page.locator("#which").select_option("not scored")
     (text,) = page.locator("#events button").all_inner_texts()
-    assert text.endswith("not scored, 33\u00a0s, motion")
+    assert text.endswith("not scored, 15\u00a0s, motion, muscle")
     page.locator("#events button").click()
     assert 50 < page.evaluate("app.at") <= 60
+    assert page.locator("#strips figure").first.bounding_box()["y"] > 0
+    assert "not scored" in page.locator("#status").inner_text()
+    page.keyboard.press("v")
+    assert page.locator("#decisions").inner_text() == "0 decisions"
 
 
 def test_loading_asks_before_decisions_are_lost(opened, person, tmp_path):
@@ -266,6 +272,11 @@ def test_keys_start_and_return_without_a_mouse(opened, person):
     page.keyboard.press("]")
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.dataset.number") == "2"
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    page.keyboard.press("u")
+    page.keyboard.press("Escape")
+    assert page.evaluate("app.all") is False
     page.keyboard.press("V")
     page.keyboard.press("U")
     assert page.locator("#decisions").inner_text() == "0 decisions"

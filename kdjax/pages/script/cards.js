@@ -19,7 +19,7 @@ function renderFamilies() {
     ),
     ...othersButton(groups.slice(SHOWN)),
   );
-  const again = first ? document.querySelector(`.rare[data-first="${first}"]`) : cardOf(number);
+  const again = cardLike({ number, first });
   if (number || first) (again ?? document.querySelector(".family"))?.focus();
 }
 
@@ -105,6 +105,11 @@ function drawCard(card) {
 
 function cardOf(number) {
   return document.querySelector(`.family[data-number="${number}"]`);
+}
+
+/** The card of a family, or the frame of rare ones, that had this dataset before it was redrawn. */
+function cardLike({ number, first }) {
+  return first ? document.querySelector(`.rare[data-first="${first}"]`) : cardOf(number);
 }
 
 function familyCard(i, total) {

@@ -106,9 +106,8 @@ function save() {
 }
 
 async function load(file) {
-  if (unsaved() && !confirm(`Loading replaces your decisions; ${unsaved()} are not saved. Load?`)) {
-    return;
-  }
+  const lost = `${unsaved()} ${unsaved() === 1 ? "is" : "are"} not saved`;
+  if (unsaved() && !confirm(`Loading replaces your decisions; ${lost}. Load anyway?`)) return;
   let review;
   try {
     review = JSON.parse(await file.text());
@@ -122,7 +121,7 @@ async function load(file) {
     ? problem(app.detected, review.decisions)
     : isReview
       ? "it belongs to another recording or detection"
-      : "it is no review in format 1";
+      : "it is not a review in format 1";
   if (wrong) {
     say(`${file.name} was not loaded: ${wrong}.`);
     return;

@@ -13,7 +13,8 @@ const ANYWHERE = {
   "?": () => byId("help").toggleAttribute("open"),
   Escape: () => {
     if (app.merging) mergeFamily(app.merging);
-    else if (app.left || familyOfSelected() >= 0) focusFamily(app.left || familyOfSelected() + 1);
+    else if (cardLike(app.left)) cardLike(app.left).focus();
+    else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
   },
 };
 
@@ -57,7 +58,7 @@ const IN_OVERVIEW = {
 function onKey(event) {
   if (event.target.matches("input, select, textarea")) return;
   if (event.ctrlKey || event.metaKey) {
-    const action = { z: undo, s: save }[event.key];
+    const action = { z: undo, s: save }[event.key.toLowerCase()];
     if (action) {
       event.preventDefault();
       action();

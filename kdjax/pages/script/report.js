@@ -3,7 +3,6 @@
 const STRIP = 10; // s
 const ROWS = 3; // strips on the page
 const LISTED = 400; // events
-const LONG = 10; // s of a stretch without scores that is listed among the events
 
 const byId = (id) => document.getElementById(id);
 const app = {
@@ -12,7 +11,7 @@ const app = {
   undone: 0, // decisions that it holds besides
   merging: null,
   selected: -1, // a beat
-  left: 0, // the family in focus last
+  left: {}, // the card in focus last, as its dataset
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
   means: new Map(),
@@ -103,8 +102,8 @@ function listen() {
   });
   document.addEventListener("keydown", onKey);
   document.addEventListener("focusin", ({ target }) => {
-    const card = target.closest?.(".family");
-    if (card) app.left = Number(card.dataset.number); // where Esc leads back to
+    const card = target.closest?.(".family, .rare");
+    if (card) app.left = { ...card.dataset }; // where Esc leads back to
   });
   addEventListener("resize", renderRecording);
   addEventListener("beforeprint", () => document.querySelectorAll(".family").forEach(drawCard));
@@ -123,8 +122,7 @@ function prepareEvents() {
     text: eventText(name, (last - first) / fs, beats),
     beat: beatFrom(first / fs),
   }));
-  for (const [from, to, reason] of app.data.unscorable) {
-    if (to - from < LONG) continue;
+  for (const [from, to, reason] of app.data.not_scored) {
     const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
     app.events.push({ name: "not scored", from, to, text, beat: beatFrom(from) });
   }

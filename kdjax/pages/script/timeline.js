@@ -69,11 +69,16 @@ function goTo(time) {
   renderRecording();
 }
 
-/** Selects a beat and brings it into the first strip. */
+/** Selects a beat and brings it into view. */
 function show(beat) {
   if (beat < 0 || beat >= app.times.length) return;
   app.selected = beat;
-  const time = app.times[beat];
+  bringIntoView(app.times[beat]);
+  say(byId("beat").lastElementChild.textContent);
+}
+
+/** Brings a time into the strips, and its strip into the window. */
+function bringIntoView(time) {
   if (time < app.at || time > app.at + ROWS * STRIP) goTo(time - STRIP / 2);
   else renderRecording();
   const strips = byId("strips");
@@ -82,7 +87,6 @@ function show(beat) {
   const within = (time - app.at - row * STRIP) * PER_SECOND;
   strips.children[row].scrollIntoView({ block: "nearest" });
   strips.scrollLeft = within - strips.clientWidth / 2; // of a phone, which shows a part of a strip
-  say(byId("beat").lastElementChild.textContent);
 }
 
 /** The next beat of a family after the selected one, from the start again after the last. */
@@ -120,15 +124,20 @@ function renderEvents() {
     ),
   );
   byId("more").textContent =
-    list.length > LISTED ? `The first ${LISTED} of ${list.length}; events.csv has them all.` : "";
+    list.length > LISTED ? `The first ${LISTED} of ${list.length}; events.csv and summary.json have them all.` : "";
 }
 
 /** Goes to an event, and marks it as the one from which [ and ] go on. */
-function showEvent(button, { from, beat }) {
+function showEvent(button, { name, from, beat, text }) {
   for (const other of byId("events").querySelectorAll(".now")) other.classList.remove("now");
   button.classList.add("now");
-  if (Math.abs(app.times[beat] - from) < STRIP) show(beat);
-  else goTo(from - STRIP / 2); // no beat is there
+  if (name !== "not scored") {
+    show(beat);
+    return;
+  }
+  app.selected = -1; // there may be no beat
+  bringIntoView(from);
+  say(text);
 }
 
 function nextEvent(step) {
