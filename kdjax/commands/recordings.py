@@ -160,12 +160,14 @@ def review(args: argparse.Namespace) -> None:
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
+    adds = args.families is not None or args.earlier is not None
+    own = review.read(saved, detection) if adds and saved.exists() else []
     if args.families is not None:
-        decisions = review.read(saved, detection) if saved.exists() else []
-        as_reviewed = review.reviewed(detection, decisions)
-        decisions = [*decisions, *review.from_table(args.families, as_reviewed)]
+        as_reviewed = review.reviewed(detection, own)
+        decisions = [*own, *review.from_table(args.families, as_reviewed)]
     elif args.earlier is not None:
-        decisions, doubts = earlier.carried(*earlier.read(args.earlier), detection)
+        names, doubts = earlier.carried(*earlier.read(args.earlier), detection)
+        decisions = review.together(names, own)
         sys.stderr.writelines(f"kdjax review: {one_line(doubt)}\n" for doubt in doubts)
     else:
         decisions = review.read(args.decisions or saved, detection)

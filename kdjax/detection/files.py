@@ -41,24 +41,30 @@ class Written(NamedTuple):
 def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] = ()) -> Written:
     """Writes the files of a new detection, with decisions about it, into the folder.
 
-    It is made if absent. Without decisions those of a review that lies there count, if it is of
-    this very detection; another review stays as it is and is not applied.
+    It is made if absent. The decisions of a review that lies there are applied after these, if it
+    is of this very detection. Another review is not applied; it stays as it is, or, where there are
+    decisions to save, as review.other.json.
 
     All files are written under other names before the first replaces one of an earlier detection,
     the summary last; any other file stays. OSError where the folder cannot be written.
     """
-    said = f"{counted(len(decisions), 'decision')} carried over" if decisions else ""
-    if not decisions and (out / REVIEW).exists():
-        try:
-            decisions = review.read(out / REVIEW, detection)
-            said = f"{counted(len(decisions), 'decision')} of {out / REVIEW} applied again"
-        except InputError:
-            said = f"{out / REVIEW} belongs to another detection and was not applied"
     whole: dict[str, str | bytes] = {WHOLE: whole_bytes(detection)}
+    said = [f"{counted(len(decisions), 'decision')} carried over"] if decisions else []
+    if (out / REVIEW).exists():
+        try:
+            own = review.read(out / REVIEW, detection)
+            said.append(f"{counted(len(own), 'decision')} of {out / REVIEW} applied again")
+            decisions = review.together(decisions, own)
+        except InputError:
+            said.append(f"{out / REVIEW} belongs to another detection and was not applied")
+            if decisions:
+                whole[_OTHER_REVIEW] = (out / REVIEW).read_bytes()
+                said.append(f"it is kept as {out / _OTHER_REVIEW}")
     if not decisions:
-        return Written(_write(whole | _contents(detection, detection, ()), out), detection, said)
-    contents, reviewed = _reviewed(detection, decisions)
-    return Written(_write(whole | contents, out), reviewed, said)
+        contents, reviewed = _contents(detection, detection, ()), detection
+    else:
+        contents, reviewed = _reviewed(detection, decisions)
+    return Written(_write(whole | contents, out), reviewed, "; ".join(said))
 
 
 def write_reviewed(
@@ -131,6 +137,7 @@ def check_free(out: Path, recording: str) -> None:
         raise InputError(f"{out} holds the detection of {there}; choose another folder")
 
 
+_OTHER_REVIEW = "review.other.json"
 _PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",
           "calibration", "notes", "handling", "made_by", "file", "unscorable")  # fmt: skip
 _FAMILY_ARRAYS = ("mean", "spread", "examples")

@@ -61,7 +61,8 @@ filtered from 0.5 to 40&nbsp;Hz.</p>
 <button type="button" id="forth" title="Page Down in the strips">30 s ▶</button></div>
 <div><canvas id="overview" tabindex="0" role="slider" aria-label="Place in the recording"
 aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
-<p class="note">What is hatched was not scored. A beat marked ? has no kind and no family.</p>
+<p class="note">What is hatched could not be judged. A beat marked ? was not scored, mostly for
+noise about it; it has no kind and no family.</p>
 <div id="beat" class="buttons"></div>
 <div id="strips" tabindex="0" role="group" aria-label="Strips of 10 s">
 <figure><canvas></canvas><figcaption></figcaption></figure>

@@ -102,7 +102,7 @@ def _apply(
         beats.family[own] = len(families)
         families.append(families[parent])
         return {parent, len(families) - 1}
-    kind = decision["kind"]
+    kind = decision.get("kind")
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
     if "family" in decision or "families" in decision:
@@ -270,6 +270,13 @@ def _same(row: Mapping[str, str], family: Family, fs: float) -> bool:
     except ValueError:
         return False
     return all(abs(value - own[name]) < _ROUNDED for name, value in told.items())
+
+
+def together(
+    names: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Names of an earlier recording, then the decisions about this one, which hold against them."""
+    return [*(name for name in names if name not in own), *own]
 
 
 def as_json(detection: Detection, decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

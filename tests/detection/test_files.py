@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from detections import FIVE, beats_of, detection_of, many_beats, synthetic
 
-from kdjax.detection import files, report
+from kdjax.detection import files, report, review
 from kdjax.errors import InputError
 
 with warnings.catch_warnings():
@@ -49,6 +49,13 @@ def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_pag
     assert said == f"1 decision of {tmp_path / 'review.json'} applied again"
     assert same(again.beats.kind, reviewed.beats.kind)
     assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 1
+    carried = [decision, {"family": 2, "kind": "N"}, {"family": 1, "kind": "V"}]
+    _, both, said = files.write(detection, tmp_path, carried)
+    assert said == (
+        f"3 decisions carried over; 1 decision of {tmp_path / 'review.json'} applied again"
+    )
+    assert review.read(tmp_path / "review.json", detection) == [*carried[1:], decision]
+    assert set(both.beats.kind[detection.beats.family == 0]) == {"Q"}
     other = dataclasses.replace(detection, threshold=detection.threshold + 1)
     other = dataclasses.replace(other, beats=other.beats._replace(sample=other.beats.sample + 1))
     _, found, said = files.write(other, tmp_path)
@@ -57,6 +64,11 @@ def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_pag
         f"{tmp_path / 'review.json'} belongs to another detection and was not applied",
     )
     assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 0
+    before = (tmp_path / "review.json").read_bytes()
+    said = files.write(other, tmp_path, [decision])[-1]
+    assert said.endswith(f"it is kept as {tmp_path / 'review.other.json'}")
+    assert (tmp_path / "review.other.json").read_bytes() == before
+    assert review.read(tmp_path / "review.json", other) == [decision]
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):

@@ -126,6 +126,38 @@ def test_a_beat_is_chosen_by_a_click(opened, person):
     assert saved(page)["decisions"] == [{"beat": int(synthetic().beats.sample[3]), "kind": "X"}]
 
 
+def test_what_is_split_off_stands_beside_its_family_and_undo_leads_back(opened, person):
+    page = opened(person)
+    family(page, 1).focus()
+    page.keyboard.press("p")
+    cards = page.locator(".family")
+    numbers = [cards.nth(i).get_attribute("data-number") for i in range(2)]
+    assert numbers == ["1", str(cards.count())]
+    assert page.evaluate("document.activeElement.dataset.number") == numbers[1]
+    page.keyboard.press("u")
+    assert page.evaluate("document.activeElement.dataset.number") == "1"
+    assert "Undone: family 1 is whole again" in page.locator("#status").inner_text()
+
+
+def test_the_same_decision_again_is_none(opened, person):
+    page = opened(person)
+    family(page, 2).focus()
+    for key in "qqv":
+        page.keyboard.press(key)
+    assert page.locator("#decisions").inner_text().startswith("2 decisions")
+    page.keyboard.press("u")
+    assert page.locator("#status").inner_text() == "Undone: family 2 was V."
+
+
+def test_on_a_card_nothing_says_that_a_letter_names_a_beat(opened, person):
+    page = opened(person)
+    family(page, 1).focus()
+    page.keyboard.press(".")
+    assert "family 1" in page.locator("#status").inner_text()
+    page.keyboard.press("Escape")
+    assert page.locator("#status").inner_text() == ""
+
+
 def test_families_are_split_and_merged(opened, person):
     page = opened(person)
     before = page.locator(".family").count()

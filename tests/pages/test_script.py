@@ -112,6 +112,12 @@ def test_examples_are_the_typical_beats_that_are_left_then_some_of_every_time():
     ]
 
 
+def test_what_was_split_off_stands_beside_its_origin():
+    families = [{}, {}, {}, {"origin": 0}, {"origin": 3}, {"origin": 9}]
+    groups = [[0], [4], [1, 3, 2], [5]]
+    assert calls(["besideOrigins", groups, families]) == [[[0], [3], [4], [1, 2], [5]]]
+
+
 def test_gain_falls_until_a_beat_fits():
     assert calls(["gainFor", 0, 1, 100], ["gainFor", 0, 4, 100], ["gainFor", 0, 1e9, 100]) == [
         1,
@@ -168,7 +174,8 @@ const after = (...steps) => {
   for (const step of steps) step();
   return unsaved();
 };
-const made = () => decide({ beat: 1, kind: "N" }, "");
+let family = 0;
+const made = () => decide({ family: ++family, kind: "N" }, "");
 const counts = [after(made, made, save), after(undo), after(made), after(save), after(undo, undo)];
 process.stdout.write(JSON.stringify(counts));
 """

@@ -11,7 +11,7 @@ function renderFamilies() {
   const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
   app.drawn = new IntersectionObserver(drawSeen, { rootMargin: "800px" });
-  const groups = toName(app.detected, asDetected, app.members);
+  const groups = besideOrigins(toName(app.detected, asDetected, app.members), app.state.families);
   const shown = app.all ? groups : groups.slice(0, SHOWN);
   byId("families").replaceChildren(
     ...shown.map((group) =>
@@ -200,7 +200,7 @@ function drawFamily(pictures, i, members) {
   const height = app.leads.length > 1 ? 60 : 100;
   const around = members.length > RARE ? AROUND : AROUND_RARE;
   const means = members.length > RARE ? meansOf(i, members) : [];
-  const { examples: typical, unusual } = app.detected.families[i] ?? {};
+  const { examples: typical, unusual } = app.state.families[i].changed ? {} : app.detected.families[i];
   const examples = examplesOf(members, typical, unusual);
   const gain = Math.min(
     commonGain(reachOf(means), height - 6),
@@ -219,11 +219,12 @@ function drawFamily(pictures, i, members) {
     const shown = { selected: beat, leadHeight: height, labels: false, gain };
     strip(canvas, time - around, time + around, shown);
     pictures.append(
-      element("figure", {}, canvas, element("figcaption", {
-        textContent: beat === unusual && members.length > RARE
-          ? `${timeOf(beat)}, least typical`
-          : timeOf(beat),
-      })),
+      element(
+        "figure",
+        { className: beat === unusual ? "unusual" : "typical" },
+        canvas,
+        element("figcaption", { textContent: captionOf(beat, beat === unusual, members.length) }),
+      ),
     );
   }
 }
@@ -238,6 +239,10 @@ function meansOf(i, members) {
   const means = app.leads.map((lead) => meanBeat(lead, app.data.tape, times));
   app.means.set(i, { count: members.length, last: members[members.length - 1], means });
   return means;
+}
+
+function captionOf(beat, isUnusual, count) {
+  return isUnusual && count > RARE ? `${timeOf(beat)}, least typical` : timeOf(beat);
 }
 
 function gainAround(time, around, height) {

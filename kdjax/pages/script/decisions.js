@@ -1,7 +1,8 @@
 // The list of decisions: made, undone, saved and loaded.
 
 function decide(decision, text) {
-  app.decisions.push(decision);
+  const last = app.decisions[app.decisions.length - 1];
+  if (JSON.stringify(last) !== JSON.stringify(decision)) app.decisions.push(decision);
   refresh();
   say(text);
 }
@@ -11,13 +12,21 @@ function undo() {
     say("Nothing to undo.");
     return;
   }
-  app.decisions.pop();
+  const undone = app.decisions.pop();
   if (app.decisions.length < app.saved) {
     app.saved -= 1;
     app.undone += 1;
   }
   refresh();
-  say("Undone.");
+  if (undone.split) focusFamily(undone.split);
+  say(`Undone: ${wordsOf(undone)}.`);
+}
+
+function wordsOf({ family, families, beat, merge, split, kind }) {
+  if (split) return `family ${split} is whole again`;
+  if (merge) return `family ${merge.slice(1).join(", ")} is no longer part of family ${merge[0]}`;
+  if (beat !== undefined) return `the beat at ${timeOf(beatAt(app.state.samples, beat))} was ${kind}`;
+  return families ? `${families.length} families were ${kind}` : `family ${family} was ${kind}`;
 }
 
 function nameSelected(kind) {
@@ -55,7 +64,7 @@ function mergeFamily(family) {
     refresh();
     say(
       app.merging
-        ? `Choose the family that family ${family} joins: Merge here, or the key m. Esc cancels.`
+        ? `Choose the family to merge family ${family} into: Merge here, or the key m. Esc cancels.`
         : "",
     );
     return;
@@ -69,6 +78,10 @@ function mergeFamily(family) {
 }
 
 function splitFamily(family) {
+  if (!app.leads) {
+    say("The signal is still being read; try again in a moment.");
+    return;
+  }
   const members = app.members[family - 1];
   const windows = members.map((beat) => windowAt(app.leads[0], app.data.tape, app.times[beat], SHAPE));
   const apart = twoShapes(windows);

@@ -15,6 +15,7 @@ const ANYWHERE = {
     if (app.merging) mergeFamily(app.merging);
     else if (cardLike(app.left)) cardLike(app.left).focus();
     else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
+    if (document.activeElement.matches(".family, .rare")) say(""); // a letter names the card now
   },
 };
 
@@ -33,6 +34,7 @@ const IN_RARE = {
 };
 
 function nextCard(card, step) {
+  say("");
   const cards = [...document.querySelectorAll(".family, .rare")].filter((one) => one.checkVisibility());
   cards[cards.indexOf(card) + step]?.focus();
 }
@@ -51,6 +53,8 @@ const IN_NOTHING = { ArrowDown: () => document.querySelector(".family, .rare")?.
 const IN_OVERVIEW = {
   ArrowRight: () => goTo(app.at + (app.view.to - app.view.from) / 50),
   ArrowLeft: () => goTo(app.at - (app.view.to - app.view.from) / 50),
+  PageDown: () => goTo(app.at + ROWS * STRIP),
+  PageUp: () => goTo(app.at - ROWS * STRIP),
   Home: () => goTo(0),
   End: () => goTo(app.data.seconds),
 };

@@ -4,6 +4,7 @@ const LANES = "VSFQ";
 const GUTTER = 46; // pixels left of the time axis, for names and rates
 const RATE_HEIGHT = 80;
 const LANE_HEIGHT = 15;
+const LONG_EVENT = 60; // s
 const OVERVIEW_HEIGHT = RATE_HEIGHT + (LANES.length + 1) * LANE_HEIGHT + 18;
 
 /** h:mm:ss from the start, or with a start in ms since 1970 the time of day. */
@@ -71,7 +72,8 @@ function drawOverview(canvas, width, recording) {
     if (event.to >= from && event.from <= to) {
       const left = toX(event.from);
       const y = RATE_HEIGHT + LANES.length * LANE_HEIGHT + 4;
-      context.fillRect(left, y, Math.max(toX(event.to) - left, 2), LANE_HEIGHT - 8);
+      const thin = event.to - event.from >= LONG_EVENT ? 5 : 0; // so that it hides no other
+      context.fillRect(left, y + thin, Math.max(toX(event.to) - left, 2), LANE_HEIGHT - 8 - thin);
     }
   }
   context.strokeStyle = "#000";

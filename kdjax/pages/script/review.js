@@ -93,7 +93,7 @@ function joinFamilies(state, numbers) {
 function divideFamily(state, family, samples) {
   const number = state.families.length;
   for (const sample of samples) state.family[beatAt(state.samples, sample)] = number;
-  state.families.push({ ...state.families[family], named: false, changed: true });
+  state.families.push({ ...state.families[family], named: false, changed: true, origin: family });
   state.families[family].changed = true;
 }
 
@@ -176,6 +176,18 @@ function toName(detected, families, members) {
   }));
   places.sort((a, b) => a.last - b.last || b.worth - a.worth || a.group[0] - b.group[0]);
   return places.map(({ group }) => group);
+}
+
+/** The groups of `toName`, but what was split off a family stands beside it. */
+function besideOrigins(groups, families) {
+  const isOff = (i) => families[i].origin !== undefined;
+  const beside = groups.map((group) => group.filter((i) => !isOff(i))).filter((group) => group.length);
+  const off = groups.flat().filter(isOff).sort((a, b) => a - b);
+  for (const i of off) {
+    const at = beside.findIndex((group) => group.includes(families[i].origin));
+    beside.splice(at < 0 ? beside.length : at + 1, 0, [i]);
+  }
+  return beside;
 }
 
 /**
