@@ -7,6 +7,7 @@
 
 `StreamingDetector` decides on a live signal, `open_source` reads a recording block by block,
 `ec57` compares annotations by ANSI/AAMI EC57, `interop` reads BeatGAN's PyTorch weights.
+What cannot be read or does not fit raises `InputError`, in one line that says what to do.
 Importing kdjax does not import JAX; the names below import what they need when first used.
 """
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kdjax.detection.api import Detection, detect
     from kdjax.detection.deciding import StreamingDetector
     from kdjax.detection.detector import Detector
+    from kdjax.errors import InputError
     from kdjax.recordings import open_source
     from kdjax.runs import interop
     from kdjax.runs.directory import load_run
@@ -26,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Detection",
     "Detector",
+    "InputError",
     "StreamingDetector",
     "detect",
     "ec57",
@@ -37,6 +40,7 @@ __all__ = [
 _ROOMS = {
     "Detection": "detection.api",
     "Detector": "detection.detector",
+    "InputError": "errors",
     "StreamingDetector": "detection.deciding",
     "detect": "detection.api",
     "load_run": "runs.directory",
@@ -45,12 +49,14 @@ _ROOMS = {
 _MODULES = {"ec57": "ec57", "interop": "runs.interop"}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"kdjax.{_MODULES[name]}")
-    if name in _ROOMS:
-        return getattr(importlib.import_module(f"kdjax.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module 'kdjax' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that a type checker finds a misspelt name
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(f"kdjax.{_MODULES[name]}")
+        if name in _ROOMS:
+            return getattr(importlib.import_module(f"kdjax.{_ROOMS[name]}"), name)
+        raise AttributeError(f"module 'kdjax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

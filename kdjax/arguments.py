@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -75,7 +75,16 @@ def parser() -> argparse.ArgumentParser:
         _import_beatgan,
     ):
         add(commands)
+        _complete_files(commands.choices)
     return whole
+
+
+def _complete_files(commands: Mapping[str, argparse.ArgumentParser]) -> None:
+    """A shell completes the names of files wherever a value is free."""
+    for command in commands.values():
+        for action in command._actions:
+            if action.choices is None and action.nargs != 0 and action.type in (None, Path):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
 _RUN = "a finished run's directory, or mitbih-w8, which comes with kdjax"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shtab
 import tiny
 
 from kdjax import arguments, cli, datasets, errors
@@ -205,7 +206,7 @@ class TestTrain:
         assert self.typed(*overrides, f"--workdir={run}", "--config.seed=1") == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert_one_line(err, "train.py: ", str(run), "seed: 0 there, 1 now", "overwrite the run")
+        assert_one_line(err, "train.py: ", str(run), "seed: 0 there, 1 now", "--overwrite")
 
     @pytest.mark.parametrize(
         ("override", "wanted"),
@@ -460,3 +461,22 @@ class TestArgumentsInMessages:
         said = "give them, for example --fs 360 --units mV\n"
         assert capsys.readouterr().err.endswith(said)
         assert errors.option("leads") == "leads"  # again, after a command
+
+
+def test_a_shell_completes_commands_and_the_names_of_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "holter.csv").touch()
+    (tmp_path / "results").mkdir()
+    script = shtab.complete(arguments.parser(), "bash")
+    for words, expected in (
+        ("kdjax det", "detect"),
+        ("kdjax detect mitbih-w8 hol", "holter.csv"),
+        ("kdjax review res", "results"),
+        ("kdjax detect --out res", "results"),
+    ):
+        asked = f"COMP_WORDS=({words}); COMP_CWORD={words.count(' ')}; COMP_LINE='{words}'"
+        program = (
+            f"{script}\n{asked}; COMP_POINT={len(words)}; _shtab_kdjax; echo ${{COMPREPLY[@]}}"
+        )
+        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
+        assert done.stdout.split() == [expected], (words, done.stderr)

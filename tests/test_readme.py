@@ -149,6 +149,6 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         *(f"AAMI's classes it is {value:.3f} for both" for value in both),
         f"teacher AUC {teacher:.3f}, student {student:.3f}",
         f"{fibrillation['Se']:.0f} % of the time is marked; {fibrillation['+P']:.0f} % of the",
-        f"DS2\nwas evaluated {EVALUATED} times",
+        f"DS2 was evaluated {EVALUATED} times",
     ):
         assert wanted in text, wanted

@@ -20,7 +20,7 @@ from kdjax.detection.events import WITHOUT_P
 VERSIONS = {
     "no P waves (9th version)": "kinds-ninth.json",
     "usual P wave (10th)": "kinds-tenth.json",
-    "usual and visible P wave (11th, in use)": TWELFTH,
+    "usual and visible P wave (11th)": TWELFTH,
 }
 CHANGED = (
     ("atrial fibrillation", "normal"),
@@ -70,13 +70,21 @@ def _fibrillation() -> Iterable[str]:
         "Time is counted: *Se* is the share of the reference's AFIB and AFL that is marked, *+P* "
         "the share of marked time that is AFIB or AFL. *Irregular rhythm* includes stretches with "
         "P waves. A stretch lasts at least a minute; intervals from and to ventricular beats are "
-        "left out."
+        "left out. The limits were set on records 201 and 203; the person of 201 is that of 202 in "
+        "DS2, too. Without 202, DS2 has " + _without(ds2, "202") + "."
     )
     yield source(
         [KINDS, THIRTEENTH],
         f"`{found['command']}`",
         *dict.fromkeys([found["date"], before["date"]]),
     )
+
+
+def _without(row: dict[str, Any], record: str) -> str:
+    """Se and +P without one record."""
+    one = next(r for r in row["records"] if r["record"] == record)
+    both, reference, found = (row[n] - one[n] for n in ("both", "reference", "found"))
+    return f"Se {100 * both / reference:.0f} % and +P {100 * both / found:.0f} %"
 
 
 def _found(row: dict[str, Any]) -> tuple[str, ...]:

@@ -35,10 +35,11 @@ def detect(args: argparse.Namespace) -> None:
         try:
             said = _detect_in(path, out, args, detector=detector, made_by=made_by, known=known)
         except InputError as error:
+            said = str(error) if path.stem in str(error) else f"{path}: {error}"
             if all_of_them == 1:
-                raise
+                raise InputError(said) from error
             refused += 1
-            print(f"kdjax detect: {one_line(error)}", file=sys.stderr)
+            print(f"kdjax detect: {one_line(said)}", file=sys.stderr)
         else:
             done.append((name, path))
             print(said, flush=True)

@@ -99,7 +99,7 @@ def detect(
     if isinstance(signal, list | tuple):
         signal = np.asarray(signal, np.float64)
     if isinstance(signal, np.ndarray | Source) and (units, gain) != (None, None):
-        raise InputError("units and gain are for files; a signal is in mV already: scale it first")
+        raise InputError("units and gain are for files; leave them out and give a signal in mV")
     if isinstance(signal, np.ndarray):
         if fs is None:
             raise InputError("fs is missing; give the signal's sampling rate in Hz")

@@ -46,7 +46,7 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
     if differ:
         raise InputError(
             f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
-            "choose another run directory, or overwrite the run to start again"
+            "choose another run directory (--workdir), or start again (--overwrite)"
         )
 
 

@@ -399,3 +399,12 @@ def test_a_shipped_detector_waits_for_no_library_that_it_does_not_use(recording,
     )
     given = ["detect", "mitbih-w8", str(recording), "--fs", "360", "--units", "mV"]
     subprocess.run([sys.executable, "-c", code, *given, "--out", str(tmp_path / "o")], check=True)
+
+
+def test_a_recording_at_too_low_a_rate_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("slow.npy", np.zeros(5000))
+    assert cli.main(["detect", "mitbih-w8", "slow.npy", "--fs", "50", "--units", "mV"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("kdjax detect: slow.npy: a signal at 50 Hz cannot hold the band")
+    assert said.count("\n") == 1
