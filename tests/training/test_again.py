@@ -31,7 +31,7 @@ class TestAgain:
     def test_another_config_is_refused_by_the_fields_that_differ(self):
         run = tiny.trained().path
         before = contents(run)
-        with pytest.raises(InputError, match="or overwrite the run") as caught:
+        with pytest.raises(InputError, match="or start again") as caught:
             loop.train(tiny.config(epochs=9, kd__temperature=2.0), run)
         message = str(caught.value)
         assert "epochs: 3 there, 9 now" in message
@@ -57,7 +57,7 @@ class TestAgain:
 
     def test_overwrite_replaces_a_teacher_whose_student_was_not_begun(self, workdir):
         changed = tiny.config(epochs=1, teacher__epochs=1)
-        with pytest.raises(InputError, match="or overwrite the run"):
+        with pytest.raises(InputError, match="or start again"):
             loop.train(changed, workdir)
         loop.train(changed, workdir, overwrite=True)
         assert len(rows(workdir / "teacher")) == 1
