@@ -1,11 +1,13 @@
 """What the benchmarks count, and that the pages say what they are made from."""
 
 import importlib
+import inspect
 import math
 import re
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
 from benchmarks.pages import results as results_page
 from benchmarks.pages import rpeaks, speed, study
-from benchmarks.speed import chunks, measure
+from benchmarks.speed import additions, chunks, measure, train_step
 from benchmarks.speed.roofline import saved_flops, step_flops
 from configs import teacher
 from kdjax.models.networks import Discriminator, Generator
@@ -211,3 +213,21 @@ def test_folds_are_counted_by_what_their_intervals_exclude():
 def test_a_network_is_set_beside_a_pca_by_its_interval(interval, verdict):
     row = {"mean": sum(interval) / 2, "ci95": interval}
     assert f") {verdict} a PCA" in results_page._beside_pca("teacher", row, {"auc": 0.9})
+
+
+def test_contestants_are_given_the_arguments_that_they_take(monkeypatch):
+    """They are called by tuples, in processes of their own, where no type checker looks."""
+    bound = []
+
+    def only_bind(wanted):
+        bound.extend(inspect.signature(prepare).bind(*args) for prepare, *args in wanted.values())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(additions, "contestants", only_bind)
+    monkeypatch.setattr(train_step, "contestants", only_bind)
+    monkeypatch.setattr("sys.argv", ["additions", "--out", "none.json", "--quick"])
+    with pytest.raises(KeyboardInterrupt):
+        additions.main()
+    with pytest.raises(KeyboardInterrupt):
+        train_step.compare(SimpleNamespace(student=False), 2, 1)
+    assert len(bound) == len(additions.VARIANTS) + 5
