@@ -343,10 +343,16 @@ def test_what_is_not_seen_for_more_than_a_minute_ends_an_irregular_rhythm(betwee
     assert all(event.last - event.first < 120 * 1.1 * FS for event in events)
 
 
-def test_a_minute_of_irregular_rhythm_is_needed_not_one_between_two_irregular_beats():
-    irregular = irregular_intervals(60)
-    rr = np.concatenate([irregular, np.full(70, 0.8), irregular, np.full(60, 0.8)])
-    assert [e for e in find_events(named("N" * len(rr), rr), FS) if e.name != "pause"] == []
+@pytest.mark.parametrize(("irregular", "found"), [(40, 0), (50, 1)])
+def test_a_minute_of_irregular_rhythm_is_needed_not_one_between_two_irregular_beats(
+    irregular, found
+):
+    """Two stretches, less than a minute apart, of about 23 and 32 s each."""
+    steady = np.full(45, 0.8)
+    parts = [irregular_intervals(irregular, seed) for seed in (0, 1)]
+    rr = np.concatenate([steady, parts[0], steady, parts[1], steady])
+    events = find_events(named("N" * len(rr), rr), FS)
+    assert [event.name for event in events] == ["irregular rhythm"] * found
 
 
 def signs_of(seen):
@@ -376,6 +382,7 @@ def test_in_fibrillation_to_be_early_makes_few_beats_supraventricular():
     assert 150 < within.sum() < 200
     settled = in_fibrillation(signs, within)
     before, after = (kinds.supraventricular_terms(some)["early"] for some in (signs, settled))
+    assert not settled[within, SIGNS.index("seen")].any()
     np.testing.assert_array_equal(after[~within], before[~within])
     assert (after[within] < 0.3 * before[within].max()).all()
     np.testing.assert_array_equal(settled[~within], signs[~within])
