@@ -90,6 +90,11 @@ def test_names_of_an_earlier_recording_are_carried_over(recording, tmp_path, cap
     assert sum(row["kind"] == "F" for row in rows) > 0.7 * len(rows)
     (decision,) = json.loads((tmp_path / "out/next/review.json").read_text())["decisions"]
     assert decision == {"family": 1, "kind": "F"}
+    decided = tmp_path / "out/next/review.json"
+    own = {"family": 1, "kind": "Q"}
+    decided.write_text(json.dumps(json.loads(decided.read_text()) | {"decisions": [own]}))
+    assert typed("review", tmp_path / "out/next", "--earlier", earlier) == 0
+    assert json.loads(decided.read_text())["decisions"] == [decision, own]
 
 
 def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(
