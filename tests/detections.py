@@ -63,6 +63,7 @@ def family_of(own, kind, **fields):
         "last": 1750,
         "kind": kind,
         "detected": kind,
+        "doubtful": False,
         "confidence": 0.7,
         "examples": np.array(own[:3], np.int64),
         "artefact": False,

@@ -418,16 +418,22 @@ def _to_name(
     good = one.shape != kinds.UNSCORED
     kind = opinion.kind(limit)
     symbols = _symbols(one, kind)
-    confidence = np.full(len(good), np.nan, np.float32)
-    confidence[good] = opinion.confidence(kind)
+    confidence, score = np.full((2, len(good)), np.nan)
+    confidence[good], score[good] = opinion.confidence(kind), opinion.score
     beats = streamed(one)._replace(
+        score=score,
         kind=np.where(good, symbols, ""),
         abnormal=good & (symbols != "N"),
-        confidence=confidence,
+        confidence=confidence.astype(np.float32),
     )
     early = np.concatenate([part.early for part in one.parts])
     families, family = gather(
-        one.stream.person.shapes, beats, signs=one.signs, shape=one.shape, early=early
+        one.stream.person.shapes,
+        beats,
+        signs=one.signs,
+        shape=one.shape,
+        early=early,
+        threshold=limit,
     )
     beats = beats._replace(family=family)
     return symbols, [np.isin(family, group) for group in to_name(beats, families)]

@@ -36,8 +36,8 @@ def carried(
     A family takes the kind of the named one that its mean beat is most like, from a correlation of
     0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
     as normal or ventricular decides between these two. That premature beats of a shape were normal
-    says nothing of the next ones, which stay as detected, as all others do. InputError where the
-    recordings have different leads.
+    says nothing of the next ones, nor do names of doubtful beats; they stay as detected, as all
+    others do. InputError where the recordings have different leads.
 
     Args:
         earlier: the earlier detection, before its review.
@@ -85,7 +85,8 @@ def _known_kind(family: Family, named: Sequence[Family]) -> str:
     alike = sorted((pair for pair in alike if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
     if family.detected == "S":
         alike = [pair for pair in alike if pair[1].kind != "N"]
-    same = [other.kind for _, other in alike if other.detected == family.detected]
+    sure = [other for _, other in alike if not (other.doubtful or family.doubtful)]
+    same = [other.kind for other in sure if other.detected == family.detected]
     of_shape = [other.kind for _, other in alike if {family.detected, other.kind} <= {"N", "V"}]
     return next(iter([*same, *of_shape]), "")
 

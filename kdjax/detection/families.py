@@ -1,8 +1,9 @@
 """Families: the beats of a recording of like shape and kind.
 
 A family holds the beats of one shape that were given one kind: a shape's premature beats are one
-family, its beats in time another. Beats whose shapes were dropped because they were rare are
-pooled, likewise by kind.
+family, its beats in time another. Those whose score is near the threshold, and whose kind is
+doubtful, are a family apart. Beats whose shapes were dropped because they were rare are pooled,
+likewise by kind and doubt.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from kdjax.detection.signs import SIGNS, qrs_width
 
 _EXAMPLES = 3
 _RARE = 3  # beats of a family that is named together with others
-_AN_ALARM = 20  # what naming a beat that is called abnormal is worth at least, in per cent
+_AN_ALARM = 50  # what naming a beat that is called abnormal is worth at least, in per cent
+_DOUBTFUL = 2.0  # how far from the threshold a score is at most whose kind is doubtful, in log odds
 _LOW = -1.4  # log of a height over the normal one: lower families look like artefacts
 _NO_QRS = (25.0, 280.0)  # ms: so do narrower and wider ones
 
@@ -31,9 +33,10 @@ class Family:
     family are. count: beats. pooled: whether they are beats of several rare shapes. qrs_ms: QRS
     width of the mean beat in ms. prematurity: median of the RR interval over the person's usual
     one. score: median. first, last: samples of the recording. kind: as it was named, or as
-    detected: N, S or V; detected: the latter. confidence: the mean of theirs. examples: int64 [K],
-    indices of up to three typical beats; unusual: of the least typical one, -1 where it is not
-    known. artefact: whether the beats look like no heartbeats.
+    detected: N, S or V; detected: the latter. doubtful: whether their scores were near the
+    threshold. confidence: the mean of theirs. examples: int64 [K], indices of up to three typical
+    beats; unusual: of the least typical one, -1 where it is not known. artefact: whether the beats
+    look like no heartbeats.
     """
 
     mean: np.ndarray = field(repr=False)
@@ -47,6 +50,7 @@ class Family:
     last: int
     kind: str
     detected: str
+    doubtful: bool
     confidence: float
     examples: np.ndarray = field(repr=False)
     unusual: int = -1
@@ -54,18 +58,26 @@ class Family:
 
 
 def gather(
-    shapes: Shapes, beats: Beats, *, signs: np.ndarray, shape: np.ndarray, early: np.ndarray
+    shapes: Shapes,
+    beats: Beats,
+    *,
+    signs: np.ndarray,
+    shape: np.ndarray,
+    early: np.ndarray,
+    threshold: float,
 ) -> tuple[tuple[Family, ...], np.ndarray]:
     """The families of a recording, the largest first, and the family int32 [B] of each beat.
 
     Args:
         shapes: after the last beat.
-        beats: all beats, with their kinds.
+        beats: all beats, with their scores and kinds.
         signs: float32 [B, K], of `signs.SIGNS`.
         shape: int64 [B], UNSCORED where a beat is not scored.
         early: bool [B].
+        threshold: of the score.
     """
-    key = numbered(shapes.held(shape), beats.kind)
+    doubtful = np.abs(beats.score - threshold) < _DOUBTFUL
+    key = 2 * numbered(shapes.held(shape), beats.kind) + doubtful
     numbers, count = np.unique(key[shape != UNSCORED], return_counts=True)
     largest = np.argsort(-count, kind="stable")
     family = np.full(len(key), -1, np.int32)
@@ -73,10 +85,10 @@ def gather(
     for index, number in enumerate(numbers[largest].tolist()):
         own = np.flatnonzero((key == number) & (shape != UNSCORED))
         family[own] = index
-        form = number // len(KINDS)
+        form = number // (2 * len(KINDS))
         mean, spread = _mean_and_spread(shapes, form, int(2 * early[own].sum() > len(own)))
-        pooled = form == POOLED
-        families.append(_family(own, beats, signs, mean=mean, spread=spread, pooled=pooled))
+        looks = {"mean": mean, "spread": spread, "pooled": form == POOLED}
+        families.append(_family(own, beats, signs, **looks, doubtful=bool(number % 2)))
     return tuple(families), family
 
 
@@ -112,8 +124,9 @@ def _family(
     mean: np.ndarray,
     spread: np.ndarray,
     pooled: bool,
+    doubtful: bool,
 ) -> Family:
-    """The family of the beats of indices `own`, all of one kind."""
+    """The family of the beats of indices `own`, all of one kind and all doubtful or none."""
     kind = str(beats.kind[own[0]])
     median = np.median(signs[own], axis=0)
     qrs_ms = float(qrs_width(mean[None])[0])
@@ -131,6 +144,7 @@ def _family(
         last=int(beats.sample[own[-1]]),
         kind=kind,
         detected=kind,
+        doubtful=doubtful,
         confidence=float(beats.confidence[own].mean()),
         examples=np.sort(nearest[:_EXAMPLES]),
         unusual=int(nearest[-1]),

@@ -23,7 +23,7 @@ from kdjax.files import write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
-_FORMAT = 3
+_FORMAT = 4
 
 
 class _OtherFormat(ValueError):

@@ -248,7 +248,9 @@ def revised(
     if fibrillation:
         signs = in_fibrillation(signs, inside(beats, fibrillation) & (held != kinds.UNSCORED))
         beats = decide(beats, signs, groups=kinds.grouped(signs, held))
-    families, family = gather(shapes, beats, signs=signs, shape=held, early=early)
+    families, family = gather(
+        shapes, beats, signs=signs, shape=held, early=early, threshold=threshold
+    )
     beats = beats._replace(family=family)
     return beats, families, find_events(beats, fs, fibrillation)
 

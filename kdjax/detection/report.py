@@ -141,6 +141,7 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
             {
                 "kind": family.kind,
                 "artefact": family.artefact,
+                "doubtful": family.doubtful,
                 "examples": family.examples.tolist(),
                 "unusual": family.unusual,
                 **{

@@ -33,13 +33,17 @@ def beats(detection: Detection) -> str:
 
 def families(detection: Detection) -> str:
     """A row per family that has beats, numbered as everywhere from 1."""
-    rows = ["family,kind,confidence,count,share,qrs_ms,prematurity,score,first_s,last_s,artefact"]
+    rows = [
+        "family,kind,doubtful,confidence,count,share,qrs_ms,prematurity,score,first_s,last_s,"
+        "artefact"
+    ]
     total = max(int((detection.beats.family >= 0).sum()), 1)
     for number, family in enumerate(detection.families, 1):
         if family.count:
             cells = (
                 str(number),
                 family.kind,
+                str(int(family.doubtful)),
                 _known(family.confidence, ".3f"),
                 str(family.count),
                 f"{family.count / total:.6f}",

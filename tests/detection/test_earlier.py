@@ -48,6 +48,18 @@ def test_that_premature_beats_were_normal_says_nothing_of_the_next(kind, carried
     assert [decision["kind"] for decision in decisions] == carried
 
 
+def test_names_of_doubtful_beats_say_nothing_of_the_next():
+    person = synthetic()
+    beats = person.beats._replace(family=np.zeros_like(person.beats.family))
+    sure = replace(person.families[0], detected="N", kind="N")
+    doubtful = replace(sure, doubtful=True)
+    for old, new, carried in ((sure, sure, ["S"]), (doubtful, sure, []), (sure, doubtful, [])):
+        before = replace(person, families=(old,), beats=beats)
+        after = replace(person, families=(new,))
+        decisions, _ = earlier.carried(before, [{"family": 1, "kind": "S"}], after)
+        assert [decision["kind"] for decision in decisions] == carried
+
+
 def test_unlike_shapes_stay_as_detected_and_another_person_is_doubted():
     person = synthetic()
     flipped = tuple(replace(family, mean=-family.mean) for family in person.families)

@@ -395,9 +395,28 @@ def test_the_least_typical_beat_of_a_family_is_named_beside_the_typical_ones():
     shape = shapes.update(np.stack([beat("N", rng) for _ in range(40)]), np.zeros(40, bool))
     signs = rng.normal(0, 0.1, (40, len(SIGNS))).astype(np.float32)
     signs[17] += 2
+    beats = named("N" * 40)._replace(score=np.full(40, -5.0))
     ((family,), own) = gather(
-        shapes, named("N" * 40), signs=signs, shape=shape, early=np.zeros(40, bool)
+        shapes, beats, signs=signs, shape=shape, early=np.zeros(40, bool), threshold=1.0
     )
     assert (own == 0).all()
     assert family.unusual == 17
     assert 17 not in family.examples
+
+
+def test_beats_of_a_shape_and_kind_whose_score_is_near_the_threshold_are_a_family_apart():
+    rng = np.random.default_rng(0)
+    shapes = Shapes()
+    shape = shapes.update(np.stack([beat("N", rng) for _ in range(12)]), np.zeros(12, bool))
+    score = np.array([-5.0] * 4 + [-0.5] * 3 + [1.5] * 2 + [8.0] * 3)
+    beats = named("N" * 7 + "S" * 5)._replace(score=score)
+    families, own = gather(
+        shapes,
+        beats,
+        signs=np.zeros((12, len(SIGNS)), np.float32),
+        shape=shape,
+        early=np.zeros(12, bool),
+        threshold=1.0,
+    )
+    found = [(families[i].kind, families[i].doubtful, families[i].count) for i in own[[0, 4, 7, 9]]]
+    assert found == [("N", False, 4), ("N", True, 3), ("S", True, 2), ("S", False, 3)]

@@ -39,6 +39,7 @@ def test_families_are_numbered_from_1_and_those_without_beats_left_out():
     assert rows[0] == {
         "family": "1",
         "kind": "N",
+        "doubtful": "0",
         "confidence": "0.700",
         "count": "2",
         "share": "0.666667",

@@ -142,6 +142,7 @@ function familyCard(i, total) {
 function aboutFamily(i, family) {
   const parts = [];
   if (family.named) parts.push(`named ${KIND_NAMES[family.kind]}`);
+  else if (family.doubtful) parts.push("doubtful");
   else if (family.confidence !== null) parts.push(`confidence ${family.confidence.toFixed(2)}`);
   const mixed = mixOf(app.members[i]);
   if (mixed.length > 1) parts.push(mixed.map(([kind, count]) => `${count} ${kind}`).join(", "));

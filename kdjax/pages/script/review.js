@@ -144,7 +144,7 @@ function membersOf(state) {
 }
 
 const RARE = 3; // beats of a family that is named together with others
-const AN_ALARM = 20; // what naming a beat called abnormal is worth at least, in per cent
+const AN_ALARM = 50; // what naming a beat called abnormal is worth at least, in per cent
 
 /** What naming beats may put right, in per cent of a beat; confidence is negative without one. */
 function worthOf(own, { kind, confidence }) {
