@@ -44,8 +44,8 @@ class _Parser(argparse.ArgumentParser):
         return f"; did you mean {near[0]}?" if near else ""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the command and its subcommands."""
+def parser(program: str = "kdjax") -> argparse.ArgumentParser:
+    """The parser of the command and its subcommands; another program is `kdjax train`."""
     whole = _Parser(
         prog="kdjax",
         description="Find abnormal heartbeats in ECG recordings; train and export detectors.",
@@ -76,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     ):
         add(commands)
         _complete_files(commands.choices)
+    if program != "kdjax":
+        commands.choices["train"].prog = program
     return whole
 
 

@@ -32,6 +32,6 @@ def main(argv: Sequence[str] | None = None, program: str = "kdjax") -> int:
         The exit status: 0 done, 2 the input is wrong, explained in one line, 128 and the signal's
         number when one stopped a training.
     """
-    args = parser().parse_args(argv)
+    args = parser(program).parse_args(argv)
     args.called = program if program != "kdjax" else f"kdjax {args.command}"
     return status_of(args, lambda: _COMMANDS[args.command](args))

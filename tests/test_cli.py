@@ -166,6 +166,11 @@ class TestTrainArguments:
         assert told[0].stderr == "train.py: epochs: 'x' is not a whole number\n"
         assert told[1].stderr == "kdjax train: epochs: 'x' is not a whole number\n"
 
+    def test_the_help_of_train_py_is_about_train_py(self, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["train", "--help"], program="train.py")
+        assert capsys.readouterr().out.startswith("usage: train.py [-h] [--workdir DIR]")
+
 
 class TestTrain:
     def typed(self, *args):

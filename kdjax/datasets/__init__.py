@@ -55,10 +55,10 @@ def check_prepared(name: str, data_dir: str | Path | None = None) -> Path:
             f"mitbih is not prepared in {place}; run kdjax prepare mitbih --download or --from DIR"
         )
     near = difflib.get_close_matches(name, _BUILDERS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    others = f"did you mean {near[0]}? If not," if near else f"choose {' or '.join(_BUILDERS)}, or"
     raise InputError(
-        f"data.dataset is {name!r}, which is not prepared in {place}{hint}; choose one of "
-        f"{', '.join(_BUILDERS)}, or run kdjax prepare FOLDER --name {name}"
+        f"data.dataset is {name!r}, which is not prepared in {place}; {others} run kdjax prepare "
+        f"FOLDER --name {name}"
     )
 
 
