@@ -23,12 +23,15 @@ from benchmarks.shared import (
     table,
 )
 from kdjax.pages import plots
+from kdjax.scores import metrics
 
 IN_USE_LATENT = "latent in use"
 MOST_ROWS = 10  # of a table that is not folded
 LONG = ("study-long-8.json", "study-long.json")
-ONE_SEED = "long-16"  # one seed of three networks, by epoch
+LONG_16 = "long-16"  # three networks of a seed each, by epoch
+SEEDS = (50, 51, 52)
 COPY = "response"  # the variant of a long study that is taught
+BY_EPOCH = ("teacher", "alone", COPY)
 # Names in the JSON, in a reader's words.
 TARGETS = {
     "teacher score": "teacher's score",
@@ -131,7 +134,7 @@ def long() -> Iterable[str]:
         yield "## Does distillation help when training is long?"
     for name, found in studies.items():
         yield from _beside_its_copy(name, found)
-    yield from _one_seed()
+    yield from _by_seed()
 
 
 def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
@@ -165,36 +168,34 @@ def _beside_its_copy(name: str, found: Mapping[str, Any]) -> Iterable[str]:
     )
 
 
-def _one_seed() -> Iterable[str]:
-    """Width 16, of whose three seeds one has been run: every epoch of each network."""
-    names = {name: f"{ONE_SEED}-{name}.json" for name in ("teacher", "alone", COPY)}
-    runs = {name: found for name, file in names.items() if (found := read_if_made(file))}
+def _by_seed() -> Iterable[str]:
+    """Width 16: every epoch of each network, seed by seed."""
+    runs = {seed: found for seed in SEEDS if len(found := _of_seed(seed)) == len(BY_EPOCH)}
     if not runs:
         return
-    curves = {name: [row["val_auc"] for row in _epochs(names[name])] for name in runs}
-    last = ", ".join(f"{name} {run['auc']:.4f}" for name, run in runs.items())
-    best = ", ".join(f"{name} {run['oracle']['auc']:.4f}" for name, run in runs.items())
+    files = {(seed, name): _file(seed, name) for seed in runs for name in BY_EPOCH}
+    curves = {key: [row["val_auc"] for row in _epochs(file)] for key, file in files.items()}
+    first = runs[min(runs)]["teacher"]
     halves = ", ".join(
-        f"{name} {np.mean(curve[:10]):.3f} and {np.mean(curve[-10:]):.3f}"
-        for name, curve in curves.items()
+        f"{name} {np.mean([curves[seed, name][:10] for seed in runs]):.3f} and "
+        f"{np.mean([curves[seed, name][-10:] for seed in runs]):.3f}"
+        for name in BY_EPOCH
     )
-    first = next(iter(runs.values()))
     yield (
-        "Width 16 was run with one of its three seeds, which is no evidence of a gain or a loss. "
-        f"Test AUC after {first['epochs']} epochs: {last}; at the epoch that an oracle chose on "
-        f"validation beats: {best}. Length alone does not raise validation AUC; its means over the "
+        f"{_gain_of_copies(runs)} Length alone does not raise validation AUC; its means over the "
         f"first and the last ten epochs: {halves}."
     )
     yield picture(
         _over_epochs(curves),
-        f"{ONE_SEED}.png",
-        "Validation AUC by epoch: plain score, one line for each network of width 16, seed "
-        f"{first['seed']}. It needs labelled anomalies (oracle).",
+        f"{LONG_16}.png",
+        "Validation AUC by epoch: plain score, one line for each network of width 16 and seed. It "
+        "needs labelled anomalies (oracle).",
     )
     yield table(
-        ("network", "AUC", "AP", "AUC (oracle)", "epoch of the oracle", "best F1 (oracle)"),
+        ("seed", "network", "AUC", "AP", "AUC (oracle)", "epoch of the oracle", "best F1 (oracle)"),
         [
             (
+                seed,
                 f"`{name}`",
                 f"{run['auc']:.4f} {bracket(run['ci95']['auc'])}",
                 f"{run['ap']:.4f} {bracket(run['ci95']['ap'])}",
@@ -202,18 +203,51 @@ def _one_seed() -> Iterable[str]:
                 run["oracle"]["epoch"],
                 f"{run['oracle']['best_f1']:.4f}",
             )
-            for name, run in runs.items()
+            for seed, of_seed in runs.items()
+            for name, run in of_seed.items()
         ],
     )
     yield "Brackets: 95 % bootstrap intervals over the records of the test half."
     yield source(
-        [names[name] for name in runs],
+        list(files.values()),
         "the `result.json` of `kdjax train`",
         f"`{first['protocol']}` fold {first['fold']}",
-        f"seed {first['seed']}",
         f"{first['n_test']:,} test beats",
-        *dict.fromkeys(run["date"] for run in runs.values()),
+        *dict.fromkeys(run["date"] for of_seed in runs.values() for run in of_seed.values()),
     )
+
+
+def _gain_of_copies(runs: Mapping[int, Mapping[str, Any]]) -> str:
+    """The distilled copies minus the copies alone, paired by seed; what so few seeds show."""
+    epochs = runs[min(runs)][COPY]["epochs"]
+    about = f"Width 16, {epochs} epochs"
+    differences = [of_seed[COPY]["auc"] - of_seed["alone"]["auc"] for of_seed in runs.values()]
+    if len(runs) < len(SEEDS):
+        each = ", ".join(
+            f"{value:+.4f} (seed {seed})" for seed, value in zip(runs, differences, strict=True)
+        )
+        run = f"{len(runs)} {'has' if len(runs) == 1 else 'have'} been run"
+        return (
+            f"{about}: the distilled copy minus the same copy alone, AUC {each}. Of "
+            f"{len(SEEDS)} seeds, {run}, too few to show a gain or a loss."
+        )
+    gain = metrics.paired_difference(
+        *([of_seed[name]["auc"] for of_seed in runs.values()] for name in (COPY, "alone"))
+    )
+    return (
+        f"**{shown(gain)}** {about}, {len(runs)} seeds: the distilled copy minus the same copy "
+        f"alone, AUC {signed(gain)} (plain score, p {gain['p']:.3f})."
+    )
+
+
+def _of_seed(seed: int) -> dict[str, Any]:
+    """The results of a seed's networks, by name, that are there."""
+    found = {name: read_if_made(_file(seed, name)) for name in BY_EPOCH}
+    return {name: result for name, result in found.items() if result}
+
+
+def _file(seed: int, name: str) -> str:
+    return f"{LONG_16}-{seed}-{name}.json"
 
 
 def _epochs(name: str) -> list[dict[str, Any]]:
@@ -222,12 +256,18 @@ def _epochs(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def _over_epochs(curves: Mapping[str, Sequence[float]]) -> Figure:
+def _over_epochs(curves: Mapping[tuple[int, str], Sequence[float]]) -> Figure:
     figure = Figure(figsize=(7, 3), layout="constrained")
     ax = figure.subplots()
-    styles = zip(curves.items(), ("#1a1a1a", "#0072b2", "#d55e00"), ("-", "--", "-"), strict=False)
-    for (name, curve), colour, style in styles:
-        ax.plot(range(1, len(curve) + 1), curve, style, color=colour, label=name)
+    styles = dict(
+        zip(BY_EPOCH, (("#1a1a1a", "-"), ("#0072b2", "--"), ("#d55e00", "-")), strict=True)
+    )
+    seen: set[str] = set()
+    for (_, name), curve in curves.items():
+        colour, style = styles[name]
+        label = None if name in seen else name
+        ax.plot(range(1, len(curve) + 1), curve, style, color=colour, label=label, linewidth=1)
+        seen.add(name)
     ax.set(xlabel="epoch", ylabel="validation AUC")
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
