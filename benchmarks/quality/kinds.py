@@ -3,9 +3,9 @@
 python -m benchmarks.quality.kinds --records DIR
 
 DIR holds the MIT-BIH records. The detector's own R-peaks and its shipped weights, which DS1 fitted
-(`fit_kinds`); in the rows of DS1 each record has weights fitted on the others, but those without
-the network's term are fitted on all of DS1. Statistics begin at minute 5; e and j are normal, as
-AAMI's classes have it, and as bxb's map has them where it is said.
+(`fit_kinds`); in the rows of DS1 each record has weights fitted on the others. So have the weights
+without the network's term, and their threshold. Statistics begin at minute 5; e and j are normal,
+as AAMI's classes have it, and as bxb's map has them where it is said.
 Writes docs/results/kinds.json and kinds.png.
 """
 
@@ -72,6 +72,8 @@ def main() -> None:
     }
     others = {one.name: _fitted_on_others(reads["DS1"], one) for one in reads["DS1"]}
     plain = fit([one for one in reads["DS1"] if one.name in FITTING], without=NETWORK)
+    plain_others = {one.name: _fitted_on_others(reads["DS1"], one, NETWORK) for one in reads["DS1"]}
+    plain_limit = _limit_of(reads["DS1"], plain_others)
     out: dict[str, Any] = {
         "command": "python -m benchmarks.quality.kinds --records DIR",
         "detector": DETECTOR,
@@ -94,9 +96,8 @@ def main() -> None:
         rows, per_record = by_kind(some, opinions, kinds.threshold(FPR))
         out["kinds"].append({"people": people, "weights": "shipped", **rows})
         out["records"] += [{"people": people, **row} for row in per_record]
-        without = [scored(one, plain) for one in some]
-        limit = _limit_of(reads["DS1"], plain)
-        row, _ = by_kind(some, without, limit)
+        without = [scored(one, plain_others.get(one.name, plain)) for one in some]
+        row, _ = by_kind(some, without, plain_limit)
         out["kinds"].append({"people": people, "weights": "fitted without the network", **row})
         out["threshold"] += [{"people": people, **row} for row in realised(some, opinions)]
         rows = reviewed(some, opinions, kinds.threshold(FPR))
@@ -118,9 +119,9 @@ def _fitted_on_others(
     return fit([other for other in reads if other is not one and other.name in FITTING], without)
 
 
-def _limit_of(reads: Sequence[Read], model: dict[str, Any]) -> float:
-    """The score that a share FPR of DS1's normal beats exceeds under a model that they fitted."""
-    normal = _normal_scores(reads, [scored(one, model).score for one in reads])
+def _limit_of(reads: Sequence[Read], models: dict[str, dict[str, Any]]) -> float:
+    """The score that a share FPR of DS1's normal beats exceeds, each record with its own model."""
+    normal = _normal_scores(reads, [scored(one, models[one.name]).score for one in reads])
     return float(np.quantile(normal, 1 - FPR))
 
 
