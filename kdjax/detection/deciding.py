@@ -35,6 +35,7 @@ class Beats(NamedTuple):
         normalised: the share of other people's normal beats that score no higher.
         abnormal: bool; False if the beat was not scored.
         quality: one of QUALITIES; only good beats are scored. An edge beat has no whole window.
+            "added" where a person added the beat.
         rr: float32, seconds since the beat before; NaN if unknown.
         kind: N, S or V, never N for an abnormal beat; empty if the beat was not scored.
         family: int32, the index into `Detection.families`, or a stream's own number of the family;

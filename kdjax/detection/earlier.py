@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kdjax.detection import files, review
+from kdjax.detection.decisions import numbers_of
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.signs import likeness
@@ -69,7 +70,7 @@ def carried_if_alike(
 
 def _named(earlier: Detection, decisions: Sequence[Mapping[str, Any]]) -> list[Family]:
     families = review.reviewed(earlier, decisions).families
-    numbers = {number for decision in decisions for number in review.numbers_of(decision)}
+    numbers = {number for decision in decisions for number in numbers_of(decision)}
     return [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
 
 

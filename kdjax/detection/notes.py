@@ -29,6 +29,7 @@ _ONE_IN_200 = 0.005  # a smaller share would be called 0 %
 _IRREGULAR = 60.0  # s of the first minutes that are irregular
 _RHYTHMS = ("irregular", "bigeminy", "trigeminy")  # in the names of events
 
+ADDED = "added"  # the quality of a beat that a person adds, which kdjax did not judge
 
 MEANING = {
     "gap": "samples are missing",
@@ -38,6 +39,7 @@ MEANING = {
     "muscle": "noise above the ECG's band, as from muscles",
     "motion": "noise inside the ECG's band, as from moving electrodes",
     "edge": "too close to an end of the recording for a whole window",
+    ADDED: "a reviewer added these beats, which kdjax did not detect",
 }
 
 

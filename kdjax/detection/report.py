@@ -16,8 +16,9 @@ from kdjax.detection.summary import KINDS, union
 from kdjax.detection.tape import RATE, STEP
 from kdjax.pages import packing, page
 
-SCRIPTS = ("unpack.js", "review.js", "shapes.js", "drawing.js", "overview.js", "decisions.js",
-            "cards.js", "timeline.js", "keys.js", "report.js")  # fmt: skip
+SCRIPTS = ("unpack.js", "missed.js", "review.js", "shapes.js", "drawing.js", "overview.js",
+            "decisions.js", "cards.js", "timeline.js", "marker.js", "events.js", "keys.js",
+            "report.js")  # fmt: skip
 _LONG = 10.0  # s of a stretch without scores that is listed among the events
 _MOST_MS = 30_000  # an RR interval that is longer is shown as this long
 
@@ -42,6 +43,8 @@ focus, all rare shapes of the frame in focus, or the beat selected in the strips
 <li><kbd>p</kbd> splits a family by shape</li>
 <li><kbd>←</kbd> <kbd>→</kbd> previous and next beat; <kbd>Page Up</kbd> <kbd>Page Down</kbd>
 30 s</li>
+<li><kbd>a</kbd> puts a marker where a beat was missed; <kbd>←</kbd> <kbd>→</kbd> move it, with
+<kbd>Shift</kbd> farther, a letter adds the beat, <kbd>Esc</kbd> removes the marker</li>
 <li><kbd>Esc</kbd> back to the family that you came from</li>
 <li><kbd>[</kbd> <kbd>]</kbd> previous and next event</li>
 <li><kbd>+</kbd> <kbd>-</kbd> zoom the overview</li>
@@ -118,7 +121,6 @@ def beats_digest(detection: Detection) -> str:
 def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) -> dict[str, Any]:
     """What the script needs, as JSON holds it."""
     beats = detection.beats
-    rr = np.nan_to_num(np.minimum(beats.rr * 1000, _MOST_MS), nan=-1)
     confidence = np.nan_to_num(beats.confidence * 100, nan=-1)
     columns = {
         "step": np.diff(beats.sample, prepend=0).astype(np.int32),
@@ -126,7 +128,7 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
         "family": beats.family.astype(np.int16),
         "score": beats.score.astype(np.float32),
         "confidence": np.rint(confidence).astype(np.int8),
-        "rr": np.rint(rr).astype(np.int16),
+        "rr": milliseconds(beats.rr),
     }
     return {
         "recording": _unicode(detection.recording),
@@ -181,6 +183,12 @@ def _codes(kind: np.ndarray) -> np.ndarray:
     for code, name in enumerate(KINDS):
         codes[kind == name] = code
     return codes
+
+
+def milliseconds(rr: np.ndarray) -> np.ndarray:
+    """Intervals [B] in s as int16 in ms, -1 where they are not known."""
+    known = np.nan_to_num(np.minimum(rr * 1000, _MOST_MS), nan=-1)
+    return np.rint(known).astype(np.int16)
 
 
 def _finite(value: float) -> float | None:

@@ -189,7 +189,7 @@ def quality(summary: Mapping) -> str:
     details = f"<details><summary>{which}</summary>{table}</details>" if longest else ""
     return (
         "<h2>Data quality</h2><p>What could not be judged was not scored; it counts neither as "
-        f"normal nor as abnormal.</p>{reasons}{details}"
+        f"normal nor as abnormal, unless a reviewer named it.</p>{reasons}{details}"
     )
 
 

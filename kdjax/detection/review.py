@@ -1,17 +1,4 @@
-"""What a person decides about a detection, as plain data, and what follows from it.
-
-A decision is one of five mappings, as in review.json:
-
-    {"family": 3, "kind": "V"}          all beats of family 3 are ventricular
-    {"families": [4, 9], "kind": "V"}   the same of several families
-    {"beat": 81234, "kind": "N"}        the beat at this sample is normal, whatever its family
-    {"merge": [3, 7]}                   the beats of family 7 become family 3's, and take its kind
-    {"split": 3, "beats": [812, 1730]}  these beats of family 3 become a new family, the last one
-
-Families are numbered from 1, as in the files. Decisions are applied in their order to what was
-detected. A beat that was named alone keeps its kind. The page's script does the same
-(kdjax/pages/script/review.js); both are tested against the same cases.
-"""
+"""Reviews: the decisions of a file, and the detection after them; see `decisions`."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +11,7 @@ import numpy as np
 from kdjax import beats as pipeline
 from kdjax import filters
 from kdjax.detection.deciding import Beats
+from kdjax.detection.decisions import Replay, moved, numbers_of
 from kdjax.detection.events import WITHOUT_P, find_events, trimmed
 from kdjax.detection.families import Family
 from kdjax.detection.notes import many_abnormal
@@ -45,22 +33,19 @@ _ROUNDED = 0.01  # beats or s that a spreadsheet may take from a number
 
 def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> Detection:
     """The detection after the decisions; InputError where one does not fit it."""
-    beats, families = detection.beats, list(detection.families)
-    beats = beats._replace(
-        **{name: getattr(beats, name).copy() for name in ("kind", "family", "confidence")}
-    )
-    by_hand = np.zeros(len(beats.sample), bool)
-    changed: set[int] = set()
+    replay = Replay(detection)
     for number, decision in enumerate(decisions, 1):
         try:
-            changed |= _apply(decision, beats, families, by_hand=by_hand)
+            replay.apply(decision)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"decision {number} does not fit this recording: {error}") from error
+    beats = replay.beats
     families = [
-        replace(family, count=int((beats.family == i).sum())) for i, family in enumerate(families)
+        moved(replace(family, count=int((beats.family == i).sum())), detection.beats, beats)
+        for i, family in enumerate(replay.families)
     ]
-    if changed:
-        families = _regrouped(families, changed, detection, beats=beats)
+    if replay.changed:
+        families = _regrouped(families, replay.changed, detection, beats=beats)
     beats = beats._replace(abnormal=np.isin(beats.kind, _NOT_NORMAL))
     hearts = without_artefacts(beats)
     answered = set(many_abnormal(detection.beats) if _names_first(decisions) else ())
@@ -80,65 +65,6 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
 def _names_first(decisions: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the largest family has a name."""
     return any(1 in numbers_of(decision) for decision in decisions)
-
-
-def _apply(
-    decision: Mapping[str, Any], beats: Beats, families: list[Family], *, by_hand: np.ndarray
-) -> set[int]:
-    """Applies a decision to `beats`, `families` and `by_hand`; which families have other beats."""
-    if "merge" in decision:
-        into, *others = (_family(number, families) for number in decision["merge"])
-        if not others or len({into, *others}) != len(others) + 1:
-            raise ValueError("a merge needs two or more different families")
-        moved = np.isin(beats.family, others)
-        beats.family[moved] = into
-        beats.kind[moved & ~by_hand] = families[into].kind
-        return {into, *others}
-    if "split" in decision:
-        parent = _family(decision["split"], families)
-        own = [_beat(sample, beats) for sample in decision["beats"]]
-        if not own or (beats.family[own] != parent).any():
-            raise ValueError(f"not all beats are of family {parent + 1}")
-        beats.family[own] = len(families)
-        families.append(families[parent])
-        return {parent, len(families) - 1}
-    kind = decision.get("kind")
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
-    if "family" in decision or "families" in decision:
-        named = [_family(number, families) for number in numbers_of(decision)]
-        if not named:
-            raise ValueError("it names no family")
-        own = np.isin(beats.family, named) & ~by_hand
-        for family in named:
-            families[family] = replace(families[family], kind=kind, confidence=1.0)
-    else:
-        own = np.zeros(len(by_hand), bool)
-        own[_beat(decision["beat"], beats)] = True
-        by_hand |= own
-    beats.kind[own] = kind
-    beats.confidence[own] = 1.0
-    return set()
-
-
-def numbers_of(decision: Mapping[str, Any]) -> list[Any]:
-    """The numbers of the families that a decision names, from 1."""
-    if "families" in decision:
-        return list(decision["families"])
-    return [decision["family"]] if "family" in decision else []
-
-
-def _family(number: Any, families: Sequence[Family]) -> int:
-    if type(number) is not int or not 1 <= number <= len(families):
-        raise ValueError(f"there is no family {number!r}")
-    return number - 1
-
-
-def _beat(sample: Any, beats: Beats) -> int:
-    place = int(np.searchsorted(beats.sample, sample)) if type(sample) is int else -1
-    if not 0 <= place < len(beats.sample) or beats.sample[place] != sample:
-        raise ValueError(f"there is no beat at sample {sample!r}")
-    return place
 
 
 def _regrouped(

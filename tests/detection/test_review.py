@@ -12,7 +12,7 @@ from kdjax.detection import files, review, tables
 from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import to_name
 from kdjax.detection.notes import many_abnormal
-from kdjax.detection.report import beats_digest
+from kdjax.detection.report import beats_digest, milliseconds
 from kdjax.detection.summary import heart_rate, summary
 from kdjax.errors import InputError
 
@@ -33,6 +33,25 @@ CASES = {
     "a merge keeps what was named by hand": [{"beat": 250, "kind": "X"}, {"merge": [2, 1]}],
     "a split keeps kinds": [{"split": 1, "beats": [1750]}],
     "a split, named": [{"split": 1, "beats": [1750]}, {"family": 4, "kind": "V"}],
+    "a beat is added": [{"add": 900, "kind": "V"}],
+    "the first and the last": [{"add": 0, "kind": "N"}, {"add": 2499, "kind": "S"}],
+    "three, the last between": [
+        {"add": 900, "kind": "V"},
+        {"add": 300, "kind": "S"},
+        {"add": 400, "kind": "Q"},
+    ],
+    "as near as can be": [{"add": 250 + 38, "kind": "F"}],
+    "added, named and named again": [
+        {"add": 1600, "kind": "N"},
+        {"beat": 1600, "kind": "X"},
+        {"family": 1, "kind": "V"},
+        {"beat": 1750, "kind": "S"},
+    ],
+    "added before a split and a merge": [
+        {"add": 100, "kind": "N"},
+        {"split": 1, "beats": [1750]},
+        {"merge": [2, 4]},
+    ],
     "a split, merged": [{"split": 1, "beats": [250]}, {"merge": [3, 4]}, {"merge": [2, 3]}],
 }
 WRONG = {
@@ -51,6 +70,15 @@ WRONG = {
     "a merge of none": [{"merge": []}],
     "a split of no beats": [{"split": 1, "beats": []}],
     "a split of another's beats": [{"split": 1, "beats": [500]}],
+    "added in words": [{"add": "900", "kind": "V"}],
+    "added between samples": [{"add": 900.5, "kind": "V"}],
+    "added as an artefact": [{"add": 900, "kind": "X"}],
+    "added without a kind": [{"add": 900}],
+    "added before the recording": [{"add": -1, "kind": "V"}],
+    "added behind the recording": [{"add": 2500, "kind": "V"}],
+    "added where one is": [{"add": 500, "kind": "V"}],
+    "added too near behind": [{"add": 500 + 37, "kind": "V"}],
+    "added too near before": [{"add": 500 - 37, "kind": "V"}],
     "no decision": [{}],
     "a number": [3],
     "null": [None],
@@ -63,6 +91,10 @@ def as_the_page_has_it(detection):
         "samples": detection.beats.sample.tolist(),
         "kind": codes,
         "family": detection.beats.family.tolist(),
+        "rr": milliseconds(detection.beats.rr).tolist(),
+        "fs": detection.fs,
+        "seconds": detection.seconds,
+        "unscorable": detection.unscorable,
         "families": [{"kind": family.kind} for family in detection.families],
     }
 
@@ -78,6 +110,10 @@ def test_the_page_and_kdjax_review_decide_alike():
             reviewed.beats.kind
         )
         assert state["family"] == reviewed.beats.family.tolist()
+        assert state["samples"] == reviewed.beats.sample.tolist()
+        assert state["rr"] == milliseconds(reviewed.beats.rr).tolist()
+        there = np.searchsorted(reviewed.beats.sample, THREE.beats.sample)
+        assert [i for i, source in enumerate(state["source"]) if source >= 0] == there.tolist()
         named = [family["kind"] for family in state["families"]]
         assert named == [family.kind for family in reviewed.families]
 
@@ -90,6 +126,17 @@ def test_both_refuse_the_same():
         with pytest.raises(InputError, match="decision 1 does not fit this recording"):
             review.reviewed(THREE, case)
     assert set(by_the_page(THREE, CASES.values(), "problem")) == {""}
+
+
+def test_what_was_added_has_to_be_away_from_what_was_added():
+    twice = [{"add": 900, "kind": "V"}, {"add": 930, "kind": "N"}]
+    assert by_the_page(THREE, [twice], "problem") == ["decision 2 does not fit this recording"]
+    says = (
+        "decision 2 does not fit this recording: a beat at sample 930 would be within 150 ms of "
+        "that at 900; name that one"
+    )
+    with pytest.raises(InputError, match=f"^{says}$"):
+        review.reviewed(THREE, twice)
 
 
 def kinds(decisions):
@@ -105,6 +152,8 @@ def kinds(decisions):
         ("a merge takes the kind", ["", "V", "V", "S", "V"]),
         ("a merge keeps what was named by hand", ["", "X", "V", "S", "V"]),
         ("a split, named", ["", "N", "V", "S", "V"]),
+        ("three, the last between", ["", "N", "S", "Q", "V", "V", "S", "N"]),
+        ("added, named and named again", ["", "V", "V", "S", "X", "S"]),
     ],
 )
 def test_what_decisions_mean(case, expected):

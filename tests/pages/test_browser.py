@@ -1,75 +1,16 @@
 """The pages in a real browser: Chromium, driven by Playwright."""
 
 import json
-import shutil
 from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from detections import detection_of, family_of, synthetic
+from in_browser import count, family, saved
 from matplotlib.image import imread
 
 from kdjax.detection import files, index, review
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install it")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def person(tmp_path_factory):
-    """The folder of a synthetic person."""
-    folder = tmp_path_factory.mktemp("person")
-    files.write(synthetic(), folder)
-    return folder
-
-
-@pytest.fixture
-def opened(browser):
-    """Opens a folder's report; fails the test on any error that the page throws."""
-    pages = []
-
-    def open_report(folder, width=1280, height=900, name="report.html"):
-        page = browser.new_page(viewport={"width": width, "height": height})
-        page.wrong, page.asked = [], []
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda said: page.wrong.append(said.text))
-        page.on("request", lambda asked: page.asked.append(asked.url))
-        page.goto((folder / name).as_uri())
-        if name == "report.html":
-            page.wait_for_selector("html[data-ready]", timeout=60_000)
-        pages.append(page)
-        return page
-
-    yield open_report
-    for page in pages:
-        assert page.wrong == []
-        assert {url.split(":")[0] for url in page.asked} <= {"file", "blob"}
-        page.close()
-
-
-def count(page, kind):
-    return int(page.locator(f'.count[data-kind="{kind}"]').inner_text().split()[1])
-
-
-def family(page, number):
-    return page.locator(f'.family[data-number="{number}"]')
-
-
-def saved(page):
-    with page.expect_download() as download:
-        page.keyboard.press("Control+s")
-    assert download.value.suggested_filename == "review.json"
-    return json.loads(download.value.path().read_text())
 
 
 def beats_of_kind(kind):
@@ -378,7 +319,7 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     assert page.locator(".rare .family").count() == len(families) - 1
     assert not page.locator(".rare .family").first.is_visible()
     page.get_by_text("Their beats").click()
-    assert page.locator(".rare .family canvas").first.is_visible()
+    page.locator(".rare .family canvas").first.wait_for()
     page.locator(".rare > .buttons").get_by_role("button", name="X").click()
     page.keyboard.press("u")
     family(page, 1).focus()

@@ -160,7 +160,7 @@ def test_the_highest_scores_come_first_and_those_without_one_never():
     ],
 )
 def test_events_in_words(event, text):
-    program = page.script("overview.js", "report.js")
+    program = page.script("overview.js", "events.js", "report.js")
     program += f"process.stdout.write(eventText(...{json.dumps(event)}));"
     done = subprocess.run([str(node()), "-e", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, text), done.stderr
@@ -185,3 +185,53 @@ def test_what_was_undone_since_it_was_saved_is_not_saved():
     program = page.script("decisions.js") + STEPS
     done = subprocess.run([str(node()), "-e", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "[0,1,2,0,2]"), done.stderr
+
+
+def made_strip(*peaks):
+    """A lead at 120 Hz with a narrow peak, up or down, at each of these (seconds, height)."""
+    time = np.arange(1200) / 120
+    lead = sum(height * np.exp(-0.5 * ((time - at) / 0.015) ** 2) for at, height in peaks)
+    return np.rint(20 + lead).tolist(), {"fs": 120, "step": 0.02}
+
+
+def test_a_place_moves_to_the_peak_near_it_but_not_too_near_to_a_beat():
+    lead, tape = made_strip((2, 90), (5, -70))
+    room = [0, 3599]
+    found = calls(
+        ["snapped", lead, tape, 705, room, 360],  # 2 s is sample 720, 5 s is 1800
+        ["snapped", lead, tape, 1815, room, 360],
+        ["snapped", lead, tape, 1850, room, 360],  # 140 ms away
+        ["snapped", lead, tape, 705, [0, 710], 360],
+        ["snapped", [], tape, 705, room, 360],
+        ["snapped", lead, tape, 3599, room, 360],
+    )
+    assert found[:2] == [720, 1800]
+    assert abs(found[2] - 1850) <= 22
+    assert found[3] <= 710
+    assert found[4] == 705
+    assert found[5] <= 3599
+
+
+def test_the_steepest_complex_of_a_gap_is_found_but_not_a_t_wave():
+    slow = 60 * np.exp(-0.5 * ((np.arange(1200) / 120 - 3.0) / 0.08) ** 2)
+    lead, tape = made_strip((2, 90), (4, 50), (5.5, 90))
+    lead = np.rint(np.array(lead) + slow).tolist()
+    gap = [round(2.15 * 360) + 1, round(5.35 * 360) - 1]
+    found, long, none = calls(
+        ["steepestIn", lead, tape, gap, 360],
+        ["steepestIn", lead, tape, [gap[0], 3599], 360],
+        ["steepestIn", [], tape, gap, 360],
+    )
+    assert found == long == 4 * 360  # not 5.5 s, which is farther than two seconds
+    assert gap[0] <= none <= gap[1]
+
+
+def test_the_room_for_a_beat_between_two():
+    state = {"samples": [100, 190, 500], "fs": 200, "seconds": 5}
+    assert calls(*(["roomBefore", i, state] for i in range(4))) == [
+        [0, 69],
+        [131, 159],
+        [221, 469],
+        [531, 999],
+    ]
+    assert calls(["roomBefore", 1, state | {"samples": [100, 161]}]) == [None]

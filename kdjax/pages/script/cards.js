@@ -11,7 +11,8 @@ function renderFamilies() {
   const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
   app.drawn = new IntersectionObserver(drawSeen, { rootMargin: "800px" });
-  const groups = besideOrigins(toName(app.detected, asDetected, app.members), app.state.families);
+  const members = app.members.map((own) => own.map((beat) => app.state.source[beat]));
+  const groups = besideOrigins(toName(app.detected, asDetected, members), app.state.families);
   const shown = app.all ? groups : groups.slice(0, SHOWN);
   byId("families").replaceChildren(
     ...shown.map((group) =>
@@ -165,8 +166,8 @@ function mixOf(members) {
 }
 
 /** A button for each kind; the chosen one is a person's decision, or else only proposed. */
-function kindButtons(chosen, decided, action) {
-  return [...KINDS].map((kind) => {
+function kindButtons(chosen, decided, action, kinds = KINDS) {
+  return [...kinds].map((kind) => {
     const proposed = kind === chosen && !decided;
     const said = proposed ? `${KIND_NAMES[kind]}, proposed` : KIND_NAMES[kind];
     return element("button", {
@@ -201,8 +202,10 @@ function drawFamily(pictures, i, members) {
   const height = app.leads.length > 1 ? 60 : 100;
   const around = members.length > RARE ? AROUND : AROUND_RARE;
   const means = members.length > RARE ? meansOf(i, members) : [];
-  const { examples: typical, unusual } = app.state.families[i].changed ? {} : app.detected.families[i];
-  const examples = examplesOf(members, typical, unusual);
+  const detected = app.state.families[i].changed ? {} : app.detected.families[i];
+  const isNow = (beat) => beatAt(app.state.samples, app.detected.samples[beat]);
+  const unusual = isNow(detected.unusual ?? -1);
+  const examples = examplesOf(members, detected.examples?.map(isNow), unusual);
   const gain = Math.min(
     commonGain(reachOf(means), height - 6),
     ...examples.map((beat) => gainAround(app.times[beat], around, height)),
@@ -232,13 +235,12 @@ function drawFamily(pictures, i, members) {
 
 function meansOf(i, members) {
   const known = app.means.get(i);
-  if (known?.count === members.length && known.last === members[members.length - 1]) {
-    return known.means;
-  }
+  const last = app.times[members[members.length - 1]];
+  if (known?.count === members.length && known.last === last) return known.means;
   const every = Math.ceil(members.length / AVERAGED);
   const times = members.filter((_, at) => at % every === 0).map((beat) => app.times[beat]);
   const means = app.leads.map((lead) => meanBeat(lead, app.data.tape, times));
-  app.means.set(i, { count: members.length, last: members[members.length - 1], means });
+  app.means.set(i, { count: members.length, last, means });
   return means;
 }
 
@@ -253,10 +255,15 @@ function gainAround(time, around, height) {
 
 function strip(canvas, from, to, { selected, leadHeight, labels, gain }) {
   const beats = [];
-  const { kind, family } = app.state;
+  const { kind, family, source } = app.state;
   for (let i = firstFrom(app.times, from); i < app.times.length && app.times[i] < to; i++) {
     const letter = KINDS[kind[i]] ?? "";
-    beats.push({ time: app.times[i], kind: letter, family: family[i], selected: i === selected });
+    beats.push({
+      time: app.times[i],
+      kind: letter,
+      below: family[i] < 0 ? (source[i] < 0 ? "+" : "") : String(family[i] + 1),
+      selected: i === selected,
+    });
   }
   drawStrip(canvas, {
     leads: app.leads,
@@ -268,5 +275,6 @@ function strip(canvas, from, to, { selected, leadHeight, labels, gain }) {
     leadHeight,
     labels,
     gain,
+    marker: labels && app.marker !== null ? app.marker / app.data.fs : null,
   });
 }

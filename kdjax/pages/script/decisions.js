@@ -22,10 +22,11 @@ function undo() {
   say(`Undone: ${wordsOf(undone)}.`);
 }
 
-function wordsOf({ family, families, beat, merge, split, kind }) {
+function wordsOf({ family, families, beat, add, merge, split, kind }) {
   if (split) return `family ${split} is whole again`;
   if (merge) return `family ${merge.slice(1).join(", ")} is no longer part of family ${merge[0]}`;
-  if (beat !== undefined) return `the beat at ${timeOf(beatAt(app.state.samples, beat))} was ${kind}`;
+  if (add !== undefined) return `the beat added at ${clockOf(add)} is gone`;
+  if (beat !== undefined) return `the beat at ${clockOf(beat)} was ${kind}`;
   return families ? `${families.length} families were ${kind}` : `family ${family} was ${kind}`;
 }
 
@@ -50,6 +51,10 @@ function nameTogether(families, kind) {
 }
 
 function nameTheBeat(kind) {
+  if (app.marker !== null) {
+    addBeat(kind);
+    return;
+  }
   if (app.selected < 0) {
     say("Choose a beat in the strips, or a family, first.");
     return;

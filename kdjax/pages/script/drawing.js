@@ -120,10 +120,11 @@ function hatch(context, stretches, toX, top, height) {
 /**
  * A strip from `from` to `to` s of every lead, one below the other.
  *
- * beats: [{time, kind, family, selected}] that lie in it; their letters stand above. gain: that at
- * which it is drawn, else as much as fits.
+ * beats: [{time, kind, below, selected}] that lie in it; their letters stand above, and `below` them
+ * what is said of their family. gain: that at which it is drawn, else as much as fits. marker: where
+ * a beat can be added, in s, or null.
  */
-function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeight, labels, gain }) {
+function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeight, labels, gain, marker }) {
   const top = labels ? 30 : 14;
   const width = (to - from) * PER_SECOND;
   const height = top + leads.length * leadHeight;
@@ -141,7 +142,22 @@ function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeigh
     if (labels) nameLead(context, tape.leads[i], top + i * leadHeight);
   });
   for (const beat of beats) markBeat(context, beat, toX(beat.time), height, labels);
+  if (marker !== null && marker >= from && marker < to) drawMarker(context, toX(marker), height);
   if (scale < 1) label(context, `${10 * scale} mm/mV`, width - 4, height - 4, { align: "right" });
+}
+
+function drawMarker(context, x, height) {
+  context.strokeStyle = context.fillStyle = "#00599c";
+  context.lineWidth = 1.5;
+  context.setLineDash([5, 4]);
+  context.beginPath();
+  context.moveTo(x, 18);
+  context.lineTo(x, height);
+  context.stroke();
+  context.setLineDash([]);
+  context.font = "bold 18px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.fillText("+", x, 14);
 }
 
 function nameLead(context, name, top) {
@@ -163,9 +179,9 @@ function markBeat(context, beat, x, height, labels) {
   }
   context.font = `${beat.kind === "N" ? "" : "bold "}12px system-ui, sans-serif`;
   context.fillText(beat.kind || "?", x, 12);
-  if (labels && beat.family >= 0) {
+  if (labels && beat.below) {
     context.font = "10px system-ui, sans-serif";
-    context.fillText(String(beat.family + 1), x, 25);
+    context.fillText(beat.below, x, 25);
   }
 }
 

@@ -5,6 +5,7 @@ const familyOfSelected = () => app.state.family[app.selected] ?? -1;
 
 const ANYWHERE = {
   u: undo,
+  a: nextGap,
   o: () => byId("others")?.click(),
   "[": () => nextEvent(-1),
   "]": () => nextEvent(1),
@@ -13,6 +14,7 @@ const ANYWHERE = {
   "?": () => byId("help").toggleAttribute("open"),
   Escape: () => {
     if (app.merging) mergeFamily(app.merging);
+    else if (app.marker !== null) clearMarker();
     else if (cardLike(app.left)) cardLike(app.left).focus();
     else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
     if (document.activeElement.matches(".family, .rare")) say(""); // a letter names the card now
@@ -39,9 +41,17 @@ function nextCard(card, step) {
   cards[cards.indexOf(card) + step]?.focus();
 }
 
+const NUDGE = 0.01; // s that an arrow moves the marker; ten times as far with the shift key
+
+/** The next beat, or the marker a little farther. */
+function stepInStrips(way, event) {
+  if (app.marker !== null) moveMarker(way * NUDGE * (event.shiftKey ? 10 : 1));
+  else show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected + way);
+}
+
 const IN_STRIPS = {
-  ArrowRight: () => show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected + 1),
-  ArrowLeft: () => show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected - 1),
+  ArrowRight: (_, event) => stepInStrips(1, event),
+  ArrowLeft: (_, event) => stepInStrips(-1, event),
   PageDown: () => goTo(app.at + ROWS * STRIP),
   PageUp: () => goTo(app.at - ROWS * STRIP),
   ".": () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
@@ -81,6 +91,6 @@ function onKey(event) {
   if (!action && kind && KINDS.includes(kind)) action = () => nameSelected(kind);
   if (action) {
     event.preventDefault();
-    action(card);
+    action(card, event);
   }
 }

@@ -2,7 +2,6 @@
 
 const STRIP = 10; // s
 const ROWS = 3; // strips on the page
-const LISTED = 400; // events
 
 const byId = (id) => document.getElementById(id);
 const app = {
@@ -11,6 +10,7 @@ const app = {
   undone: 0, // decisions that it holds besides
   merging: null,
   selected: -1, // a beat
+  marker: null, // a sample without a beat, where one can be added
   left: {}, // the card in focus last, as its dataset
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
@@ -35,11 +35,26 @@ function say(text) {
 const beatsText = (count) => `${count.toLocaleString("en")} ${count === 1 ? "beat" : "beats"}`;
 
 function refresh() {
+  const selected = app.state?.samples[app.selected];
   app.state = replay(app.detected, app.decisions);
-  app.members = membersOf(app.state);
+  followBeats();
+  app.selected = beatAt(app.state.samples, selected);
+  if (app.marker !== null && !hasRoom(app.state, app.marker)) app.marker = null;
   renderCounts();
   renderFamilies();
   renderRecording();
+}
+
+/** What is known of each beat, of those that were added as well. */
+function followBeats() {
+  const { samples, source, rr, fs } = app.state;
+  const { score, confidence } = app.detected;
+  app.times = samples.map((sample) => sample / fs);
+  app.rr = rr;
+  app.rate = Float32Array.from(rr, (value) => (value > 0 ? 60000 / value : 0));
+  app.score = Float32Array.from(source, (i) => score[i] ?? NaN);
+  app.confidence = Int8Array.from(source, (i) => confidence[i] ?? -1);
+  app.members = membersOf(app.state);
 }
 
 function renderCounts() {
@@ -73,6 +88,11 @@ function timeOf(beat) {
   return clock(app.times[beat], app.start);
 }
 
+/** The time of a sample of the recording. */
+function clockOf(sample) {
+  return clock(sample / app.data.fs, app.start);
+}
+
 function listen() {
   byId("save").onclick = save;
   byId("undo").onclick = undo;
@@ -94,10 +114,7 @@ function listen() {
   };
   byId("strips").querySelectorAll("canvas").forEach((canvas, row) => {
     canvas.onclick = (event) => {
-      const time = app.at + row * STRIP + event.offsetX / PER_SECOND;
-      const after = firstFrom(app.times, time);
-      const nearer = time - app.times[after - 1] < app.times[after] - time;
-      show(nearer || after === app.times.length ? after - 1 : after);
+      if (app.leads) pick(app.at + row * STRIP + event.offsetX / PER_SECOND);
     };
   });
   document.addEventListener("keydown", onKey);
@@ -112,48 +129,6 @@ function listen() {
   });
 }
 
-function prepareEvents() {
-  const { events, fs } = app.data;
-  const beatFrom = (time) => Math.min(firstFrom(app.times, time), app.times.length - 1);
-  app.events = events.map(([name, first, last, beats]) => ({
-    name,
-    from: first / fs,
-    to: last / fs,
-    text: eventText(name, (last - first) / fs, beats),
-    beat: beatFrom(first / fs),
-  }));
-  for (const [from, to, reason] of app.data.not_scored) {
-    const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
-    app.events.push({ name: "not scored", from, to, text, beat: beatFrom(from) });
-  }
-  app.events.sort((a, b) => a.from - b.from);
-  app.highest = highest(app.score, 50).map((beat) => ({
-    from: app.times[beat],
-    text: `score ${app.score[beat].toPrecision(3)}`,
-    beat,
-  }));
-  const names = [...new Set(app.events.map((event) => event.name))];
-  const count = (name) => app.events.filter((event) => event.name === name).length;
-  byId("which").replaceChildren(
-    element("option", { value: "", textContent: `all events (${app.events.length})` }),
-    ...names.map((name) =>
-      element("option", { value: name, textContent: `${name} (${count(name)})` }),
-    ),
-    element("option", { value: "highest scores", textContent: "highest scores" }),
-  );
-  if (!app.events.length) byId("which").value = "highest scores";
-}
-
-/** An event in words: how many beats, how long, and of a run how fast. */
-function eventText(name, seconds, beats) {
-  const parts = [name];
-  if (name !== "pause") parts.push(beatsText(beats));
-  const long = seconds < 3600 ? `${clock(seconds).replace(/^0:0?/, "")}\u00a0min` : `${clock(seconds)}\u00a0h`;
-  parts.push(seconds < 60 ? `${seconds.toFixed(1)}\u00a0s` : long);
-  if (name.endsWith("run")) parts.push(`${Math.round((60 * (beats - 1)) / seconds)} bpm`);
-  return parts.join(", ");
-}
-
 async function openPage() {
   const data = JSON.parse(byId("data").textContent);
   app.data = data;
@@ -163,14 +138,16 @@ async function openPage() {
   const arrays = await Promise.all([step, kind, family, score, confidence, rr].map(unpack));
   let sample = 0;
   const samples = Float64Array.from(arrays[0], (value) => (sample += value));
-  app.times = samples.map((value) => value / data.fs);
-  [app.score, app.confidence, app.rr] = arrays.slice(3);
-  app.rate = Float32Array.from(app.rr, (value) => (value > 0 ? 60000 / value : 0));
-  app.detected = { samples, kind: arrays[1], family: arrays[2], confidence: app.confidence };
-  app.detected.families = data.families.map((one) => ({ ...one, detected: one.kind }));
+  const families = data.families.map((one) => ({ ...one, detected: one.kind }));
+  const { fs, seconds, unscorable } = data;
+  app.detected = { samples, families, fs, seconds, unscorable };
+  ["kind", "family", "score", "confidence", "rr"].forEach((name, i) => {
+    app.detected[name] = arrays[i + 1];
+  });
   app.decisions = data.decisions;
   keepSaved();
   app.state = replay(app.detected, app.decisions);
+  followBeats();
   prepareEvents();
   renderEvents();
   listen();

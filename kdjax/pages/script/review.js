@@ -2,6 +2,7 @@
 // files; both are tested against the same cases.
 
 const KINDS = "NSVFQX";
+const MOST_RR = 30000; // ms: a longer interval is shown as this long
 const KIND_NAMES = {
   N: "normal",
   S: "supraventricular",
@@ -38,14 +39,21 @@ function highest(values, count) {
 }
 
 /**
- * The state after the decisions, from the beats as detected: {samples, kind, family} of arrays,
- * kind as an index into KINDS or -1, family counted from 0 or -1, and `families`, a list of {kind}.
+ * The state after the decisions, from the beats as detected: {samples, kind, family, rr} of arrays,
+ * kind as an index into KINDS or -1, family counted from 0 or -1, rr in ms or -1; `families`, a list
+ * of {kind}; `fs` in Hz, `seconds` of the recording, its stretches `unscorable`. The state has
+ * `source` besides: of each beat its index among the detected ones, -1 where it was added.
  */
 function replay(detected, decisions) {
   const state = {
-    samples: detected.samples,
+    fs: detected.fs,
+    seconds: detected.seconds,
+    unscorable: detected.unscorable,
+    samples: Float64Array.from(detected.samples),
     kind: Int8Array.from(detected.kind),
     family: Int16Array.from(detected.family),
+    rr: Int16Array.from(detected.rr),
+    source: Int32Array.from(detected.samples, (_, i) => i),
     byHand: new Uint8Array(detected.samples.length),
     families: detected.families.map((family) => ({ ...family, named: false, changed: false })),
   };
@@ -56,6 +64,7 @@ function replay(detected, decisions) {
 function apply(state, decision) {
   if (decision.merge) joinFamilies(state, decision.merge);
   else if (decision.split) divideFamily(state, decision.split - 1, decision.beats);
+  else if (decision.add !== undefined) addTo(state, decision.add, decision.kind);
   else if (decision.beat === undefined) nameFamilies(state, numbersOf(decision), decision.kind);
   else nameBeat(state, decision.beat, decision.kind);
 }
@@ -74,6 +83,29 @@ function nameBeat(state, sample, kind) {
   const beat = beatAt(state.samples, sample);
   state.kind[beat] = KINDS.indexOf(kind);
   state.byHand[beat] = 1;
+}
+
+/** A beat that was not detected, of no family; the intervals on both sides of it are new. */
+function addTo(state, sample, kind) {
+  const place = firstFrom(state.samples, sample);
+  const values = { samples: sample, kind: KINDS.indexOf(kind), family: -1, rr: -1, source: -1, byHand: 1 };
+  for (const [name, value] of Object.entries(values)) {
+    const longer = new state[name].constructor(state[name].length + 1);
+    longer.set(state[name].subarray(0, place));
+    longer[place] = value;
+    longer.set(state[name].subarray(place), place + 1);
+    state[name] = longer;
+  }
+  for (const beat of [place, place + 1]) {
+    if (beat > 0 && beat < state.rr.length) state.rr[beat] = intervalTo(state, beat);
+  }
+}
+
+/** Milliseconds since the beat before, -1 where bad signal lies between them. */
+function intervalTo({ samples, fs, unscorable }, beat) {
+  const [from, to] = [samples[beat - 1], samples[beat]];
+  const isBad = ([start, stop]) => Math.round(start * fs) < to && Math.round(stop * fs) > from;
+  return unscorable.some(isBad) ? -1 : Math.min(Math.round(((to - from) / fs) * 1000), MOST_RR);
 }
 
 /** The beats of the other families become the first one's, and take its kind. */
@@ -108,7 +140,7 @@ function problem(detected, decisions) {
   return "";
 }
 
-function fits(state, { merge, split, family, families, beat, beats, kind }) {
+function fits(state, { merge, split, add, family, families, beat, beats, kind }) {
   const known = (number) =>
     Number.isInteger(number) && number >= 1 && number <= state.families.length;
   const placeOf = (sample) => (Number.isInteger(sample) ? beatAt(state.samples, sample) : -1);
@@ -121,10 +153,18 @@ function fits(state, { merge, split, family, families, beat, beats, kind }) {
     return beats.every((sample) => state.family[placeOf(sample)] === split - 1);
   }
   const isKind = typeof kind === "string" && kind.length === 1 && KINDS.includes(kind);
+  if (add !== undefined) return isKind && kind !== "X" && hasRoom(state, add);
   if (families !== undefined) {
     return isKind && Array.isArray(families) && families.length > 0 && families.every(known);
   }
   return isKind && (family === undefined ? placeOf(beat) >= 0 : known(family));
+}
+
+/** Whether a beat can be added at a sample. */
+function hasRoom(state, sample) {
+  if (!Number.isInteger(sample)) return false;
+  const room = roomBefore(firstFrom(state.samples, sample), state);
+  return room !== null && room[0] <= sample && sample <= room[1];
 }
 
 /** Beats by kind, "" for those without; and by family. */

@@ -1,4 +1,4 @@
-// The recording: overview, strips, the selected beat, events.
+// The recording: overview, strips, the selected beat.
 
 function renderRecording() {
   const width = Math.max(byId("overview").parentElement.clientWidth, 200);
@@ -37,30 +37,43 @@ function renderStrips() {
 function renderBeat() {
   const i = app.selected;
   const panel = byId("beat");
+  if (app.marker !== null) {
+    panel.replaceChildren(...markerPanel());
+    return;
+  }
+  const missed = element("button", {
+    type: "button",
+    textContent: "Add a beat",
+    title: "that was missed (key a, or click where it is)",
+    onclick: nextGap,
+  });
   if (i < 0) {
-    panel.replaceChildren("Click a beat to name only that beat.");
+    panel.replaceChildren("Click a beat to name only that beat, or a place without one to add a missed beat.", missed);
     return;
   }
   const { kind, family, byHand } = app.state;
   const letter = KINDS[kind[i]] ?? "";
   const parts = [timeOf(i), letter ? KIND_NAMES[letter] : "not scored"];
+  if (app.state.source[i] < 0) parts.push("added");
   if (family[i] >= 0) parts.push(`family ${family[i] + 1}`);
   if (app.rr[i] >= 0) parts.push(`RR ${app.rr[i]} ms`);
   if (Number.isFinite(app.score[i])) parts.push(`score ${app.score[i].toPrecision(3)}`);
   const decided = Boolean(byHand[i] || app.state.families[family[i]]?.named);
-  if (byHand[i]) parts.push("named by hand");
+  if (byHand[i] && app.state.source[i] >= 0) parts.push("named by hand");
   else if (!decided && app.confidence[i] >= 0) parts.push(`confidence ${app.confidence[i] / 100}`);
   panel.replaceChildren(
     ...kindButtons(letter, decided, nameTheBeat),
     element("span", { textContent: parts.join(" · ") }),
+    missed,
   );
 }
 
-/** Shows the strips from a time on; a beat that is no longer in them is no longer selected. */
+/** Shows the strips from a time on; what is no longer in them is no longer selected. */
 function goTo(time) {
   app.at = Math.min(Math.max(time, 0), Math.max(app.data.seconds - STRIP, 0));
-  const selected = app.times[app.selected];
-  if (selected < app.at || selected > app.at + ROWS * STRIP) app.selected = -1;
+  const isOut = (place) => place < app.at || place > app.at + ROWS * STRIP;
+  if (isOut(app.times[app.selected])) app.selected = -1;
+  if (app.marker !== null && isOut(app.marker / app.data.fs)) app.marker = null;
   const { from, to } = app.view;
   if (app.at < from || app.at + STRIP > to) {
     const half = (to - from) / 2;
@@ -73,8 +86,9 @@ function goTo(time) {
 function show(beat) {
   if (beat < 0 || beat >= app.times.length) return;
   app.selected = beat;
+  app.marker = null;
   bringIntoView(app.times[beat]);
-  say(byId("beat").lastElementChild.textContent);
+  say(byId("beat").querySelector("span").textContent);
 }
 
 /** Brings a time into the strips, and its strip into the window. */
@@ -108,46 +122,4 @@ function zoom(factor) {
   const length = (to - from) * factor;
   zoomTo(middle - length / 2, middle + length / 2);
   renderRecording();
-}
-
-function renderEvents() {
-  const chosen = byId("which").value;
-  const list = chosen ? app.events.filter((event) => event.name === chosen) : app.events;
-  const items = (chosen === "highest scores" ? app.highest : list).slice(0, LISTED);
-  byId("events").replaceChildren(
-    ...items.map((event) =>
-      element("li", {}, element("button", {
-        type: "button",
-        textContent: `${clock(event.from, app.start)} ${event.text}`,
-        onclick: ({ currentTarget }) => showEvent(currentTarget, event),
-      })),
-    ),
-  );
-  byId("more").textContent =
-    list.length > LISTED ? `The first ${LISTED} of ${list.length}; events.csv and summary.json have them all.` : "";
-}
-
-/** Goes to an event, and marks it as the one from which [ and ] go on. */
-function showEvent(button, { name, from, beat, text }) {
-  for (const other of byId("events").querySelectorAll(".now")) other.classList.remove("now");
-  button.classList.add("now");
-  if (name !== "not scored") {
-    show(beat);
-    return;
-  }
-  app.selected = -1; // there may be no beat
-  bringIntoView(from);
-  say(text);
-}
-
-function nextEvent(step) {
-  const buttons = [...byId("events").querySelectorAll("button")];
-  const now = buttons.findIndex((button) => button.classList.contains("now"));
-  const next = buttons[now < 0 ? 0 : now + step];
-  if (!next) {
-    say("No more events in the list.");
-    return;
-  }
-  next.scrollIntoView({ block: "nearest" });
-  next.click();
 }

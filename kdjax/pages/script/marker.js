@@ -1,0 +1,77 @@
+// The marker in the strips: where a letter adds a beat that was missed.
+
+/** A click in the strips: the beat there, or the marker where there is none. */
+function pick(time) {
+  const after = firstFrom(app.times, time);
+  const nearer = time - app.times[after - 1] < app.times[after] - time;
+  const nearest = nearer || after === app.times.length ? after - 1 : after;
+  const isFree = Math.abs(app.times[nearest] - time) > APART && time < app.data.seconds;
+  const room = isFree ? roomAt(after) : null;
+  if (!room) {
+    show(nearest);
+    return;
+  }
+  const { fs, tape } = app.data;
+  placeMarker(snapped(app.leads[0], tape, Math.round(time * fs), room, fs));
+}
+
+const roomAt = (next) => roomBefore(next, app.state);
+
+function placeMarker(sample) {
+  app.marker = sample;
+  app.selected = -1;
+  bringIntoView(sample / app.data.fs);
+  say(`A letter adds a beat at ${clockOf(sample)}.`);
+}
+
+/** Puts the marker behind the selected beat, or behind the beat after the marker. */
+function nextGap() {
+  if (!app.leads) return;
+  const { samples, fs } = app.state;
+  let next = app.marker === null ? app.selected + 1 : firstFrom(samples, app.marker) + 1;
+  if (app.marker === null && app.selected < 0) {
+    next = firstFrom(app.times, app.at);
+    if (app.times[next] < app.at + STRIP) next += 1; // behind the first beat in view
+  }
+  while (next <= samples.length && !roomAt(next)) next += 1;
+  if (next > samples.length) {
+    say("There is no room for another beat.");
+    return;
+  }
+  const [first, last] = roomAt(next);
+  const from = app.selected < 0 && app.marker === null ? Math.max(first, Math.ceil(app.at * fs)) : first;
+  placeMarker(steepestIn(app.leads[0], app.data.tape, [Math.min(from, last), last], fs));
+}
+
+function moveMarker(seconds) {
+  const { fs } = app.data;
+  const wanted = app.marker + Math.round(seconds * fs);
+  const place = between(wanted, roomAt(firstFrom(app.state.samples, app.marker)));
+  placeMarker(place);
+  if (place !== wanted) say("A beat must lie more than 150 ms from the next; key a goes on to the next gap.");
+}
+
+function clearMarker() {
+  app.marker = null;
+  renderRecording();
+  say("");
+}
+
+function addBeat(kind) {
+  const add = app.marker;
+  if (kind === "X") {
+    say("There is no beat here that could be an artefact; Esc removes the marker.");
+    return;
+  }
+  app.marker = null;
+  decide({ add, kind }, `Added a beat at ${clockOf(add)}: ${kind}, ${KIND_NAMES[kind]}.`);
+  app.selected = beatAt(app.state.samples, add);
+  renderRecording();
+}
+
+/** What stands above the strips while the marker is in them. */
+function markerPanel() {
+  const text = `${clockOf(app.marker)} · no beat here: a letter adds one · ← → moves the marker, Esc removes it`;
+  const addable = [...KINDS].filter((kind) => kind !== "X").join("");
+  return [...kindButtons("", false, addBeat, addable), element("span", { textContent: text })];
+}
