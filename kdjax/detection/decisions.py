@@ -1,6 +1,6 @@
 """What a person decides about a detection, as plain data, and how it changes the beats.
 
-A decision is one of six mappings, as in review.json:
+A decision is one of seven mappings, as in review.json:
 
     {"family": 3, "kind": "V"}          all beats of family 3 are ventricular
     {"families": [4, 9], "kind": "V"}   the same of several families
@@ -8,6 +8,8 @@ A decision is one of six mappings, as in review.json:
     {"add": 81590, "kind": "V"}         there is a beat at this sample that was not detected
     {"merge": [3, 7]}                   the beats of family 7 become family 3's, and take its kind
     {"split": 3, "beats": [812, 1730]}  these beats of family 3 become a new family, the last one
+    {"dismiss": [900, 81234], "event": "irregular rhythm"}  from this beat to that there is no such
+                                        event, nor another irregular rhythm
 
 Families are numbered from 1, as in the files. Decisions are applied in their order to what was
 detected. A beat that was named alone keeps its kind. A beat that was added has no score and no
@@ -22,11 +24,13 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection.deciding import Beats, join_beats
+from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import Family
 from kdjax.detection.notes import ADDED
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS
 
+RHYTHMS = (WITHOUT_P, "irregular rhythm")  # events that a person can dismiss
 APART = 0.15  # s: a beat that is added lies farther than this from every other
 _CAN_BE_ADDED = "NSVFQ"
 
@@ -38,6 +42,7 @@ class Replay:
         beats: as they are now.
         families: likewise, but their counts, shapes and examples are those of the detection.
         changed: which families have other beats than were detected.
+        dismissed: stretches without irregular rhythm, first and last sample.
     """
 
     def __init__(self, detection: Detection):
@@ -46,6 +51,7 @@ class Replay:
         self.beats = found._replace(**copied)
         self.families = list(detection.families)
         self.changed: set[int] = set()
+        self.dismissed: list[tuple[int, int]] = []
         self._by_hand = np.zeros(len(found.sample), bool)
         self._fs, self._seconds = detection.fs, detection.seconds
         bad = [stretch[:2] for stretch in detection.unscorable]
@@ -59,6 +65,8 @@ class Replay:
             self._split(decision["split"], decision["beats"])
         elif "add" in decision:
             self._add(decision["add"], decision.get("kind"))
+        elif "dismiss" in decision:
+            self._dismiss(decision["dismiss"], decision.get("event"))
         else:
             self._name(decision)
 
@@ -117,6 +125,24 @@ class Replay:
         self._by_hand = np.insert(self._by_hand, place, True)
         for beat in range(max(place, 1), min(place + 2, len(self.beats.sample))):
             self.beats.rr[beat] = self._interval(beat)
+
+    def _dismiss(self, stretch: Sequence[Any], event: Any) -> None:
+        if event not in RHYTHMS:
+            raise ValueError(
+                f"event {event!r} cannot be dismissed, only {' and '.join(RHYTHMS)}; name the "
+                "beats of another one"
+            )
+        first, last = (int(self.beats.sample[self._beat(sample)]) for sample in stretch)
+        if first >= last:
+            raise ValueError(f"nothing lies between samples {first} and {last}; dismiss a stretch")
+        self.dismissed.append((first, last))
+
+    def dismisses(self, event: Event) -> bool:
+        """Whether it is an irregular rhythm at least half of which was dismissed."""
+        return event.name in RHYTHMS and any(
+            2 * (min(event.last, last) - max(event.first, first)) >= event.last - event.first
+            for first, last in self.dismissed
+        )
 
     def _interval(self, beat: int) -> float:
         """Seconds since the beat before, NaN where bad signal lies between them."""

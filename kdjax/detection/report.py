@@ -46,7 +46,8 @@ focus, all rare shapes of the frame in focus, or the beat selected in the strips
 <li><kbd>a</kbd> puts a marker where a beat was missed; <kbd>←</kbd> <kbd>→</kbd> move it, with
 <kbd>Shift</kbd> farther, a letter adds the beat, <kbd>Esc</kbd> removes the marker</li>
 <li><kbd>Esc</kbd> back to the family that you came from</li>
-<li><kbd>[</kbd> <kbd>]</kbd> previous and next event</li>
+<li><kbd>[</kbd> <kbd>]</kbd> previous and next event; <kbd>d</kbd> dismisses an irregular
+rhythm that is none</li>
 <li><kbd>+</kbd> <kbd>-</kbd> zoom the overview</li>
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
@@ -153,7 +154,10 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
             }
             for family in detection.families
         ],
-        "events": [[e.name, *map(int, e[1:])] for e in reviewed.events],
+        "events": [
+            [event.name, *map(int, event[1:])]
+            for event in (*reviewed.events, *reviewed.dismissed)  # which the script leaves out
+        ],
         "unscorable": [list(stretch) for stretch in detection.unscorable],
         "not_scored": _not_scored(detection.unscorable),
         "tape": {

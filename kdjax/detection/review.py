@@ -49,16 +49,18 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
     beats = beats._replace(abnormal=np.isin(beats.kind, _NOT_NORMAL))
     hearts = without_artefacts(beats)
     answered = set(many_abnormal(detection.beats) if _names_first(decisions) else ())
+    events = find_events(
+        hearts,
+        detection.fs,
+        trimmed(hearts, [e for e in detection.events if e.name == WITHOUT_P], detection.fs),
+    )
     return replace(
         detection,
         beats=beats,
         notes=tuple(note for note in detection.notes if note not in answered),
         families=tuple(families),
-        events=find_events(
-            hearts,
-            detection.fs,
-            trimmed(hearts, [e for e in detection.events if e.name == WITHOUT_P], detection.fs),
-        ),
+        events=tuple(event for event in events if not replay.dismisses(event)),
+        dismissed=tuple(event for event in events if replay.dismisses(event)),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from detections import FIVE, NAN, detection_of, family_of, many_beats, synthetic
 from javascript import calls
 
-from kdjax.detection import files, review, tables
+from kdjax.detection import decisions, files, review, tables
 from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import to_name
 from kdjax.detection.notes import many_abnormal
@@ -52,6 +52,11 @@ CASES = {
         {"split": 1, "beats": [1750]},
         {"merge": [2, 4]},
     ],
+    "dismissed": [
+        {"dismiss": [250, 1750], "event": WITHOUT_P},
+        {"add": 900, "kind": "V"},
+        {"dismiss": [900, 1500], "event": "irregular rhythm"},
+    ],
     "a split, merged": [{"split": 1, "beats": [250]}, {"merge": [3, 4]}, {"merge": [2, 3]}],
 }
 WRONG = {
@@ -79,6 +84,15 @@ WRONG = {
     "added where one is": [{"add": 500, "kind": "V"}],
     "added too near behind": [{"add": 500 + 37, "kind": "V"}],
     "added too near before": [{"add": 500 - 37, "kind": "V"}],
+    "dismissed couplet": [{"dismiss": [250, 1750], "event": "V couplet"}],
+    "dismissed without an event": [{"dismiss": [250, 1750]}],
+    "dismissed from no beat": [{"dismiss": [251, 1750], "event": WITHOUT_P}],
+    "dismissed from one beat": [{"dismiss": [250], "event": WITHOUT_P}],
+    "dismissed over three": [{"dismiss": [250, 500, 1750], "event": WITHOUT_P}],
+    "dismissed backwards": [{"dismiss": [1750, 250], "event": WITHOUT_P}],
+    "dismissed nothing": [{"dismiss": [250, 250], "event": WITHOUT_P}],
+    "dismissed in words": [{"dismiss": ["250", "1750"], "event": WITHOUT_P}],
+    "dismissed alone": [{"dismiss": None, "event": WITHOUT_P}],
     "no decision": [{}],
     "a number": [3],
     "null": [None],
@@ -112,6 +126,10 @@ def test_the_page_and_kdjax_review_decide_alike():
         assert state["family"] == reviewed.beats.family.tolist()
         assert state["samples"] == reviewed.beats.sample.tolist()
         assert state["rr"] == milliseconds(reviewed.beats.rr).tolist()
+        replay = decisions.Replay(THREE)
+        for decision in case:
+            replay.apply(decision)
+        assert [tuple(stretch) for stretch in state["dismissed"]] == replay.dismissed
         there = np.searchsorted(reviewed.beats.sample, THREE.beats.sample)
         assert [i for i, source in enumerate(state["source"]) if source >= 0] == there.tolist()
         named = [family["kind"] for family in state["families"]]
@@ -126,6 +144,28 @@ def test_both_refuse_the_same():
         with pytest.raises(InputError, match="decision 1 does not fit this recording"):
             review.reviewed(THREE, case)
     assert set(by_the_page(THREE, CASES.values(), "problem")) == {""}
+
+
+def test_both_dismiss_the_same():
+    replay = decisions.Replay(THREE)
+    replay.apply({"dismiss": [500, 1500], "event": WITHOUT_P})
+    names = (WITHOUT_P, "irregular rhythm", "S bigeminy", "pause")
+    events = [
+        Event(name, first, last, 9)
+        for name in names
+        for first in (0, 300, 500, 1000, 1600)
+        for last in (500, 800, 1500, 1750, 2499)
+        if first < last
+    ]
+    asked = [
+        ["isDismissed", {"name": e.name, "first": e.first, "last": e.last}, replay.dismissed]
+        for e in events
+    ]
+    found = calls(*asked)
+    assert found == [replay.dismisses(event) for event in events]
+    assert {event.name for event, gone in zip(events, found, strict=True) if gone} == set(
+        decisions.RHYTHMS
+    )
 
 
 def test_what_was_added_has_to_be_away_from_what_was_added():
@@ -224,6 +264,43 @@ def test_events_follow():
         {"family": i + 1, "kind": "X"} for i, f in enumerate(person.families) if f.kind == "V"
     ]
     assert not [e for e in review.reviewed(person, artefacts).events if e.name.startswith("V")]
+
+
+def test_a_dismissed_rhythm_is_no_event_by_any_name_and_kinds_stay():
+    person = synthetic()
+    event = Event(WITHOUT_P, *person.beats.sample[[10, 190]].tolist(), 181)
+    found = replace(person, events=(*person.events, event))
+    dismissal = {"dismiss": [event.first, event.last], "event": WITHOUT_P}
+    before = review.reviewed(found, [])
+    after = review.reviewed(found, [dismissal])
+    assert event in before.events
+    assert set(before.events) - set(after.events) == {event}
+    assert after.dismissed == (event,)
+    assert [one for one in after.events if "irregular" in one.name] == []
+    assert list(after.beats.kind) == list(before.beats.kind)
+    told = summary(after, [], heart_rate(after, []))
+    assert WITHOUT_P not in told["events"]
+    assert WITHOUT_P not in tables.events(after)
+
+
+def test_a_rhythm_stays_dismissed_where_naming_beats_moves_its_ends():
+    person = synthetic()
+    event = Event(WITHOUT_P, *person.beats.sample[[10, 190]].tolist(), 181)
+    found = replace(person, events=(event,))
+    ends = [{"beat": int(person.beats.sample[i]), "kind": "V"} for i in (10, 11, 190)]
+    dismissal = {"dismiss": [event.first, event.last], "event": WITHOUT_P}
+    (left,) = [e for e in review.reviewed(found, ends).events if e.name == WITHOUT_P]
+    assert left != event
+    for order in ([dismissal, *ends], [*ends, dismissal]):
+        reviewed = review.reviewed(found, order)
+        assert WITHOUT_P not in [e.name for e in reviewed.events]
+        assert reviewed.dismissed == (left,)
+
+
+def test_only_rhythms_are_dismissed():
+    says = "event 'pause' cannot be dismissed, only .*; name the beats of another one$"
+    with pytest.raises(InputError, match=f"^decision 1 does not fit this recording: {says}"):
+        review.reviewed(THREE, [{"dismiss": [250, 1750], "event": "pause"}])
 
 
 @pytest.mark.parametrize(("kind", "stays"), [("S", True), ("N", True), ("V", False), ("X", False)])

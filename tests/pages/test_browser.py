@@ -180,7 +180,7 @@ def test_an_event_is_in_full_view_and_the_next_follows_it(opened, person):
         assert bar["y"] + bar["height"] <= beat["y"] < strip["y"]
         assert strip["y"] + strip["height"] <= 900
     page.keyboard.press("]")
-    assert buttons.nth(2).get_attribute("class") == "now"
+    assert buttons.nth(2).get_attribute("class") == "event now"
     assert page.locator("#events .now").count() == 1
 
 

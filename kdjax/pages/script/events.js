@@ -5,30 +5,44 @@ const LISTED = 400; // events
 /** The events of the recording and its highest scores, by their times in s. */
 function prepareEvents() {
   const { events, fs, not_scored } = app.data;
-  app.events = events.map(([name, first, last, beats]) => ({
+  app.found = events.map(([name, first, last, beats]) => ({
     name,
+    first,
+    last,
     from: first / fs,
     to: last / fs,
     text: eventText(name, (last - first) / fs, beats),
   }));
   for (const [from, to, reason] of not_scored) {
     const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
-    app.events.push({ name: "not scored", from, to, text });
+    app.found.push({ name: "not scored", from, to, text });
   }
-  app.events.sort((a, b) => a.from - b.from);
+  app.found.sort((a, b) => a.from - b.from);
   const { score, samples } = app.detected;
   app.highest = highest(score, 50).map((beat) => ({
     from: samples[beat] / fs,
     text: `score ${score[beat].toPrecision(3)}`,
   }));
-  renderChoice();
+  followEvents();
   if (!app.events.length) byId("which").value = "highest scores";
+  renderEvents();
+}
+
+/** The events less those that were dismissed. */
+function followEvents() {
+  const left = app.found.filter((event) => !isDismissed(event, app.state.dismissed));
+  const asBefore = app.events?.length === left.length && left.every((event, i) => event === app.events[i]);
+  if (asBefore) return;
+  app.events = left;
+  renderChoice();
+  renderEvents();
 }
 
 /** Which events the list can show, with how many there are. */
 function renderChoice() {
   const names = [...new Set(app.events.map((event) => event.name))];
   const count = (name) => app.events.filter((event) => event.name === name).length;
+  const chosen = byId("which").value;
   byId("which").replaceChildren(
     element("option", { value: "", textContent: `all events (${app.events.length})` }),
     ...names.map((name) =>
@@ -36,6 +50,7 @@ function renderChoice() {
     ),
     element("option", { value: "highest scores", textContent: "highest scores" }),
   );
+  byId("which").value = names.includes(chosen) || chosen === "highest scores" ? chosen : "";
 }
 
 /** An event in words: how many beats, how long, and of a run how fast. */
@@ -48,29 +63,48 @@ function eventText(name, seconds, beats) {
   return parts.join(", ");
 }
 
-function renderEvents() {
+/** Those of the kind that the list shows. */
+function eventsInList() {
   const chosen = byId("which").value;
-  const list = chosen ? app.events.filter((event) => event.name === chosen) : app.events;
-  const items = (chosen === "highest scores" ? app.highest : list).slice(0, LISTED);
-  byId("events").replaceChildren(
-    ...items.map((event) =>
-      element("li", {}, element("button", {
-        type: "button",
-        textContent: `${clock(event.from, app.start)} ${event.text}`,
-        onclick: ({ currentTarget }) => showEvent(currentTarget, event),
-      })),
-    ),
-  );
+  if (chosen === "highest scores") return app.highest;
+  return chosen ? app.events.filter((event) => event.name === chosen) : app.events;
+}
+
+function renderEvents() {
+  const list = eventsInList();
+  byId("events").replaceChildren(...list.slice(0, LISTED).map(eventItem));
   byId("more").textContent =
     list.length > LISTED ? `The first ${LISTED} of ${list.length}; events.csv and summary.json have them all.` : "";
 }
 
+function eventItem(event) {
+  const at = clock(event.from, app.start);
+  const shown = element("button", {
+    type: "button",
+    className: event === app.now ? "event now" : "event",
+    textContent: `${at} ${event.text}`,
+    onclick: ({ currentTarget }) => showEvent(currentTarget, event),
+  });
+  if (!RHYTHMS.includes(event.name)) return element("li", {}, shown);
+  const dismissing = element("button", {
+    type: "button",
+    textContent: "Not so",
+    title: "takes it off the list (key d)",
+    ariaLabel: `Not so: ${event.name} at ${at}`,
+    onclick: () => dismissEvent(event),
+  });
+  return element("li", {}, shown, dismissing);
+}
+
 /** Goes to an event, and marks it as the one from which [ and ] go on. */
-function showEvent(button, { name, from, text }) {
+function showEvent(button, event) {
+  const { name, from, text } = event;
+  app.now = event;
   for (const other of byId("events").querySelectorAll(".now")) other.classList.remove("now");
   button.classList.add("now");
   if (name !== "not scored") {
     show(Math.min(firstFrom(app.times, from), app.times.length - 1));
+    if (RHYTHMS.includes(name)) say(`${text}. If that is not so, key d.`);
     return;
   }
   app.selected = -1; // there may be no beat
@@ -80,7 +114,7 @@ function showEvent(button, { name, from, text }) {
 }
 
 function nextEvent(step) {
-  const buttons = [...byId("events").querySelectorAll("button")];
+  const buttons = [...byId("events").querySelectorAll(".event")];
   const now = buttons.findIndex((button) => button.classList.contains("now"));
   const next = buttons[now < 0 ? 0 : now + step];
   if (!next) {
@@ -89,4 +123,19 @@ function nextEvent(step) {
   }
   next.scrollIntoView({ block: "nearest" });
   next.click();
+}
+
+/** There is no such rhythm; ] goes on to what follows it in the list. */
+function dismissEvent(event) {
+  const list = eventsInList();
+  const before = list[list.indexOf(event) - 1] ?? null;
+  app.now = before;
+  const { name, first, last } = event;
+  decide({ dismiss: [first, last], event: name }, `Dismissed: ${name} at ${clockOf(first)}. Kinds stay.`);
+  byId("strips").focus({ preventScroll: true });
+}
+
+function dismissNow() {
+  if (RHYTHMS.includes(app.now?.name)) dismissEvent(app.now);
+  else say("Choose an irregular rhythm in the list of events first; other events follow from kinds.");
 }

@@ -54,11 +54,15 @@ const IN_STRIPS = {
   ArrowLeft: (_, event) => stepInStrips(-1, event),
   PageDown: () => goTo(app.at + ROWS * STRIP),
   PageUp: () => goTo(app.at - ROWS * STRIP),
+  d: dismissNow,
   ".": () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
   Enter: () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
 };
 
-const IN_NOTHING = { ArrowDown: () => document.querySelector(".family, .rare")?.focus() };
+const IN_NOTHING = {
+  ArrowDown: () => document.querySelector(".family, .rare")?.focus(),
+  d: dismissNow,
+};
 
 const IN_OVERVIEW = {
   ArrowRight: () => goTo(app.at + (app.view.to - app.view.from) / 50),

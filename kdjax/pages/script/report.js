@@ -11,6 +11,8 @@ const app = {
   merging: null,
   selected: -1, // a beat
   marker: null, // a sample without a beat, where one can be added
+  events: null, // those found, less those dismissed
+  now: null, // the event chosen last
   left: {}, // the card in focus last, as its dataset
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
@@ -40,6 +42,7 @@ function refresh() {
   followBeats();
   app.selected = beatAt(app.state.samples, selected);
   if (app.marker !== null && !hasRoom(app.state, app.marker)) app.marker = null;
+  followEvents();
   renderCounts();
   renderFamilies();
   renderRecording();
@@ -149,7 +152,6 @@ async function openPage() {
   app.state = replay(app.detected, app.decisions);
   followBeats();
   prepareEvents();
-  renderEvents();
   listen();
   refresh();
   app.leads = await unpackTape(data.tape);

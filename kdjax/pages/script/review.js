@@ -3,6 +3,7 @@
 
 const KINDS = "NSVFQX";
 const MOST_RR = 30000; // ms: a longer interval is shown as this long
+const RHYTHMS = ["irregular rhythm without P waves", "irregular rhythm"]; // that can be dismissed
 const KIND_NAMES = {
   N: "normal",
   S: "supraventricular",
@@ -42,7 +43,8 @@ function highest(values, count) {
  * The state after the decisions, from the beats as detected: {samples, kind, family, rr} of arrays,
  * kind as an index into KINDS or -1, family counted from 0 or -1, rr in ms or -1; `families`, a list
  * of {kind}; `fs` in Hz, `seconds` of the recording, its stretches `unscorable`. The state has
- * `source` besides: of each beat its index among the detected ones, -1 where it was added.
+ * `source` besides: of each beat its index among the detected ones, -1 where it was added; and
+ * `dismissed`, stretches without irregular rhythm, first and last sample.
  */
 function replay(detected, decisions) {
   const state = {
@@ -55,6 +57,7 @@ function replay(detected, decisions) {
     rr: Int16Array.from(detected.rr),
     source: Int32Array.from(detected.samples, (_, i) => i),
     byHand: new Uint8Array(detected.samples.length),
+    dismissed: [],
     families: detected.families.map((family) => ({ ...family, named: false, changed: false })),
   };
   for (const decision of decisions) apply(state, decision);
@@ -65,6 +68,7 @@ function apply(state, decision) {
   if (decision.merge) joinFamilies(state, decision.merge);
   else if (decision.split) divideFamily(state, decision.split - 1, decision.beats);
   else if (decision.add !== undefined) addTo(state, decision.add, decision.kind);
+  else if (decision.dismiss) state.dismissed.push(decision.dismiss);
   else if (decision.beat === undefined) nameFamilies(state, numbersOf(decision), decision.kind);
   else nameBeat(state, decision.beat, decision.kind);
 }
@@ -140,7 +144,7 @@ function problem(detected, decisions) {
   return "";
 }
 
-function fits(state, { merge, split, add, family, families, beat, beats, kind }) {
+function fits(state, { merge, split, add, dismiss, event, family, families, beat, beats, kind }) {
   const known = (number) =>
     Number.isInteger(number) && number >= 1 && number <= state.families.length;
   const placeOf = (sample) => (Number.isInteger(sample) ? beatAt(state.samples, sample) : -1);
@@ -154,10 +158,20 @@ function fits(state, { merge, split, add, family, families, beat, beats, kind })
   }
   const isKind = typeof kind === "string" && kind.length === 1 && KINDS.includes(kind);
   if (add !== undefined) return isKind && kind !== "X" && hasRoom(state, add);
+  if (dismiss !== undefined) {
+    if (!RHYTHMS.includes(event) || !Array.isArray(dismiss) || dismiss.length !== 2) return false;
+    return dismiss.every((sample) => placeOf(sample) >= 0) && dismiss[0] < dismiss[1];
+  }
   if (families !== undefined) {
     return isKind && Array.isArray(families) && families.length > 0 && families.every(known);
   }
   return isKind && (family === undefined ? placeOf(beat) >= 0 : known(family));
+}
+
+/** Whether an event {name, first, last} is an irregular rhythm at least half of which was dismissed. */
+function isDismissed({ name, first, last }, dismissed) {
+  const covers = ([a, b]) => 2 * (Math.min(last, b) - Math.max(first, a)) >= last - first;
+  return RHYTHMS.includes(name) && dismissed.some(covers);
 }
 
 /** Whether a beat can be added at a sample. */
