@@ -8,7 +8,15 @@ from pathlib import Path
 
 from kdjax.pages import page
 
-PARTS = ("unpack.js", "missed.js", "review.js", "shapes.js", "drawing.js", "overview.js")
+PARTS = (
+    "unpack.js",
+    "missed.js",
+    "review.js",
+    "totals.js",
+    "shapes.js",
+    "drawing.js",
+    "overview.js",
+)
 CALLER = """
 const plain = (value) => {
   if (ArrayBuffer.isView(value)) return Array.from(value);

@@ -16,9 +16,9 @@ from kdjax.detection.summary import KINDS, union
 from kdjax.detection.tape import RATE, STEP
 from kdjax.pages import packing, page
 
-SCRIPTS = ("unpack.js", "missed.js", "review.js", "shapes.js", "drawing.js", "overview.js",
-            "decisions.js", "cards.js", "timeline.js", "marker.js", "events.js", "keys.js",
-            "report.js")  # fmt: skip
+SCRIPTS = ("unpack.js", "missed.js", "review.js", "totals.js", "shapes.js", "drawing.js",
+            "overview.js", "decisions.js", "cards.js", "timeline.js", "marker.js", "events.js",
+            "keys.js", "report.js")  # fmt: skip
 _LONG = 10.0  # s of a stretch without scores that is listed among the events
 _MOST_MS = 30_000  # an RR interval that is longer is shown as this long
 
@@ -91,9 +91,10 @@ def render(
         summary: what summary.json holds, of `reviewed`.
         decisions: those applied so far, as in review.json.
     """
+    found = len(detection.beats.sample) > 0
     body = (
-        report_sections.headline(summary),
-        _TOOL.format(seconds=summary["seconds"]) if summary["beats"] else "",
+        report_sections.headline(detection, summary),
+        _TOOL.format(seconds=summary["seconds"]) if found else "",
         report_sections.threshold(reviewed, summary),
         report_sections.hours(summary),
         report_sections.quality(summary),
@@ -101,7 +102,7 @@ def render(
         report_sections.provenance(summary),
     )
     tool = {}
-    if summary["beats"]:
+    if found:
         tool = {
             "style": page.style("report.css"),
             "script": page.script(*SCRIPTS),

@@ -1,20 +1,26 @@
 """The parts of a recording's page that are plain HTML: headline, threshold, hours, quality."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
-from kdjax.detection.notes import MEANING, clock
+from kdjax.detection.notes import MEANING, clock, many_abnormal
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS
 from kdjax.pages import page
 
+_NO_BEATS = "<p><b>No beats found.</b> No R-peaks were detected.</p>"
+_AS_APPLIED = '<p class="note">As detected, or as last applied with <code>kdjax review</code>.</p>'
 _SHOWN_STRETCHES = 50  # in the table
 _SHOWN_HOURS = 48  # that stand open
 
 
-def headline(summary: Mapping) -> str:
+def headline(detection: Detection, summary: Mapping) -> str:
+    """The boxes and notes, which the page's script (kdjax/pages/script/totals.js) keeps up to date.
+
+    detection: what was detected; summary: as reviewed.
+    """
     lost = summary["unscorable"]
     leads = ", ".join(summary["leads"])
     kinds = summary["kinds"]
@@ -25,12 +31,20 @@ def headline(summary: Mapping) -> str:
     )
     length = clock(summary["seconds"])
     cards = (
-        page.card("Beats", page.count(summary["beats"]), f"{page.count(summary['scored'])} scored"),
         page.card(
-            "Not normal", page.count(not_normal), f"{ectopic}; {per_hour}&nbsp;per&nbsp;hour"
+            "Beats",
+            _followed("beats", page.count(summary["beats"])),
+            _followed("scored", f"{page.count(summary['scored'])} scored"),
         ),
         page.card(
-            "Heart rate", page.number(summary["mean_heart_rate"], ".0f"), "beats per minute, mean"
+            "Not normal",
+            _followed("abnormal", page.count(not_normal)),
+            _followed("kinds", f"{ectopic}; {per_hour}&nbsp;per&nbsp;hour"),
+        ),
+        page.card(
+            "Heart rate",
+            _followed("rate", page.number(summary["mean_heart_rate"], ".0f")),
+            "beats per minute, mean",
         ),
         page.card(
             "Time not scored",
@@ -38,16 +52,34 @@ def headline(summary: Mapping) -> str:
             f"{clock(lost['seconds'])} of {length} (h:mm:ss)",
         ),
     )
-    notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
     start = f"; starts {escape(summary['start'].replace('T', ' '))}" if summary["start"] else ""
     return f"""<h1>{escape(summary["recording"])}</h1>
 <p class="sub">{length} (h:mm:ss) at {summary["fs"]:g} Hz{start};
  {"lead" if len(summary["leads"]) == 1 else "leads"} {escape(leads)};
  kdjax detect with {escape(summary["detector"] or "a detector")}, {escape(summary["date"])}</p>
 <div class="cards">{"".join(cards)}</div>
-{"" if summary["beats"] else "<p><b>No beats found.</b> No R-peaks were detected.</p>"}
-{f'<div class="notes"><b>Please note</b><ul>{notes}</ul></div>' if notes else ""}
+{"" if len(detection.beats.sample) else _NO_BEATS}
+{_notes(detection, summary["notes"])}
 {_about_kinds()}"""
+
+
+def _followed(name: str, content: str) -> str:
+    """A number that follows the decisions on the page."""
+    return f'<span id="total-{name}">{content}</span>'
+
+
+def _notes(detection: Detection, left: Sequence[str]) -> str:
+    """The notes of a detection; those that a review answered, not `left`, are hidden."""
+    if not detection.notes:
+        return ""
+    answered_by_naming = set(many_abnormal(detection.beats))
+    items = "".join(
+        f"<li{' data-until=named' if note in answered_by_naming else ''}"
+        f"{'' if note in left else ' hidden'}>{escape(note)}</li>"
+        for note in detection.notes
+    )
+    hidden = "" if left else " hidden"
+    return f'<div class="notes"{hidden}><b>Please note</b><ul>{items}</ul></div>'
 
 
 def _about_kinds() -> str:
@@ -147,10 +179,11 @@ def hours(summary: Mapping) -> str:
     )
     count = len(summary["hours"])
     if count == 1:
-        return f"<h2>Hour by hour</h2>{page.table(head, rows)}"
+        return f"<h2>Hour by hour</h2>{_AS_APPLIED}{page.table(head, rows)}"
     opened = " open" if count <= _SHOWN_HOURS else ""
     return (
-        f"<h2>Hour by hour</h2><details{opened}><summary>Table of {count} hours</summary>"
+        f"<h2>Hour by hour</h2>{_AS_APPLIED}<details{opened}>"
+        f"<summary>Table of {count} hours</summary>"
         f"{page.table(head, rows)}</details>"
     )
 

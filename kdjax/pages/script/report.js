@@ -44,6 +44,7 @@ function refresh() {
   if (app.marker !== null && !hasRoom(app.state, app.marker)) app.marker = null;
   followEvents();
   renderCounts();
+  renderTotals();
   renderFamilies();
   renderRecording();
 }
