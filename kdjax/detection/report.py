@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection import report_sections
+from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS, union
 from kdjax.detection.tape import RATE, STEP
@@ -28,7 +29,8 @@ _TOOL = """
 <button type="button" id="load">Load review</button>
 <input type="file" id="file" accept=".json,application/json" hidden>
 <button type="button" id="undo" title="key u or Ctrl+Z">Undo</button>
-<span id="decisions"></span><output id="status" role="status"></output>
+<span id="decisions" title="beats named: those of families with a name"></span>
+<output id="status" role="status"></output>
 <div id="counts"></div></div>
 <noscript><p><b>This page needs JavaScript to show families and strips.</b> The files beside it hold
 the same results.</p></noscript>
@@ -37,7 +39,8 @@ the same results.</p></noscript>
 <li><kbd>↑</kbd> <kbd>↓</kbd> previous and next family</li>
 <li><kbd>n</kbd> <kbd>s</kbd> <kbd>v</kbd> <kbd>f</kbd> <kbd>q</kbd> <kbd>x</kbd> name the family in
 focus, all rare shapes of the frame in focus, or the beat selected in the strips</li>
-<li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips</li>
+<li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips; opens or closes the
+frame of rare shapes in focus</li>
 <li><kbd>o</kbd> shows or hides the other families</li>
 <li><kbd>m</kbd> merges: first on the family to be merged, then on the one that it joins</li>
 <li><kbd>p</kbd> splits a family by shape</li>
@@ -148,13 +151,12 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
                 "doubtful": family.doubtful,
                 "examples": family.examples.tolist(),
                 "unusual": family.unusual,
-                **{
-                    name: _finite(getattr(family, name))
-                    for name in ("confidence", "qrs_ms", "prematurity")
-                },
+                "confidence": _finite(family.confidence),
+                **_measures(family),
             }
             for family in detection.families
         ],
+        "measured": [_measures(family) for family in reviewed.families],
         "events": [
             [event.name, *map(int, event[1:])]
             for event in (*reviewed.events, *reviewed.dismissed)  # which the script leaves out
@@ -170,6 +172,10 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
         },
         "decisions": list(decisions),
     }
+
+
+def _measures(family: Family) -> dict[str, float | None]:
+    return {name: _finite(getattr(family, name)) for name in ("qrs_ms", "prematurity")}
 
 
 def _not_scored(unscorable: Sequence[tuple[float, float, str]]) -> list[list[Any]]:

@@ -80,6 +80,49 @@ def test_what_is_split_off_stands_beside_its_family_and_undo_leads_back(opened, 
     assert "Undone: family 1 is whole again" in page.locator("#status").inner_text()
 
 
+def test_the_qrs_width_of_a_part_comes_with_kdjax_review(opened, person, tmp_path):
+    page = opened(person)
+    assert "QRS 80 ms" in family(page, 1).inner_text()
+    family(page, 1).focus()
+    page.keyboard.press("p")
+    new = int(page.evaluate("document.activeElement.dataset.number"))
+    for number in (1, new):
+        assert "QRS width after kdjax review" in family(page, number).inner_text()
+        assert " ms" not in family(page, number).locator(".about").inner_text()
+    (tmp_path / "review.json").write_text(json.dumps(saved(page)))
+    decisions = review.read(tmp_path / "review.json", synthetic())
+    reviewed = files.write_reviewed(synthetic(), decisions, tmp_path)
+    after = opened(tmp_path)
+    for number in (1, new):
+        width = f"QRS {reviewed.families[number - 1].qrs_ms:.0f} ms"
+        assert width in family(after, number).inner_text()
+    after.evaluate("decide({ merge: [2, 3] }, '')")
+    assert "QRS width after kdjax review" in family(after, 1).inner_text()
+    after.keyboard.press("u")
+    assert width in family(after, new).inner_text()
+
+
+LONG = "day 2 0:27:25 · supraventricular · family 104 · RR 1497 ms · score 12.3 · confidence 0.91"
+
+
+@pytest.mark.parametrize("said", ["", LONG])
+def test_the_bar_is_as_high_in_a_long_review_as_in_none(opened, person, said):
+    page = opened(person)
+    before = page.locator(".bar").bounding_box()["height"]
+    assert before < 80
+    page.evaluate(
+        "said => { app.decisions = Array.from({ length: 212 }, (_, i) =>"
+        "({ family: 1 + i % 2, kind: 'V' })); refresh(); say(said); }",
+        said,
+    )
+    assert "212 decisions, 212 not saved; " in page.locator("#decisions").inner_text()
+    assert page.locator(".bar").bounding_box()["height"] == before
+    status = page.locator("#status")
+    assert status.evaluate("one => one.scrollHeight <= one.clientHeight")
+    assert page.locator("#undo").bounding_box()["y"] == page.locator("#save").bounding_box()["y"]
+    page.evaluate("app.decisions = []; keepSaved();")
+
+
 def test_the_same_decision_again_is_none(opened, person):
     page = opened(person)
     family(page, 2).focus()
@@ -320,6 +363,12 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     assert not page.locator(".rare .family").first.is_visible()
     page.get_by_text("Their beats").click()
     page.locator(".rare .family canvas").first.wait_for()
+    for key, shown in (("Enter", False), (".", True)):
+        page.locator(".rare").focus()
+        page.keyboard.press(key)
+        assert page.locator(".rare .family").first.is_visible() == shown
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.matches('.rare .family:first-child')")
     page.locator(".rare > .buttons").get_by_role("button", name="X").click()
     page.keyboard.press("u")
     family(page, 1).focus()

@@ -132,6 +132,9 @@ def test_the_marker_goes_with_escape_and_with_its_place(opened, lacking):
     page.keyboard.press("Escape")
     assert page.evaluate("[app.marker, document.activeElement.id]") == [None, "strips"]
     page.locator("#beat").get_by_role("button", name="Add a beat").click()
+    page.locator("#beat").get_by_role("button", name="Remove marker").click()
+    assert page.evaluate("app.marker") is None
+    page.keyboard.press("a")
     page.keyboard.press("PageDown")
     page.keyboard.press("v")
     assert "Choose a beat" in status(page)

@@ -147,12 +147,24 @@ function aboutFamily(i, family) {
   else if (family.confidence !== null) parts.push(`confidence ${family.confidence.toFixed(2)}`);
   const mixed = mixOf(app.members[i]);
   if (mixed.length > 1) parts.push(mixed.map(([kind, count]) => `${count} ${kind}`).join(", "));
-  if (!family.changed) {
-    if (family.qrs_ms !== null) parts.push(`QRS ${Math.round(family.qrs_ms)} ms`);
-    if (family.prematurity !== null) parts.push(`RR ${family.prematurity.toFixed(2)} × usual`);
-  }
+  parts.push(...measuresOf(i, family));
   if (app.detected.families[i]?.artefact) parts.push("looks like an artefact");
   return parts.join(" · ");
+}
+
+/**
+ * QRS width and RR interval, in words. kdjax measures them; so those of a family whose beats have
+ * changed are known once `kdjax review` has applied what changed them, and as long as it stays.
+ */
+function measuresOf(i, family) {
+  const changing = ({ split, merge, add }) => split ?? merge ?? add !== undefined;
+  const changes = (decisions) => JSON.stringify(decisions.filter(changing));
+  if (family.changed && changes(app.decisions) !== changes(app.applied)) {
+    return ["QRS width after kdjax review"];
+  }
+  const { qrs_ms, prematurity } = family.changed ? app.data.measured[i] : family;
+  const said = qrs_ms === null ? [] : [`QRS ${Math.round(qrs_ms)} ms`];
+  return prematurity === null ? said : [...said, `RR ${prematurity.toFixed(2)} × usual`];
 }
 
 /** Kinds among some beats with their counts, the most frequent first. */

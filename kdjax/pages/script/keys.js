@@ -33,7 +33,17 @@ const IN_FAMILY = {
 const IN_RARE = {
   ArrowDown: (frame) => nextCard(frame, 1),
   ArrowUp: (frame) => nextCard(frame, -1),
+  Enter: openFrame,
+  ".": openFrame,
 };
+
+/** Shows the beats of a frame of rare shapes, or hides them; ↓ then goes to the first. */
+function openFrame(frame) {
+  const beats = frame.querySelector("details");
+  beats.open = !beats.open;
+  const closed = "The beats of these shapes are hidden.";
+  say(beats.open ? "The beats of these shapes are shown; ↓ goes to the first." : closed);
+}
 
 function nextCard(card, step) {
   say("");

@@ -71,7 +71,13 @@ function addBeat(kind) {
 
 /** What stands above the strips while the marker is in them. */
 function markerPanel() {
-  const text = `${clockOf(app.marker)} · no beat here: a letter adds one · ← → moves the marker, Esc removes it`;
+  const text = `${clockOf(app.marker)} · no beat here: a letter adds one · ← → move the marker`;
   const addable = [...KINDS].filter((kind) => kind !== "X").join("");
-  return [...kindButtons("", false, addBeat, addable), element("span", { textContent: text })];
+  const removing = element("button", {
+    type: "button",
+    textContent: "Remove marker",
+    title: "key Esc",
+    onclick: clearMarker,
+  });
+  return [...kindButtons("", false, addBeat, addable), element("span", { textContent: text }), removing];
 }

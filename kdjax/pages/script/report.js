@@ -31,7 +31,7 @@ function element(name, properties = {}, ...children) {
 }
 
 function say(text) {
-  byId("status").textContent = text;
+  byId("status").textContent = byId("status").title = text;
 }
 
 const beatsText = (count) => `${count.toLocaleString("en")} ${count === 1 ? "beat" : "beats"}`;
@@ -80,7 +80,7 @@ function renderCounts() {
   byId("decisions").textContent =
     `${app.decisions.length} ${app.decisions.length === 1 ? "decision" : "decisions"}` +
     (unsaved() ? `, ${unsaved()} not saved` : "") +
-    (share > 0 ? `; ${Math.floor(100 * share)} % of beats in named families` : "");
+    (share > 0 ? `; ${Math.floor(100 * share)} % of beats named` : "");
   byId("undo").disabled = !app.decisions.length;
 }
 
@@ -149,6 +149,7 @@ async function openPage() {
     app.detected[name] = arrays[i + 1];
   });
   app.decisions = data.decisions;
+  app.applied = [...data.decisions]; // in the files
   keepSaved();
   app.state = replay(app.detected, app.decisions);
   followBeats();
