@@ -88,3 +88,19 @@ def test_a_review_that_names_no_family_is_refused_before_anything_is_detected(tm
     )
     with pytest.raises(InputError, match="no family of it was named; review it first"):
         earlier.read(tmp_path / "found")
+
+
+def test_beats_that_were_added_and_rhythms_that_were_dismissed_stay_with_their_recording(tmp_path):
+    person = synthetic()
+    gap = int(person.beats.sample[30] + person.beats.sample[31]) // 2
+    stretch = person.beats.sample[[10, 190]].tolist()
+    own = [
+        {"add": gap, "kind": "N"},
+        {"dismiss": stretch, "event": "irregular rhythm"},
+        {"family": 1, "kind": "Q"},
+    ]
+    files.write_reviewed(person, own, tmp_path)
+    (tmp_path / "detection.npz").write_bytes(files.whole_bytes(person))
+    carried, doubts = earlier.carried(*earlier.read(tmp_path), person)
+    assert carried == [{"family": 1, "kind": "Q"}]
+    assert doubts == ()

@@ -24,7 +24,8 @@ def lacking(tmp_path_factory):
         **{name: values[kept] for name, values in whole.beats._asdict().items()}
     )
     rr = np.diff(beats.sample, prepend=np.nan) / FS
-    beats = beats._replace(rr=rr.astype(np.float32))
+    sure = [{"N": 0.99, "V": 0.95}.get(kind, 0.3) for kind in beats.kind.tolist()]
+    beats = beats._replace(rr=rr.astype(np.float32), confidence=np.float32(sure))
     families = [
         replace(
             one,
@@ -111,6 +112,8 @@ def test_none_is_added_within_150_ms_of_another(opened, lacking):
     time = SAMPLE[MISSED - 1] / FS
     click(page, time + 0.14)
     assert page.evaluate("[app.marker, app.selected]") == [None, MISSED - 1]
+    page.evaluate(f"pick({time + 0.25}, 2 * APART)")  # as a finger does
+    assert page.evaluate("[app.marker, app.selected]") == [None, MISSED - 1]
     page.keyboard.press("a")
     for _ in range(20):
         page.keyboard.press("Shift+ArrowLeft")
@@ -141,12 +144,16 @@ def test_the_marker_goes_with_escape_and_with_its_place(opened, lacking):
     assert saved(page)["decisions"] == []
 
 
-def test_pictures_stay_those_of_the_same_beats(opened, lacking):
+def test_pictures_and_their_order_stay_those_of_the_same_beats(opened, lacking):
     page = opened(lacking[0])
     captions = page.locator(".family figcaption")
     captions.first.wait_for()
     before = captions.all_inner_texts()
+    cards = page.locator(".family")
+    numbers = [card.get_attribute("data-number") for card in cards.all()]
+    assert numbers != sorted(numbers)  # the uncertain ones come before the many
     click(page, SAMPLE[MISSED] / FS)
     page.keyboard.press("n")
     captions.first.wait_for()
     assert captions.all_inner_texts() == before
+    assert [card.get_attribute("data-number") for card in cards.all()] == numbers

@@ -1,11 +1,11 @@
 // The marker in the strips: where a letter adds a beat that was missed.
 
-/** A click in the strips: the beat there, or the marker where there is none. */
-function pick(time) {
+/** A click in the strips: the beat within `reach` s, or the marker where there is none. */
+function pick(time, reach) {
   const after = firstFrom(app.times, time);
   const nearer = time - app.times[after - 1] < app.times[after] - time;
   const nearest = nearer || after === app.times.length ? after - 1 : after;
-  const isFree = Math.abs(app.times[nearest] - time) > APART && time < app.data.seconds;
+  const isFree = Math.abs(app.times[nearest] - time) > reach && time < app.data.seconds;
   const room = isFree ? roomAt(after) : null;
   if (!room) {
     show(nearest);

@@ -118,7 +118,8 @@ function listen() {
   };
   byId("strips").querySelectorAll("canvas").forEach((canvas, row) => {
     canvas.onclick = (event) => {
-      if (app.leads) pick(app.at + row * STRIP + event.offsetX / PER_SECOND);
+      const reach = event.pointerType === "touch" ? 2 * APART : APART; // a finger is wide
+      if (app.leads) pick(app.at + row * STRIP + event.offsetX / PER_SECOND, reach);
     };
   });
   document.addEventListener("keydown", onKey);

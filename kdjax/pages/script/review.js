@@ -2,6 +2,7 @@
 // files; both are tested against the same cases.
 
 const KINDS = "NSVFQX";
+const SPARE = 500; // values that an array has room for
 const MOST_RR = 30000; // ms: a longer interval is shown as this long
 const RHYTHMS = ["irregular rhythm without P waves", "irregular rhythm"]; // that can be dismissed
 const KIND_NAMES = {
@@ -94,15 +95,24 @@ function addTo(state, sample, kind) {
   const place = firstFrom(state.samples, sample);
   const values = { samples: sample, kind: KINDS.indexOf(kind), family: -1, rr: -1, source: -1, byHand: 1 };
   for (const [name, value] of Object.entries(values)) {
-    const longer = new state[name].constructor(state[name].length + 1);
-    longer.set(state[name].subarray(0, place));
-    longer[place] = value;
-    longer.set(state[name].subarray(place), place + 1);
-    state[name] = longer;
+    state[name] = lengthened(state[name], place, value);
   }
   for (const beat of [place, place + 1]) {
     if (beat > 0 && beat < state.rr.length) state.rr[beat] = intervalTo(state, beat);
   }
+}
+
+/** An array with one more value; it leaves room for others, for a day has 100,000 beats. */
+function lengthened(values, place, value) {
+  const length = values.length + 1;
+  const size = values.BYTES_PER_ELEMENT;
+  const isRoomy = values.buffer.byteLength >= length * size;
+  const buffer = isRoomy ? values.buffer : new ArrayBuffer((length + SPARE) * size);
+  const longer = new values.constructor(buffer, 0, length);
+  if (!isRoomy) longer.set(values);
+  longer.copyWithin(place + 1, place, length - 1);
+  longer[place] = value;
+  return longer;
 }
 
 /** Milliseconds since the beat before, -1 where bad signal lies between them. */
