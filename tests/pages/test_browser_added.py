@@ -24,7 +24,7 @@ def lacking(tmp_path_factory):
         **{name: values[kept] for name, values in whole.beats._asdict().items()}
     )
     rr = np.diff(beats.sample, prepend=np.nan) / FS
-    sure = [{"N": 0.99, "V": 0.95}.get(kind, 0.3) for kind in beats.kind.tolist()]
+    sure = [{"N": 0.99, "S": 0.99}.get(kind, 0.3) for kind in beats.kind.tolist()]
     beats = beats._replace(rr=rr.astype(np.float32), confidence=np.float32(sure))
     families = [
         replace(
