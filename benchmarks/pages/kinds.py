@@ -230,7 +230,7 @@ def _reviewer(found: dict[str, Any]) -> Iterable[str]:
     yield (
         "The reviewer is simulated: it names families in the order of the report page, each by the "
         "true kind of most of its beats. The largest family comes first, then those whose naming "
-        "is likely to correct the most errors. All rare shapes of a kind are one decision, and "
+        "is likely to correct the most errors. All small families of a kind are one decision, and "
         "families that are not named keep their detected kind. Naming can lower a rate: if most "
         "beats of a family are normal, naming it N loses the others. A family holds beats of one "
         "detected kind, so naming the normal beats of a shape does not change its premature beats."

@@ -391,7 +391,7 @@ def reviewed(
 ) -> list[dict[str, Any]]:
     """What remains wrong after a person named so many families, in the order of the page.
 
-    A family takes the kind of most of its beats, as do rare ones that are named together.
+    A family takes the kind of most of its beats, as do small ones that are named together.
     """
     named = [
         (one, *_to_name(one, opinion, limit)) for one, opinion in zip(reads, opinions, strict=True)

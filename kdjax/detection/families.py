@@ -17,7 +17,7 @@ from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import SIGNS, qrs_width
 
 _EXAMPLES = 3
-_RARE = 3  # beats of a family that is named together with others
+_SMALL = 3  # beats of a family that is named together with others
 _AN_ALARM = 50  # what naming a beat that is called abnormal is worth at least, in per cent
 _DOUBTFUL = 2.0  # how far from the threshold a score is at most whose kind is doubtful, in log odds
 _LOW = -1.4  # log of a height over the normal one: lower families look like artefacts
@@ -93,7 +93,7 @@ def gather(
 
 
 def to_name(beats: Beats, families: Sequence[Family]) -> list[list[int]]:
-    """What to name first: indices of `families`, one by one, rare ones of a kind together.
+    """What to name first: indices of `families`, one by one, small ones of a kind together.
 
     The largest family comes first, to compare the others with, and what looks like an artefact
     last. Between them, what naming may put right decides: the beats times one less their
@@ -107,8 +107,8 @@ def to_name(beats: Beats, families: Sequence[Family]) -> list[list[int]]:
     groups: dict[object, list[int]] = {}
     for i, family in enumerate(families):
         if family.count:
-            rare = family.count <= _RARE and i > 0
-            groups.setdefault((family.kind, family.artefact) if rare else i, []).append(i)
+            small = family.count <= _SMALL and i > 0
+            groups.setdefault((family.kind, family.artefact) if small else i, []).append(i)
 
     def place(group: list[int]) -> tuple[bool, bool, float, int]:
         return group[0] > 0, families[group[0]].artefact, -by_family[group].sum(), group[0]

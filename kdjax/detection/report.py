@@ -38,9 +38,9 @@ the same results.</p></noscript>
 <li><kbd>Tab</kbd> moves between families, overview and strips</li>
 <li><kbd>↑</kbd> <kbd>↓</kbd> previous and next family</li>
 <li><kbd>n</kbd> <kbd>s</kbd> <kbd>v</kbd> <kbd>f</kbd> <kbd>q</kbd> <kbd>x</kbd> name the family in
-focus, all rare shapes of the frame in focus, or the beat selected in the strips</li>
+focus, all small families of the frame in focus, or the beat selected in the strips</li>
 <li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips; opens or closes the
-frame of rare shapes in focus</li>
+frame of small families in focus</li>
 <li><kbd>o</kbd> shows or hides the other families</li>
 <li><kbd>m</kbd> merges: first on the family to be merged, then on the one that it joins</li>
 <li><kbd>p</kbd> splits a family by shape</li>

@@ -224,7 +224,7 @@ def test_what_to_name_first_is_the_same_on_the_page():
     order = to_name(beats, families)
     assert order == calls(["toName", asked, shown, members])[0]
     assert order[0] == [0]
-    assert max(map(len, order)) > 1  # rare ones together
+    assert max(map(len, order)) > 1  # small ones together
     assert [families[group[0]].artefact for group in order] == sorted(
         families[group[0]].artefact for group in order
     )

@@ -346,7 +346,7 @@ def test_the_index_sorts(opened, tmp_path):
     assert names.all_inner_texts() == ["small", "synthetic"]
 
 
-def test_rare_shapes_are_named_together(opened, tmp_path):
+def test_small_families_are_named_together(opened, tmp_path):
     person = synthetic()
     others = np.flatnonzero(person.beats.kind != "N")
     own, kind = person.beats.family.copy(), person.beats.kind.copy()
@@ -359,17 +359,17 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     beats = person.beats._replace(family=own, kind=kind)
     files.write(replace(person, beats=beats, families=tuple(families)), tmp_path)
     page = opened(tmp_path)
-    assert page.locator(".rare .family").count() == len(families) - 1
-    assert not page.locator(".rare .family").first.is_visible()
+    assert page.locator(".frame .family").count() == len(families) - 1
+    assert not page.locator(".frame .family").first.is_visible()
     page.get_by_text("Their beats").click()
-    page.locator(".rare .family canvas").first.wait_for()
+    page.locator(".frame .family canvas").first.wait_for()
     for key, shown in (("Enter", False), (".", True)):
-        page.locator(".rare").focus()
+        page.locator(".frame").focus()
         page.keyboard.press(key)
-        assert page.locator(".rare .family").first.is_visible() == shown
+        assert page.locator(".frame .family").first.is_visible() == shown
     page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.matches('.rare .family:first-child')")
-    page.locator(".rare > .buttons").get_by_role("button", name="X").click()
+    assert page.evaluate("document.activeElement.matches('.frame .family:first-child')")
+    page.locator(".frame > .buttons").get_by_role("button", name="X").click()
     page.keyboard.press("u")
     family(page, 1).focus()
     page.keyboard.press("ArrowDown")
@@ -377,7 +377,7 @@ def test_rare_shapes_are_named_together(opened, tmp_path):
     assert count(page, "X") == len(others)
     numbers = list(range(2, len(families) + 1))
     assert saved(page)["decisions"] == [{"families": numbers, "kind": "X"}]
-    buttons = page.locator(".rare > .buttons")
+    buttons = page.locator(".frame > .buttons")
     assert "All named" in buttons.inner_text()
     assert buttons.locator("button[aria-pressed=true]").inner_text() == "X"
     buttons.get_by_role("button", name="V").click()

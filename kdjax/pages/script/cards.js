@@ -1,12 +1,12 @@
 // The families as cards.
 
 const AROUND = 1.55; // s before and after a typical beat
-const AROUND_RARE = 1.35;
+const AROUND_SMALL = 1.35;
 const AVERAGED = 2000; // beats of a mean, an even share of more
-const SHOWN = 12; // families and frames of rare ones, before the others are asked for
+const SHOWN = 12; // families and frames of small ones, before the others are asked for
 
 function renderFamilies() {
-  const { number, first } = document.activeElement?.closest?.(".family, .rare")?.dataset ?? {};
+  const { number, first } = document.activeElement?.closest?.(".family, .frame")?.dataset ?? {};
   const total = app.members.reduce((sum, members) => sum + members.length, 0);
   const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
@@ -16,7 +16,7 @@ function renderFamilies() {
   const shown = app.all ? groups : groups.slice(0, SHOWN);
   byId("families").replaceChildren(
     ...shown.map((group) =>
-      group.length > 1 ? rareFamilies(group, total) : familyCard(group[0], total),
+      group.length > 1 ? smallFamilies(group, total) : familyCard(group[0], total),
     ),
     ...othersButton(groups.slice(SHOWN)),
   );
@@ -42,8 +42,8 @@ function othersButton(groups) {
   return [element("button", { type: "button", id: "others", textContent, onclick })];
 }
 
-/** Rare families of a kind: one row of buttons names all that have no name yet, then all again. */
-function rareFamilies(group, total) {
+/** Small families of a kind: one row of buttons names all that have no name yet, then all again. */
+function smallFamilies(group, total) {
   const unnamed = group.filter((i) => !app.state.families[i].named);
   const numbers = (unnamed.length ? unnamed : group).map((i) => i + 1);
   const kinds = new Set(group.map((i) => app.state.families[i].kind));
@@ -54,11 +54,11 @@ function rareFamilies(group, total) {
   const naming = kindButtons(chosen, true, (kind) => nameTogether(numbers, kind));
   return element(
     "section",
-    { className: "rare", tabIndex: 0, data: { first: group[0], families: JSON.stringify(numbers) } },
+    { className: "frame", tabIndex: 0, data: { first: group[0], families: JSON.stringify(numbers) } },
     element("h3", {
-      textContent: `${group.length} rare shapes called ${detected}${like}, ${beatsText(beats)}`,
+      textContent: `${group.length} small families called ${detected}${like}, ${beatsText(beats)}`,
     }),
-    element("div", { className: "buttons" }, rareText(numbers.length, group.length, chosen), ...naming),
+    element("div", { className: "buttons" }, smallText(numbers.length, group.length, chosen), ...naming),
     element(
       "details",
       { open: app.open.has(group[0]), ontoggle: ({ target }) => keepOpen(group[0], target.open) },
@@ -68,7 +68,7 @@ function rareFamilies(group, total) {
   );
 }
 
-function rareText(left, all, chosen) {
+function smallText(left, all, chosen) {
   if (chosen) return "All named: ";
   return left < all ? `Name the other ${left}: ` : "Name all: ";
 }
@@ -108,16 +108,16 @@ function cardOf(number) {
   return document.querySelector(`.family[data-number="${number}"]`);
 }
 
-/** The card of a family, or the frame of rare ones, that had this dataset before it was redrawn. */
+/** The card of a family, or the frame of small ones, that had this dataset before it was redrawn. */
 function cardLike({ number, first }) {
-  return first ? document.querySelector(`.rare[data-first="${first}"]`) : cardOf(number);
+  return first ? document.querySelector(`.frame[data-first="${first}"]`) : cardOf(number);
 }
 
 function familyCard(i, total) {
   const family = app.state.families[i];
   const members = app.members[i];
   const share = ((100 * members.length) / total).toPrecision(3);
-  const shareText = members.length > RARE ? `, ${share} %` : "";
+  const shareText = members.length > SMALL ? `, ${share} %` : "";
   const card = element(
     "article",
     {
@@ -204,7 +204,7 @@ function familyButtons(i, family) {
     "div",
     { className: "buttons" },
     ...kindButtons(family.kind, family.named, (kind) => nameTheFamily(number, kind)),
-    ...(app.members[i].length > RARE ? [splitting] : []),
+    ...(app.members[i].length > SMALL ? [splitting] : []),
     button(mergeText, "with another family (key m)", () => mergeFamily(number)),
     button("Show", "next beat in the strips (Enter)", () => showNext(i)),
   );
@@ -212,8 +212,8 @@ function familyButtons(i, family) {
 
 function drawFamily(pictures, i, members) {
   const height = app.leads.length > 1 ? 60 : 100;
-  const around = members.length > RARE ? AROUND : AROUND_RARE;
-  const means = members.length > RARE ? meansOf(i, members) : [];
+  const around = members.length > SMALL ? AROUND : AROUND_SMALL;
+  const means = members.length > SMALL ? meansOf(i, members) : [];
   const detected = app.state.families[i].changed ? {} : app.detected.families[i];
   const isNow = (beat) => beatAt(app.state.samples, app.detected.samples[beat]);
   const unusual = isNow(detected.unusual ?? -1);
@@ -222,7 +222,7 @@ function drawFamily(pictures, i, members) {
     commonGain(reachOf(means), height - 6),
     ...examples.map((beat) => gainAround(app.times[beat], around, height)),
   );
-  if (members.length > RARE) {
+  if (members.length > SMALL) {
     const mean = element("canvas", { className: "mean" });
     mean.setAttribute("role", "img");
     mean.setAttribute("aria-label", `Mean beat of family ${i + 1} with its standard deviation`);
@@ -257,7 +257,7 @@ function meansOf(i, members) {
 }
 
 function captionOf(beat, isUnusual, count) {
-  return isUnusual && count > RARE ? `${timeOf(beat)}, least typical` : timeOf(beat);
+  return isUnusual && count > SMALL ? `${timeOf(beat)}, least typical` : timeOf(beat);
 }
 
 function gainAround(time, around, height) {

@@ -32,7 +32,7 @@ function wordsOf({ family, families, beat, add, dismiss, event, merge, split, ki
 }
 
 function nameSelected(kind) {
-  const card = document.activeElement?.closest?.(".family, .rare");
+  const card = document.activeElement?.closest?.(".family, .frame");
   if (!card) nameTheBeat(kind);
   else if (card.dataset.number) nameTheFamily(Number(card.dataset.number), kind);
   else nameTogether(JSON.parse(card.dataset.families), kind);

@@ -17,7 +17,7 @@ const ANYWHERE = {
     else if (app.marker !== null) clearMarker();
     else if (cardLike(app.left)) cardLike(app.left).focus();
     else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
-    if (document.activeElement.matches(".family, .rare")) say(""); // a letter names the card now
+    if (document.activeElement.matches(".family, .frame")) say(""); // a letter names the card now
   },
 };
 
@@ -30,14 +30,14 @@ const IN_FAMILY = {
   ".": (card) => showNext(Number(card.dataset.number) - 1),
 };
 
-const IN_RARE = {
+const IN_FRAME = {
   ArrowDown: (frame) => nextCard(frame, 1),
   ArrowUp: (frame) => nextCard(frame, -1),
   Enter: openFrame,
   ".": openFrame,
 };
 
-/** Shows the beats of a frame of rare shapes, or hides them; ↓ then goes to the first. */
+/** Shows the beats of a frame of small families, or hides them; ↓ then goes to the first. */
 function openFrame(frame) {
   const beats = frame.querySelector("details");
   beats.open = !beats.open;
@@ -47,7 +47,7 @@ function openFrame(frame) {
 
 function nextCard(card, step) {
   say("");
-  const cards = [...document.querySelectorAll(".family, .rare")].filter((one) => one.checkVisibility());
+  const cards = [...document.querySelectorAll(".family, .frame")].filter((one) => one.checkVisibility());
   cards[cards.indexOf(card) + step]?.focus();
 }
 
@@ -70,7 +70,7 @@ const IN_STRIPS = {
 };
 
 const IN_NOTHING = {
-  ArrowDown: () => document.querySelector(".family, .rare")?.focus(),
+  ArrowDown: () => document.querySelector(".family, .frame")?.focus(),
   d: dismissNow,
 };
 
@@ -94,11 +94,11 @@ function onKey(event) {
     return;
   }
   if (event.altKey || (event.key === "Enter" && event.target.matches("button, summary"))) return;
-  const card = event.target.closest(".family, .rare");
+  const card = event.target.closest(".family, .frame");
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const kind = key.length === 1 ? key.toUpperCase() : "";
   let action = ANYWHERE[key];
-  if (card) action ??= (card.matches(".rare") ? IN_RARE : IN_FAMILY)[key];
+  if (card) action ??= (card.matches(".frame") ? IN_FRAME : IN_FAMILY)[key];
   else if (event.target.closest("#overview")) action ??= IN_OVERVIEW[key];
   else if (event.target.closest("#strips")) action ??= IN_STRIPS[key];
   else if (event.target === document.body) action ??= IN_NOTHING[key];

@@ -18,7 +18,7 @@ const app = {
   view: { from: 0, to: 1 },
   means: new Map(),
   all: false, // whether all families are shown
-  open: new Set(), // frames of rare families that stand open, by their first
+  open: new Set(), // frames of small families that stand open, by their first
 };
 
 function element(name, properties = {}, ...children) {
@@ -124,7 +124,7 @@ function listen() {
   });
   document.addEventListener("keydown", onKey);
   document.addEventListener("focusin", ({ target }) => {
-    const card = target.closest?.(".family, .rare");
+    const card = target.closest?.(".family, .frame");
     if (card) app.left = { ...card.dataset }; // where Esc leads back to
   });
   addEventListener("resize", renderRecording);

@@ -207,7 +207,7 @@ function membersOf(state) {
   return members;
 }
 
-const RARE = 3; // beats of a family that is named together with others
+const SMALL = 3; // beats of a family that is named together with others
 const AN_ALARM = 50; // what naming a beat called abnormal is worth at least, in per cent
 
 /** What naming beats may put right, in per cent of a beat; confidence is negative without one. */
@@ -222,15 +222,15 @@ function worthOf(own, { kind, confidence }) {
 
 /**
  * What to name first, as `to_name` of kdjax.detection.families: lists of families, counted from 0.
- * Rare ones of a kind are together. The largest is first, what looks like an artefact last.
+ * Small ones of a kind are together. The largest is first, what looks like an artefact last.
  * detected: that of `replay`, with `confidence`; families of {kind, artefact}; members of each.
  */
 function toName(detected, families, members) {
   const groups = new Map();
   members.forEach((own, i) => {
     if (!own.length) return;
-    const rare = own.length <= RARE && i > 0;
-    const key = rare ? `${families[i].kind} ${families[i].artefact}` : i;
+    const small = own.length <= SMALL && i > 0;
+    const key = small ? `${families[i].kind} ${families[i].artefact}` : i;
     groups.set(key, [...(groups.get(key) ?? []), i]);
   });
   const places = [...groups.values()].map((group) => ({
