@@ -77,7 +77,9 @@ def parser(program: str = "kdjax") -> argparse.ArgumentParser:
         add(commands)
         _complete_files(commands.choices)
     if program != "kdjax":
-        commands.choices["train"].prog = program
+        train = commands.choices["train"]
+        train.prog = program
+        train.epilog = f"example: python {program} --config configs/student.py --config.epochs=20"
     return whole
 
 

@@ -330,14 +330,18 @@ def _bar(name: str, samples: int) -> Iterator[Callable[[int], Any]]:
 
 def _in_short(found: Any, out: Path) -> str:
     """A line on a recording, and one for each note."""
-    beats = found.beats
-    scored = int((beats.quality == "good").sum())
+    import numpy as np
+
+    from kdjax.detection.summary import without_artefacts
+
+    beats = without_artefacts(found.beats)
+    scored = int(np.isfinite(beats.score).sum())
     counts = {kind: int((beats.kind == kind).sum()) for kind in "SVFQ"}
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     hours = found.seconds / 3600
     length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     line = (
-        f"{found.recording}: {length}, {len(beats.sample)} beats, "
-        f"{sum(counts.values())} of {scored} scored beats abnormal ({kinds}); {out / 'report.html'}"
+        f"{found.recording}: {length}, {len(beats.sample)} beats, {scored} of them scored, "
+        f"{sum(counts.values())} abnormal ({kinds}); {out / 'report.html'}"
     )
     return "\n".join([one_line(line), *(f"  note: {one_line(note)}" for note in found.notes)])

@@ -33,6 +33,15 @@ from kdjax.detection.summary import KINDS
 RHYTHMS = (WITHOUT_P, "irregular rhythm")  # events that a person can dismiss
 APART = 0.15  # s: a beat that is added lies farther than this from every other
 _CAN_BE_ADDED = "NSVFQ"
+_FORMS = (
+    {"family", "kind"},
+    {"families", "kind"},
+    {"beat", "kind"},
+    {"add", "kind"},
+    {"merge"},
+    {"split", "beats"},
+    {"dismiss", "event"},
+)
 
 
 class Replay:
@@ -58,15 +67,17 @@ class Replay:
         self._bad = np.rint(np.reshape(bad, (-1, 2)) * detection.fs).T  # their starts, their stops
 
     def apply(self, decision: Mapping[str, Any]) -> None:
-        """ValueError, KeyError, TypeError or AttributeError where it does not fit."""
+        """ValueError or TypeError where it does not fit."""
+        if set(decision) not in _FORMS:
+            raise ValueError(f"{', '.join(map(repr, decision))} together are no decision")
         if "merge" in decision:
             self._merge(decision["merge"])
         elif "split" in decision:
             self._split(decision["split"], decision["beats"])
         elif "add" in decision:
-            self._add(decision["add"], decision.get("kind"))
+            self._add(decision["add"], decision["kind"])
         elif "dismiss" in decision:
-            self._dismiss(decision["dismiss"], decision.get("event"))
+            self._dismiss(decision["dismiss"], decision["event"])
         else:
             self._name(decision)
 
@@ -90,7 +101,7 @@ class Replay:
         self.changed |= {parent, len(self.families) - 1}
 
     def _name(self, decision: Mapping[str, Any]) -> None:
-        kind = _one_of(KINDS, decision.get("kind"))
+        kind = _one_of(KINDS, decision["kind"])
         if "family" in decision or "families" in decision:
             named = [self._family(number) for number in numbers_of(decision)]
             if not named:
@@ -108,7 +119,7 @@ class Replay:
     def _add(self, sample: Any, kind: Any) -> None:
         """A beat between those that there are; the intervals on both sides of it are new."""
         kind = _one_of(_CAN_BE_ADDED, kind)
-        if type(sample) is not int or not 0 <= sample / self._fs < self._seconds:
+        if type(sample) is not int or not 0 <= sample < round(self._seconds * self._fs):
             raise ValueError(f"sample {sample!r} is not in the recording; give one that is")
         place = int(np.searchsorted(self.beats.sample, sample))
         for other in self.beats.sample[max(place - 1, 0) : place + 1].tolist():
@@ -139,10 +150,11 @@ class Replay:
 
     def dismisses(self, event: Event) -> bool:
         """Whether it is an irregular rhythm at least half of which was dismissed."""
-        return event.name in RHYTHMS and any(
-            2 * (min(event.last, last) - max(event.first, first)) >= event.last - event.first
-            for first, last in self.dismissed
-        )
+        covered, end = 0, event.first
+        for first, last in sorted(self.dismissed):
+            covered += max(min(last, event.last) - max(first, end), 0)
+            end = max(end, last)
+        return event.name in RHYTHMS and 2 * covered >= event.last - event.first
 
     def _interval(self, beat: int) -> float:
         """Seconds since the beat before, NaN where bad signal lies between them."""

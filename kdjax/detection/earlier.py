@@ -32,7 +32,8 @@ def carried(
 ) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """The decisions about an earlier recording, for the families of a new one, and doubts.
 
-    A doubt says that the usual beats of the two are unlike each other, as two persons' are.
+    None is carried over, and a doubt says so, where the usual beats of the two are unlike each
+    other, as two persons' are.
 
     A family takes the kind of the named one that its mean beat is most like, from a correlation of
     0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
@@ -50,10 +51,13 @@ def carried(
             f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
             f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
         )
+    doubts = _doubts_of_person(earlier, detection)
+    if doubts:
+        return [], doubts
     named = _named(earlier, decisions)
     kinds = [_known_kind(family, named) for family in detection.families]
     new = [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
-    return new, _doubts_of_person(earlier, detection)
+    return new, ()
 
 
 def carried_if_alike(
@@ -76,18 +80,17 @@ def _named(earlier: Detection, decisions: Sequence[Mapping[str, Any]]) -> list[F
 
 def _known_kind(family: Family, named: Sequence[Family]) -> str:
     """The kind that named families give a family of the next recording, "" where none does."""
-    if family.pooled:
+    if family.pooled or family.doubtful:
         return ""
     alike = [
         (float(likeness(family.mean[None], other.mean, _COMPARED)[0]), other)
         for other in named
-        if not other.pooled
+        if not (other.pooled or other.doubtful)
     ]
     alike = sorted((pair for pair in alike if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
     if family.detected == "S":
         alike = [pair for pair in alike if pair[1].kind != "N"]
-    sure = [other for _, other in alike if not (other.doubtful or family.doubtful)]
-    same = [other.kind for other in sure if other.detected == family.detected]
+    same = [other.kind for _, other in alike if other.detected == family.detected]
     of_shape = [other.kind for _, other in alike if {family.detected, other.kind} <= {"N", "V"}]
     return next(iter([*same, *of_shape]), "")
 
@@ -101,5 +104,5 @@ def _doubts_of_person(earlier: Detection, detection: Detection) -> tuple[str, ..
         return ()
     return (
         f"the usual beat of {detection.recording} is unlike that of {earlier.recording} "
-        f"(correlation {alike:.2f}); are they of the same person?",
+        f"(correlation {alike:.2f}), so no name was carried over; are they of the same person?",
     )

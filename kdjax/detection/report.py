@@ -36,7 +36,7 @@ _TOOL = """
 the same results.</p></noscript>
 <details id="help"><summary>Keys</summary><ul>
 <li><kbd>Tab</kbd> moves between families, overview and strips</li>
-<li><kbd>↑</kbd> <kbd>↓</kbd> previous and next family</li>
+<li><kbd>↑</kbd> <kbd>↓</kbd> previous and next family, also from the strips</li>
 <li><kbd>n</kbd> <kbd>s</kbd> <kbd>v</kbd> <kbd>f</kbd> <kbd>q</kbd> <kbd>x</kbd> name the family in
 focus, all small families of the frame in focus, or the beat selected in the strips</li>
 <li><kbd>Enter</kbd> or <kbd>.</kbd> next beat of the family in the strips; opens or closes the
@@ -49,8 +49,8 @@ frame of small families in focus</li>
 <li><kbd>a</kbd> puts a marker where a beat was missed; <kbd>←</kbd> <kbd>→</kbd> move it, with
 <kbd>Shift</kbd> farther, a letter adds the beat, <kbd>Esc</kbd> removes the marker</li>
 <li><kbd>Esc</kbd> back to the family that you came from</li>
-<li><kbd>[</kbd> <kbd>]</kbd> previous and next event; <kbd>d</kbd> dismisses an irregular
-rhythm that is none</li>
+<li><kbd>[</kbd> <kbd>]</kbd> previous and next event; <kbd>d</kbd> dismisses a false
+irregular rhythm</li>
 <li><kbd>+</kbd> <kbd>-</kbd> zoom the overview</li>
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
@@ -65,11 +65,14 @@ filtered from 0.5 to 40&nbsp;Hz.</p>
 <div class="buttons tools"><button type="button" id="in" title="key +">Zoom in</button>
 <button type="button" id="out" title="key -">Zoom out</button>
 <button type="button" id="back" title="Page Up in the strips">◀ 30 s</button>
-<button type="button" id="forth" title="Page Down in the strips">30 s ▶</button></div>
+<button type="button" id="forth" title="Page Down in the strips">30 s ▶</button>
+<button type="button" id="previous" title="key ← in the strips">◀ Beat</button>
+<button type="button" id="next" title="key → in the strips">Beat ▶</button>
+<button type="button" id="like" title="key . in the strips">Next of family</button></div>
 <div><canvas id="overview" tabindex="0" role="slider" aria-label="Place in the recording"
 aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
 <p class="note">What is hatched could not be judged. A beat marked ? was not scored, mostly for
-noise about it; it has no kind and no family.</p>
+noise around it; it has no kind and no family.</p>
 <div id="beat" class="buttons"></div>
 <div id="strips" tabindex="0" role="group" aria-label="Strips of 10 s">
 <figure><canvas></canvas><figcaption></figcaption></figure>

@@ -26,9 +26,8 @@ def headline(detection: Detection, summary: Mapping) -> str:
     kinds = summary["kinds"]
     ectopic = ", ".join(f"{kinds[kind]:,}&nbsp;{kind}" for kind in "SVFQ")
     not_normal = sum(kinds[kind] for kind in "SVFQ")
-    per_hour = page.number(
-        not_normal / _judged_hours(summary) if summary["scored"] else None, ",.0f"
-    )
+    hours = _judged_hours(summary)
+    per_hour = page.number(not_normal / hours if summary["scored"] and hours else None, ",.0f")
     length = clock(summary["seconds"])
     cards = (
         page.card(

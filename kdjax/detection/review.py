@@ -37,7 +37,7 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
     for number, decision in enumerate(decisions, 1):
         try:
             replay.apply(decision)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"decision {number} does not fit this recording: {error}") from error
     beats = replay.beats
     families = [

@@ -37,6 +37,8 @@ def summary(
     lost = sum(stop - start for start, stop in stretches)
     missed, counts = np.unique(beats.quality[~scored], return_counts=True)
     known = rate[np.isfinite(rate)]
+    can_judge = judged.any() and lost < seconds
+    per_hour = abnormal / (seconds - lost) * 3600 if can_judge else None
     return {
         "recording": detection.recording,
         "file": detection.file,
@@ -52,7 +54,7 @@ def summary(
         "events": _counts([event.name for event in detection.events]),
         "abnormal": abnormal,
         "abnormal_share": abnormal / int(judged.sum()) if judged.any() else None,
-        "abnormal_per_hour": abnormal / (seconds - lost) * 3600 if judged.any() else None,
+        "abnormal_per_hour": per_hour,
         "mean_heart_rate": float(len(known) / np.sum(1 / known)) if len(known) else None,
         "hours": _hours(beats, judged, rate, fs=detection.fs, seconds=seconds),
         "not_scored": dict(zip(missed.tolist(), counts.tolist(), strict=True)),

@@ -93,6 +93,21 @@ def test_a_split_after_it_is_of_the_right_beats():
     assert set(reviewed.beats.sample[new.examples]) <= set(own)
 
 
+def test_a_recording_that_could_not_be_judged_at_all_is_reviewed(tmp_path):
+    bad = ((0.0, LACKING.seconds, "motion"),)
+    unknown = np.full(len(LACKING.beats.sample), NAN)
+    unscored = LACKING.beats._replace(
+        score=unknown,
+        kind=np.full(len(unknown), "", "<U1"),
+        family=np.full(len(unknown), -1, np.int32),
+        abnormal=unknown > 0,
+    )
+    found = replace(LACKING, beats=unscored, families=(), unscorable=bad)
+    files.write_reviewed(found, ADDED, tmp_path)
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert (told["abnormal"], told["abnormal_per_hour"]) == (3, None)
+
+
 def test_events_count_it():
     place = int(np.flatnonzero(np.convolve(LACKING.beats.kind == "N", np.ones(6), "valid") == 6)[0])
     first, second = LACKING.beats.sample[place + 2 : place + 4].tolist()

@@ -93,6 +93,11 @@ WRONG = {
     "dismissed nothing": [{"dismiss": [250, 250], "event": WITHOUT_P}],
     "dismissed in words": [{"dismiss": ["250", "1750"], "event": WITHOUT_P}],
     "dismissed alone": [{"dismiss": None, "event": WITHOUT_P}],
+    "added far behind the recording": [{"add": 10**400, "kind": "V"}],
+    "two decisions in one": [{"add": 900, "kind": "V", "family": 1}],
+    "a merge that names families": [{"merge": [1, 2], "families": 5}],
+    "a dismissal that names none": [{"dismiss": [250, 1750], "event": WITHOUT_P, "family": None}],
+    "a word too much": [{"family": 1, "kind": "N", "why": 0}],
     "no decision": [{}],
     "a number": [3],
     "null": [None],
@@ -166,6 +171,21 @@ def test_both_dismiss_the_same():
     assert {event.name for event, gone in zip(events, found, strict=True) if gone} == set(
         decisions.RHYTHMS
     )
+
+
+def test_two_dismissals_that_cover_half_of_a_rhythm_dismiss_it():
+    event = Event(WITHOUT_P, 0, 1750, 9)
+    for stretches, gone in [
+        ([(250, 500), (1000, 1750)], True),
+        ([(1000, 1750), (250, 500)], True),
+        ([(250, 1000), (300, 900)], False),  # what both cover counts once
+        ([(250, 500), (1000, 1600)], False),
+    ]:
+        replay = decisions.Replay(THREE)
+        replay.dismissed = stretches
+        asked = {"name": event.name, "first": event.first, "last": event.last}
+        assert calls(["isDismissed", asked, stretches]) == [gone]
+        assert replay.dismisses(event) == gone
 
 
 def test_what_was_added_has_to_be_away_from_what_was_added():

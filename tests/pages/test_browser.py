@@ -235,6 +235,34 @@ def test_on_a_phone_the_beat_of_an_event_is_in_view(opened, person):
     assert left < beat < left + 390
 
 
+def test_on_a_phone_show_brings_the_beat_into_view_while_cards_are_drawn(opened, person):
+    page = opened(person, width=390, height=844)
+    family(page, 2).get_by_role("button", name="Show").click()
+    page.wait_for_timeout(1500)
+    row = page.evaluate("Math.floor((app.times[app.selected] - app.at) / STRIP)")
+    strip = page.locator("#strips figure").nth(row).bounding_box()
+    top, bottom = strip["y"], strip["y"] + strip["height"]
+    assert 0 <= top < bottom <= 844 + 1
+    page.locator("#next").click()
+    shown = page.evaluate("app.selected")
+    page.locator("#like").click()
+    after = page.evaluate("[app.state.family[app.selected], app.selected]")
+    assert after[0] == page.evaluate(f"app.state.family[{shown}]")
+    page.locator("#previous").click()
+    assert page.evaluate("app.selected") == after[1] - 1
+
+
+def test_naming_a_family_ends_a_merge_and_naming_by_button_keeps_the_place(opened, person):
+    page = opened(person)
+    family(page, 2).focus()
+    page.keyboard.press("m")
+    page.keyboard.press("n")
+    assert page.evaluate("app.merging") is None
+    page.keyboard.press(".")
+    page.locator("#beat").get_by_role("button", name="S", exact=True).click()
+    assert page.evaluate("document.activeElement.id") == "strips"
+
+
 def test_all_events_are_reached_by_scrolling_down(opened, person):
     page = opened(person)
     assert page.evaluate("byId('events').scrollWidth <= byId('events').clientWidth")

@@ -61,6 +61,35 @@ def test_a_key_dismisses_it_and_the_next_event_follows(opened, folder):
     assert saved(page)["decisions"] == [DISMISSAL]
 
 
+def test_the_key_dismisses_only_what_is_shown(opened, tmp_path):
+    first = Event(WITHOUT_P, *SAMPLE[[10, 90]].tolist(), 81)
+    second = Event(WITHOUT_P, *SAMPLE[[100, 190]].tolist(), 91)
+    files.write(replace(FOUND, events=(first, second)), tmp_path)
+    page = opened(tmp_path)
+    page.locator("#strips").focus()
+    page.keyboard.press("]")
+    page.keyboard.press("]")
+    page.keyboard.press("d")
+    page.keyboard.press("d")  # the first was looked at and kept
+    assert rhythms(page) == 1
+    page.keyboard.press("[")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("d")  # something else is shown now
+    assert "Choose an irregular rhythm" in page.locator("#status").inner_text()
+    assert saved(page)["decisions"] == [
+        {"dismiss": [second.first, second.last], "event": WITHOUT_P}
+    ]
+
+
+def test_keys_of_events_and_of_saving_work_in_the_choice_of_events(opened, folder):
+    page = opened(folder)
+    page.locator("#which").focus()
+    page.keyboard.press("]")
+    assert page.locator("#events .now").count() == 1
+    page.locator("#which").focus()
+    assert saved(page)["decisions"] == []
+
+
 def test_a_dismissal_is_saved_applied_and_undone_in_the_page_that_follows(opened, folder, tmp_path):
     page = opened(folder)
     page.locator("#which").select_option(WITHOUT_P)

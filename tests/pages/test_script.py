@@ -167,7 +167,7 @@ def test_events_in_words(event, text):
 
 
 STEPS = """
-const app = { decisions: [], saved: 0, undone: 0, data: { beats: {} } };
+const app = { decisions: [], saved: 0, undone: 0, marker: null, data: { beats: {} } };
 const refresh = () => {}, say = () => {}, renderCounts = () => {};
 const element = () => ({ click() {} });
 const after = (...steps) => {

@@ -174,7 +174,7 @@ function mixOf(members) {
     const kind = KINDS[app.state.kind[beat]] ?? "?";
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
-  return [...counts].toSorted((a, b) => b[1] - a[1]);
+  return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
 /** A button for each kind; the chosen one is a person's decision, or else only proposed. */

@@ -8,6 +8,10 @@ function decide(decision, text) {
 }
 
 function undo() {
+  if (app.marker !== null) {
+    clearMarker();
+    return;
+  }
   if (!app.decisions.length) {
     say("Nothing to undo.");
     return;
@@ -19,6 +23,10 @@ function undo() {
   }
   refresh();
   if (undone.split) focusFamily(undone.split);
+  if (undone.add !== undefined) {
+    app.selected = firstFrom(app.state.samples, undone.add) - 1; // from where key a finds it again
+    renderRecording();
+  }
   say(`Undone: ${wordsOf(undone)}.`);
 }
 
@@ -39,11 +47,13 @@ function nameSelected(kind) {
 }
 
 function nameTheFamily(family, kind) {
+  app.merging = null;
   const count = app.members[family - 1].length;
   decide({ family, kind }, `Family ${family} is ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`);
 }
 
 function nameTogether(families, kind) {
+  app.merging = null;
   const count = families.reduce((sum, family) => sum + app.members[family - 1].length, 0);
   decide(
     { families, kind },
@@ -61,6 +71,7 @@ function nameTheBeat(kind) {
     return;
   }
   const beat = app.state.samples[app.selected];
+  byId("strips").focus({ preventScroll: true }); // a button that was clicked is drawn anew
   decide({ beat, kind }, `The beat at ${timeOf(app.selected)} is ${kind}, ${KIND_NAMES[kind]}.`);
 }
 

@@ -102,15 +102,16 @@ function showEvent(button, event) {
   app.now = event;
   for (const other of byId("events").querySelectorAll(".now")) other.classList.remove("now");
   button.classList.add("now");
-  if (name !== "not scored") {
+  if (name === "not scored") {
+    app.selected = -1; // there may be no beat
+    app.marker = null;
+    bringIntoView(from);
+    say(text);
+  } else {
     show(Math.min(firstFrom(app.times, from), app.times.length - 1));
     if (RHYTHMS.includes(name)) say(`${text}. If that is not so, key d.`);
-    return;
   }
-  app.selected = -1; // there may be no beat
-  app.marker = null;
-  bringIntoView(from);
-  say(text);
+  app.chosen = event; // until something else is shown
 }
 
 function nextEvent(step) {
@@ -128,14 +129,15 @@ function nextEvent(step) {
 /** There is no such rhythm; ] goes on to what follows it in the list. */
 function dismissEvent(event) {
   const list = eventsInList();
-  const before = list[list.indexOf(event) - 1] ?? null;
-  app.now = before;
+  app.now = list[list.indexOf(event) - 1] ?? null;
+  app.chosen = null;
   const { name, first, last } = event;
   decide({ dismiss: [first, last], event: name }, `Dismissed: ${name} at ${clockOf(first)}. Kinds stay.`);
   byId("strips").focus({ preventScroll: true });
 }
 
 function dismissNow() {
-  if (RHYTHMS.includes(app.now?.name)) dismissEvent(app.now);
+  const isListed = eventsInList().includes(app.chosen);
+  if (isListed && RHYTHMS.includes(app.chosen.name)) dismissEvent(app.chosen);
   else say("Choose an irregular rhythm in the list of events first; other events follow from kinds.");
 }

@@ -41,8 +41,8 @@ const IN_FRAME = {
 function openFrame(frame) {
   const beats = frame.querySelector("details");
   beats.open = !beats.open;
-  const closed = "The beats of these shapes are hidden.";
-  say(beats.open ? "The beats of these shapes are shown; ↓ goes to the first." : closed);
+  const closed = "The beats of these families are hidden.";
+  say(beats.open ? "The beats of these families are shown; ↓ goes to the first." : closed);
 }
 
 function nextCard(card, step) {
@@ -55,7 +55,7 @@ const NUDGE = 0.01; // s that an arrow moves the marker; ten times as far with t
 
 /** The next beat, or the marker a little farther. */
 function stepInStrips(way, event) {
-  if (app.marker !== null) moveMarker(way * NUDGE * (event.shiftKey ? 10 : 1));
+  if (app.marker !== null) moveMarker(way * NUDGE * (event?.shiftKey ? 10 : 1));
   else show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected + way);
 }
 
@@ -64,10 +64,19 @@ const IN_STRIPS = {
   ArrowLeft: (_, event) => stepInStrips(-1, event),
   PageDown: () => goTo(app.at + ROWS * STRIP),
   PageUp: () => goTo(app.at - ROWS * STRIP),
+  ArrowDown: () => leaveStrips(1),
+  ArrowUp: () => leaveStrips(-1),
   d: dismissNow,
-  ".": () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
-  Enter: () => familyOfSelected() >= 0 && showNext(familyOfSelected()),
+  ".": nextOfFamily,
+  Enter: nextOfFamily,
 };
+
+/** To the card after or before the one that the strips were shown from. */
+function leaveStrips(step) {
+  const card = cardLike(app.left);
+  if (card) nextCard(card, step);
+  else document.querySelector(".family, .frame")?.focus();
+}
 
 const IN_NOTHING = {
   ArrowDown: () => document.querySelector(".family, .frame")?.focus(),
@@ -84,7 +93,6 @@ const IN_OVERVIEW = {
 };
 
 function onKey(event) {
-  if (event.target.matches("input, select, textarea")) return;
   if (event.ctrlKey || event.metaKey) {
     const action = { z: undo, s: save }[event.key.toLowerCase()];
     if (action) {
@@ -93,6 +101,8 @@ function onKey(event) {
     }
     return;
   }
+  const isChoosing = event.target.matches("select") && !"[]".includes(event.key);
+  if (isChoosing || event.target.matches("input, textarea")) return;
   if (event.altKey || (event.key === "Enter" && event.target.matches("button, summary"))) return;
   const card = event.target.closest(".family, .frame");
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;

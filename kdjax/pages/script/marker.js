@@ -18,20 +18,21 @@ function pick(time, reach) {
 const roomAt = (next) => roomBefore(next, app.state);
 
 function placeMarker(sample) {
+  if (app.marker === null) app.before = app.state.samples[app.selected];
   app.marker = sample;
   app.selected = -1;
   bringIntoView(sample / app.data.fs);
   say(`A letter adds a beat at ${clockOf(sample)}.`);
 }
 
-/** Puts the marker behind the selected beat, or behind the beat after the marker. */
+/** Puts the marker after the selected beat, or after the beat that follows the marker. */
 function nextGap() {
   if (!app.leads) return;
   const { samples, fs } = app.state;
   let next = app.marker === null ? app.selected + 1 : firstFrom(samples, app.marker) + 1;
   if (app.marker === null && app.selected < 0) {
     next = firstFrom(app.times, app.at);
-    if (app.times[next] < app.at + STRIP) next += 1; // behind the first beat in view
+    if (app.times[next] < app.at + STRIP) next += 1; // after the first beat in view
   }
   while (next <= samples.length && !roomAt(next)) next += 1;
   if (next > samples.length) {
@@ -51,8 +52,10 @@ function moveMarker(seconds) {
   if (place !== wanted) say("A beat must lie more than 150 ms from the next; key a goes on to the next gap.");
 }
 
+/** Takes the marker away; the beat that was selected before it is so again. */
 function clearMarker() {
   app.marker = null;
+  app.selected = beatAt(app.state.samples, app.before);
   renderRecording();
   say("");
 }
@@ -71,7 +74,7 @@ function addBeat(kind) {
 
 /** What stands above the strips while the marker is in them. */
 function markerPanel() {
-  const text = `${clockOf(app.marker)} · no beat here: a letter adds one · ← → move the marker`;
+  const text = `${clockOf(app.marker)} · no beat here: a letter adds one · ← → or a click move the marker`;
   const addable = [...KINDS].filter((kind) => kind !== "X").join("");
   const removing = element("button", {
     type: "button",

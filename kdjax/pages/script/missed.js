@@ -29,7 +29,7 @@ function placesOf(lead, tape, [first, last], fs) {
 function snapped(lead, tape, sample, room, fs) {
   const reach = (seconds) => [sample - seconds * fs, sample + seconds * fs];
   const [from, to] = placesOf(lead, tape, reach(LEVEL), fs);
-  const around = lead.slice(from, to + 1).toSorted((a, b) => a - b);
+  const around = lead.slice(from, to + 1).sort((a, b) => a - b);
   const level = around[around.length >> 1];
   const near = reach(SNAP).map((end) => between(end, room));
   const [low, high] = placesOf(lead, tape, near, fs);

@@ -12,7 +12,10 @@ const app = {
   selected: -1, // a beat
   marker: null, // a sample without a beat, where one can be added
   events: null, // those found, less those dismissed
-  now: null, // the event chosen last
+  now: null, // the event from which [ and ] go on
+  chosen: null, // the event that is shown
+  before: undefined, // the sample of the beat that was selected before the marker
+  brought: null, // the strip that is brought into the window
   left: {}, // the card in focus last, as its dataset
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
@@ -109,6 +112,9 @@ function listen() {
   byId("out").onclick = () => zoom(4);
   byId("back").onclick = () => goTo(app.at - ROWS * STRIP);
   byId("forth").onclick = () => goTo(app.at + ROWS * STRIP);
+  byId("previous").onclick = () => stepInStrips(-1);
+  byId("next").onclick = () => stepInStrips(1);
+  byId("like").onclick = nextOfFamily;
   byId("which").onchange = renderEvents;
   const overview = byId("overview");
   overview.onpointerdown = (event) => overview.setPointerCapture(event.pointerId);
@@ -125,7 +131,9 @@ function listen() {
   document.addEventListener("keydown", onKey);
   document.addEventListener("focusin", ({ target }) => {
     const card = target.closest?.(".family, .frame");
-    if (card) app.left = { ...card.dataset }; // where Esc leads back to
+    if (!card) return;
+    app.left = { ...card.dataset }; // where Esc leads back to
+    if (app.marker !== null) clearMarker(); // letters name the card now
   });
   addEventListener("resize", renderRecording);
   addEventListener("beforeprint", () => document.querySelectorAll(".family").forEach(drawCard));

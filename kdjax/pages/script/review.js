@@ -154,7 +154,19 @@ function problem(detected, decisions) {
   return "";
 }
 
-function fits(state, { merge, split, add, dismiss, event, family, families, beat, beats, kind }) {
+const FORMS = [
+  ["family", "kind"],
+  ["families", "kind"],
+  ["beat", "kind"],
+  ["add", "kind"],
+  ["merge"],
+  ["beats", "split"],
+  ["dismiss", "event"],
+].map(String);
+
+function fits(state, decision) {
+  const { merge, split, add, dismiss, event, family, families, beat, beats, kind } = decision;
+  if (!FORMS.includes(String(Object.keys(decision).sort()))) return false;
   const known = (number) =>
     Number.isInteger(number) && number >= 1 && number <= state.families.length;
   const placeOf = (sample) => (Number.isInteger(sample) ? beatAt(state.samples, sample) : -1);
@@ -180,8 +192,13 @@ function fits(state, { merge, split, add, dismiss, event, family, families, beat
 
 /** Whether an event {name, first, last} is an irregular rhythm at least half of which was dismissed. */
 function isDismissed({ name, first, last }, dismissed) {
-  const covers = ([a, b]) => 2 * (Math.min(last, b) - Math.max(first, a)) >= last - first;
-  return RHYTHMS.includes(name) && dismissed.some(covers);
+  let covered = 0;
+  let end = first;
+  for (const [a, b] of [...dismissed].sort((one, other) => one[0] - other[0])) {
+    covered += Math.max(Math.min(b, last) - Math.max(a, end), 0);
+    end = Math.max(end, b);
+  }
+  return RHYTHMS.includes(name) && 2 * covered >= last - first;
 }
 
 /** Whether a beat can be added at a sample. */

@@ -70,6 +70,7 @@ function renderBeat() {
 
 /** Shows the strips from a time on; what is no longer in them is no longer selected. */
 function goTo(time) {
+  app.chosen = null;
   app.at = Math.min(Math.max(time, 0), Math.max(app.data.seconds - STRIP, 0));
   const isOut = (place) => place < app.at || place > app.at + ROWS * STRIP;
   if (isOut(app.times[app.selected])) app.selected = -1;
@@ -86,7 +87,7 @@ function goTo(time) {
 function show(beat) {
   if (beat < 0 || beat >= app.times.length) return;
   app.selected = beat;
-  app.marker = null;
+  app.marker = app.chosen = null;
   bringIntoView(app.times[beat]);
   say(byId("beat").querySelector("span").textContent);
 }
@@ -99,14 +100,42 @@ function bringIntoView(time) {
   strips.focus({ preventScroll: true });
   const row = Math.min(Math.floor((time - app.at) / STRIP), ROWS - 1);
   const within = (time - app.at - row * STRIP) * PER_SECOND;
-  strips.children[row].scrollIntoView({ block: "nearest" });
   strips.scrollLeft = within - strips.clientWidth / 2; // of a phone, which shows a part of a strip
+  app.brought = strips.children[row];
+  bringIntoWindow(app.brought, SETTLES);
+}
+
+const SETTLES = 12; // pictures, in which cards above may still be drawn and grow
+
+/** Scrolls to a strip, again until what is above it has its height. */
+function bringIntoWindow(row, times) {
+  const before = row.getBoundingClientRect().top + scrollY;
+  const left = row.parentElement.scrollLeft; // stays
+  row.scrollIntoView({ block: "nearest" });
+  row.parentElement.scrollLeft = left;
+  if (!times || row !== app.brought) return;
+  requestAnimationFrame(() => {
+    const grew = row.getBoundingClientRect().top + scrollY !== before;
+    bringIntoWindow(row, grew ? SETTLES : times - 1);
+  });
 }
 
 /** The next beat of a family after the selected one, from the start again after the last. */
 function showNext(i) {
   const members = app.members[i];
-  show(members.find((beat) => beat > app.selected) ?? members[0]);
+  const next = members.find((beat) => beat > app.selected) ?? members[0];
+  show(next);
+  if (members.length > 1) {
+    const place = `beat ${members.indexOf(next) + 1} of ${members.length}`;
+    say(`${byId("status").textContent} · ${place}`);
+  }
+}
+
+/** The next of the selected beat's family, or of the family that was in focus last. */
+function nextOfFamily() {
+  const family = familyOfSelected() >= 0 ? familyOfSelected() : Number(app.left.number ?? 0) - 1;
+  if (family >= 0 && app.members[family]?.length) showNext(family);
+  else say("Choose a beat or a family first.");
 }
 
 function zoomTo(from, to) {

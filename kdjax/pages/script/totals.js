@@ -4,7 +4,7 @@
 function joined(unscorable) {
   const starts = [];
   const stops = [];
-  for (const [start, stop] of unscorable.toSorted((a, b) => a[0] - b[0] || a[1] - b[1])) {
+  for (const [start, stop] of [...unscorable].sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
     const last = stops.length - 1;
     if (last >= 0 && start <= stops[last]) stops[last] = Math.max(stops[last], stop);
     else {
@@ -51,7 +51,7 @@ function totalsOf(state, score) {
     scored,
     kinds,
     notNormal,
-    perHour: scored ? (notNormal / (state.seconds - lost)) * 3600 : null,
+    perHour: scored && lost < state.seconds ? (notNormal / (state.seconds - lost)) * 3600 : null,
     heartRate: meanRate(state, bad),
   };
 }
