@@ -190,6 +190,22 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{there}: is not writable; choose another folder")
 
 
+def check_output(path: Path, suffix: str, *, begins: bytes = b"") -> None:
+    """Raises InputError where a file cannot be written, or would replace one of another kind.
+
+    suffix: what its name has to end in; begins: what an earlier one there has to begin with.
+    """
+    check_folder(path.parent)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    if path.suffix != suffix:
+        raise InputError(f"{path}: a {suffix} file is written; name it so")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(begins)) != begins:
+                raise InputError(f"{path}: holds something else; name another file")
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder, and those above it, unless they are there; the disk holds their names."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -182,7 +182,7 @@ def test_the_page_names_what_is_faster_than_kdjax():
 @pytest.mark.parametrize(
     ("se", "words"),
     [
-        (0.99004, "No other detector in the table has a higher Se or +P."),  # 99.00, as printed
+        (0.99004, "In this table, no other detector has a higher Se or +P."),  # 99.00, as printed
         (0.9902, "These have a higher Se or +P: gqrs on DS2."),
     ],
 )

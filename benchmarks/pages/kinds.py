@@ -47,7 +47,7 @@ def verdict() -> Iterable[str]:
         f"{100 * peaks['se']:.2f} % of the beats (+P {100 * peaks['p']:.2f} %). Without any label "
         f"it recognizes {pair(alone, 'V')} of the ventricular and {pair(alone, 'S')} of the "
         f"supraventricular beats, with {alone['false_alarms_per_hour']:.0f} false alarms an hour. "
-        f"After a reviewer has made {DECISIONS} decisions in each recording, these figures are "
+        f"After {DECISIONS} decisions of a simulated reviewer in each recording, these figures are "
         f"{pair(named, 'V')} and {pair(named, 'S')}, with "
         f"{named['false_alarms_per_hour']:.0f} false alarms an hour.**"
     )
@@ -80,8 +80,8 @@ def reading() -> Iterable[str]:
     )
     yield (
         f"**DS2 is not an untouched test set.** The kinds of its beats were evaluated {EVALUATED} "
-        "times, twelve of them with earlier versions of the detector. Its figures chose no weight "
-        "and no limit, but it was known which of its people caused most errors when later "
+        "times, all but the last two with earlier versions of the detector. Its figures chose no "
+        "weight and no limit, but it was known which of its people caused most errors when later "
         "versions were designed."
     )
     yield folded("What each evaluation led to", READINGS)
@@ -410,7 +410,8 @@ def families() -> Iterable[str]:
         "Families are formed by leader clustering at the given correlation, at most 48 of them. "
         "kdjax compares the raw beat from 0.1 s before to 0.3 s after the R-peak, at any shift up "
         "to 33 ms. *Purity* is the share of beats that agree with their family's majority, *in the "
-        "ten largest* the share of beats in the ten largest families."
+        "ten largest* the share of beats in the ten largest families. These are families of shape "
+        "alone; the page of a recording divides them further, by kind and doubt."
     )
     yield _source(found)
 

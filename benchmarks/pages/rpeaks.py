@@ -48,7 +48,7 @@ def _higher(found: dict[str, Any]) -> str:
         if detector != name and any(_higher_than(found, group, row, of=of) for of in ("se", "p"))
     ]
     if not higher:
-        return "No other detector in the table has a higher Se or +P."
+        return "In this table, no other detector has a higher Se or +P."
     return f"These have a higher Se or +P: {', '.join(higher)}."
 
 

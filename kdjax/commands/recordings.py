@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kdjax.errors import InputError, counted, one_line
-from kdjax.files import check_folder, write_bytes, write_text
+from kdjax.files import check_folder, check_output, write_bytes, write_text
 
 
 def detect(args: argparse.Namespace) -> None:
@@ -71,9 +71,11 @@ def _detect_in(
     """
     from kdjax.detection import ahead, cores, earlier, files
     from kdjax.detection.recording import detect
+    from kdjax.recordings import find
 
     source = _source(path, args)
-    files.check_free(out, str(path.absolute()))
+    file = str(find(path).absolute())  # 119 and 119.hea are one record
+    files.check_free(out, file)
     with _bar(source.name, source.length) as progress:
         try:
             found = detect(
@@ -90,7 +92,7 @@ def _detect_in(
         except ChildProcessError as error:  # a recording after it may need less memory
             raise InputError(f"{path}: {error}") from error
     decisions, doubts = earlier.carried_if_alike(known, found)
-    found = replace(found, file=str(path.absolute()), notes=(*found.notes, *doubts))
+    found = replace(found, file=file, notes=(*found.notes, *doubts))
     _, found, said = files.write(found, out, decisions)
     return "\n  ".join(filter(None, [_in_short(found, out), said]))
 
@@ -161,6 +163,8 @@ def review(args: argparse.Namespace) -> None:
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
+    if args.earlier is not None and args.earlier.absolute() == args.folder.absolute():
+        raise InputError(f"--earlier {args.earlier}: is the folder itself; name an earlier one")
     adds = args.families is not None or args.earlier is not None
     own = review.read(saved, detection) if adds and saved.exists() else []
     if args.families is not None:
@@ -172,11 +176,18 @@ def review(args: argparse.Namespace) -> None:
         sys.stderr.writelines(f"kdjax review: {one_line(doubt)}\n" for doubt in doubts)
     else:
         decisions = review.read(args.decisions or saved, detection)
-    reviewed = files.write_reviewed(detection, decisions, args.folder)
+    try:
+        after = review.reviewed(detection, decisions)
+    except InputError as error:
+        raise InputError(f"{args.decisions or saved}: {error}; correct or remove it") from error
+    said = files.keep_replaced(args.folder, detection, decisions)
+    files.write_reviewed(detection, decisions, args.folder)
     index.update(args.folder.absolute().parent)
-    counts = ", ".join(f"{(reviewed.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
+    counts = ", ".join(f"{(after.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
     decided = counted(len(decisions), "decision")
     print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
+    if said:
+        print(f"  {said}")
 
 
 def calibrate(args: argparse.Namespace) -> None:
@@ -214,8 +225,10 @@ def ec57(args: argparse.Namespace) -> None:
     from kdjax import ec57
     from kdjax.ec57 import records, rows, tables
 
-    for file in filter(None, (args.json, args.csv)):
-        check_folder(file.parent)
+    if args.json is not None:
+        check_output(args.json, ".json", begins=b"{")
+    if args.csv is not None:
+        check_output(args.csv, ".csv", begins=rows.HEADING.encode())
     found, left_out = records.find(
         args.records, reference=args.reference, test=args.test, detections=args.detections
     )

@@ -9,7 +9,7 @@ from typing import Any
 from kdjax import signals
 from kdjax.commands.status import status_of
 from kdjax.errors import InputError, one_line
-from kdjax.files import check_folder, write_json
+from kdjax.files import check_folder, check_output, write_json
 
 
 def train(args: argparse.Namespace) -> int:
@@ -155,7 +155,7 @@ def study(args: argparse.Namespace) -> None:
     workdir = args.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, part)))
     out = args.json or workdir / "study.json"
     check_folder(workdir)
-    check_folder(out.parent)
+    check_output(out, ".json", begins=b"{")
     grid.check(config)
 
     from kdjax import datasets
@@ -185,7 +185,7 @@ def benchmark(args: argparse.Namespace) -> None:
     from kdjax.runs import directory
 
     if args.json is not None:
-        check_folder(args.json.parent)
+        check_output(args.json, ".json", begins=b"{")
     for run in args.run_directory:
         if str(run) not in detector_files.shipped():
             directory.check_run(run)
@@ -206,7 +206,10 @@ def export(args: argparse.Namespace) -> None:
     from kdjax.detection import detector_files
     from kdjax.runs import directory
 
-    check_folder(args.out.parent)
+    if args.format == "c":
+        check_folder(args.out.parent)
+    else:
+        check_output(args.out, f".{args.format}")
     if args.run_directory not in detector_files.shipped():
         directory.check_finished(Path(args.run_directory))
 

@@ -34,13 +34,13 @@ RHYTHMS = (WITHOUT_P, "irregular rhythm")  # events that a person can dismiss
 APART = 0.15  # s: a beat that is added lies farther than this from every other
 _CAN_BE_ADDED = "NSVFQ"
 _FORMS = (
-    {"family", "kind"},
-    {"families", "kind"},
-    {"beat", "kind"},
-    {"add", "kind"},
-    {"merge"},
-    {"split", "beats"},
-    {"dismiss", "event"},
+    ("family", "kind"),
+    ("families", "kind"),
+    ("beat", "kind"),
+    ("add", "kind"),
+    ("merge",),
+    ("split", "beats"),
+    ("dismiss", "event"),
 )
 
 
@@ -68,8 +68,10 @@ class Replay:
 
     def apply(self, decision: Mapping[str, Any]) -> None:
         """ValueError or TypeError where it does not fit."""
-        if set(decision) not in _FORMS:
-            raise ValueError(f"{', '.join(map(repr, decision))} together are no decision")
+        if set(decision) not in map(set, _FORMS):
+            forms = "; ".join(" and ".join(form) for form in _FORMS)
+            has = ", ".join(map(str, decision)) or "nothing"
+            raise ValueError(f"it has {has}; a decision has one of: {forms}")
         if "merge" in decision:
             self._merge(decision["merge"])
         elif "split" in decision:
@@ -94,7 +96,9 @@ class Replay:
     def _split(self, number: Any, samples: Sequence[Any]) -> None:
         parent = self._family(number)
         own = [self._beat(sample) for sample in samples]
-        if not own or (self.beats.family[own] != parent).any():
+        if not own:
+            raise ValueError("a split needs beats; give their samples")
+        if (self.beats.family[own] != parent).any():
             raise ValueError(f"not all beats are of family {parent + 1}")
         self.beats.family[own] = len(self.families)
         self.families.append(self.families[parent])
@@ -143,6 +147,8 @@ class Replay:
                 f"event {event!r} cannot be dismissed, only {' and '.join(RHYTHMS)}; name the "
                 "beats of another one"
             )
+        if len(stretch) != 2:
+            raise ValueError("it needs the samples of the first and the last beat of the event")
         first, last = (int(self.beats.sample[self._beat(sample)]) for sample in stretch)
         if first >= last:
             raise ValueError(f"nothing lies between samples {first} and {last}; dismiss a stretch")

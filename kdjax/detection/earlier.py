@@ -22,7 +22,7 @@ def read(folder: Path) -> tuple[Detection, list[dict[str, Any]]]:
     """
     detection = files.read(folder)
     decisions = review.read(folder / files.REVIEW, detection)
-    if not _named(detection, decisions):
+    if not any(named for _, named in _known(detection, decisions)):
         raise InputError(f"{detection.recording}: no family of it was named; review it first")
     return detection, decisions
 
@@ -35,11 +35,11 @@ def carried(
     None is carried over, and a doubt says so, where the usual beats of the two are unlike each
     other, as two persons' are.
 
-    A family takes the kind of the named one that its mean beat is most like, from a correlation of
-    0.9 on. First come those that were detected as the same kind. Without one, a shape that is known
-    as normal or ventricular decides between these two. That premature beats of a shape were normal
-    says nothing of the next ones, nor do names of doubtful beats; they stay as detected, as all
-    others do. InputError where the recordings have different leads.
+    A family takes the kind of the earlier one that its mean beat is most like, from a correlation
+    of 0.9 on, if that one was named. First come those that were detected as the same kind. Without
+    one, a shape that is known as normal or ventricular decides between these two. That premature
+    beats of a shape were normal says nothing of the next ones, nor do names of doubtful beats; they
+    stay as detected, as all others do. InputError where the recordings have different leads.
 
     Args:
         earlier: the earlier detection, before its review.
@@ -54,8 +54,8 @@ def carried(
     doubts = _doubts_of_person(earlier, detection)
     if doubts:
         return [], doubts
-    named = _named(earlier, decisions)
-    kinds = [_known_kind(family, named) for family in detection.families]
+    known = _known(earlier, decisions)
+    kinds = [_known_kind(family, known) for family in detection.families]
     new = [{"family": number, "kind": kind} for number, kind in enumerate(kinds, 1) if kind]
     return new, ()
 
@@ -72,27 +72,30 @@ def carried_if_alike(
         return [], (f"no name of an earlier recording was carried over: {error}",)
 
 
-def _named(earlier: Detection, decisions: Sequence[Mapping[str, Any]]) -> list[Family]:
+def _known(earlier: Detection, decisions: Sequence[Mapping[str, Any]]) -> list[tuple[Family, bool]]:
+    """The families of an earlier recording after its review, and whether each was named."""
     families = review.reviewed(earlier, decisions).families
-    numbers = {number for decision in decisions for number in numbers_of(decision)}
-    return [families[n - 1] for n in sorted(numbers) if families[n - 1].count]
+    named = {number for decision in decisions for number in numbers_of(decision)}
+    return [(family, n in named) for n, family in enumerate(families, 1) if family.count]
 
 
-def _known_kind(family: Family, named: Sequence[Family]) -> str:
-    """The kind that named families give a family of the next recording, "" where none does."""
+def _known_kind(family: Family, known: Sequence[tuple[Family, bool]]) -> str:
+    """The kind that families, named or not, give one of the next recording, "" where none does."""
     if family.pooled or family.doubtful:
         return ""
     alike = [
-        (float(likeness(family.mean[None], other.mean, _COMPARED)[0]), other)
-        for other in named
+        (float(likeness(family.mean[None], other.mean, _COMPARED)[0]), other, named)
+        for other, named in known
         if not (other.pooled or other.doubtful)
     ]
-    alike = sorted((pair for pair in alike if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
+    alike = sorted((one for one in alike if one[0] >= _ALIKE), key=lambda one: -one[0])
+    pairs = [pair for _, *pair in alike]
     if family.detected == "S":
-        alike = [pair for pair in alike if pair[1].kind != "N"]
-    same = [other.kind for _, other in alike if other.detected == family.detected]
-    of_shape = [other.kind for _, other in alike if {family.detected, other.kind} <= {"N", "V"}]
-    return next(iter([*same, *of_shape]), "")
+        pairs = [(other, named) for other, named in pairs if other.kind != "N"]
+    same = [pair for pair in pairs if pair[0].detected == family.detected]
+    of_shape = [pair for pair in pairs if {family.detected, pair[0].kind} <= {"N", "V"}]
+    nearest, named = next(iter([*same, *of_shape]), (family, False))
+    return nearest.kind if named else ""
 
 
 def _doubts_of_person(earlier: Detection, detection: Detection) -> tuple[str, ...]:

@@ -82,6 +82,21 @@ def write_reviewed(
     return reviewed
 
 
+def keep_replaced(folder: Path, detection: Detection, decisions: Sequence[Any]) -> str:
+    """Keeps a folder's review under another name where it has other decisions; says so, or ""."""
+    path = folder / REVIEW
+    if not path.exists():
+        return ""
+    try:
+        lost = any(one not in decisions for one in review.read(path, detection))
+    except InputError:
+        lost = True
+    if not lost:
+        return ""
+    write_files({folder / _PREVIOUS_REVIEW: path.read_bytes()})
+    return f"the review that it replaces is kept as {folder / _PREVIOUS_REVIEW}"
+
+
 def _reviewed(
     detection: Detection, decisions: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, str | bytes], Detection]:
@@ -138,6 +153,7 @@ def check_free(out: Path, recording: str) -> None:
 
 
 _OTHER_REVIEW = "review.other.json"
+_PREVIOUS_REVIEW = "review.previous.json"
 _PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",
           "calibration", "notes", "handling", "made_by", "file", "unscorable")  # fmt: skip
 _FAMILY_ARRAYS = ("mean", "spread", "examples")

@@ -152,6 +152,8 @@ def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
     kinds: dict[int, str] = {}
     for row in _rows(path):
         number, kind = row["family"].strip(), row["kind"].strip().upper()
+        if not number:
+            raise InputError(f"{path}: a row has no family; name a families.csv")
         if not number.isdecimal() or not 1 <= int(number) <= len(detection.families):
             raise InputError(f"{path}: there is no family {number}; it has other families")
         if kind not in KINDS:

@@ -14,6 +14,8 @@ from kdjax.ec57.pairing import SHUT_DOWN
 from kdjax.ec57.rates import of_beats, of_runs
 from kdjax.ec57.runs import LENGTHS, RunByRun
 
+HEADING = "record,"  # how the CSV begins
+
 _RUNS = {"VE": "ventricular", "SVE": "supraventricular"}
 
 

@@ -209,7 +209,7 @@ def _record_line(file: Path, line: str) -> tuple[str, datetime.datetime | None, 
     name, *fields = line.split()
     segments = re.search(r"/(\d+)$", name)
     if not fields or not fields[0].isdigit():
-        raise refusal(file, f"its first line {line[:60]!r} is none of a WFDB header; repair it")
+        raise refusal(file, f"its first line {line[:60]!r} is not that of a WFDB header; repair it")
     kept, notes = [f"r{segments[0] if segments else ''}", fields[0]], []
     if len(fields) > 1:
         rate = stated_rate(fields[1])

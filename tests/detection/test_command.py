@@ -303,6 +303,27 @@ def test_several_recordings_get_an_index_that_a_review_keeps_up(recording, tmp_p
     before = (out / "mine" / "beats.csv").read_bytes()
     assert typed("review", out / "mine") == 0
     assert (out / "mine" / "beats.csv").read_bytes() == before
+    # Another review takes its place, and what was decided is kept.
+    saved = json.loads((out / "mine" / "review.json").read_text())
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(saved | {"decisions": [{"family": 1}]}))
+    assert typed("review", out / "mine", "--decisions", other) == 2
+    said = capsys.readouterr().err
+    assert f"{other}: decision 1 does not fit this recording: it has family; a decision" in said
+    other.write_text(json.dumps(saved | {"decisions": []}))
+    assert typed("review", out / "mine", "--decisions", other) == 0
+    kept = out / "mine" / "review.previous.json"
+    assert f"the review that it replaces is kept as {kept}" in capsys.readouterr().out
+    assert json.loads(kept.read_text()) == saved
+    assert typed("review", out / "mine", "--earlier", out / "mine") == 2
+    assert "is the folder itself" in capsys.readouterr().err
+
+
+def test_a_record_is_one_with_and_without_the_ending_of_its_header(tmp_path):
+    header = write_annotated(tmp_path, 1)
+    given = ("detect", "mitbih-w8", "--out", tmp_path / "out")
+    assert typed(*given, header) == 0
+    assert typed(*given, header.with_suffix("")) == 0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from detections import synthetic
 
+from kdjax.beats import BEFORE
 from kdjax.detection import earlier, files
+from kdjax.detection.signs import likeness
 from kdjax.errors import InputError
 
 
@@ -47,6 +49,20 @@ def test_that_premature_beats_were_normal_says_nothing_of_the_next(kind, carried
     old = new = replace(person, families=families, beats=beats)
     decisions, _ = earlier.carried(old, [{"family": 1, "kind": kind}], new)
     assert [decision["kind"] for decision in decisions] == carried
+
+
+def test_a_family_without_a_name_keeps_what_is_more_like_it():
+    """A normal family was right and not named, a rare shape near it was named V."""
+    person = synthetic()
+    usual = replace(person.families[0], detected="N", kind="N")
+    wider = usual.mean.copy()
+    wider[BEFORE + 8 : BEFORE + 20] += 0.15 * np.ptp(usual.mean)
+    rare = replace(usual, mean=wider)
+    beats = person.beats._replace(family=np.arange(len(person.beats.sample), dtype=np.int32) % 2)
+    before = after = replace(person, families=(usual, rare), beats=beats)
+    assert likeness(wider[None], usual.mean, (-0.1, 0.3))[0] > 0.9
+    named = [{"family": 2, "kind": "V"}]
+    assert earlier.carried(before, named, after) == (named, ())
 
 
 @pytest.mark.parametrize("detected", ["N", "V"])

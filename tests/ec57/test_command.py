@@ -77,6 +77,32 @@ def test_rows_as_json_and_csv(tmp_path):
         }
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "holds"),
+    [
+        ("--csv", "r1.hea", "r1 1 250 10\n"),
+        ("--json", "mine.csv", "time,ecg\n0,1\n"),
+        ("--csv", "mine.csv", "time,ecg\n0,1\n"),
+        ("--json", "mine.json", "[1, 2]"),
+    ],
+)
+def test_a_recording_is_not_written_over(option, name, holds, tmp_path, capsys):
+    record(tmp_path / "data", "r1", atr="NN", tst="NN")
+    (tmp_path / name).write_text(holds)
+    assert ec57(tmp_path / "data", option, tmp_path / name) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert len(said.splitlines()) == 1
+    assert (tmp_path / name).read_text() == holds
+
+
+def test_figures_of_an_earlier_comparison_are_written_over(tmp_path):
+    record(tmp_path / "data", "r1", atr="NN", tst="NN")
+    for _ in range(2):
+        given = "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json"
+        assert ec57(tmp_path / "data", *given) == 0
+
+
 def test_classes_and_times(tmp_path, capsys):
     path = record(tmp_path, atr="NNeNVN", tst="NNNNVN")
     assert ec57(path, "--classes", "aami") == 0

@@ -176,7 +176,7 @@ class TestParity:
 
         monkeypatch.setattr(export, "fold", fold)
         with pytest.raises(ParityError, match="on one of"):
-            kdjax_export(run, "--format", form, "--out", tmp_path / "file")
+            kdjax_export(run, "--format", form, "--out", tmp_path / f"file.{form}")
         assert list(tmp_path.iterdir()) == []
 
     def test_a_graph_decides_by_the_float32_that_decides_as_the_threshold_does(self):
@@ -243,7 +243,8 @@ class TestWrongInput:
 
         def check(*args, wanted, out=None):
             before = sorted(tmp_path.rglob("*"))
-            status = kdjax_export(*args, "--out", out or tmp_path / "file")
+            ending = args[args.index("--format") + 1] if "--format" in args else ""
+            status = kdjax_export(*args, "--out", out or tmp_path / f"file.{ending}")
             said = capsys.readouterr().err
             assert status == 2
             assert said.count("\n") == 1
@@ -259,6 +260,13 @@ class TestWrongInput:
     def test_no_format(self, refused, run):
         refused(run, wanted=["--format"])
 
+    def test_a_recording_is_not_written_over(self, run, refused, tmp_path):
+        (tmp_path / "ecg.npy").write_text("of mine")
+        refused(
+            run, "--format", "onnx", out=tmp_path / "ecg.npy", wanted=["ecg.npy", "a .onnx file"]
+        )
+        assert (tmp_path / "ecg.npy").read_text() == "of mine"
+
     def test_no_run(self, refused, tmp_path):
         refused(tmp_path / "none", "--format", "onnx", wanted=["none"])
 
@@ -272,7 +280,7 @@ class TestWrongInput:
 
     def test_a_file_for_a_folder(self, refused, run, tmp_path):
         (tmp_path / "taken").write_text("")
-        out = tmp_path / "taken" / "file"
+        out = tmp_path / "taken" / "file.onnx"
         refused(run, "--format", "onnx", out=out, wanted=["taken"])
 
     def test_a_run_without_a_threshold(self, refused, run, detector, tmp_path):
