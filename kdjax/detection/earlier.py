@@ -89,7 +89,7 @@ def _known_kind(family: Family, known: Sequence[tuple[Family, bool]]) -> str:
         if not (other.pooled or other.doubtful)
     ]
     alike = sorted((one for one in alike if one[0] >= _ALIKE), key=lambda one: -one[0])
-    pairs = [pair for _, *pair in alike]
+    pairs = [(other, named) for _, other, named in alike]
     if family.detected == "S":
         pairs = [(other, named) for other, named in pairs if other.kind != "N"]
     same = [pair for pair in pairs if pair[0].detected == family.detected]
