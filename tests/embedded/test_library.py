@@ -194,7 +194,7 @@ class TestOnnx:
             export.check_int8(lambda w: (f := call(w)) | {"score": f["score"] + 1}, detector)
 
     def test_stablehlo_has_none(self, tmp_path, capsys):
-        out = str(tmp_path / "x")
+        out = str(tmp_path / "x.stablehlo")
         args = ["export", "mitbih-w8", "--format", "stablehlo", "--int8", "--out", out]
         assert cli.main(args) == 2
         assert "--int8 goes with" in capsys.readouterr().err
