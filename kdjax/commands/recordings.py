@@ -279,11 +279,14 @@ def _seconds(time: str) -> float:
 
 def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """The recordings that are named, or lie in folders that are, each once; empty folders."""
+    from kdjax.detection.files import WHOLE
     from kdjax.recordings import find, look_into
 
     named: dict[Path, Path] = {}
     empty = []
     for path in args.recording:
+        if path.is_dir() and (path / WHOLE).exists():
+            raise InputError(f"{path}: is a folder that kdjax detect wrote; name a recording")
         recordings, others = look_into(path) if path.is_dir() else ([path], [])
         if others and recordings:
             note = f"kdjax {args.command}: {path}: skipped, not recordings: {_names(others)}"

@@ -225,6 +225,13 @@ def test_a_folder_without_recordings_is_said(command, tmp_path, capsys, monkeypa
     assert "no recordings in it" in capsys.readouterr().err
 
 
+def test_the_tables_of_a_detection_are_not_read_as_recordings(recording, tmp_path, capsys):
+    given = ("--fs", 360, "--units", "mV", "--out", tmp_path / "out")
+    assert typed("detect", "mitbih-w8", recording, *given) == 0
+    assert typed("detect", "mitbih-w8", tmp_path / "out" / "mine", *given) == 2
+    assert "is a folder that kdjax detect wrote" in capsys.readouterr().err
+
+
 def test_another_recording_s_folder_is_not_written_over(recording, tmp_path, capsys):
     given = ("--fs", 360, "--units", "mV", "--out", tmp_path / "out")
     assert typed("detect", "mitbih-w8", recording, *given) == 0
