@@ -82,6 +82,7 @@ class TestSplit:
             assert (beats.label[np.concatenate(used)] == 0).all()
 
 
+@pytest.mark.slow
 def test_without_annotations_there_is_no_auc_and_the_rest_is_there(tmp_path, capsys):
     config, run = tiny.teacher_config(data__dataset="own"), tmp_path / "run"
     tiny.trained()  # first, so that its teacher's programs are there

@@ -238,7 +238,7 @@ def test_on_a_phone_the_beat_of_an_event_is_in_view(opened, person):
 def test_on_a_phone_show_brings_the_beat_into_view_while_cards_are_drawn(opened, person):
     page = opened(person, width=390, height=844)
     family(page, 2).get_by_role("button", name="Show").click()
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(600)
     row = page.evaluate("Math.floor((app.times[app.selected] - app.at) / STRIP)")
     strip = page.locator("#strips figure").nth(row).bounding_box()
     top, bottom = strip["y"], strip["y"] + strip["height"]
