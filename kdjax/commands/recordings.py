@@ -163,7 +163,7 @@ def review(args: argparse.Namespace) -> None:
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
-    if args.earlier is not None and args.earlier.absolute() == args.folder.absolute():
+    if args.earlier is not None and args.earlier.resolve() == args.folder.resolve():
         raise InputError(f"--earlier {args.earlier}: is the folder itself; name an earlier one")
     adds = args.families is not None or args.earlier is not None
     own = review.read(saved, detection) if adds and saved.exists() else []
@@ -177,17 +177,17 @@ def review(args: argparse.Namespace) -> None:
     else:
         decisions = review.read(args.decisions or saved, detection)
     try:
-        after = review.reviewed(detection, decisions)
+        written = files.write_reviewed(detection, decisions, args.folder)
     except InputError as error:
         raise InputError(f"{args.decisions or saved}: {error}; correct or remove it") from error
-    said = files.keep_replaced(args.folder, detection, decisions)
-    files.write_reviewed(detection, decisions, args.folder)
     index.update(args.folder.absolute().parent)
-    counts = ", ".join(f"{(after.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX")
+    counts = ", ".join(
+        f"{(written.detection.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX"
+    )
     decided = counted(len(decisions), "decision")
     print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
-    if said:
-        print(f"  {said}")
+    if written.said:
+        print(f"  {written.said}")
 
 
 def calibrate(args: argparse.Namespace) -> None:

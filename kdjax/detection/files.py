@@ -43,7 +43,7 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
 
     It is made if absent. The decisions of a review that lies there are applied after these, if it
     is of this very detection. Another review is not applied; it stays as it is, or, where there are
-    decisions to save, as review.other.json.
+    decisions to save, as review.previous.json.
 
     All files are written under other names before the first replaces one of an earlier detection,
     the summary last; any other file stays. OSError where the folder cannot be written.
@@ -58,8 +58,9 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
         except InputError:
             said.append(f"{out / REVIEW} belongs to another detection and was not applied")
             if decisions:
-                whole[_OTHER_REVIEW] = (out / REVIEW).read_bytes()
-                said.append(f"it is kept as {out / _OTHER_REVIEW}")
+                kept, words = _kept(out, detection, decisions)
+                whole |= kept
+                said.append(words)
     if not decisions:
         contents, reviewed = _contents(detection, detection, ()), detection
     else:
@@ -67,10 +68,11 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
     return Written(_write(whole | contents, out), reviewed, "; ".join(said))
 
 
-def write_reviewed(
-    detection: Detection, decisions: Sequence[dict[str, Any]], out: Path
-) -> Detection:
-    """Rewrites the files after a review, except detection.npz; gives the reviewed detection.
+def write_reviewed(detection: Detection, decisions: Sequence[dict[str, Any]], out: Path) -> Written:
+    """Rewrites the files after a review, except detection.npz.
+
+    A review in the folder that has other decisions is kept as review.previous.json. InputError
+    where a decision does not fit; then nothing is written.
 
     Args:
         detection: what was detected, before any review.
@@ -78,23 +80,24 @@ def write_reviewed(
         out: the folder.
     """
     contents, reviewed = _reviewed(detection, decisions)
-    _write(contents, out)
-    return reviewed
+    kept, said = _kept(out, detection, decisions)
+    return Written(_write(kept | contents, out), reviewed, said)
 
 
-def keep_replaced(folder: Path, detection: Detection, decisions: Sequence[Any]) -> str:
-    """Keeps a folder's review under another name where it has other decisions; says so, or ""."""
-    path = folder / REVIEW
+def _kept(
+    out: Path, detection: Detection, decisions: Sequence[dict[str, Any]]
+) -> tuple[dict[str, str | bytes], str]:
+    """The folder's review under another name, if it has other decisions than these; in words."""
+    path = out / REVIEW
     if not path.exists():
-        return ""
+        return {}, ""
     try:
-        lost = any(one not in decisions for one in review.read(path, detection))
+        is_lost = any(one not in decisions for one in review.read(path, detection))
     except InputError:
-        lost = True
-    if not lost:
-        return ""
-    write_files({folder / _PREVIOUS_REVIEW: path.read_bytes()})
-    return f"the review that it replaces is kept as {folder / _PREVIOUS_REVIEW}"
+        is_lost = True
+    if not is_lost:
+        return {}, ""
+    return {_PREVIOUS: path.read_bytes()}, f"the review before it is kept as {out / _PREVIOUS}"
 
 
 def _reviewed(
@@ -152,8 +155,7 @@ def check_free(out: Path, recording: str) -> None:
         raise InputError(f"{out} holds the detection of {there}; choose another folder")
 
 
-_OTHER_REVIEW = "review.other.json"
-_PREVIOUS_REVIEW = "review.previous.json"
+_PREVIOUS = "review.previous.json"
 _PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",
           "calibration", "notes", "handling", "made_by", "file", "unscorable")  # fmt: skip
 _FAMILY_ARRAYS = ("mean", "spread", "examples")

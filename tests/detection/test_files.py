@@ -66,8 +66,8 @@ def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_pag
     assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 0
     before = (tmp_path / "review.json").read_bytes()
     said = files.write(other, tmp_path, [decision])[-1]
-    assert said.endswith(f"it is kept as {tmp_path / 'review.other.json'}")
-    assert (tmp_path / "review.other.json").read_bytes() == before
+    assert said.endswith(f"is kept as {tmp_path / 'review.previous.json'}")
+    assert (tmp_path / "review.previous.json").read_bytes() == before
     assert review.read(tmp_path / "review.json", other) == [decision]
 
 

@@ -91,7 +91,7 @@ def test_the_qrs_width_of_a_part_comes_with_kdjax_review(opened, person, tmp_pat
         assert " ms" not in family(page, number).locator(".about").inner_text()
     (tmp_path / "review.json").write_text(json.dumps(saved(page)))
     decisions = review.read(tmp_path / "review.json", synthetic())
-    reviewed = files.write_reviewed(synthetic(), decisions, tmp_path)
+    reviewed = files.write_reviewed(synthetic(), decisions, tmp_path).detection
     after = opened(tmp_path)
     for number in (1, new):
         width = f"QRS {reviewed.families[number - 1].qrs_ms:.0f} ms"
@@ -250,6 +250,15 @@ def test_on_a_phone_show_brings_the_beat_into_view_while_cards_are_drawn(opened,
     assert after[0] == page.evaluate(f"app.state.family[{shown}]")
     page.locator("#previous").click()
     assert page.evaluate("app.selected") == after[1] - 1
+
+
+def test_the_card_of_a_doubtful_family_says_so(opened, tmp_path):
+    first, second, *others = synthetic().families
+    doubtful = replace(second, doubtful=True)
+    files.write(replace(synthetic(), families=(first, doubtful, *others)), tmp_path)
+    page = opened(tmp_path)
+    assert "doubtful" in family(page, 2).inner_text()
+    assert "doubtful" not in family(page, 1).inner_text()
 
 
 def test_naming_a_family_ends_a_merge_and_naming_by_button_keeps_the_place(opened, person):

@@ -72,7 +72,7 @@ def test_the_key_dismisses_only_what_is_shown(opened, tmp_path):
     page.keyboard.press("d")
     page.keyboard.press("d")  # the first was looked at and kept
     assert rhythms(page) == 1
-    page.keyboard.press("[")
+    page.locator("#events .event").first.click()
     page.keyboard.press("PageDown")
     page.keyboard.press("d")  # something else is shown now
     assert "Choose an irregular rhythm" in page.locator("#status").inner_text()
