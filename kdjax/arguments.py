@@ -88,6 +88,7 @@ def _complete_files(commands: Mapping[str, argparse.ArgumentParser]) -> None:
     for command in commands.values():
         for action in command._actions:
             if action.choices is None and action.nargs != 0 and action.type in (None, Path):
+                # How shtab is told; argparse's own type does not know the attribute.
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
