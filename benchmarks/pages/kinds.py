@@ -244,13 +244,10 @@ def _reviewer(found: dict[str, Any]) -> Iterable[str]:
 def _without_doubt(found: dict[str, Any]) -> str:
     """The same without families of doubtful beats."""
     rows = [
-        (row["people"], row["decisions"], "yes" if apart else "no", *rates(row), alarms)
-        for people in ("DS1", "DS2")
-        for decisions in (DECISIONS, 2 * DECISIONS)
-        for apart, some in ((False, read(FIFTEENTH)), (True, found))
-        for row in some["reviewer"]
-        if (row["people"], row["decisions"]) == (people, decisions)
-        for alarms in [f"{row['false_alarms_per_hour']:.0f}"]
+        (row["people"], row["decisions"], apart, *rates(row), f"{row['false_alarms_per_hour']:.0f}")
+        for pair_of_rows in zip(read(FIFTEENTH)["reviewer"], found["reviewer"], strict=True)
+        for apart, row in zip(("no", "yes"), pair_of_rows, strict=True)
+        if row["decisions"] >= DECISIONS
     ]
     head = ("people", "decisions", "doubtful beats apart", *RATES, "false alarms per hour")
     return folded(
