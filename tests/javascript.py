@@ -12,6 +12,7 @@ PARTS = (
     "unpack.js",
     "missed.js",
     "review.js",
+    "rhythms.js",
     "totals.js",
     "shapes.js",
     "drawing.js",

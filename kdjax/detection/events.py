@@ -37,7 +37,8 @@ class Event(NamedTuple):
 def find_events(beats: Beats, fs: float, without_p: Sequence[Event] = ()) -> tuple[Event, ...]:
     """The events of a recording at `fs` Hz, given all its beats, in the order of time.
 
-    without_p: those of `without_p_waves`, which tells irregular rhythms from each other.
+    without_p: those of `without_p_waves`, which tells irregular rhythms from each other. The
+    page's script (kdjax/pages/script/rhythms.js) finds the same after each decision.
     """
     found = [
         *(event for kind in "VS" for event in _together(beats, kind)),

@@ -9,13 +9,12 @@ import numpy as np
 from kdjax import beats
 from kdjax.detection.cores import Found
 from kdjax.detection.deciding import ADAPTED_IN, Beats, Decided
-from kdjax.detection.events import Event
+from kdjax.detection.events import PAUSE, Event
 from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
 from kdjax.errors import counted
 from kdjax.rpeaks import REFRACTORY
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
-_PAUSE = 2.0  # s between beats, above which a note says so
 _USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
 _ALIKE = 300  # beats that are compared with the normal one
 _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
@@ -156,22 +155,7 @@ def doubts(
             f"the median heart rate is {rate:.0f} beats per minute; if that is implausible, check "
             f"the sampling rate, {fs:g} Hz"
         )
-    pauses = np.flatnonzero(found.rr > _PAUSE)
-    if len(pauses):
-        longest = pauses[np.argmax(found.rr[pauses])]
-        when = clock(float(found.sample[longest]) / fs)
-        seconds = f"{found.rr[longest]:.1f} s"
-        if len(pauses) == 1:
-            yield (
-                f"an interval of {seconds} without a beat ends at {when}; check whether it is a "
-                "pause or a missed beat, which kdjax cannot tell apart"
-            )
-        else:
-            yield (
-                f"{len(pauses)} intervals of more than {_PAUSE:g} s without a beat, the longest of "
-                f"{seconds}, ending at {when}; check whether they are pauses or missed beats, "
-                "which kdjax cannot tell apart"
-            )
+    yield from long_pauses(found, fs)
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
@@ -179,6 +163,26 @@ def doubts(
             f"flat stretches: {len(still)}, the longest of {stop - start:.1f} s at {clock(start)}; "
             "the lead was off, the heart stood still, or the unit of the samples is wrong"
         )
+
+
+def long_pauses(beats: Beats, fs: float) -> Iterator[str]:
+    """That some RR intervals are longer than two seconds; fs in Hz."""
+    pauses = np.flatnonzero(beats.rr > PAUSE)
+    if len(pauses):
+        longest = pauses[np.argmax(beats.rr[pauses])]
+        when = clock(float(beats.sample[longest]) / fs)
+        seconds = f"{beats.rr[longest]:.1f} s"
+        if len(pauses) == 1:
+            yield (
+                f"an interval of {seconds} without a beat ends at {when}; check whether it is a "
+                "pause or a missed beat, which kdjax cannot tell apart"
+            )
+        else:
+            yield (
+                f"{len(pauses)} intervals of more than {PAUSE:g} s without a beat, the longest of "
+                f"{seconds}, ending at {when}; check whether they are pauses or missed beats, "
+                "which kdjax cannot tell apart"
+            )
 
 
 def _why_none(bad: Sequence[tuple[float, float, str]]) -> str:

@@ -46,7 +46,6 @@ class Detection:
         seconds: length of the recording.
         families: the largest first; `Beats.family` is an index into them, from 0.
         events: in order of time.
-        dismissed: events that a reviewer called false, of a reviewed detection; not in `events`.
         unscorable: (start, stop, reason) in seconds.
         tape: the signal to look at.
         threshold: a score above it is abnormal.
@@ -79,7 +78,6 @@ class Detection:
     handling: dict[str, Any] = field(default_factory=dict)
     file: str = ""
     start: datetime.datetime | None = None
-    dismissed: tuple[Event, ...] = field(default=(), repr=False)
 
 
 def detect(

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection import report_sections
+from kdjax.detection.events import WITHOUT_P
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS, union
 from kdjax.detection.tape import RATE, STEP
 from kdjax.pages import packing, page
 
-SCRIPTS = ("unpack.js", "missed.js", "review.js", "totals.js", "shapes.js", "drawing.js",
-            "overview.js", "decisions.js", "cards.js", "timeline.js", "marker.js", "events.js",
-            "keys.js", "report.js")  # fmt: skip
+SCRIPTS = ("unpack.js", "missed.js", "review.js", "rhythms.js", "totals.js", "shapes.js",
+            "drawing.js", "overview.js", "decisions.js", "cards.js", "timeline.js", "marker.js",
+            "events.js", "keys.js", "report.js")  # fmt: skip
 _LONG = 10.0  # s of a stretch without scores that is listed among the events
 _MOST_MS = 30_000  # an RR interval that is longer is shown as this long
 
@@ -80,9 +81,9 @@ noise around it; it has no kind and no family.</p>
 <figure><canvas></canvas><figcaption></figcaption></figure></div>
 <h3><label for="which">Events</label> <select id="which"></select></h3>
 <ol id="events"></ol><p class="note" id="more"></p>
-<p class="note">Events follow the kinds as detected, or as last applied with
-<code>kdjax review</code>. Where an irregular rhythm begins and ends is known to about half a
-minute. Look at what was not scored: ventricular flutter and fibrillation can look like noise.</p>
+<p class="note">Events follow your decisions. Where an irregular rhythm begins and ends is known to
+about half a minute. Look at what was not scored: ventricular flutter and fibrillation can look like
+noise.</p>
 """
 
 
@@ -160,9 +161,8 @@ def _data(detection: Detection, reviewed: Detection, decisions: Sequence[dict]) 
             for family in detection.families
         ],
         "measured": [_measures(family) for family in reviewed.families],
-        "events": [
-            [event.name, *map(int, event[1:])]
-            for event in (*reviewed.events, *reviewed.dismissed)  # which the script leaves out
+        "without_p": [
+            [event.first, event.last] for event in detection.events if event.name == WITHOUT_P
         ],
         "unscorable": [list(stretch) for stretch in detection.unscorable],
         "not_scored": _not_scored(detection.unscorable),

@@ -5,13 +5,12 @@ from html import escape
 
 import numpy as np
 
-from kdjax.detection.notes import MEANING, clock, many_abnormal
+from kdjax.detection.notes import MEANING, clock, long_pauses, many_abnormal
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import KINDS
 from kdjax.pages import page
 
 _NO_BEATS = "<p><b>No beats found.</b> No R-peaks were detected.</p>"
-_AS_APPLIED = '<p class="note">As detected, or as last applied with <code>kdjax review</code>.</p>'
 _SHOWN_STRETCHES = 50  # in the table
 _SHOWN_HOURS = 48  # that stand open
 
@@ -71,9 +70,10 @@ def _notes(detection: Detection, left: Sequence[str]) -> str:
     """The notes of a detection; those that a review answered, not `left`, are hidden."""
     if not detection.notes:
         return ""
-    answered_by_naming = set(many_abnormal(detection.beats))
+    until = dict.fromkeys(many_abnormal(detection.beats), "named")
+    until |= dict.fromkeys(long_pauses(detection.beats, detection.fs), "no-pause")
     items = "".join(
-        f"<li{' data-until=named' if note in answered_by_naming else ''}"
+        f"<li{f' data-until={until[note]}' if note in until else ''}"
         f"{'' if note in left else ' hidden'}>{escape(note)}</li>"
         for note in detection.notes
     )
@@ -178,10 +178,10 @@ def hours(summary: Mapping) -> str:
     )
     count = len(summary["hours"])
     if count == 1:
-        return f"<h2>Hour by hour</h2>{_AS_APPLIED}{page.table(head, rows)}"
+        return f'<h2>Hour by hour</h2><div id="hours">{page.table(head, rows)}</div>'
     opened = " open" if count <= _SHOWN_HOURS else ""
     return (
-        f"<h2>Hour by hour</h2>{_AS_APPLIED}<details{opened}>"
+        f'<h2>Hour by hour</h2><details id="hours"{opened}>'
         f"<summary>Table of {count} hours</summary>"
         f"{page.table(head, rows)}</details>"
     )

@@ -14,7 +14,7 @@ from kdjax.detection.deciding import Beats
 from kdjax.detection.decisions import Replay, moved, numbers_of
 from kdjax.detection.events import WITHOUT_P, find_events, trimmed
 from kdjax.detection.families import Family
-from kdjax.detection.notes import many_abnormal
+from kdjax.detection.notes import long_pauses, many_abnormal
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
 from kdjax.detection.signs import Rhythm, qrs_width
@@ -48,19 +48,20 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
         families = _regrouped(families, replay.changed, detection, beats=beats)
     beats = beats._replace(abnormal=np.isin(beats.kind, _NOT_NORMAL))
     hearts = without_artefacts(beats)
-    answered = set(many_abnormal(detection.beats) if _names_first(decisions) else ())
     events = find_events(
         hearts,
         detection.fs,
         trimmed(hearts, [e for e in detection.events if e.name == WITHOUT_P], detection.fs),
     )
+    answered = set(many_abnormal(detection.beats) if _names_first(decisions) else ())
+    if not any(event.name == "pause" for event in events):
+        answered |= set(long_pauses(detection.beats, detection.fs))
     return replace(
         detection,
         beats=beats,
         notes=tuple(note for note in detection.notes if note not in answered),
         families=tuple(families),
         events=tuple(event for event in events if not replay.dismisses(event)),
-        dismissed=tuple(event for event in events if replay.dismisses(event)),
     )
 
 

@@ -57,6 +57,29 @@ def by_the_page(detection, decisions):
     return found
 
 
+def long(person):
+    """The same person from the 59th minute on, of a recording that ends in the second hour."""
+    shift = 59 * 60 * 360
+    return replace(
+        person,
+        beats=person.beats._replace(sample=person.beats.sample + shift),
+        seconds=person.seconds + 59 * 60,
+    )
+
+
+def rows_of(told):
+    """The hours of a summary, as the page has them."""
+    return [
+        {
+            "beats": row["beats"],
+            "scored": row["scored"],
+            "notNormal": [row[kind] for kind in "SVFQ"],
+            "heartRate": pytest.approx(row["median_heart_rate"], rel=1e-6),
+        }
+        for row in told["hours"]
+    ]
+
+
 @pytest.mark.parametrize("person", [synthetic(), with_bad(synthetic())], ids=["clean", "bad"])
 @pytest.mark.parametrize(
     "decisions",
@@ -88,3 +111,13 @@ def test_the_page_counts_what_the_summary_of_the_review_counts(person, decisions
         assert found["heartRate"] is None
     else:
         assert found["heartRate"] == pytest.approx(told["mean_heart_rate"], rel=1e-6)
+    assert found["hours"] == rows_of(told)
+
+
+@pytest.mark.parametrize("decisions", [[], [{"family": 2, "kind": "X"}]])
+def test_the_page_counts_hour_by_hour(decisions):
+    person = long(synthetic())
+    reviewed = review.reviewed(person, decisions)
+    told = summary(reviewed, [], heart_rate(reviewed, []))
+    assert [row["beats"] > 50 for row in told["hours"]] == [True, True]
+    assert by_the_page(person, decisions)["hours"] == rows_of(told)

@@ -1,14 +1,17 @@
-"""Events that are dismissed, in a real browser."""
+"""Events that follow the decisions and those that are dismissed, in a real browser."""
 
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from detections import synthetic
-from in_browser import count, saved
+from in_browser import count, family, saved
 
 from kdjax.detection import files, review
-from kdjax.detection.events import WITHOUT_P, Event
+from kdjax.detection.deciding import Beats
+from kdjax.detection.events import WITHOUT_P, Event, find_events
+from kdjax.detection.notes import long_pauses
 
 SAMPLE = synthetic().beats.sample
 FALSE = Event(WITHOUT_P, *SAMPLE[[10, 190]].tolist(), 181)
@@ -62,10 +65,11 @@ def test_a_key_dismisses_it_and_the_next_event_follows(opened, folder):
 
 
 def test_the_key_dismisses_only_what_is_shown(opened, tmp_path):
-    first = Event(WITHOUT_P, *SAMPLE[[10, 90]].tolist(), 81)
-    second = Event(WITHOUT_P, *SAMPLE[[100, 190]].tolist(), 91)
+    first = Event(WITHOUT_P, *SAMPLE[[10, 150]].tolist(), 141)
+    second = Event(WITHOUT_P, *SAMPLE[[160, 300]].tolist(), 141)
     files.write(replace(FOUND, events=(first, second)), tmp_path)
     page = opened(tmp_path)
+    page.locator("#which").select_option(WITHOUT_P)
     page.locator("#strips").focus()
     page.keyboard.press("]")
     page.keyboard.press("]")
@@ -107,3 +111,68 @@ def test_a_dismissal_is_saved_applied_and_undone_in_the_page_that_follows(opened
     after.locator("#file").set_input_files(tmp_path / "review.json")
     after.get_by_text("Loaded 1 decision").wait_for()
     assert rhythms(after) == 0
+
+
+def listed(page):
+    return [text.split(" ", 1)[1] for text in page.locator("#events .event").all_inner_texts()]
+
+
+def test_the_list_follows_each_decision_as_events_csv_does_after_kdjax_review(opened, tmp_path):
+    person = synthetic()
+    files.write(person, tmp_path)
+    page = opened(tmp_path)
+    before = listed(page)
+    family(page, 1).focus()
+    page.keyboard.press("v")
+    after = listed(page)
+    assert any("V run" in text for text in after)
+    assert after != before
+    (tmp_path / "review.json").write_text(json.dumps(saved(page)))
+    files.write_reviewed(person, review.read(tmp_path / "review.json", person), tmp_path)
+    rows = (tmp_path / "events.csv").read_text().splitlines()[1:]
+    assert len(rows) == len(after)
+    assert listed(opened(tmp_path)) == after
+    page.locator("#undo").click()
+    assert listed(page) == before
+
+
+def test_an_added_beat_ends_a_pause_and_the_note_about_it(opened, tmp_path):
+    person = synthetic()
+    kept = np.arange(len(SAMPLE)) != 12
+    beats = Beats(*(values[kept] for values in person.beats))
+    rr = beats.rr.copy()
+    rr[12] = (beats.sample[12] - beats.sample[11]) / person.fs + 1  # s, so that it is a pause
+    beats = beats._replace(rr=rr, sample=beats.sample + np.where(np.arange(len(rr)) < 12, 0, 360))
+    families = tuple(replace(one, examples=one.examples[:0]) for one in person.families)
+    notes = tuple(long_pauses(beats, person.fs))
+    assert len(notes) == 1
+    paused = replace(person, beats=beats, families=families, notes=notes)
+    files.write(replace(paused, events=find_events(beats, person.fs)), tmp_path)
+    page = opened(tmp_path)
+    assert page.locator(".notes li").is_visible()
+    page.locator("#which").select_option("pause")
+    page.locator("#events .event").click()
+    page.keyboard.press("a")
+    page.keyboard.press("n")
+    assert "pause" not in page.locator("#which").inner_text()
+    assert not page.locator(".notes").is_visible()
+    (tmp_path / "review.json").write_text(json.dumps(saved(page)))
+    decisions = review.read(tmp_path / "review.json", files.read(tmp_path))
+    assert files.write_reviewed(files.read(tmp_path), decisions, tmp_path).detection.notes == ()
+    page.locator("#undo").click()
+    assert page.locator(".notes li").is_visible()
+
+
+def test_bracket_goes_on_from_an_event_that_decisions_have_ended(opened, tmp_path):
+    files.write(synthetic(), tmp_path)
+    page = opened(tmp_path)
+    page.locator("#which").select_option("S couplet")
+    names = page.locator("#events .event").all_inner_texts()
+    assert len(names) > 2
+    page.locator("#events .event").nth(1).click()
+    page.keyboard.press("n")  # the first beat of the couplet
+    assert page.locator("#events .event").all_inner_texts() == [names[0], *names[2:]]
+    page.keyboard.press("]")
+    assert page.locator("#events .now").inner_text() == names[2]
+    page.keyboard.press("[")
+    assert page.locator("#events .now").inner_text() == names[0]

@@ -12,7 +12,8 @@ from kdjax.detection.notes import many_abnormal
 
 
 def boxes(page):
-    return page.locator(".card").all_inner_texts()
+    """The boxes, and the table of hours."""
+    return [*page.locator(".card").all_inner_texts(), page.locator("#hours").inner_text()]
 
 
 def notes(page):

@@ -1,24 +1,10 @@
-// The list of events.
+// The list of events, which follow the decisions.
 
 const LISTED = 400; // events
 
-/** The events of the recording and its highest scores, by their times in s. */
+/** What the list shows at first. */
 function prepareEvents() {
-  const { events, fs, not_scored } = app.data;
-  app.found = events.map(([name, first, last, beats]) => ({
-    name,
-    first,
-    last,
-    from: first / fs,
-    to: last / fs,
-    text: eventText(name, (last - first) / fs, beats),
-  }));
-  for (const [from, to, reason] of not_scored) {
-    const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
-    app.found.push({ name: "not scored", from, to, text });
-  }
-  app.found.sort((a, b) => a.from - b.from);
-  const { score, samples } = app.detected;
+  const { score, samples, fs } = app.detected;
   app.highest = highest(score, 50).map((beat) => ({
     from: samples[beat] / fs,
     text: `score ${score[beat].toPrecision(3)}`,
@@ -28,15 +14,27 @@ function prepareEvents() {
   renderEvents();
 }
 
-/** The events less those that were dismissed. */
+/** The events after the decisions, and what was not scored, in order of time. */
 function followEvents() {
-  const left = app.found.filter((event) => !isDismissed(event, app.state.dismissed));
-  const asBefore = app.events?.length === left.length && left.every((event, i) => event === app.events[i]);
-  if (asBefore) return;
-  app.events = left;
+  const { fs, not_scored, without_p } = app.data;
+  const events = eventsOf(app.state, without_p).map((event) => {
+    const [from, to] = [event.first / fs, event.last / fs];
+    return { ...event, from, to, text: eventText(event.name, to - from, event.beats) };
+  });
+  for (const [from, to, reason] of not_scored) {
+    const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
+    events.push({ name: "not scored", from, to, text });
+  }
+  events.sort((a, b) => a.from - b.from);
+  const asBefore = JSON.stringify(events) === JSON.stringify(app.events);
+  if (asBefore) return; // the list stays where it was scrolled to
+  app.events = events;
   renderChoice();
   renderEvents();
 }
+
+/** Whether two entries of the list are one event, whose end decisions may have moved. */
+const isSame = (one, other) => one.from === other?.from && (one.name ?? one.text) === (other.name ?? other.text);
 
 /** Which events the list can show, with how many there are. */
 function renderChoice() {
@@ -81,7 +79,7 @@ function eventItem(event) {
   const at = clock(event.from, app.start);
   const shown = element("button", {
     type: "button",
-    className: event === app.now ? "event now" : "event",
+    className: isSame(event, app.now) ? "event now" : "event",
     textContent: `${at} ${event.text}`,
     onclick: ({ currentTarget }) => showEvent(currentTarget, event),
   });
@@ -115,29 +113,36 @@ function showEvent(button, event) {
 }
 
 function nextEvent(step) {
-  const buttons = [...byId("events").querySelectorAll(".event")];
-  const now = buttons.findIndex((button) => button.classList.contains("now"));
-  const next = buttons[now < 0 ? 0 : now + step];
-  if (!next) {
+  const list = eventsInList();
+  const now = list.findIndex((event) => isSame(event, app.now));
+  const place = now < 0 ? placeOfNext(list, step) : now + step;
+  const button = byId("events").querySelectorAll(".event")[place];
+  if (!button) {
     say("No more events in the list.");
     return;
   }
-  next.scrollIntoView({ block: "nearest" });
-  next.click();
+  button.scrollIntoView({ block: "nearest" });
+  button.click();
+}
+
+/** Where the list goes on from an event that is no longer in it, forth or back. */
+function placeOfNext(list, step) {
+  if (!app.now || list === app.highest) return 0;
+  const after = list.findIndex((event) => event.from >= app.now.from);
+  const end = after < 0 ? list.length : after;
+  return step > 0 ? end : end - 1;
 }
 
 /** There is no such rhythm; ] goes on to what follows it in the list. */
 function dismissEvent(event) {
-  const list = eventsInList();
-  app.now = list[list.indexOf(event) - 1] ?? null;
-  app.chosen = null;
   const { name, first, last } = event;
+  [app.now, app.chosen] = [event, null];
   decide({ dismiss: [first, last], event: name }, `Dismissed: ${name} at ${clockOf(first)}. Kinds stay.`);
   byId("strips").focus({ preventScroll: true });
 }
 
 function dismissNow() {
-  const isListed = eventsInList().includes(app.chosen);
-  if (isListed && RHYTHMS.includes(app.chosen.name)) dismissEvent(app.chosen);
+  const chosen = eventsInList().find((event) => isSame(event, app.chosen));
+  if (chosen && RHYTHMS.includes(chosen.name)) dismissEvent(chosen);
   else say("Choose an irregular rhythm in the list of events first; other events follow from kinds.");
 }

@@ -11,7 +11,7 @@ const app = {
   merging: null,
   selected: -1, // a beat
   marker: null, // a sample without a beat, where one can be added
-  events: null, // those found, less those dismissed
+  events: null, // those in the list of events
   now: null, // the event from which [ and ] go on
   chosen: null, // the event that is shown
   before: undefined, // the sample of the beat that was selected before the marker
@@ -46,6 +46,10 @@ function refresh() {
   app.selected = beatAt(app.state.samples, selected);
   if (app.marker !== null && !hasRoom(app.state, app.marker)) app.marker = null;
   followEvents();
+  render();
+}
+
+function render() {
   renderCounts();
   renderTotals();
   renderFamilies();
@@ -164,9 +168,10 @@ async function openPage() {
   followBeats();
   prepareEvents();
   listen();
-  refresh();
+  render();
   app.leads = await unpackTape(data.tape);
-  refresh();
+  renderFamilies();
+  renderRecording();
   document.documentElement.dataset.ready = "yes";
 }
 

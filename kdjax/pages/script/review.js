@@ -4,7 +4,8 @@
 const KINDS = "NSVFQX";
 const SPARE = 500; // values that an array has room for
 const MOST_RR = 30000; // ms: a longer interval is shown as this long
-const RHYTHMS = ["irregular rhythm without P waves", "irregular rhythm"]; // that can be dismissed
+const WITHOUT_P = "irregular rhythm without P waves";
+const RHYTHMS = [WITHOUT_P, "irregular rhythm"]; // that can be dismissed
 const KIND_NAMES = {
   N: "normal",
   S: "supraventricular",

@@ -1,0 +1,93 @@
+"""Events, as the page's script finds them after decisions and as events.csv has them."""
+
+from collections import Counter
+
+import numpy as np
+from detections import beats_of
+from javascript import calls
+
+from kdjax.detection.events import WITHOUT_P, Event, find_events, trimmed
+from kdjax.detection.report import milliseconds
+from kdjax.detection.summary import without_artefacts
+
+FS = 250.0  # a sample is a whole number of milliseconds, as the page has intervals
+KINDS = ["N", "S", "V", "F", "Q", "X", ""]
+SHARES = (
+    (0.9, 0.04, 0.03, 0.01, 0.01, 0.005, 0.005),
+    (0.6, 0.1, 0.2, 0.02, 0.02, 0.03, 0.03),
+    (0.98, 0, 0.01, 0, 0, 0.005, 0.005),
+)
+BY_THE_PAGE = """(state, stretches) =>
+  eventsOf(state, stretches).map(({ name, first, last, beats }) => [name, first, last, beats])"""
+
+
+def intervals(rng, count):
+    """RR intervals [count] in s: steady and irregular rhythms, early beats, pauses, long breaks."""
+    parts = []
+    while sum(map(len, parts)) < count:
+        length = int(rng.integers(5, 200))
+        varied = np.exp(rng.normal(0, rng.choice([0.01, 0.05, 0.15, 0.3]), length))
+        part = rng.uniform(0.4, 1.2) * varied
+        period = int(rng.integers(1, 5))
+        part[::period] *= 0.6 if period > 1 else 1.0
+        parts.append(part)
+    rr = np.concatenate(parts)[:count]
+    rr[rng.random(count) < 0.003] *= 4
+    rr[rng.random(count) < 0.001] *= 150
+    return rr
+
+
+def kinds(rng, count):
+    """Kinds [count], with stretches of bigeminy and trigeminy."""
+    kind = rng.choice(KINDS, count, p=rng.choice(SHARES))
+    for _ in range(4):
+        start, period = int(rng.integers(0, count - 30)), int(rng.integers(2, 4))
+        kind[start : start + 30] = "N"
+        kind[start : start + 30 : period] = rng.choice(["S", "V"])
+    return kind
+
+
+def recording(rng):
+    """Beats, and up to one stretch without P waves."""
+    count = int(rng.integers(40, 900))
+    sample = np.cumsum(np.rint(intervals(rng, count) * FS)).astype(int)
+    known = rng.random(count) > 0.01
+    rr = np.where(known, np.diff(sample, prepend=-1000) / FS, np.nan).astype(np.float32)
+    kind = kinds(rng, count)
+    rows = zip(sample.tolist(), rr, kind, strict=True)
+    beats = beats_of(*((at, 0, 0, False, "good", own, name, 0, 0.5, 1) for at, own, name in rows))
+    first, last = rng.integers(0, count // 2), rng.integers(count // 2, count)
+    event = Event(WITHOUT_P, int(sample[first]), int(sample[last]), int(last - first + 1))
+    return beats, [event][: rng.integers(0, 2)]
+
+
+def as_the_page_has_it(beats, dismissed=()):
+    return {
+        "samples": beats.sample.tolist(),
+        "kind": [KINDS.index(kind) if kind else -1 for kind in beats.kind.tolist()],
+        "rr": milliseconds(beats.rr).tolist(),
+        "fs": FS,
+        "dismissed": dismissed,
+    }
+
+
+def test_the_page_finds_what_the_files_have():
+    rng = np.random.default_rng(0)
+    asked, expected = [], []
+    for _ in range(60):
+        beats, without_p = recording(rng)
+        hearts = without_artefacts(beats)
+        expected.append(find_events(hearts, FS, trimmed(hearts, without_p, FS)))
+        stretches = [[event.first, event.last] for event in without_p]
+        asked.append([BY_THE_PAGE, as_the_page_has_it(beats), stretches])
+    found = calls(*asked)
+    assert found == [[list(event) for event in events] for events in expected]
+    names = Counter(event.name for events in expected for event in events)
+    patterns = ("couplet", "run", "bigeminy", "trigeminy")
+    every = {f"{kind} {pattern}" for kind in "SV" for pattern in patterns}
+    assert set(names) == every | {"pause", "irregular rhythm", WITHOUT_P}
+    assert min(names.values()) > 3
+
+
+def test_no_beats_make_no_events():
+    assert calls([BY_THE_PAGE, as_the_page_has_it(beats_of()), [[0, 10000]]]) == [[]]
