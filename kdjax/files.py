@@ -32,6 +32,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of(content: bytes) -> str:
+    """SHA-256 of bytes, hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def with_seal(value: Mapping[str, Any]) -> dict[str, Any]:
     """What JSON can hold, with a checksum of all the rest as its last entry."""
     rest = {name: entry for name, entry in value.items() if name != _SEAL}

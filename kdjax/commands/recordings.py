@@ -26,6 +26,8 @@ def detect(args: argparse.Namespace) -> None:
     known = earlier.read(args.earlier) if args.earlier is not None else None
     paths, empty = _recordings(args)
     refused, all_of_them = len(empty), len(paths) + len(empty)
+    if all_of_them > 1:
+        index.check_free(args.out)
     for folder in empty:
         print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
     references = _references(paths, args.against) if args.against else {}
@@ -177,7 +179,7 @@ def review(args: argparse.Namespace) -> None:
     else:
         decisions = review.read(args.decisions or saved, detection)
     try:
-        written = files.write_reviewed(detection, decisions, args.folder)
+        written = files.write_reviewed(detection, decisions, args.folder, applied=args.families)
     except InputError as error:
         raise InputError(f"{args.decisions or saved}: {error}; correct or remove it") from error
     index.update(args.folder.absolute().parent)

@@ -5,7 +5,7 @@ import datetime
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +19,11 @@ from kdjax.detection.recording import Detection
 from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError, counted
-from kdjax.files import write_files
+from kdjax.files import sha256, sha256_of, write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
+SUMMARY = "summary.json"
 _FORMAT = 4
 
 
@@ -46,7 +47,8 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
     decisions to save, as review.previous.json.
 
     All files are written under other names before the first replaces one of an earlier detection,
-    the summary last; any other file stays. OSError where the folder cannot be written.
+    the summary last; any other file stays. One that was changed since kdjax wrote it is kept under
+    another name, as families.previous.csv. OSError where the folder cannot be written.
     """
     whole: dict[str, str | bytes] = {WHOLE: whole_bytes(detection)}
     said = [f"{counted(len(decisions), 'decision')} carried over"] if decisions else []
@@ -65,23 +67,35 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
         contents, reviewed = _contents(detection, detection, ()), detection
     else:
         contents, reviewed = _reviewed(detection, decisions)
-    return Written(_write(whole | contents, out), reviewed, "; ".join(said))
+    changed, words = _changed(out, contents)
+    paths = _write(changed | whole | contents, out)
+    return Written(paths, reviewed, "; ".join(filter(None, [*said, words])))
 
 
-def write_reviewed(detection: Detection, decisions: Sequence[dict[str, Any]], out: Path) -> Written:
+def write_reviewed(
+    detection: Detection,
+    decisions: Sequence[dict[str, Any]],
+    out: Path,
+    *,
+    applied: Path | None = None,
+) -> Written:
     """Rewrites the files after a review, except detection.npz.
 
-    A review in the folder that has other decisions is kept as review.previous.json. InputError
-    where a decision does not fit; then nothing is written.
+    A review in the folder that has other decisions is kept as review.previous.json, and what was
+    changed since kdjax wrote it likewise. InputError where a decision does not fit; then nothing
+    is written.
 
     Args:
         detection: what was detected, before any review.
         decisions: all of them.
         out: the folder.
+        applied: the families.csv whose changes are among the decisions, if any.
     """
     contents, reviewed = _reviewed(detection, decisions)
     kept, said = _kept(out, detection, decisions)
-    return Written(_write(kept | contents, out), reviewed, said)
+    changed, words = _changed(out, contents, applied=applied)
+    paths = _write(changed | kept | contents, out)
+    return Written(paths, reviewed, "; ".join(filter(None, [said, words])))
 
 
 def _kept(
@@ -97,7 +111,35 @@ def _kept(
         is_lost = True
     if not is_lost:
         return {}, ""
-    return {_PREVIOUS: path.read_bytes()}, f"the review before it is kept as {out / _PREVIOUS}"
+    previous = _previous(REVIEW)
+    return {previous: path.read_bytes()}, f"the review before it is kept as {out / previous}"
+
+
+def _changed(
+    out: Path, contents: Mapping[str, str | bytes], *, applied: Path | None = None
+) -> tuple[dict[str, str | bytes], str]:
+    """What a person changed in the folder, or put there, under other names; in words.
+
+    contents: what is about to be written. Of the review, `_kept` knows more.
+    """
+    try:
+        sums = dict(json.loads((out / SUMMARY).read_text(encoding="utf-8"))["sha256"])
+        sums[SUMMARY] = sha256(out / SUMMARY)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        sums = {}
+    kept, said = {}, []
+    for name in contents:
+        path = out / name
+        is_other = name != REVIEW and path.is_file() and sha256(path) != sums.get(name)
+        if is_other and not (applied is not None and path.samefile(applied)):
+            kept[_previous(name)] = path.read_bytes()
+            said.append(f"{name} was not as kdjax wrote it and is kept as {out / _previous(name)}")
+    return kept, "; ".join(said)
+
+
+def _previous(name: str) -> str:
+    """families.csv as families.previous.csv."""
+    return f"{Path(name).stem}.previous{Path(name).suffix}"
 
 
 def _reviewed(
@@ -115,25 +157,27 @@ def _contents(
     stretches = union(reviewed.unscorable)
     numbers = summary(reviewed, stretches, heart_rate(reviewed, stretches))
     numbers["decisions"] = len(decisions)
-    return {
+    contents: dict[str, str | bytes] = {
         "beats.csv": tables.beats(reviewed),
         "families.csv": tables.families(reviewed),
         "events.csv": tables.events(reviewed),
         "rr.csv": tables.rr(reviewed),
         numbers["annotation_file"]: annotations.annotations(reviewed.beats, reviewed.fs),
         "report.html": report.render(detection, reviewed, summary=numbers, decisions=decisions),
-        "summary.json": json.dumps(numbers, indent=2, allow_nan=False) + "\n",
     }
+    numbers["sha256"] = {name: sha256_of(_encoded(content)) for name, content in contents.items()}
+    return contents | {SUMMARY: json.dumps(numbers, indent=2, allow_nan=False) + "\n"}
 
 
 def _write(contents: dict[str, str | bytes], out: Path) -> list[Path]:
-    # A file name may hold what is no Unicode, and comes with it as lone surrogates.
-    paths = {
-        out / name: content if isinstance(content, bytes) else content.encode(errors="replace")
-        for name, content in contents.items()
-    }
+    paths = {out / name: _encoded(content) for name, content in contents.items()}
     write_files(paths)
     return list(paths)
+
+
+def _encoded(content: str | bytes) -> bytes:
+    """A file name may hold what is no Unicode, and comes with it as lone surrogates."""
+    return content if isinstance(content, bytes) else content.encode(errors="replace")
 
 
 def annotation_file(folder: Path, detection: Detection) -> Path:
@@ -147,7 +191,7 @@ def check_free(out: Path, recording: str) -> None:
     recording: the absolute path of its file, or the name of a signal that came from memory.
     """
     try:
-        summary = json.loads((out / "summary.json").read_text())
+        summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
         there = summary["file"] or summary["recording"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
@@ -155,7 +199,6 @@ def check_free(out: Path, recording: str) -> None:
         raise InputError(f"{out} holds the detection of {there}; choose another folder")
 
 
-_PREVIOUS = "review.previous.json"
 _PLAIN = ("recording", "fs", "leads", "seconds", "threshold", "fpr", "score", "detector",
           "calibration", "notes", "handling", "made_by", "file", "unscorable")  # fmt: skip
 _FAMILY_ARRAYS = ("mean", "spread", "examples")

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kdjax.detection.notes import clock
-from kdjax.errors import counted
+from kdjax.errors import InputError, counted
 from kdjax.files import write_json, write_text
 from kdjax.pages import page
 
@@ -30,8 +30,26 @@ def write(out: Path) -> None:
 
 def update(out: Path) -> None:
     """Writes the index anew where there is one."""
-    if (out / ROWS).exists():
+    if _is_index(out / ROWS):
         write(out)
+
+
+def check_free(out: Path) -> None:
+    """InputError where the folder holds other files of the index's names."""
+    for name in (PAGE, ROWS):
+        if (out / name).exists() and not _is_index(out / ROWS):
+            raise InputError(f"{out / name}: holds something else; choose another folder")
+
+
+def _is_index(path: Path) -> bool:
+    """Whether a file is an index.json that `write` made."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and {"recording", "folder"} <= set(row) for row in rows
+    )
 
 
 def _row(folder: str, summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -326,6 +326,16 @@ def test_several_recordings_get_an_index_that_a_review_keeps_up(recording, tmp_p
     assert "is the folder itself" in capsys.readouterr().err
 
 
+def test_an_index_page_of_something_else_stays(recording, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "index.html").write_text("mine")
+    both = (recording, tmp_path / "other.npy")
+    assert typed("detect", "mitbih-w8", *both, "--fs", 360, "--units", "mV", "--out", out) == 2
+    assert "index.html: holds something else; choose another folder" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["index.html"]
+
+
 def test_a_record_is_one_with_and_without_the_ending_of_its_header(tmp_path):
     header = write_annotated(tmp_path, 1)
     given = ("detect", "mitbih-w8", "--out", tmp_path / "out")

@@ -12,6 +12,7 @@ from detections import FIVE, beats_of, detection_of, many_beats, synthetic
 
 from kdjax.detection import files, report, review
 from kdjax.errors import InputError
+from kdjax.files import sha256
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # wfdb 4.3 on pandas 3
@@ -215,3 +216,57 @@ def test_no_beat_that_can_be_scored(tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["scored"], summary["abnormal_per_hour"]) == (0, None)
     assert "No beat was scored." in (tmp_path / "report.html").read_text()
+
+
+class TestWhatAPersonChanged:
+    """A file that is not as kdjax wrote it is kept when another takes its place."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, no_page):
+        files.write(synthetic(), tmp_path)
+        return tmp_path
+
+    def test_nothing_is_kept_where_nothing_was_changed(self, folder):
+        files.write(synthetic(), folder)
+        written = files.write_reviewed(synthetic(), [{"family": 1, "kind": "V"}], folder)
+        assert written.said == ""
+        files.write_reviewed(synthetic(), [{"family": 1, "kind": "V"}], folder)
+        assert not list(folder.glob("*previous*"))
+
+    @pytest.mark.parametrize("name", ["families.csv", "report.html", "synthetic.kdjax"])
+    @pytest.mark.parametrize("by", ["detect", "review"])
+    def test_a_changed_file_is_kept(self, folder, name, by):
+        (folder / name).write_bytes(b"mine")
+
+        def again():
+            if by == "detect":
+                return files.write(synthetic(), folder)
+            return files.write_reviewed(synthetic(), [], folder)
+
+        said = again().said
+        kept = folder / f"{Path(name).stem}.previous{Path(name).suffix}"
+        assert said == f"{name} was not as kdjax wrote it and is kept as {kept}"
+        assert kept.read_bytes() == b"mine"
+        assert (folder / name).read_bytes() != b"mine"
+        assert again().said == ""
+
+    def test_files_of_the_same_names_that_were_there_before_are_kept(self, tmp_path, no_page):
+        for name in ("summary.json", "events.csv"):
+            (tmp_path / name).write_text("mine")
+        files.write(synthetic(), tmp_path)
+        for name in ("summary.previous.json", "events.previous.csv"):
+            assert (tmp_path / name).read_text() == "mine"
+
+    def test_a_table_of_families_that_is_applied_is_not_kept(self, folder):
+        path = folder / "families.csv"
+        path.write_text(path.read_text().replace(",N,", ",V,", 1))
+        decisions = review.from_table(path, synthetic())
+        written = files.write_reviewed(synthetic(), decisions, folder, applied=path)
+        assert (len(decisions), written.said) == (1, "")
+        assert not list(folder.glob("*previous*"))
+
+    def test_sums_are_those_of_the_files(self, folder):
+        sums = json.loads((folder / "summary.json").read_text())["sha256"]
+        others = {path.name for path in folder.iterdir()} - {"summary.json", "detection.npz"}
+        assert set(sums) == others
+        assert {name: sha256(folder / name) for name in sums} == sums

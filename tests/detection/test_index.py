@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 from detections import detection_of, synthetic
 from pages import Page
 
 from kdjax.detection import files, index
+from kdjax.errors import InputError
 
 
 def test_a_row_for_each_detection(tmp_path):
@@ -37,3 +39,20 @@ def test_only_an_index_that_is_there_is_updated(tmp_path):
     files.write(detection_of(), tmp_path / "b")
     index.update(tmp_path)
     assert len(json.loads((tmp_path / "index.json").read_text())) == 2
+
+
+@pytest.mark.parametrize(("name", "content"), [("index.html", "mine"), ("index.json", "{}")])
+def test_files_of_the_same_names_are_left_alone(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{name}: holds something else; choose another folder$"):
+        index.check_free(tmp_path)
+    index.update(tmp_path)
+    assert (tmp_path / name).read_text() == content
+
+
+def test_an_index_takes_the_place_of_an_earlier_one(tmp_path):
+    index.write(tmp_path)
+    index.check_free(tmp_path)
+    files.write(synthetic(), tmp_path / "c")
+    index.update(tmp_path)
+    assert len(json.loads((tmp_path / "index.json").read_text())) == 1
