@@ -73,10 +73,10 @@ def _detect_in(
     """
     from kdjax.detection import ahead, cores, earlier, files
     from kdjax.detection.recording import detect
-    from kdjax.recordings import find
+    from kdjax.recordings import identity
 
     source = _source(path, args)
-    file = str(find(path).absolute())  # 119 and 119.hea are one record
+    file = str(identity(path))
     files.check_free(out, file)
     with _bar(source.name, source.length) as progress:
         try:
@@ -282,7 +282,7 @@ def _seconds(time: str) -> float:
 def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """The recordings that are named, or lie in folders that are, each once; empty folders."""
     from kdjax.detection.files import WHOLE
-    from kdjax.recordings import find, look_into
+    from kdjax.recordings import identity, look_into
 
     named: dict[Path, Path] = {}
     empty = []
@@ -296,8 +296,8 @@ def _recordings(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         if not recordings:
             empty.append(path)
         for file in recordings:
-            try:  # 119 and 119.hea are one record
-                named.setdefault(find(file).absolute(), file)
+            try:
+                named.setdefault(identity(file), file)
             except InputError:  # reported when it is opened
                 named.setdefault(file.absolute(), file)
     if not named:

@@ -6,13 +6,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from kdjax.detection import files, recording
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import check_folder
-from kdjax.recordings import Source, open_source
+from kdjax.recordings import Source, identity, open_source
 from kdjax.recordings.in_memory import of_array
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Detection(recording.Detection):
 
 def detect(
     detector: Detector,
-    signal: Source | str | os.PathLike[str] | np.ndarray,
+    signal: Source | str | os.PathLike[str] | ArrayLike,
     *,
     fs: float | None = None,
     units: str | None = None,
@@ -76,8 +76,8 @@ def detect(
 
     Args:
         detector: from `kdjax.load_run`, with a calibration.
-        signal: the path of a recording, an array [T] or [T, leads] in mV, or a source from
-            `kdjax.open_source`.
+        signal: the path of a recording, an array [T] or [T, leads] in mV, or anything that NumPy
+            makes one of, or a source from `kdjax.open_source`.
         fs: sampling rate in Hz; needed for an array, and for files that do not state it.
         units: unit of a file's samples: V, mV, uV or nV; overrides the one that it states.
         gain: instead of units, the A/D converter's steps per mV.
@@ -90,25 +90,26 @@ def detect(
         progress: called with the number of samples of each block that was read.
 
     Raises:
-        InputError: `detector` is a name, an array comes without `fs` or with units or gain, a file
-            cannot be read or lacks a lead, the rate is 90 Hz or less, or fpr, alarms_per_hour or
-            threshold is impossible.
+        InputError: `detector` is a name, an array comes without `fs` or with units or gain or is
+            not one of numbers, a source comes with `fs`, a file cannot be read or lacks a lead,
+            the rate is 90 Hz or less, or fpr, alarms_per_hour or threshold is impossible.
         ValueError: more than one of fpr, alarms_per_hour and threshold is given.
     """
     file = ""
-    if isinstance(signal, list | tuple):
-        signal = np.asarray(signal, np.float64)
-    if isinstance(signal, np.ndarray | Source) and (units, gain) != (None, None):
+    is_file = isinstance(signal, str | os.PathLike)
+    if not is_file and (units, gain) != (None, None):
         raise InputError("units and gain are for files; leave them out and give a signal in mV")
-    if isinstance(signal, np.ndarray):
-        if fs is None:
-            raise InputError("fs is missing; give the signal's sampling rate in Hz")
-        source = of_array(signal, fs)
-    elif isinstance(signal, Source):
-        source = signal
-    else:
-        file = str(Path(signal).absolute())
+    if is_file:
         source = open_source(Path(signal), fs=fs, units=units, gain=gain)
+        file = str(identity(Path(signal)))
+    elif isinstance(signal, Source):
+        if fs is not None:
+            raise InputError("fs is for files and arrays; leave it out, the source has its own")
+        source = signal
+    elif fs is None:
+        raise InputError("fs is missing; give the signal's sampling rate in Hz")
+    else:
+        source = of_array(signal, fs)
     found = recording.detect(
         detector,
         source,

@@ -154,7 +154,7 @@ class BeatStream:
 
         ValueError for another number of leads, or once the recording is finished.
         """
-        samples = np.asarray(samples, np.float32)
+        samples = np.array(samples, np.float32)  # the caller may fill the same buffer again
         samples = samples[:, None] if samples.ndim == 1 else samples
         if samples.ndim != 2 or samples.shape[1] != self.channels:
             raise ValueError(f"samples {samples.shape}; [n, {self.channels}] needed")
@@ -192,14 +192,17 @@ class BeatStream:
 
     def _next(self, end: int) -> Found:
         core = self._place(self._core), end
-        signal = np.concatenate(self._blocks)
+        whole = len(self._blocks) == 1  # a long block is not copied for each of its cores
+        signal = self._blocks[0] if whole else np.concatenate(self._blocks)
         around = signal[: end + round(AFTER * self.fs) - self._start]
         found = find_beats(around, self.fs, start=self._start, core=core, last=self._last)
         if len(found.sample):
             self._last = int(found.sample[-1])
         self._core += 1
         forgotten = max(self._place(self._core) - round(BEFORE * self.fs) - self._start, 0)
-        self._blocks = [signal[forgotten:].copy()]  # the rest of it is let go
+        rest = signal[forgotten:]
+        is_short = len(rest) < 2 * self._place(1)
+        self._blocks = [rest.copy() if is_short else rest]  # what lies before it is let go
         self._start += forgotten
         return found
 

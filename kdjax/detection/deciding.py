@@ -18,6 +18,7 @@ from kdjax.scores.calibration import Calibration, adapting_to_all
 from kdjax.scores.fitted import RHYTHM_BEATS, Evidence, FittedScore, rhythm_after
 
 ADAPTED_IN = 300.0, 60  # s from the core of the first good beat on, and good beats, that adapt
+_PATIENCE = 3600.0  # s for which so many good beats are waited for
 _FOLLOWED = 1.0  # s of signal that follow a beat before there is a provisional decision
 # The false-positive rate that thresholds are made for unless another is asked for. On DS1, each
 # record with weights fitted on the others, a reviewer's ten decisions lead from it to better rates
@@ -109,7 +110,8 @@ class StreamingDetector:
     the family, from 0, and does not depend on its size.
 
     The score first adapts to the person, so the first decisions come five to six minutes after the
-    first good beat, or later if fewer than 60 beats are good by then. After that a decision comes
+    first good beat, or later if fewer than 60 beats are good by then, after an hour with those
+    there are. After that a decision comes
     at most 65 s after its beat, and `provisional` gives one within 2 s. Beats before the first good
     one are returned unscored, likewise within 65 s. Memory does not grow.
 
@@ -202,10 +204,13 @@ class StreamingDetector:
             yield self._decide(core, signs, groups)
 
     def _ready(self, end: int) -> bool:
-        """Whether what waits, up to the sample `end`, is enough to adapt to."""
+        """Whether what waits, up to the sample `end`, is enough to adapt to, or more is in vain."""
         seconds, least = ADAPTED_IN
         good = [core.found.first for core in self._waiting for _ in core.evidence.sample]
-        return len(good) >= least and end >= good[0] + seconds * self.stream.fs
+        if not good:
+            return False
+        waited = (end - good[0]) / self.stream.fs
+        return waited >= (seconds if len(good) >= least else _PATIENCE)
 
     def _adapted(self) -> FittedScore:
         """The score adapted to five minutes from the first good beat's core on, or to 60 beats."""

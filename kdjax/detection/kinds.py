@@ -32,6 +32,7 @@ _STEADY = 0.08  # irregularity at which timing says half as much
 _SHORTER = 0.08  # of log RR below the usual one
 _BY_P_WAVES = 0.3  # how steady a rhythm counts at least whose P waves are seen well
 _BY_SINUS = 0.8  # of timing's weight, which a beat loses whose P wave is surely the usual one
+_PLACES = "hazen"  # of quantiles: those of `normal_scores`
 _SIGN = {name: column for column, name in enumerate(SIGNS)}
 
 
@@ -243,10 +244,10 @@ def threshold(fpr: float) -> float:
     normal = normal_scores()
     if fpr * len(normal) < 1:
         raise InputError(
-            f"{len(normal)} normal scores cannot promise a false-positive rate of {fpr:g}; ask for "
-            f"{1 / len(normal):.2g} or more, or give the threshold"
+            f"{normal_count()} normal beats cannot promise a false-positive rate of {fpr:g}; ask "
+            f"for {1 / len(normal):.2g} or more, or give the threshold"
         )
-    return float(np.quantile(normal, 1 - fpr))
+    return float(np.quantile(normal, 1 - fpr, method=_PLACES))
 
 
 def normalised(score: np.ndarray) -> np.ndarray:
@@ -257,8 +258,13 @@ def normalised(score: np.ndarray) -> np.ndarray:
 
 
 def normal_scores() -> np.ndarray:
-    """Scores of normal beats of others, float64, ascending."""
+    """Quantiles float64 [n] of the scores of other people's normal beats, at (i + 0.5) / n."""
     return np.array(read_model()["normal"])
+
+
+def normal_count() -> int:
+    """How many normal beats have these scores."""
+    return read_model()["normal_beats"]
 
 
 @cache

@@ -51,7 +51,7 @@ class Detection:
         threshold: a score above it is abnormal.
         fpr: the false-positive rate that the threshold was made for; None if the user gave a
             threshold.
-        normal: float64 [N], ascending, scores of other people's normal beats.
+        normal: float64 [N], ascending, quantiles of the scores of other people's normal beats.
         score, detector, calibration, notes: in words.
         handling: what was done to the signal, see `notes.Handling`.
         file: path of the recording.
@@ -211,8 +211,8 @@ def _read(
     cores = handling.passing(stretches.passing(cores))
     parts: list[Decided] = []
     for decided in chain(stream.decide(cores), stream.decide_waiting()):
-        parts.append(decided._replace(x=decided.x[:0]))
         likeness.add(decided)
+        parts.append(decided._replace(x=np.empty((0, *decided.x.shape[1:]), np.float32)))
     return _Read(
         parts=parts,
         shapes=stream.person.shapes,

@@ -5,6 +5,7 @@ that stands in the page; the tables below them are plain HTML.
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -183,12 +184,11 @@ def _measures(family: Family) -> dict[str, float | None]:
 
 def _not_scored(unscorable: Sequence[tuple[float, float, str]]) -> list[list[Any]]:
     """Stretches that touch, together: start and stop in s, and why."""
-    found = []
-    for start, stop in union(unscorable):
-        why = dict.fromkeys(why for a, b, why in unscorable if a < stop and b > start)
-        if stop - start >= _LONG:
-            found.append([start, stop, ", ".join(why)])
-    return found
+    found: list[list[Any]] = [[start, stop, {}] for start, stop in union(unscorable)]
+    starts = [start for start, *_ in found]
+    for a, _, why in unscorable:
+        found[bisect_right(starts, a) - 1][2][why] = True  # each lies in one of them
+    return [[a, b, ", ".join(why)] for a, b, why in found if b - a >= _LONG]
 
 
 def _codes(kind: np.ndarray) -> np.ndarray:

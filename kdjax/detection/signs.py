@@ -98,11 +98,9 @@ class Person:
         timing = self._rhythm.timing(rr.astype(np.float64))
         shape = self.shapes.update(windows[good], timing.early[good])
         width = qrs_width(windows[good])
-        self._often = {
-            number: count * _FADE
-            for number, count in self._often.items()
-            if number in self.shapes.number
-        }
+        held = set(self.shapes.number.tolist())
+        self._often = {n: count * _FADE for n, count in self._often.items() if n in held}
+        self._widths = {n: width for n, width in self._widths.items() if n in held}
         for number in np.intersect1d(shape, self.shapes.number).tolist():
             own = shape == number
             in_time = int((own & ~timing.early[good]).sum())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection.deciding import Beats
+from kdjax.detection.kinds import normal_count
 from kdjax.detection.recording import Detection
 
 ANNOTATOR = "kdjax"
@@ -66,7 +67,7 @@ def summary(
         },
         "threshold": detection.threshold if np.isfinite(detection.threshold) else None,
         "fpr": detection.fpr,
-        "normal_beats": len(detection.normal),
+        "normal_beats": normal_count(),
         "score": detection.score,
         "detector": detection.detector,
         "calibration": detection.calibration,

@@ -7,7 +7,7 @@ from kdjax.recordings.annotations import read_annotation_file, read_annotations
 from kdjax.recordings.csv import open_csv
 from kdjax.recordings.edf import open_edf
 from kdjax.recordings.folders import find_sources, look_into, result_names
-from kdjax.recordings.formats import find, kind
+from kdjax.recordings.formats import find, identity, kind
 from kdjax.recordings.ishne import open_ishne
 from kdjax.recordings.npy import open_npy
 from kdjax.recordings.source import (
@@ -29,6 +29,7 @@ __all__ = [
     "find",
     "find_sources",
     "frame_rate",
+    "identity",
     "look_into",
     "open_source",
     "read_annotation_file",

@@ -54,6 +54,12 @@ def find(path: Path) -> Path:
     return path
 
 
+def identity(path: Path) -> Path:
+    """The one absolute path of a recording, whichever of its names is given; errors as `find`."""
+    file = find(path)
+    return file.parent.resolve() / file.name
+
+
 def kind(file: Path) -> str:
     """wfdb, edf, ishne, npy or csv; InputError, with what would help, for anything else."""
     if file.suffix.lower() == ".hea":

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kdjax.errors import InputError
 from kdjax.recordings.source import MOST_LEADS, Source, block_length, spans
 
 
 def of_array(
-    signal: np.ndarray, fs: float, *, leads: Sequence[str] | None = None, name: str = "signal"
+    signal: ArrayLike, fs: float, *, leads: Sequence[str] | None = None, name: str = "signal"
 ) -> Source:
     """A recording of a signal [T] or [T, leads] in mV at `fs` Hz.
 
@@ -21,7 +22,10 @@ def of_array(
     """
     if isinstance(signal, np.ma.MaskedArray) and signal.dtype.kind in "iuf":
         signal = np.ma.filled(signal.astype(np.float64), np.nan)
-    signal = np.asarray(signal)
+    try:
+        signal = np.asarray(signal)
+    except ValueError:  # rows of different lengths
+        raise InputError(f"{name}: no array; give real numbers [T] or [T, leads]") from None
     signal = signal[:, None] if signal.ndim == 1 else signal
     if signal.ndim != 2 or signal.dtype.kind not in "iuf":
         raise InputError(

@@ -5,6 +5,7 @@ any format and length, read block by block. Signals are in mV.
 """
 
 import datetime
+import os
 import re
 import warnings
 from collections import Counter, deque
@@ -183,8 +184,9 @@ def beside(file: Path, name: str) -> Path | None:
     exact = file.with_name(name)
     if exact.is_file() or not file.parent.is_dir():
         return exact if exact.is_file() else None
-    alike = (other for other in file.parent.iterdir() if other.name.lower() == name.lower())
-    return next((other for other in sorted(alike) if other.is_file()), None)
+    alike = [other for other in os.listdir(file.parent) if other.lower() == name.lower()]
+    paths = map(file.with_name, sorted(alike))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def decoded(content: bytes) -> str:

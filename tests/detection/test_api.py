@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kdjax
@@ -11,6 +12,7 @@ from kdjax.datasets.synthetic_beats import generator
 from kdjax.detection import files
 from kdjax.detection.recording import detect
 from kdjax.errors import InputError
+from kdjax.recordings.in_memory import of_array
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,23 @@ def test_a_file_and_a_signal_give_the_same_beats(detector, signal, detection, tm
     for mine, theirs in zip(detection.beats, other.beats, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert other.file == str(tmp_path / "a.npy")
+
+
+def test_whatever_numpy_makes_an_array_of_is_a_signal(detector, signal, detection):
+    for same in (signal.tolist(), pd.Series(signal, index=signal), pd.DataFrame({"I": signal})):
+        found = kdjax.detect(detector, same, fs=360)
+        np.testing.assert_array_equal(found.beats.score, detection.beats.score)
+
+
+def test_a_record_is_one_however_its_path_is_written(detector, signal, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("in/a.npy", "b.npy"):
+        np.save(tmp_path / name, signal)
+    given = {"fs": 360, "units": "mV"}
+    for path in ("in/a.npy", "in/../in/a.npy"):
+        kdjax.detect(detector, tmp_path / path, **given).save(tmp_path / "out")
+    with pytest.raises(InputError, match=r"holds the detection of .*/in/a\.npy"):
+        kdjax.detect(detector, tmp_path / "b.npy", **given).save(tmp_path / "out")
 
 
 def test_the_gain_of_a_file_overrides_its_units(detector, signal, detection, tmp_path):
@@ -84,6 +103,10 @@ def test_a_signal_from_memory_is_saved_again_but_not_over_another(detection, tmp
         (np.zeros(1000), {"fs": 10}, "10 Hz"),
         (np.zeros(1000), {"fs": 360, "gain": 200}, "gain are for files"),
         ("nowhere.hea", {}, "nowhere"),
+        ([[1.0, 2.0], [3.0]], {"fs": 360}, r"no array; give real numbers \[T\]"),
+        (["abc"], {"fs": 360}, "real numbers"),
+        (kdjax.open_source, {"fs": 360}, "real numbers"),
+        (of_array(np.zeros(1000), 360), {"fs": 360}, "fs is for files and arrays; leave it out"),
     ],
 )
 def test_what_is_no_recording_is_refused(detector, signal, options, wanted):

@@ -106,6 +106,21 @@ class TestWhole:
         with pytest.raises(InputError, match="damaged"):
             files.read(tmp_path)
 
+    def test_one_with_a_wrong_bit_is_read_or_said_in_a_line(self, tmp_path):
+        content = files.whole_bytes(detection_of())
+        rng = np.random.default_rng(0)
+        refused = []
+        for place in rng.integers(0, len(content), 300).tolist():
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(rng.integers(8))
+            (tmp_path / "detection.npz").write_bytes(changed)
+            try:
+                files.read(tmp_path)
+            except InputError as error:
+                refused.append(str(error))
+        assert len(refused) > 200
+        assert all("run kdjax detect again" in said for said in refused)
+
     def test_one_of_another_version_is_not_called_damaged(self, tmp_path, monkeypatch):
         monkeypatch.setattr(files, "_FORMAT", 2)
         (tmp_path / "detection.npz").write_bytes(files.whole_bytes(detection_of()))

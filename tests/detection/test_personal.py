@@ -46,6 +46,20 @@ def test_of_a_long_recording_an_even_share_of_beats_calibrates(
     np.testing.assert_allclose(np.median(some), np.median(every), rtol=0.2)
 
 
+def test_the_share_is_as_large_at_the_start_as_at_the_end(detector, own_signal, monkeypatch):
+    taken = []
+    monkeypatch.setattr(personal, "_KEPT", 60)
+    monkeypatch.setattr(personal, "_FEWEST", 30)
+    monkeypatch.setattr(personal, "personal", lambda _, evidence, **__: taken.append(evidence))
+    with pytest.raises(TypeError):  # nothing was moved
+        personal.calibrate(detector, [source(own_signal)] * 3)
+    (evidence,) = taken
+    again = np.flatnonzero(np.diff(evidence.sample) < 0) + 1  # where the next recording begins
+    counts = np.diff([0, *again, len(evidence.sample)])
+    assert len(counts) == 3
+    assert counts.max() <= 1.5 * counts.min()
+
+
 def test_a_calibration_knows_the_lead_it_was_made_on(detector, own_signal):
     signal = own_signal
     two = source(np.stack([signal, signal], axis=1), leads=("V1", "V5"))

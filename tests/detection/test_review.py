@@ -330,6 +330,18 @@ def test_fibrillation_is_as_long_as_its_beats_are_supraventricular_or_normal(kin
     assert (event in review.reviewed(found, decisions).events) == stays
 
 
+def test_a_rhythm_of_which_less_than_a_minute_is_left_is_none():
+    person = synthetic()
+    sample = person.beats.sample
+    event = Event(WITHOUT_P, *sample[[10, 190]].tolist(), 181)
+    found = replace(person, events=(event,))
+    for kept, there in ((85, False), (110, True)):  # beats, in less and in more than a minute
+        assert bool(sample[10 + kept - 1] - sample[10] > 60 * person.fs) == there
+        others = [{"beat": int(at), "kind": "V"} for at in sample[10 + kept : 191]]
+        left = [e for e in review.reviewed(found, others).events if e.name == WITHOUT_P]
+        assert bool(left) == there
+
+
 def test_what_is_abnormal_follows():
     person = synthetic()
     bad = np.arange(len(person.beats.sample)) < 3

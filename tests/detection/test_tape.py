@@ -52,6 +52,12 @@ def test_any_length_in_any_blocks(length, cuts):
     assert made.signal().shape == (made.length, 1)
 
 
+def test_a_gap_is_bridged_at_the_level_of_the_signal_beside_it():
+    signal = np.full((30 * 360, 1), 40, np.float32)  # mV, far from 0
+    signal[15 * 360 : 16 * 360] = np.nan
+    assert np.abs(recorded(signal, 360.0, [signal]).signal()).max() < 0.1
+
+
 def test_what_is_missing_or_absurd_does_no_harm():
     signal = np.ones((3600, 1), np.float32)
     signal[100:900] = np.nan
