@@ -83,10 +83,15 @@ def bridge(signal: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray]:
     return bridged, gap
 
 
+def runs_of(mask: np.ndarray) -> np.ndarray:
+    """First and end index int64 [K, 2] of each run of True in bool [T]."""
+    edges = np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))
+    return np.flatnonzero(edges).reshape(-1, 2)
+
+
 def long_runs(mask: np.ndarray, least: float) -> np.ndarray:
     """Those runs of True in bool [T] that have `least` samples or more, bool [T]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    runs = edges.reshape(-1, 2)
+    runs = runs_of(mask)
     long = np.zeros(len(mask), bool)
     for first, end in runs[runs[:, 1] - runs[:, 0] >= least]:
         long[first:end] = True

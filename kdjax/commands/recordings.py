@@ -162,6 +162,7 @@ def _compare(out: Path, done: Sequence[tuple[str, Path]], annotator: str) -> int
 def review(args: argparse.Namespace) -> None:
     """Applies a person's decisions to the files of a detection, without the network."""
     from kdjax.detection import earlier, files, index, review
+    from kdjax.detection.kinds import KINDS
 
     detection = files.read(args.folder)
     saved = args.folder / files.REVIEW
@@ -183,9 +184,7 @@ def review(args: argparse.Namespace) -> None:
     except InputError as error:
         raise InputError(f"{args.decisions or saved}: {error}; correct or remove it") from error
     index.update(args.folder.absolute().parent)
-    counts = ", ".join(
-        f"{(written.detection.beats.kind == kind).sum()} {kind}" for kind in "NSVFQX"
-    )
+    counts = ", ".join(f"{(written.detection.beats.kind == kind).sum()} {kind}" for kind in KINDS)
     decided = counted(len(decisions), "decision")
     print(f"{detection.recording}: {decided}; {counts}; {args.folder / 'report.html'}")
     if written.said:
@@ -350,11 +349,12 @@ def _in_short(found: Any, out: Path) -> str:
     """A line on a recording, and one for each note."""
     import numpy as np
 
+    from kdjax.detection.kinds import ABNORMAL
     from kdjax.detection.summary import without_artefacts
 
     beats = without_artefacts(found.beats)
     scored = int(np.isfinite(beats.score).sum())
-    counts = {kind: int((beats.kind == kind).sum()) for kind in "SVFQ"}
+    counts = {kind: int((beats.kind == kind).sum()) for kind in ABNORMAL}
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     hours = found.seconds / 3600
     length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"

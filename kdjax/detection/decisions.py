@@ -24,15 +24,14 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection.deciding import Beats, join_beats
-from kdjax.detection.events import WITHOUT_P, Event
+from kdjax.detection.events import WITHOUT_P, Event, covered
 from kdjax.detection.families import Family
+from kdjax.detection.kinds import HEARTBEATS, KINDS
 from kdjax.detection.notes import ADDED
 from kdjax.detection.recording import Detection
-from kdjax.detection.summary import KINDS
 
 RHYTHMS = (WITHOUT_P, "irregular rhythm")  # events that a person can dismiss
 APART = 0.15  # s: a beat that is added lies farther than this from every other
-_CAN_BE_ADDED = "NSVFQ"
 _FORMS = (
     ("family", "kind"),
     ("families", "kind"),
@@ -122,7 +121,7 @@ class Replay:
 
     def _add(self, sample: Any, kind: Any) -> None:
         """A beat between those that there are; the intervals on both sides of it are new."""
-        kind = _one_of(_CAN_BE_ADDED, kind)
+        kind = _one_of(HEARTBEATS, kind)
         if type(sample) is not int or not 0 <= sample < round(self._seconds * self._fs):
             raise ValueError(f"sample {sample!r} is not in the recording; give one that is")
         place = int(np.searchsorted(self.beats.sample, sample))
@@ -156,11 +155,9 @@ class Replay:
 
     def dismisses(self, event: Event) -> bool:
         """Whether it is an irregular rhythm at least half of which was dismissed."""
-        covered, end = 0, event.first
-        for first, last in sorted(self.dismissed):
-            covered += max(min(last, event.last) - max(first, end), 0)
-            end = max(end, last)
-        return event.name in RHYTHMS and 2 * covered >= event.last - event.first
+        half = (event.last - event.first) / 2
+        dismissed = covered(self.dismissed, event.first, event.last)
+        return event.name in RHYTHMS and dismissed >= half
 
     def _interval(self, beat: int) -> float:
         """Seconds since the beat before, NaN where bad signal lies between them."""

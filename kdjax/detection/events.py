@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdjax.beats import runs_of
 from kdjax.detection.deciding import Beats
 from kdjax.detection.signs import MEMORY, SIGNS, irregularity
 
@@ -59,7 +60,7 @@ def _together(beats: Beats, kind: str) -> list[Event]:
     own = beats.kind == kind
     own_after = own[1:] & own[:-1] & np.isfinite(beats.rr[1:])
     events = []
-    for first, end in _stretches(own_after):
+    for first, end in runs_of(own_after):
         name = "run" if end - first + 1 >= _RUN else "couplet"
         events.append(_event(f"{kind} {name}", beats, first, last=end))
     return events
@@ -112,6 +113,15 @@ def inside(beats: Beats, events: Sequence[Event]) -> np.ndarray:
     return (event >= 0) & (beats.sample <= last[event])
 
 
+def covered(stretches: Iterable[tuple[float, float]], first: float, last: float) -> float:
+    """How much of what lies between `first` and `last` stretches (first, last) cover together."""
+    length, end = 0.0, first
+    for a, b in sorted(stretches):
+        length += max(min(b, last) - max(a, end), 0)
+        end = max(end, b)
+    return length
+
+
 def trimmed(beats: Beats, events: Iterable[Event], fs: float) -> list[Event]:
     """Irregular rhythms after a review: from their first beat that is still N or S to the last.
 
@@ -140,7 +150,7 @@ def _irregular(name: str, beats: Beats, among: np.ndarray, *, fs: float) -> list
     found: list[list[int]] = []  # first beat, last beat, samples of irregular rhythm
     for part in unbroken:
         so_far = len(found)
-        for first, end in _stretches(_is_irregular(beats.rr[part]) & among[part]):
+        for first, end in runs_of(_is_irregular(beats.rr[part]) & among[part]):
             begins, ends = int(part[first]), int(part[end - 1])
             lasts = int(beats.sample[ends] - beats.sample[begins])
             apart = beats.sample[begins] - beats.sample[found[-1][1]] if found else np.inf
@@ -161,9 +171,3 @@ def _is_irregular(rr: np.ndarray) -> np.ndarray:
         return np.zeros(0, bool)
     log_rr = np.log(np.where(rr > 0, rr, np.nan).astype(np.float64))
     return irregularity(np.concatenate([np.full(MEMORY, np.nan), log_rr])) > _IRREGULAR
-
-
-def _stretches(mask: np.ndarray) -> np.ndarray:
-    """First and end index [K, 2] of each stretch of True in bool [B]."""
-    edges = np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))
-    return np.flatnonzero(edges).reshape(-1, 2)

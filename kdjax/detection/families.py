@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdjax.detection.deciding import Beats
-from kdjax.detection.kinds import KINDS, UNSCORED, numbered
+from kdjax.detection.kinds import HEARTBEATS, UNSCORED, numbered
 from kdjax.detection.shapes import POOLED, Shapes
 from kdjax.detection.signs import SIGNS, qrs_width
 
@@ -85,7 +85,7 @@ def gather(
     for index, number in enumerate(numbers[largest].tolist()):
         own = np.flatnonzero((key == number) & (shape != UNSCORED))
         family[own] = index
-        form = number // (2 * len(KINDS))
+        form = number // (2 * len(HEARTBEATS))
         mean, spread = _mean_and_spread(shapes, form, int(2 * early[own].sum() > len(own)))
         looks = {"mean": mean, "spread": spread, "pooled": form == POOLED}
         families.append(_family(own, beats, signs, **looks, doubtful=bool(number % 2)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from kdjax.detection.kinds import ABNORMAL
 from kdjax.detection.notes import clock
 from kdjax.errors import InputError, counted
 from kdjax.files import write_json, write_text
@@ -63,7 +64,7 @@ def _row(folder: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "beats": summary["beats"],
         "mean_heart_rate": summary["mean_heart_rate"],
         "families": summary["families"],
-        **{name: kinds[name] for name in "SVFQ"},
+        **{name: kinds[name] for name in ABNORMAL},
         "V_per_hour": kinds["V"] / hours if hours > 0 else None,
         "S_per_hour": kinds["S"] / hours if hours > 0 else None,
         "events": sum(summary["events"].values()),
@@ -75,8 +76,9 @@ def _row(folder: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(rows: list[dict[str, Any]]) -> str:
     """The page."""
-    head = ("Recording", "Duration", "Beats", "Mean heart rate", "Families", *"SVFQ", "S per hour",
-            "V per hour", "Events", "Time not scored", "Decisions", "Notes")  # fmt: skip
+    head = ("Recording", "Duration", "Beats", "Mean heart rate", "Families", *ABNORMAL,
+            "S per hour", "V per hour", "Events", "Time not scored", "Decisions",
+            "Notes")  # fmt: skip
     headings = [f'<button type="button">{name}</button>' for name in head]
     table = page.table(headings, map(_cells, rows))
     body = f"<h1>Recordings</h1><p>{_count(rows)}; click a heading to sort by it.</p>{table}"
@@ -95,7 +97,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         _sortable(clock(row["seconds"]), row["seconds"]),
         _sortable(page.count(row["beats"]), row["beats"]),
         _sortable(page.number(row["mean_heart_rate"], ".0f"), row["mean_heart_rate"]),
-        *(_sortable(page.count(row[name]), row[name]) for name in ("families", *"SVFQ")),
+        *(_sortable(page.count(row[name]), row[name]) for name in ("families", *ABNORMAL)),
         *(
             _sortable(page.number(row[name], ",.1f"), row[name])
             for name in ("S_per_hour", "V_per_hour")

@@ -20,7 +20,16 @@ from kdjax.detection.shapes import POOLED
 from kdjax.detection.signs import SIGNS
 from kdjax.errors import InputError
 
-KINDS = ("N", "S", "V", "F", "Q")
+KINDS = {
+    "N": "normal",
+    "S": "supraventricular",
+    "V": "ventricular",
+    "F": "fusion",
+    "Q": "undecided",
+    "X": "artefact",
+}
+HEARTBEATS = ("N", "S", "V", "F", "Q")
+ABNORMAL = HEARTBEATS[1:]
 UNSCORED = -2  # the shape of a beat that is not scored
 
 _REMEMBERED = 64  # beats of a shape, whose medians a stream decides with
@@ -140,8 +149,9 @@ def supraventricular(signs: np.ndarray, model: dict) -> np.ndarray:
 
 
 def numbered(shape: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """A number int64 [B] for each shape [B] and kind [B] of KINDS."""
-    return len(KINDS) * shape + np.select([kind == name for name in KINDS], range(len(KINDS)))
+    """A number int64 [B] for each shape [B] and kind [B] of HEARTBEATS."""
+    place = np.select([kind == name for name in HEARTBEATS], range(len(HEARTBEATS)))
+    return len(HEARTBEATS) * shape + place
 
 
 def ventricular_terms(

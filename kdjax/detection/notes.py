@@ -1,7 +1,7 @@
 """Notes: what the user should know about a recording before looking at its scores."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from kdjax import beats
 from kdjax.detection.cores import Found
 from kdjax.detection.deciding import ADAPTED_IN, Beats, Decided
-from kdjax.detection.events import PAUSE, Event
+from kdjax.detection.events import PAUSE, Event, covered
 from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
 from kdjax.errors import counted
 from kdjax.rpeaks import REFRACTORY
@@ -216,11 +216,9 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
     start = float(beats.sample[scored][0] / fs)
     early = scored & (beats.sample / fs < start + seconds)
     others = other[early].mean()
-    irregular = _covered(
-        (max(event.first / fs, start), min(event.last / fs, start + seconds))
-        for event in events
-        if any(rhythm in event.name for rhythm in _RHYTHMS)
-    )
+    rhythms = (event for event in events if any(rhythm in event.name for rhythm in _RHYTHMS))
+    stretches = ((event.first / fs, event.last / fs) for event in rhythms)
+    irregular = covered(stretches, start, start + seconds)
     why = (
         [f"{100 * others:.0f} % of their beats are called abnormal"] if others > _ONE_IN_200 else []
     )
@@ -231,15 +229,6 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
             f"the first {seconds / 60:g} minutes, to which the score adapts, are not a steady "
             f"rhythm: {' and '.join(why)}; so kinds are less certain"
         )
-
-
-def _covered(stretches: Iterable[tuple[float, float]]) -> float:
-    """The seconds that stretches (first, last) cover, those of several counted once."""
-    covered, until = 0.0, -np.inf
-    for first, last in sorted(stretches):
-        covered += max(last - max(first, until), 0)
-        until = max(until, last)
-    return covered
 
 
 def _why_not_scored(quality: np.ndarray) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 from kdjax.detection import report_sections
 from kdjax.detection.events import WITHOUT_P
 from kdjax.detection.families import Family
+from kdjax.detection.kinds import KINDS
 from kdjax.detection.recording import Detection
-from kdjax.detection.summary import KINDS, union
+from kdjax.detection.summary import union
 from kdjax.detection.tape import RATE, STEP
 from kdjax.pages import packing, page
 

@@ -5,9 +5,9 @@ from html import escape
 
 import numpy as np
 
+from kdjax.detection.kinds import ABNORMAL, KINDS
 from kdjax.detection.notes import MEANING, clock, long_pauses, many_abnormal
 from kdjax.detection.recording import Detection
-from kdjax.detection.summary import KINDS
 from kdjax.pages import page
 
 _NO_BEATS = "<p><b>No beats found.</b> No R-peaks were detected.</p>"
@@ -23,8 +23,8 @@ def headline(detection: Detection, summary: Mapping) -> str:
     lost = summary["unscorable"]
     leads = ", ".join(summary["leads"])
     kinds = summary["kinds"]
-    ectopic = ", ".join(f"{kinds[kind]:,}&nbsp;{kind}" for kind in "SVFQ")
-    not_normal = sum(kinds[kind] for kind in "SVFQ")
+    ectopic = ", ".join(f"{kinds[kind]:,}&nbsp;{kind}" for kind in ABNORMAL)
+    not_normal = sum(kinds[kind] for kind in ABNORMAL)
     hours = _judged_hours(summary)
     per_hour = page.number(not_normal / hours if summary["scored"] and hours else None, ",.0f")
     length = clock(summary["seconds"])
@@ -161,7 +161,7 @@ def hours(summary: Mapping) -> str:
         [
             f"{row['hour']}:00",
             page.cell(page.count(row["beats"])),
-            *(page.cell(page.count(row[kind])) for kind in "SVFQ"),
+            *(page.cell(page.count(row[kind])) for kind in ABNORMAL),
             page.cell(page.count(row["abnormal"])),
             page.cell(page.percent(row["abnormal"] / row["scored"] if row["scored"] else None)),
             page.cell(page.number(row["median_heart_rate"], ".0f")),
@@ -171,7 +171,7 @@ def hours(summary: Mapping) -> str:
     head = (
         "From (h:mm)",
         "Beats",
-        *"SVFQ",
+        *ABNORMAL,
         "Not normal",
         "Share of scored",
         "Median heart rate",

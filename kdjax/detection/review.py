@@ -14,11 +14,12 @@ from kdjax.detection.deciding import Beats
 from kdjax.detection.decisions import Replay, moved, numbers_of
 from kdjax.detection.events import WITHOUT_P, find_events, trimmed
 from kdjax.detection.families import Family
+from kdjax.detection.kinds import ABNORMAL, KINDS
 from kdjax.detection.notes import long_pauses, many_abnormal
 from kdjax.detection.recording import Detection
 from kdjax.detection.report import beats_digest
 from kdjax.detection.signs import Rhythm, qrs_width
-from kdjax.detection.summary import KINDS, without_artefacts
+from kdjax.detection.summary import without_artefacts
 from kdjax.detection.tape import RATE
 from kdjax.errors import InputError
 from kdjax.files import read_json
@@ -27,7 +28,6 @@ FORMAT = 1
 _EXAMPLES = np.array([1 / 6, 1 / 2, 5 / 6])  # where in a family its three examples lie
 _AROUND = 2  # s about a beat that are filtered
 _AVERAGED = 1000  # beats
-_NOT_NORMAL = ("S", "V", "F", "Q")
 _ROUNDED = 0.01  # beats or s that a spreadsheet may take from a number
 
 
@@ -46,7 +46,7 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
     ]
     if replay.changed:
         families = _regrouped(families, replay.changed, detection, beats=beats)
-    beats = beats._replace(abnormal=np.isin(beats.kind, _NOT_NORMAL))
+    beats = beats._replace(abnormal=np.isin(beats.kind, ABNORMAL))
     hearts = without_artefacts(beats)
     events = find_events(
         hearts,
@@ -117,15 +117,14 @@ def _mean_and_spread(
     if not len(centres):
         return family.mean, family.spread
     centres = centres[:: -(-len(centres) // _AVERAGED)]
-    slow = signal[centres[:, None] + reach]
+    slow = signal[reach[:, None] + centres]  # [t, B, C]: all are filtered as one signal's leads
     middle = _AROUND * pipeline.FS
     window = slice(middle - pipeline.BEFORE, middle + pipeline.AFTER)
     up = pipeline.FS // RATE
     taps = filters.resampling(up, 1)
-    windows = np.stack(
-        [pipeline.bandpass(filters.resample(beat, up, 1, taps=taps), pipeline.FS) for beat in slow]
-    )[:, window]
-    return windows.mean(axis=0), windows.std(axis=0)
+    fast = filters.resample(slow.reshape(len(reach), -1), up, 1, taps=taps)
+    beats = pipeline.bandpass(fast, pipeline.FS)[window].reshape(-1, *slow.shape[1:])
+    return beats.mean(axis=1), beats.std(axis=1)
 
 
 def read(path: Path, detection: Detection) -> list[dict[str, Any]]:

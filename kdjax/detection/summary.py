@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 
 from kdjax.detection.deciding import Beats
-from kdjax.detection.kinds import normal_count
+from kdjax.detection.kinds import ABNORMAL, HEARTBEATS, normal_count
 from kdjax.detection.recording import Detection
 
 ANNOTATOR = "kdjax"
-KINDS = {
-    "N": "normal",
-    "S": "supraventricular",
-    "V": "ventricular",
-    "F": "fusion",
-    "Q": "undecided",
-    "X": "artefact",
-}
 
 
 def summary(
@@ -49,7 +41,7 @@ def summary(
         "seconds": seconds,
         "beats": len(beats.sample),
         "scored": int(scored.sum()),
-        "kinds": {kind: int((beats.kind == kind).sum()) for kind in KINDS if kind != "X"},
+        "kinds": {kind: int((beats.kind == kind).sum()) for kind in HEARTBEATS},
         "artefacts": len(detection.beats.sample) - len(beats.sample),
         "families": sum(family.count > 0 for family in detection.families),
         "events": _counts([event.name for event in detection.events]),
@@ -144,7 +136,7 @@ def _hours(
                 "beats": int(inside.sum()),
                 "scored": int((inside & judged).sum()),
                 "abnormal": int((inside & beats.abnormal).sum()),
-                **{kind: int((inside & (beats.kind == kind)).sum()) for kind in "SVFQ"},
+                **{kind: int((inside & (beats.kind == kind)).sum()) for kind in ABNORMAL},
                 "median_heart_rate": float(np.median(known)) if len(known) else None,
             }
         )

@@ -49,11 +49,6 @@ class Calibration:
             )
         return found
 
-    def normalised(self, score: np.ndarray) -> np.ndarray:
-        """The share of normal beats that score no higher, [B] in [0, 1]; NaN stays NaN."""
-        share = np.searchsorted(self.normal, score, side="right") / len(self.normal)
-        return np.where(np.isnan(score), np.nan, share)
-
 
 def calibrate(
     evidence: Evidence,

@@ -274,6 +274,12 @@ def test_a_threshold_keeps_its_rate_among_normal_beats():
         kinds.threshold(1e-6)
 
 
+def test_normalised_scores_are_shares_of_normal_beats():
+    normal = kinds.normal_scores()
+    scores = [-np.inf, normal[500], np.inf, np.nan]
+    np.testing.assert_allclose(kinds.normalised(np.array(scores)), [0, 501 / 2000, 1, np.nan])
+
+
 def named(kind, rr=None):
     kind = np.array(list(kind))
     rr = np.full(len(kind), 0.8) if rr is None else rr

@@ -56,11 +56,6 @@ def test_at_most_the_asked_share_of_normal_beats_is_above_the_threshold(n, fpr):
         assert np.mean(above) <= fpr + 1e-9
 
 
-def test_normalised_scores_are_shares_of_normal_beats_and_keep_their_order():
-    found = made([1.0, 2.0, 3.0, 4.0]).normalised(np.array([0.5, 1.0, 2.5, 9.0, np.nan]))
-    np.testing.assert_array_equal(found, [0, 0.25, 0.5, 1, np.nan])
-
-
 @pytest.mark.parametrize(("fpr", "says"), [(0.0, "between 0 and 1"), (1e-3, "ask for 0.091")])
 def test_a_rate_that_cannot_be_promised_is_refused(fpr, says):
     with pytest.raises(InputError, match=says):
