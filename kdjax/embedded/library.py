@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdjax import beats
+from kdjax.detection import deciding
 from kdjax.detection.detector import Detector
 from kdjax.embedded import emit, frontend, quantise, score, trials
 from kdjax.embedded.stream import Decision, Integers
@@ -163,6 +164,8 @@ def readme(found: Integers, parity: Parity, about: Mapping[str, Any]) -> str:
         delay=(beats.AFTER + len(frontend.taps()) - 2) / frontend.FS,
         threshold=found.score.threshold / 2**16,
         tolerance=TOLERANCE,
+        percent=100 * FPR,
+        percent_of_detect=100 * deciding.FPR,
         parity=parity,
         leads=", ".join(about["lead_names"]),
         fingerprint=about["weights"],

@@ -1,4 +1,4 @@
-"""The score of `kdjax detect` in integers: shape, timing, adaptation to the person, decision.
+"""The adapted fusion in integers: shape, timing, adaptation to the person, decision.
 
 `scores.fitted`'s "fusion" with two changes, both to save memory. The residual's covariance is taken
 over means of four samples; what varies faster counts as white. A person's centre is a running

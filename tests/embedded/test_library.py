@@ -149,6 +149,10 @@ class TestParity:
         assert "decisions equal the run's; " in capsys.readouterr().out
         text = (out / "README.md").read_text()
         assert "| multiply-accumulates a beat | 1,3" in text
+        differs = text.partition("## What differs from kdjax detect\n\n- ")[2]
+        assert differs.startswith("It decides by one score, the adapted fusion")
+        assert "rate of 1 %. `kdjax detect`" in differs
+        assert "at a rate of 0.5 %." in differs
         assert cli.main(["export", "mitbih-w8", "--format", "c", "--out", str(out)]) == 2
         assert "name a new folder" in capsys.readouterr().err
 
