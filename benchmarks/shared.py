@@ -42,10 +42,10 @@ def mean(found: Any) -> str:
     return f"{found['mean']:.4f} {bracket(found['ci95'])}"
 
 
-def signed(found: Any) -> str:
-    """A difference with its interval."""
-    low, high = found["ci95"]
-    return f"{found['mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
+def signed(found: Any, digits: int = 4) -> str:
+    """A difference with its interval, of so many digits after the point."""
+    mean, low, high = (f"{value:+.{digits}f}" for value in (found["mean"], *found["ci95"]))
+    return f"{mean} [{low}, {high}]"
 
 
 def shown(difference: Any) -> str:

@@ -33,9 +33,10 @@ def main() -> None:
         f"Beats were cut around their annotations ({card['protocol']}). Brackets are 95 % t "
         "intervals over the ten networks; the shipped one is the first of them, and no score chose "
         "it. AUC of S, V and F is that of supraventricular, ventricular and fusion beats against "
-        "normal beats, mean of ten. *Fusion* combines shape and timing "
+        "normal beats, mean of ten. *Fusion* combines residual, latent and prematurity "
         "([Results](../evidence/results.md#how-do-scores-and-simple-detectors-compare)). "
-        "`kdjax detect` decides by kinds of beats, in which the anomaly of the shape is one term.",
+        "`kdjax detect` decides by the log odds of kinds of beats. One of their terms is the "
+        "adapted fusion, there called anomaly score.",
         "## How it was made",
         _facts(card),
         folded("Versions and fingerprints", _fingerprints(card)),

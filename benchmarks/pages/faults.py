@@ -33,6 +33,10 @@ def none(some: Sized) -> str:
     return f"{len(some):,}" if some else "none"
 
 
+def _tried(tried: int, of: int) -> str:
+    return f"All {of:,}" if tried == of else f"{tried:,} of {of:,}"
+
+
 def kills(part: dict[str, Any]) -> Iterable[str]:
     """Where processes were killed and how the runs ended."""
     yield "## Killed processes"
@@ -62,9 +66,9 @@ def processes(part: dict[str, Any]) -> Iterable[str]:
         f"The other process ended by itself, {statistics.median(seconds):.1f} s later (median; "
         f"{seconds[0]:.1f} to {seconds[-1]:.1f} s), and said why in "
         f"{sum(row['says_so'] for row in rows)} of {len(rows)} cases. "
-        f"Of {part['runs']} run{'s' * (part['runs'] != 1)}, "
-        f"{none(part['failed_to_resume'])} failed to continue, and "
-        f"{no(part['ended_otherwise'])} figures differ from those of the undisturbed run."
+        f"In {part['runs']} run{'s' * (part['runs'] != 1)}, {no(part['failed_to_resume'])} "
+        f"restarts failed, and {no(part['ended_otherwise'])} figures differ from those of the "
+        "undisturbed run."
     )
     yield table(
         ("killed", "times", "the other said why", "exit status of the other"),
@@ -166,10 +170,11 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
     yield (
         "The tests' tiny teacher trains behind a library that makes one call to the disk fail: an "
         "open, read, write, fsync, rename or mkdir below the run directory, by Python, Orbax or "
-        f"any other library. There are {calls}: one epoch, and a second after a stop. Calls that "
-        f"do the same to the same file are of one kind: {part['kinds_tried']} of {part['kinds']} "
-        f"kinds were tried, in {part['kinds_and_errors_tried']:,} of "
-        f"{part['kinds_and_errors']:,} pairs of a kind and an error. After *one line*, nothing is "
+        f"any other library. There are {calls}: one epoch, and a second after a stop. Calls "
+        "count as one kind if they do the same to the same file. "
+        f"{_tried(part['kinds_tried'], part['kinds'])} kinds were tried with at least one error. A "
+        f"kind with an error makes a pair; {part['kinds_and_errors_tried']:,} of "
+        f"{part['kinds_and_errors']:,} pairs were tried. After *one line*, nothing is "
         "half-written and the same command ends with the same bits; it was typed once for all "
         "disks that hold the same."
     )

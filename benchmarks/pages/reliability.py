@@ -126,7 +126,7 @@ def opening(found: dict[str, Any]) -> str:
     wrong = [f"{t.otherwise} of {t.fault}" for t in tallies.values() if t.otherwise]
     total = sum(t.times for t in tallies.values())
     most = max(tallies.values(), key=lambda t: t.times)
-    ends = f"all but {', '.join(wrong)}" if wrong else "all"
+    kept = f"in all but {', '.join(wrong)}" if wrong else "in all of them"
     newest = list(found.values())[-1].get("saving")
     old = [name for name in tallies if name in OF_SAVING and found[name].get("saving") != newest]
     rows = [
@@ -140,9 +140,10 @@ def opening(found: dict[str, Any]) -> str:
         for name, t in tallies.items()
     ]
     return HEAD.format(
-        conclusion=f"**Of {total:,} faults, {most.times:,} of them {most.fault}, {ends} ended as "
-        f"promised [below](#what-does-kdjax-promise); {lost(found)} lost a finished save, changed "
-        "a figure or let damaged data pass.** Each was tried on the code that its row names.",
+        conclusion=f"**{total:,} faults were tried, {most.times:,} of them {most.fault}. kdjax "
+        f"kept its [promises](#what-does-kdjax-promise) {kept}; {lost(found)} lost a finished "
+        "save, changed a figure or let damaged data pass.** Each was tried on the code that its "
+        "row names.",
         tried=table(("fault", "tried", "ended otherwise", "date", "code"), rows),
         earlier=" *Earlier code* is from before the last change to what saves and loads."
         if old

@@ -56,8 +56,8 @@ def reading() -> Iterable[str]:
     yield (
         "This page is about networks, scores and distillation, on beats cut around their "
         "annotations. [Detection](detection.md) is about whole recordings, as `kdjax detect` reads "
-        "them. The shipped detector decides by kinds of beats, in which the network's score is one "
-        "term."
+        "them. It decides by the log odds of kinds of beats. One of their terms is the adapted "
+        "fusion, there called anomaly score."
     )
     yield "\n".join(
         f"- **{word}**: {what}."
@@ -109,8 +109,7 @@ def mitbih() -> Iterable[str]:
         f"After {first['epochs']} epochs, teacher and student have an AUC of {own}; at their best "
         f"epochs, which an oracle chose, {best}. The reference reports {published} for the best of "
         f"{REFERENCE['reference teacher']['epochs']} epochs. With one run each, a difference "
-        "between teacher and student is not evidence of a gain: repeated runs of the reference "
-        "range from 0.937 to 0.946."
+        "between teacher and student is not evidence of a gain."
     )
     yield _beside_reference(results)
     yield (

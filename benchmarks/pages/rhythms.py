@@ -50,12 +50,13 @@ def _fibrillation() -> Iterable[str]:
     now, then = by_people(found, "DS2"), by_people(before, "DS2")
     yield "## Is atrial fibrillation found?"
     yield (
-        f"Of the time in atrial fibrillation or flutter, {ds2['Se']:.0f} % on DS2 is marked as "
-        f"irregular rhythm without P waves, and {ds2['+P']:.0f} % of the marked time is in one of "
-        f"them (DS1, which set the limits: {ds1['Se']:.0f} and {ds1['+P']:.0f} %). Since being "
-        f"early says little in these stretches, false alarms on DS2 went from "
-        f"{then['false_alarms_per_hour']:.0f} to {now['false_alarms_per_hour']:.0f} an hour, SVEB "
-        f"Se from {pair(then, 'S')} to {pair(now, 'S')}."
+        f"On DS2, kdjax marks {ds2['Se']:.0f} % of the time in atrial fibrillation or flutter as "
+        f"*{WITHOUT_P}*. Of all the time that it marks so, {ds2['+P']:.0f} % is atrial "
+        f"fibrillation or flutter. On DS1, which set the limits, these shares are {ds1['Se']:.0f} "
+        f"and {ds1['+P']:.0f} %. In marked stretches, being early counts for little. This took "
+        f"false alarms on DS2 from "
+        f"{then['false_alarms_per_hour']:.0f} to {now['false_alarms_per_hour']:.0f} an hour, and "
+        f"SVEB Se from {pair(then, 'S')} to {pair(now, 'S')}."
     )
     head = ("people", "events", "in the reference, min", "marked, min", "Se, %", "+P, %", "number")
     yield table(head, ((row["people"], row["events"], *_found(row)) for row in rows.values()))
@@ -203,8 +204,9 @@ def _conduction() -> Iterable[str]:
         ],
     )
     yield (
-        "The sign counts beats that are late without an early beat before them, and early runs "
-        "that end without a longer interval, and gives timing less weight there. It was made for "
+        "The sign counts two things: late beats that no early beat precedes, and runs of early "
+        "beats that end without a longer interval. Where they are found, timing has less weight. "
+        "The sign was made for "
         f"the synthetic rhythms; with it, {percent(flutter['N called S'])} of the normal beats of "
         "flutter are called SVEB. It was tried before the signs of P waves, and DS2 was read once "
         "with it. The code no longer has it; `kinds-conduction.json` names "

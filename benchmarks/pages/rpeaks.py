@@ -140,8 +140,9 @@ def _taken_out(found: dict[str, Any]) -> Iterable[str]:
     )
     yield "### Are P or T waves taken for beats?"
     yield (
-        "Where beats were removed from DS1, P waves that no beat follows, as in AV block, and T "
-        f"waves before a pause must not count as beats. False beats: {false}."
+        "For this test, beats were removed from the signals of DS1. Two kinds of waves remain that "
+        "must not count as beats: P waves that no beat follows, as in AV block, and T waves before "
+        f"a pause. False beats: {false}."
     )
     yield table(
         ("removed", "beats removed", "false", "missed", "records with most false beats"),

@@ -119,8 +119,9 @@ def executed(found: Mapping[str, Any]) -> str:
     part = 1 - found["flops_saved"] / found["flops_a_step"]
     share = {name: part * value for name, value in found["share"].items()}
     return (
-        f" kdjax executes {100 * part:.0f} % of these operations and saves the rest (next "
-        f"section); those it executes run at {between(share, '{:.0%}')} of the best product."
+        f" kdjax carries out only {100 * part:.0f} % of these operations, because it replaces four "
+        "products by three (next section). Counting only what it carries out, a step reaches "
+        f"{between(share, '{:.0%}')} of that rate."
     )
 
 
@@ -337,7 +338,8 @@ def memory(found: Mapping[str, Any]) -> Iterable[str]:
     """Resident size over epochs."""
     yield "## How much memory does training need?"
     yield (
-        f"Training at width {found['width']} on {found['beats']:,} beats, as many as MIT-BIH has, "
+        f"Training at width {found['width']} on {found['beats']:,} beats of noise, about as many "
+        "as the protocol `beatgan` takes from MIT-BIH ([Protocols](protocol.md#beats)), "
         f"takes at most {found['peak_mib']:,.0f} MiB; the process held {found['before_mib']:,.0f} "
         "MiB before training."
     )

@@ -94,8 +94,9 @@ def in_short(confirmed: Any, screened: Any) -> Iterable[str]:
     yield "## In short"
     yield (
         f"- **Distillation.** In the comparison named before the runs, a gain in AUC is "
-        f"{'shown' if named else 'not shown'}. After correction for their number, a gain is shown "
-        f"for {', '.join(gains) or 'none'} of the terms, selections and teachers.\n"
+        f"{'shown' if named else 'not shown'}. Of all terms, selections and teachers, "
+        f"{', '.join(gains) or 'none'} show{'' if len(gains) > 1 else 's'} a gain once the p "
+        "values are corrected for their number.\n"
         f"- **Simple detectors.** On people outside the training data, the plain score of the "
         f"student has an AUC of {mean(scores[0]['auc'])}; the best simple detector "
         f"({SIMPLE[simple[1]]}) has {simple[0]:.4f}.\n"
@@ -160,8 +161,8 @@ def primary(study: Any) -> Iterable[str]:
         "`alone` has no teacher; `-4` marks students of width 4. Agreement is the rank correlation "
         "of two networks' scores.",
         f"**Distance to the teacher** (`{teacher}`, with {work:.1f} times the MACs): the AUC minus "
-        f"the teacher's is {signed(to_teacher)}. The aim, an interval within {NEAR} of it, was "
-        f"{reach(to_teacher['ci95'])}.",
+        f"the teacher's is {signed(to_teacher)}. The aim was to show that they differ by at most "
+        f"{NEAR}. {reach(to_teacher['ci95'])}",
         f"**Spread over seeds**: the standard deviation of the student's AUC is "
         f"{spread['sd_a']:.4f}, that of `alone` {spread['sd_b']:.4f} (Pitman-Morgan p "
         f"{spread['p']:.1g}).",
@@ -453,10 +454,9 @@ def reach(interval: Sequence[float]) -> str:
     """Whether an interval stays within the aim of the distance to the teacher, on both sides."""
     below, above = interval[0] >= -NEAR, interval[1] <= NEAR
     if below and above:
-        return "reached"
-    return "missed: the student may be " + (
-        "better by more" if below else "worse by more" if above else "worse or better by more"
-    )
+        return "It was reached."
+    how = "better" if below else "worse" if above else "worse or better"
+    return f"It was missed, because the student may be {how} by more than that."
 
 
 def made(study: Any) -> tuple[str, str, str]:

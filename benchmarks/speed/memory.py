@@ -1,4 +1,4 @@
-"""Resident memory of a whole training run over its epochs, on as many beats as MIT-BIH has.
+"""Resident memory of a whole training run, on about as many beats as `beatgan` has of MIT-BIH.
 
 python -m benchmarks.speed.memory --out docs/results/perf-memory.json
 

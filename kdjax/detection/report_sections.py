@@ -115,11 +115,13 @@ def threshold(detection: Detection, summary: Mapping) -> str:
     ]
     table = page.table(("", "This recording", "Normal beats"), rows)
     nothing = "" if len(groups[0]) else "<p>No beat was scored.</p>"
+    of_all = summary["score"].startswith("fusion")
+    combined = "Fusion combines residual, latent and prematurity. " if of_all else ""
     return (
         "<h2>Scores and threshold</h2><p>The score of a beat is the larger of its log odds of "
-        "being ventricular and of being supraventricular. One term is the anomaly of its shape "
-        f"({escape(summary['score'])}; calibrated on {escape(summary['calibration'])}). A score "
-        f"above <b>{detection.threshold:.5g}</b> counts as abnormal.</p>"
+        "being ventricular and of being supraventricular. One term is its anomaly score "
+        f"({escape(summary['score'])}; calibrated on {escape(summary['calibration'])}). {combined}"
+        f"A score above <b>{detection.threshold:.5g}</b> counts as abnormal.</p>"
         f"{_promise(summary)}{nothing}{table}"
     )
 
@@ -133,8 +135,8 @@ def _promise(summary: Mapping) -> str:
         )
     return (
         "<p><b>What it promises:</b> of normal beats like those that set the threshold, at most "
-        f"{page.percent(fpr)} score above it, on average over choices of those beats."
-        f"{_expected(summary)}</p>"
+        f"{page.percent(fpr)} score above it on average; the share varies a little with the choice "
+        f"of those beats.{_expected(summary)}</p>"
         "<p><b>What it does not promise:</b> that rate for any one person, recording or electrode "
         "placement, or that a given share of abnormal beats is found.</p>"
     )
@@ -151,8 +153,9 @@ def _expected(summary: Mapping) -> str:
     expected = summary["fpr"] * summary["scored"]
     per_hour = expected / _judged_hours(summary)
     return (
-        f" If all beats of this recording were such beats, about {expected:,.0f} would score above "
-        f"it ({per_hour:,.0f} per hour). Another person's recording may have many times as many."
+        f" If every beat of this recording were normal and like those, about {expected:,.0f} would "
+        f"score above it ({per_hour:,.0f} per hour). In another person's recording, it may be many "
+        "times as many."
     )
 
 
@@ -220,8 +223,9 @@ def quality(summary: Mapping) -> str:
     )
     details = f"<details><summary>{which}</summary>{table}</details>" if longest else ""
     return (
-        "<h2>Data quality</h2><p>What could not be judged was not scored; it counts neither as "
-        f"normal nor as abnormal, unless a reviewer named it.</p>{reasons}{details}"
+        "<h2>Data quality</h2><p>Beats that could not be judged were not scored. They count neither "
+        "as normal nor as abnormal, unless a reviewer named them.</p>"
+        f"{reasons}{details}"
     )
 
 
