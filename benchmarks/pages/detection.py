@@ -37,10 +37,28 @@ def main() -> None:
         *rpeaks_page.sections(),
         *rpeaks_page.noise(),
         *rates(),
-        *kinds_page.live(),
+        *live(),
         *long_recordings(),
     ]
     write_text(PAGE, page(sections))
+
+
+def live() -> Iterable[str]:
+    """How a stream's first decisions differ from its last ones."""
+    live = read("live.json")
+    gross = live["gross"]
+    slowest = max(live["records"], key=lambda row: row["delay_95"])
+    yield "## Do live decisions differ from final ones?"
+    yield (
+        f"Of {gross['beats']:,} beats of {len(live['records'])} records, {gross['missed']} had no "
+        f"provisional decision, and {gross['changed']} "
+        f"({kinds_page.percent(gross['changed_share'])}) got another kind in the final "
+        "decision. If the signal is pushed second by second, provisional "
+        f"decisions of the slowest record, {slowest['record']}, come "
+        f"{slowest['delay_median']:.2f} s after the R-peak (median), {slowest['delay_95']:.2f} s "
+        "at the 95th percentile."
+    )
+    yield source("live.json", f"`{live['command']}`", live["date"])
 
 
 def rates() -> Iterable[str]:

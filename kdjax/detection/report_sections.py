@@ -223,8 +223,8 @@ def quality(summary: Mapping) -> str:
     )
     details = f"<details><summary>{which}</summary>{table}</details>" if longest else ""
     return (
-        "<h2>Data quality</h2><p>Beats that could not be judged were not scored. They count neither "
-        "as normal nor as abnormal, unless a reviewer named them.</p>"
+        "<h2>Data quality</h2><p>Beats that could not be judged were not scored. They count "
+        "neither as normal nor as abnormal, unless a reviewer named them.</p>"
         f"{reasons}{details}"
     )
 
