@@ -44,8 +44,8 @@ def mean(found: Any) -> str:
 
 def signed(found: Any, digits: int = 4) -> str:
     """A difference with its interval, of so many digits after the point."""
-    mean, low, high = (f"{value:+.{digits}f}" for value in (found["mean"], *found["ci95"]))
-    return f"{mean} [{low}, {high}]"
+    middle, low, high = (f"{value:+.{digits}f}" for value in (found["mean"], *found["ci95"]))
+    return f"{middle} [{low}, {high}]"
 
 
 def shown(difference: Any) -> str:

@@ -115,8 +115,8 @@ def threshold(detection: Detection, summary: Mapping) -> str:
     ]
     table = page.table(("", "This recording", "Normal beats"), rows)
     nothing = "" if len(groups[0]) else "<p>No beat was scored.</p>"
-    of_all = summary["score"].startswith("fusion")
-    combined = "Fusion combines residual, latent and prematurity. " if of_all else ""
+    is_fused = summary["score"].startswith("fusion")
+    combined = "Fusion combines residual, latent and prematurity. " if is_fused else ""
     return (
         "<h2>Scores and threshold</h2><p>The score of a beat is the larger of its log odds of "
         "being ventricular and of being supraventricular. One term is its anomaly score "
