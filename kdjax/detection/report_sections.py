@@ -102,7 +102,7 @@ def threshold(detection: Detection, summary: Mapping) -> str:
     ]
     above = [(values > detection.threshold).mean() if len(values) else None for values in groups]
     rows = [
-        ["Beats", *(page.cell(page.count(len(values))) for values in groups)],
+        ["Beats", *map(page.cell, map(page.count, (len(groups[0]), summary["normal_beats"])))],
         *(
             [name, *(page.cell(page.number(value, ".4g")) for value in values)]
             for name, values in zip(
@@ -134,9 +134,8 @@ def _promise(summary: Mapping) -> str:
             "table shows how many of the normal beats lie above it.</p>"
         )
     return (
-        "<p><b>What it promises:</b> of normal beats like those that set the threshold, at most "
-        f"{page.percent(fpr)} score above it on average; the share varies a little with the choice "
-        f"of those beats.{_expected(summary)}</p>"
+        f"<p><b>What it promises:</b> of {page.count(summary['normal_beats'])} normal beats of "
+        f"other people, {page.percent(fpr)} score above it.{_expected(summary)}</p>"
         "<p><b>What it does not promise:</b> that rate for any one person, recording or electrode "
         "placement, or that a given share of abnormal beats is found.</p>"
     )

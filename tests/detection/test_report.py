@@ -44,7 +44,7 @@ def test_what_a_rate_promises_and_what_it_does_not():
     text = Page(page_of(detection_of(fpr=0.5))).text
     assert "about 2 would score above it (771 per hour)" in text
     assert "many times as many" in text
-    assert "at most 50 % score above it on average; the share varies a little with" in text
+    assert "of 44,023 normal beats of other people, 50 % score above it" in text
     assert "for any one person, recording or electrode placement" in text
 
 
