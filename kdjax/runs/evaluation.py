@@ -324,7 +324,7 @@ def draw(
     shown = parts.test[np.concatenate([order[:_SHOWN_BEATS], order[-_SHOWN_BEATS:]])]
     x = beats.x[shown]
     thresholds = {
-        f"label-free, target {row['fpr_target']:.0%}": row["threshold"] for row in label_free
+        f"label-free, target {_percent(row['fpr_target'])}": row["threshold"] for row in label_free
     }
     figures = {"roc_pr": plots.roc_pr(label > 0, score, beats.unit)} if two_kinds(label) else {}
     figures |= {
@@ -382,12 +382,13 @@ def result_block(result: Mapping) -> str:
             )
             if row[key] is not None
         ]
-        threshold = f"{row['fpr_target']:.0%} false alarms: {_number(row['threshold'])}"
+        threshold = f"{_percent(row['fpr_target'])} false alarms: {_number(row['threshold'])}"
         lines.append(f"label-free th for {threshold} --> {', '.join(figures)}")
         if row["fpr"] is not None and row["fpr"] > max(5 * row["fpr_target"], 0.1):
             lines.append(
-                f"  that threshold does not hold here: {row['fpr']:.0%} of normal test {unit}s, "
-                f"not {row['fpr_target']:.0%}, exceed it; they differ from those it was set on"
+                f"  that threshold does not hold here: {_percent(row['fpr'])} of normal test "
+                f"{unit}s, not {_percent(row['fpr_target'])}, exceed it; they differ from those it "
+                "was set on"
             )
     if best["epoch"] is not None:
         lines += [
@@ -419,6 +420,10 @@ def _interval(bounds: list[float] | None, records: int) -> str:
         return "[no interval: one record]"
     few = f" (over {records} records only)" if records < _FEW_RECORDS else ""
     return f"[{bounds[0]:.4f}, {bounds[1]:.4f}]{few}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _number(value: float | None) -> str:

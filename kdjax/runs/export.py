@@ -24,7 +24,7 @@ from kdjax.detection.detector import Detector
 from kdjax.embedded import library, qdq, stream
 from kdjax.embedded.library import Parity
 from kdjax.errors import InputError, ParityError
-from kdjax.files import write_bytes, write_json
+from kdjax.files import json_bytes, write_files
 from kdjax.models.folded import Folded, Layer, fold
 from kdjax.models.inference import forward
 from kdjax.models.layers import STRIDE
@@ -66,7 +66,7 @@ def export(run: str | Path, form: str, out: Path, *, int8: bool = False) -> floa
             f"{run}: has no threshold, its held-out normal beats were too few for its first "
             "eval.fpr_targets; train it with a higher one"
         )
-    about = metadata(run, detector)
+    about, files = metadata(run, detector), {}
     if int8:
         content = to_onnx_int8(detector, about)
         error = check_int8(read_onnx(content), detector)
@@ -76,8 +76,8 @@ def export(run: str | Path, form: str, out: Path, *, int8: bool = False) -> floa
     else:
         content = to_stablehlo(detector)
         error = check(read_stablehlo(content), detector)
-        write_json(out.with_name(out.name + ".json"), about)
-    write_bytes(out, content)
+        files[out.with_name(out.name + ".json")] = json_bytes(about)
+    write_files(files | {out: content})
     return error
 
 
@@ -96,8 +96,7 @@ def export_c(run: str | Path, out: Path) -> Parity:
     parity = library.check(detector, found, signal=signal, decisions=decisions)
     content = library.files(found, signal, decisions)
     content["README.md"] = library.readme(found, parity, metadata(run, detector)).encode()
-    for name, data in content.items():
-        write_bytes(out / name, data)
+    write_files({out / name: data for name, data in content.items()})
     return parity
 
 

@@ -39,10 +39,13 @@ def _in_words(count: int, kind: str) -> str:
     return f"{count} x {kind}{detail}"
 
 
+_COMPUTES = {".py", ".json", ".c", ".h"}
+
+
 def _code() -> str:
-    """SHA-256 over the package's source files."""
+    """SHA-256 over the package's files that compute: code, and the weights of kinds of beats."""
     package = Path(kdjax.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for path in package.rglob("*") if path.suffix in _COMPUTES):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -42,11 +42,15 @@ def check(study: configs.Config) -> None:
     for name in fields:
         if name not in study:
             raise InputError(f"study.{name}: missing; a study holds {', '.join(fields)}")
+    for name in fields[1:]:
+        if not isinstance(study[name], tuple | list):
+            raise InputError(f"study.{name}: {study[name]!r}; give a tuple, as ({study[name]!r},)")
     seeds = study.seeds
     if len(set(seeds)) < max(len(seeds), 2) or not all(isinstance(s, int) for s in seeds):
         raise InputError(f"study.seeds: {seeds}; two different whole numbers or more are needed")
     for split in study.splits:
-        if isinstance(split, str) or len(split) != 3:
+        types = [type(value) for value in split] if isinstance(split, tuple | list) else []
+        if types != [str, int, int]:
             raise InputError(f"study.splits: {split!r}; each is (protocol, fold, epochs)")
     kinds = [kind for kind in fitted.SCORES if kind not in (comparison.PLAIN, *_NEED_MORE)]
     for kind in study.scores:
@@ -65,6 +69,8 @@ def variants(study: configs.Config) -> list[Variant]:
     """The variants of a study in the order they are made; InputError for a study that is none."""
     found: list[Variant] = []
     for entry in study.variants:
+        if not (isinstance(entry, Mapping) or hasattr(entry, "to_dict")):
+            raise InputError(f"study.variants: {entry!r}; each is a dict with a name")
         plain = entry.to_dict() if hasattr(entry, "to_dict") else dict(entry)
         unknown = plain.keys() - {"name", "role", "teacher", "fields"}
         if unknown or "name" not in plain:

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -277,7 +278,8 @@ def _stop(me: int, reason: str) -> None:
 
 def _end(line: str, status: int) -> None:
     """Ends this process from a thread, whatever its others wait for."""
-    os.write(2, f"train.py: {line}\n".encode())
+    program = "train.py" if Path(sys.argv[0]).name == "train.py" else "kdjax train"
+    os.write(2, f"{program}: {line}\n".encode())
     os._exit(status)
 
 

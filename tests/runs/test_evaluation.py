@@ -334,6 +334,8 @@ class TestResultBlock:
     def test_says_where_a_figure_cannot_be_relied_on(self, result):
         row = result["label_free"][-1] | {"threshold": 0.5, "fpr_target": 0.01}
         few = {name: {} for name in "ab"}
+        half = evaluation.result_block(result | {"label_free": [row | {"fpr_target": 0.005}]})
+        assert "label-free th for 0.5% false alarms: 0.5" in half
         for fpr, said in ((0.58, True), (0.02, False)):
             changed = result | {"label_free": [row | {"fpr": fpr}], "per_record": few}
             block = evaluation.result_block(changed)

@@ -1,6 +1,7 @@
 """An exported file says what the Detector says, without kdjax."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from drawn import drawn, settled
 
 import kdjax
 from kdjax import beats, cli
+from kdjax import files as written
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import write_json, write_sealed
@@ -324,3 +326,30 @@ def test_the_examples_of_the_docs_find_what_the_detector_finds(files, detector, 
         assert capsys.readouterr().out.count("abnormal beat at") == abnormal.sum() > 0
         exec(with_jax, namespace)
     np.testing.assert_array_equal(namespace["abnormal"], abnormal)
+
+
+def test_a_library_of_c_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    sources = {"kdjax.c": b"int main;", "Makefile": b"all:"}
+    for room, name, value in (
+        (export.directory, "load_run", None),
+        (export.library, "integers", None),
+        (export.library, "test_signal", None),
+        (export.stream, "decide", None),
+        (export.library, "check", "parity"),
+        (export.library, "files", sources),
+        (export.library, "readme", "read me"),
+        (export, "metadata", {}),
+    ):
+        monkeypatch.setattr(room, name, lambda *_, value=value, **__: value)
+
+    def full(path):
+        if path.name.startswith("Makefile"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(written, "_flush", full)
+        with pytest.raises(OSError, match="No space"):
+            export.export_c("run", tmp_path / "library")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert export.export_c("run", tmp_path / "library") == "parity"
+    assert {path.name for path in (tmp_path / "library").iterdir()} == {*sources, "README.md"}

@@ -131,6 +131,41 @@ def test_the_shipped_study_is_sound():
         shipped.get_config("nowhere")
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seeds": 3}, r"study\.seeds: 3; give a tuple, as \(3,\)"),
+        ({"splits": 5}, r"study\.splits: 5; give a tuple"),
+        ({"splits": (("beatgan", "one", 2),)}, r"study\.splits: .*one.*; each is \(protocol, fold"),
+        ({"splits": ("beatgan",)}, r"study\.splits: 'beatgan'; each is"),
+        ({"variants": "alone"}, r"study\.variants: 'alone'; give a tuple"),
+        ({"variants": ("alone",)}, r"study\.variants: 'alone'; each is a dict with a name"),
+        ({"scored_fully": "taught"}, r"study\.scored_fully: 'taught'; give a tuple"),
+    ],
+)
+def test_a_field_of_another_type_is_refused_in_a_line(fields, message):
+    with pytest.raises(InputError, match=message):
+        grid.check(make_grid(**fields))
+
+
+def test_a_cell_whose_teacher_is_no_longer_there_is_refused(tmp_path):
+    study = make_grid(seeds=(0, 1), scored_fully=())
+    _, _, taught, _ = grid.variants(study)
+    group = grid.Group(study, tmp_path, taught, ("beatgan", 0, 1))
+    rows = [{"score": kind, "adaptation": how} for kind, how in grid.cell_scores(study, False)]
+    every = {"teacher": {"model": "t"}, "taught": {"model": "s", "teacher": "t"}}
+    for seed in study.seeds:
+        for name, prints in every.items():
+            path = group.of(name) / f"seed{seed}" / grid.CELL
+            path.parent.mkdir(parents=True)
+            write_sealed(path, {"scores": rows, "teacher": None, "fingerprints": prints})
+    assert len(grid.cells_of(group)) == 2
+    other = {"scores": rows, "teacher": None, "fingerprints": {"model": "another"}}
+    write_sealed(group.of("teacher") / "seed1" / grid.CELL, other)
+    with pytest.raises(InputError, match=r"taught/seed1: did not learn from .*teacher/seed1"):
+        grid.cells_of(group)
+
+
 def test_a_study_that_lacks_a_field_is_refused():
     with pytest.raises(InputError, match=r"study\.seeds: missing"):
         grid.check(ConfigDict({"base": 1}))

@@ -95,7 +95,7 @@ def test_a_process_that_stays_alone_says_so():
         text=True,
     )
     assert done.returncode == 2
-    assert "train.py: --coordinator 127.0.0.1:" in done.stderr
+    assert "kdjax train: --coordinator 127.0.0.1:" in done.stderr
     assert "not all processes came within 1 s; start all processes" in done.stderr
 
 
