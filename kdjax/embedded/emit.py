@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kdjax import beats
 from kdjax.embedded import fixed, frontend, quantise, score
 from kdjax.embedded.quantise import Layer, Network
 from kdjax.embedded.score import Distance, Tail
@@ -20,6 +21,10 @@ def sources(detector: Integers) -> dict[str, str]:
     return code | {"kdjax_sizes.h": sizes(detector), "kdjax_tables.c": tables(detector)}
 
 
+_OF_R_PEAKS = ("SWING", "HALF", "SPREAD", "LAG", "WAIT", "T_WAVE", "REACH", "LEARN", "RATIO",
+               "FLOOR", "SILENCE")  # fmt: skip
+
+
 def sizes(detector: Integers) -> str:
     """The header of constants: sizes of arrays and the numbers of the score."""
     network, fitted = detector.network, detector.score
@@ -29,6 +34,9 @@ def sizes(detector: Integers) -> str:
         "KDJAX_LAYER": _largest_activation(network),
         "KDJAX_TAPS": 2 * len(frontend.taps()) - 1,
         "KDJAX_RING": frontend.RING,
+        "KDJAX_BEFORE": beats.BEFORE,
+        "KDJAX_AFTER": beats.AFTER,
+        **{f"KDJAX_{name}": getattr(frontend, name) for name in _OF_R_PEAKS},
         "KDJAX_SLOPE": quantise.SLOPE,
         "KDJAX_SLOPE_BITS": quantise.SLOPE_BITS,
         "KDJAX_LN2": fixed.LN2,

@@ -43,10 +43,6 @@ th small { display: block; min-width: 10rem; }
   font-size: .85rem; letter-spacing: .04em; white-space: nowrap; }
 figure { margin: 1.2rem 0; }
 figure img { display: block; width: 100%; min-width: 36rem; height: auto; }
-figure.fit img { min-width: 0; }
-figure.small { max-width: 30rem; }
-.beats { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
-.beats figure { margin: 0; }
 .notes { border: 1px solid #1a1a1a; border-left-width: .4rem; border-radius: .4rem;
   padding: .5rem 1rem; margin: 1rem 0; overflow-wrap: anywhere; }
 .notes ul { margin: .2rem 0; padding-left: 1.2rem; }
@@ -57,7 +53,7 @@ pre { background: #f5f5f5; padding: .8rem; font-size: .85rem; white-space: pre-w
   th, td { padding-right: .5rem; } }
 @media print { :root { font-size: 11px; } body { max-width: none; } h2 { break-after: avoid; }
   figure, .oracle, .notes, .cards, tr { break-inside: avoid; } figure img { min-width: 0; }
-  .wide { overflow: visible; background: none; } .beats { grid-template-columns: repeat(3, 1fr); } }
+  .wide { overflow: visible; background: none; } }
 """
 
 

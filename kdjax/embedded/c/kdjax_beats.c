@@ -11,20 +11,7 @@
 #include "kdjax_fixed.h"
 #include "kdjax_tables.h"
 
-#define HALF 8     /* samples in each of the two means */
-#define SPREAD 28  /* samples over which their difference is averaged */
-#define LAG 21     /* samples of the measure behind the signal */
-#define WAIT 72    /* 200 ms: beats lie further apart */
-#define T_WAVE 130 /* 360 ms after a beat half its height is not enough */
-#define REACH 18   /* 50 ms from a detection to its R-peak */
-#define LEARN 8    /* s whose maxima are the first heights */
-#define RATIO 90   /* of 256: where the threshold lies between noise and beats */
-#define FLOOR 5000 /* of the threshold */
-#define SILENCE 720
-#define SWING 60000              /* microvolts from a lead's offset */
-#define FARTHEST (1 << 28)       /* microvolts */
-#define BEFORE 140
-#define AFTER 180
+#define FARTHEST (1 << 28) /* microvolts */
 #define REACHED (KDJAX_TAPS / 2)
 #define RING(place) ((place) % KDJAX_RING)
 
@@ -36,7 +23,7 @@ static int32_t clip(int32_t value, int32_t most) {
 static void keep(kdjax_front *front, int32_t microvolts) {
     int32_t input = clip(microvolts, FARTHEST);
     int32_t away = input - front->offset;
-    if (!front->samples || away > SWING || away < -SWING) front->offset = input;
+    if (!front->samples || away > KDJAX_SWING || away < -KDJAX_SWING) front->offset = input;
     front->input[front->samples++ % KDJAX_TAPS] = input;
 }
 
@@ -45,11 +32,12 @@ static int16_t bandpass(const kdjax_front *front) {
     uint32_t right = left ? left - 1 : KDJAX_TAPS - 1;
     int32_t twice = 2 * front->offset, sum = 0;
     for (uint16_t k = 0; k < REACHED; k++) {
-        sum += kdjax_taps[k] * clip(front->input[left] + front->input[right] - twice, 2 * SWING);
+        int32_t both = front->input[left] + front->input[right] - twice;
+        sum += kdjax_taps[k] * clip(both, 2 * KDJAX_SWING);
         if (++left == KDJAX_TAPS) left = 0;
         right = right ? right - 1 : KDJAX_TAPS - 1;
     }
-    sum += kdjax_taps[REACHED] * clip(front->input[left] - front->offset, SWING);
+    sum += kdjax_taps[REACHED] * clip(front->input[left] - front->offset, KDJAX_SWING);
     return (int16_t)clip((sum + (1 << 12)) >> 13, 32767);
 }
 
@@ -65,8 +53,8 @@ static int32_t middle(const int32_t values[8]) {
 
 static int32_t threshold(const kdjax_front *front) {
     int32_t noise = middle(front->noise), height = middle(front->height);
-    int32_t found = noise + (int32_t)(((int64_t)(height - noise) * RATIO) >> 8);
-    return found > FLOOR ? found : FLOOR;
+    int32_t found = noise + (int32_t)(((int64_t)(height - noise) * KDJAX_RATIO) >> 8);
+    return found > KDJAX_FLOOR ? found : KDJAX_FLOOR;
 }
 
 /* A maximum is a beat. */
@@ -81,14 +69,14 @@ static void accept(kdjax_front *front, int32_t value, uint32_t place) {
 
 /* Whether a maximum is a beat. */
 static int judge(kdjax_front *front, int32_t value, uint32_t place) {
-    uint32_t since = front->has_last ? place - front->last_place : T_WAVE;
-    int low = front->has_last && since < T_WAVE && 2 * value < front->last;
+    uint32_t since = front->has_last ? place - front->last_place : KDJAX_T_WAVE;
+    int low = front->has_last && since < KDJAX_T_WAVE && 2 * value < front->last;
     if (value > threshold(front) && !low) {
         accept(front, value, place);
         return 1;
     }
     front->noise[front->noises++ % 8] = value;
-    if (since >= T_WAVE && value > front->missed) {
+    if (since >= KDJAX_T_WAVE && value > front->missed) {
         front->missed = value;
         front->missed_place = place;
     }
@@ -100,7 +88,7 @@ static int missing(kdjax_front *front, uint32_t place) {
     uint32_t sum = 0;
     if (!front->has_last || !front->missed) return 0;
     for (int i = 0; i < 8; i++) sum += front->interval[i];
-    if (place - front->last_place <= 3 * sum / 16 + WAIT) return 0;
+    if (place - front->last_place <= 3 * sum / 16 + KDJAX_WAIT) return 0;
     if (2 * front->missed <= threshold(front)) return 0;
     accept(front, front->missed, front->missed_place);
     return 1;
@@ -110,7 +98,7 @@ static int missing(kdjax_front *front, uint32_t place) {
 static int detect(kdjax_front *front, uint32_t place) {
     int rising = front->value > front->before, found = 0;
     front->before = front->value;
-    if (front->learnt < LEARN * KDJAX_FS) {
+    if (front->learnt < KDJAX_LEARN * KDJAX_FS) {
         int32_t *height = &front->height[front->learnt / KDJAX_FS];
         if (front->value > *height) *height = front->value;
         front->learnt++;
@@ -120,24 +108,24 @@ static int detect(kdjax_front *front, uint32_t place) {
     if (rising && front->value > front->candidate) {
         front->candidate = front->value;
         front->candidate_place = place;
-    } else if (front->candidate && place - front->candidate_place >= WAIT) {
+    } else if (front->candidate && place - front->candidate_place >= KDJAX_WAIT) {
         found = judge(front, front->candidate, front->candidate_place);
         front->candidate = 0;
         front->candidate_place = place;
     }
     if (!found) found = missing(front, place);
-    if (!found && place - front->quiet >= 2 * SILENCE) {
+    if (!found && place - front->quiet >= 2 * KDJAX_SILENCE) {
         for (int i = 0; i < 8; i++) front->height[i] >>= 1;
-        front->quiet += SILENCE;
+        front->quiet += KDJAX_SILENCE;
     }
     return found;
 }
 
 /* The maximum within 50 ms, where the ring still holds them. */
 static uint32_t r_peak(const kdjax_front *front, uint32_t near, uint32_t place) {
-    uint32_t first = near - REACH, found = first;
+    uint32_t first = near - KDJAX_REACH, found = first;
     if (place - first >= KDJAX_RING) return near;
-    for (uint32_t at = first; at <= near + REACH; at++) {
+    for (uint32_t at = first; at <= near + KDJAX_REACH; at++) {
         if (front->filtered[RING(at)] > front->filtered[RING(found)]) found = at;
     }
     return found;
@@ -146,7 +134,7 @@ static uint32_t r_peak(const kdjax_front *front, uint32_t near, uint32_t place) 
 static void enqueue(kdjax_front *front, uint32_t found) {
     uint32_t rr = front->beats ? found - front->r_peak : 0;
     kdjax_waiting *waiting = &front->waiting[(front->waits_first + front->waits) % 4];
-    if (front->beats && (int32_t)rr < WAIT) return;
+    if (front->beats && (int32_t)rr < KDJAX_WAIT) return;
     waiting->sample = found;
     waiting->rr = rr > 65535 ? 0 : rr;
     front->waits++;
@@ -157,10 +145,11 @@ static void enqueue(kdjax_front *front, uint32_t found) {
 /* The next value of the measure. */
 static void measure(kdjax_front *front, uint32_t place) {
     int32_t *slope = &front->slopes[place % 32], steep;
-    front->difference += front->filtered[RING(place)] - 2 * front->filtered[RING(place - HALF)] +
-                         front->filtered[RING(place - 2 * HALF)];
+    front->difference += front->filtered[RING(place)] -
+                         2 * front->filtered[RING(place - KDJAX_HALF)] +
+                         front->filtered[RING(place - 2 * KDJAX_HALF)];
     steep = front->difference < 0 ? -front->difference : front->difference;
-    front->value += steep - front->slopes[(place - SPREAD) % 32];
+    front->value += steep - front->slopes[(place - KDJAX_SPREAD) % 32];
     *slope = steep;
 }
 
@@ -182,7 +171,7 @@ void kdjax_init(kdjax_state *state) {
 static void decide(kdjax_state *state, uint32_t place, kdjax_beat *beat) {
     kdjax_front *front = &state->front;
     const kdjax_waiting *waiting = &front->waiting[front->waits_first];
-    uint32_t first = waiting->sample - BEFORE;
+    uint32_t first = waiting->sample - KDJAX_BEFORE;
     beat->sample = waiting->sample;
     beat->rr = waiting->rr;
     front->waits_first = (front->waits_first + 1) % 4;
@@ -204,8 +193,10 @@ int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat) {
     place = front->samples - 1 - REACHED;
     front->filtered[RING(place)] = bandpass(front);
     measure(front, place);
-    if (detect(front, place)) enqueue(front, r_peak(front, front->last_place - LAG, place));
-    if (!front->waits || (int32_t)(place - front->waiting[front->waits_first].sample) < AFTER - 1) return 0;
+    if (detect(front, place)) enqueue(front, r_peak(front, front->last_place - KDJAX_LAG, place));
+    if (!front->waits) return 0;
+    int32_t since = (int32_t)(place - front->waiting[front->waits_first].sample);
+    if (since < KDJAX_AFTER - 1) return 0;
     decide(state, place, beat);
     return 1;
 }
