@@ -317,7 +317,7 @@ def conformal_quantile(ascending: np.ndarray, target: float) -> float | None:
         raise ValueError(f"a false positive rate lies between 0 and 1, not {target}")
     n = len(ascending)
     # Rounded, since 150 * (1 - 0.18) is 123.00000000000001 and means rank 123.
-    rank = math.ceil(round((n + 1) * (1 - target), 9))
+    rank = max(math.ceil(round((n + 1) * (1 - target), 9)), 1)
     return float(ascending[rank - 1]) if rank <= n else None
 
 

@@ -45,13 +45,23 @@ def check(study: configs.Config) -> None:
     for name in fields[1:]:
         if not isinstance(study[name], tuple | list):
             raise InputError(f"study.{name}: {study[name]!r}; give a tuple, as ({study[name]!r},)")
+        if not study[name] and name in ("splits", "variants"):
+            raise InputError(f"study.{name}: is empty; a study needs one at least")
+    if not configs.is_student(study.base):
+        raise InputError("study.base: is no student's config; take configs/student.py's")
     seeds = study.seeds
-    if len(set(seeds)) < max(len(seeds), 2) or not all(isinstance(s, int) for s in seeds):
-        raise InputError(f"study.seeds: {seeds}; two different whole numbers or more are needed")
+    known = [seed for seed in seeds if type(seed) is int and 0 <= seed < 2**32]
+    if len(set(known)) < max(len(seeds), 2):
+        raise InputError(
+            f"study.seeds: {seeds}; two different whole numbers from 0 on, or more, are needed"
+        )
     for split in study.splits:
         types = [type(value) for value in split] if isinstance(split, tuple | list) else []
         if types != [str, int, int]:
             raise InputError(f"study.splits: {split!r}; each is (protocol, fold, epochs)")
+    names = [split_name(tuple(split)) for split in study.splits]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"study.splits: {twice[0]} is listed twice; make a study of each")
     kinds = [kind for kind in fitted.SCORES if kind not in (comparison.PLAIN, *_NEED_MORE)]
     for kind in study.scores:
         if kind not in kinds:
@@ -89,6 +99,11 @@ def variants(study: configs.Config) -> list[Variant]:
                 f"study.variants: {variant.name!r} is not a name for a variant; use letters, "
                 f"digits and hyphens, and not {SCORER}"
             )
+        if given := _of_the_study(variant.fields):
+            raise InputError(
+                f"study.variants: fields of {variant.name}: {given} is the study's own; variants "
+                "are compared on the same beats, seeds and epochs"
+            )
         if variant.role not in ("teacher", "student"):
             raise InputError(
                 f"study.variants: {variant.name} has role {variant.role!r}; teacher or student"
@@ -103,6 +118,15 @@ def variants(study: configs.Config) -> list[Variant]:
             )
         found.append(variant)
     return found
+
+
+def _of_the_study(fields: Mapping[str, Any]) -> str:
+    """The first of a variant's fields that the study sets itself, "" where there is none."""
+    data, teacher = (dict(fields.get(name) or {}) for name in ("data", "teacher"))
+    given = [name for name in ("seed", "epochs") if name in fields]
+    given += [f"data.{name}" for name in data if name != "augment"]
+    given += [f"teacher.{name}" for name in ("workdir", "scorer") if name in teacher]
+    return given[0] if given else ""
 
 
 def cell_config(

@@ -117,6 +117,15 @@ CLAIM = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 100000, 100
 OBJECTS = "{'descr': '|O', 'fortran_order': False, 'shape': (2, 64, 1), }"
 NAN = arrays()["x"].copy()
 NAN[3, 7, 1] = np.nan
+WIDE, FAR = arrays()["x"].astype(np.float64), arrays()["x"].astype(np.float64)
+WIDE[5, :2, 0] = -3e38, 3e38
+FAR[2, :, 1] += 1e8
+
+
+def test_constant_windows_are_remarked_on(tmp_path):
+    file = written(tmp_path, x=np.concatenate([np.full((4, T, C), 7.0), arrays()["x"][4:]]))
+    _, _, remarks = own_windows.read(file)
+    assert remarks[1] == "constant: 4 of 12 windows, which say nothing of a shape"
 
 
 class TestRefusals:
@@ -135,6 +144,8 @@ class TestRefusals:
             ({"x": np.full((B, T, C), None)}, "x holds objects; write numbers or text"),
             ({"x": NAN}, r"1 windows hold NaN.*first is x\[3\]; leave them out"),
             ({"x": np.full((B, T, C), 1e300)}, r"12 windows hold NaN, infinity or numbers beyond"),
+            ({"x": WIDE}, r"1 windows hold NaN, infinity or numbers beyond.*x\[5\]"),
+            ({"x": FAR}, r"1 windows lie too far from 0 for float32.*x\[2\]; subtract each window"),
             ({"label": np.zeros(B - 1, int)}, r"label has shape \(11,\), x has 12 windows"),
             ({"label": np.zeros((B, 1), int)}, r"label has shape \(12, 1\)"),
             ({"label": np.arange(B)}, "label holds 2; give 0 for normal and 1 for abnormal"),

@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax.scores.fitted import ADAPTATIONS, ADAPTED, SCORES, Evidence, fit, halves, rhythm
+from kdjax.scores.fitted import (
+    ADAPTATIONS,
+    ADAPTED,
+    SCORES,
+    Evidence,
+    fit,
+    halves,
+    rhythm,
+    surprise,
+    tail,
+)
 from kdjax.scores.metrics import auc
 
 T, C, L, FS = 6, 2, 3, 100.0
@@ -366,3 +376,12 @@ def test_other_kinds_do_not_change(kind):
     train = TRAIN if kind == "memory" else None
     adapted = fit(NORMAL, kind, "recording", train=train)
     np.testing.assert_array_equal(adapted.score(NEW), fitted(kind).score(NEW))
+
+
+def test_a_rhythm_that_hardly_varies_makes_no_beat_a_surprise():
+    """A pacemaker's: R-peaks differ by a sample at most."""
+    rr = np.where(np.arange(400) % 7 < 2, 361, 360) / 360
+    early = rhythm(np.zeros(400, int), np.arange(400) * 360, rr)[:, 1]
+    steady = tail(early[np.isfinite(early)])
+    assert steady[1] == 0.01
+    assert surprise(np.array([early[-1] + 0.05]), steady)[0] < 10

@@ -107,6 +107,12 @@ def test_a_grid_that_is_none_is_refused(variants, message):
             "kd.latent",
         ),
         ({"name": "a", "fields": {"kd": {"temperature": 0.5}}}, "kd.temperature"),
+        ({"name": "a", "fields": {"epochs": 50}}, "fields of a: epochs is the study's own"),
+        (
+            {"name": "a", "fields": {"data": {"split_seed": 5}}},
+            "data.split_seed is the study",
+        ),
+        ({"name": "a", "fields": {"teacher": {"workdir": "x"}}}, "teacher.workdir is the study's"),
     ],
 )
 def test_a_variant_that_cannot_be_trained_is_refused(variant, message):
@@ -141,6 +147,12 @@ def test_the_shipped_study_is_sound():
         ({"variants": "alone"}, r"study\.variants: 'alone'; give a tuple"),
         ({"variants": ("alone",)}, r"study\.variants: 'alone'; each is a dict with a name"),
         ({"scored_fully": "taught"}, r"study\.scored_fully: 'taught'; give a tuple"),
+        ({"splits": ()}, r"study\.splits: is empty"),
+        ({"variants": ()}, r"study\.variants: is empty"),
+        ({"seeds": (True, False)}, r"study\.seeds: .*; two different whole numbers from 0"),
+        ({"seeds": (0, -1)}, r"study\.seeds: .*; two different whole numbers from 0"),
+        ({"splits": (("beatgan", 0, 1), ("beatgan", 0, 2))}, r"beatgan-0 is listed twice"),
+        ({"base": ConfigDict({"epochs": 1})}, r"study\.base: is no student's config"),
     ],
 )
 def test_a_field_of_another_type_is_refused_in_a_line(fields, message):

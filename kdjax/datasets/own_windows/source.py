@@ -17,6 +17,7 @@ _ARRAYS = ("x", "label", "group", "time")
 _SHORTEST = 16  # samples; a shorter window would be padding for the most part
 _COLUMNS = {"group", "record", "lost"}  # of the tables that count classes
 _MOST_CLASSES = 100  # labels are stored as int8
+_FINEST = 1e-3  # of a window's span: a step of float32 is at most that
 _LONGEST_NAME = 64
 _LARGEST = 1_900_000_000  # bytes of a group; an example of TFDS ends at 2 GiB
 _COPIES = 4  # of x in memory at the same time: read, padded, sorted, written
@@ -79,16 +80,27 @@ def read(file: Path) -> Windows:
 
 def _padded(file: Path, x: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """float32 [B, T, C] with T a multiple of 32, and what to say of it."""
-    with np.errstate(over="ignore"):
+    low, high = (ends(axis=1).astype(np.float64) for ends in (x.min, x.max))
+    with np.errstate(over="ignore", invalid="ignore"):
         x = x.astype(np.float32)
-    finite = np.isfinite(x).all(axis=(1, 2))
+        span = (high - low).astype(np.float32)
+        largest = np.maximum(np.abs(low), np.abs(high)).astype(np.float32)
+    finite = np.isfinite(span).all(axis=1) & np.isfinite(largest).all(axis=1)
     if not finite.all():
         raise InputError(
             f"{file}: {(~finite).sum()} windows hold NaN, infinity or numbers beyond float32, the "
             f"first is x[{np.argmin(finite)}]; leave them out or fill the gaps"
         )
+    coarse = ((span > 0) & (np.spacing(largest) > _FINEST * span)).any(axis=1)
+    if coarse.any():
+        raise InputError(
+            f"{file}: {coarse.sum()} windows lie too far from 0 for float32 to tell their samples "
+            f"apart, the first is x[{np.argmax(coarse)}]; subtract each window's mean"
+        )
     samples, channels = x.shape[1:]
     remarks = [f"windows of {samples} samples, {counted(channels, 'channel')}"]
+    if still := int((span == 0).all(axis=1).sum()):
+        remarks.append(f"constant: {still} of {len(x)} windows, which say nothing of a shape")
     if missing := -samples % MULTIPLE:
         x = np.pad(x, ((0, 0), (0, missing), (0, 0)), mode="edge")
         remarks.append(
