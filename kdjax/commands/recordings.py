@@ -73,11 +73,10 @@ def _detect_in(
     """
     from kdjax.detection import ahead, cores, earlier, files
     from kdjax.detection.recording import detect
-    from kdjax.recordings import identity
 
     source = _source(path, args)
-    file = str(identity(path))
-    files.check_free(out, file)
+    check_folder(out)
+    files.check_free(out, source.file)
     with _bar(source.name, source.length) as progress:
         try:
             found = detect(
@@ -94,7 +93,7 @@ def _detect_in(
         except ChildProcessError as error:  # a recording after it may need less memory
             raise InputError(f"{path}: {error}") from error
     decisions, doubts = earlier.carried_if_alike(known, found)
-    found = replace(found, file=file, notes=(*found.notes, *doubts))
+    found = replace(found, notes=(*found.notes, *doubts))
     _, found, said = files.write(found, out, decisions)
     return "\n  ".join(filter(None, [_in_short(found, out), said]))
 

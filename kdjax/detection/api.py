@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from kdjax.detection import files, recording
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import check_folder
-from kdjax.recordings import Source, identity, open_source
+from kdjax.recordings import Source, open_source
 from kdjax.recordings.in_memory import of_array
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def detect(
     fs: float | None = None,
     units: str | None = None,
     gain: float | None = None,
-    leads: str | Sequence[str] = (),
+    leads: str | int | Sequence[str | int] = (),
     fpr: float | None = None,
     alarms_per_hour: float | None = None,
     threshold: float | None = None,
@@ -95,13 +95,11 @@ def detect(
             the rate is 90 Hz or less, or fpr, alarms_per_hour or threshold is impossible.
         ValueError: more than one of fpr, alarms_per_hour and threshold is given.
     """
-    file = ""
     is_file = isinstance(signal, str | os.PathLike)
     if not is_file and (units, gain) != (None, None):
         raise InputError("units and gain are for files; leave them out and give a signal in mV")
     if is_file:
         source = open_source(Path(signal), fs=fs, units=units, gain=gain)
-        file = str(identity(Path(signal)))
     elif isinstance(signal, Source):
         if fs is not None:
             raise InputError("fs is for files and arrays; leave it out, the source has its own")
@@ -113,11 +111,10 @@ def detect(
     found = recording.detect(
         detector,
         source,
-        leads=(leads,) if isinstance(leads, str) else leads,
+        leads=[str(leads)] if isinstance(leads, str | int) else [str(lead) for lead in leads],
         fpr=fpr,
         alarms_per_hour=alarms_per_hour,
         threshold=threshold,
         progress=progress or (lambda samples: None),
     )
-    found = replace(found, file=file)
     return Detection(**{field.name: getattr(found, field.name) for field in fields(found)})

@@ -82,19 +82,20 @@ class Replay:
         else:
             self._name(decision)
 
-    def _merge(self, numbers: Sequence[Any]) -> None:
-        into, *others = (self._family(number) for number in numbers)
-        if not others or len({into, *others}) != len(others) + 1:
+    def _merge(self, numbers: Any) -> None:
+        families = [self._family(number) for number in _listed(numbers)]
+        if len(families) < 2 or len(set(families)) < len(families):
             raise ValueError("a merge needs two or more different families")
+        into, *others = families
         beats = self.beats
         moved = np.isin(beats.family, others)
         beats.family[moved] = into
         beats.kind[moved & ~self._by_hand] = self.families[into].kind
-        self.changed |= {into, *others}
+        self.changed |= set(families)
 
-    def _split(self, number: Any, samples: Sequence[Any]) -> None:
+    def _split(self, number: Any, samples: Any) -> None:
         parent = self._family(number)
-        own = [self._beat(sample) for sample in samples]
+        own = [self._beat(sample) for sample in _listed(samples)]
         if not own:
             raise ValueError("a split needs beats; give their samples")
         if (self.beats.family[own] != parent).any():
@@ -185,6 +186,12 @@ def _one_of(kinds: Any, kind: Any) -> str:
     return kind
 
 
+def _listed(values: Any) -> list[Any]:
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{values!r} is no list; give one in brackets")
+    return list(values)
+
+
 def _added(sample: int, kind: str) -> Beats:
     """One beat that a person adds, by itself."""
     unknown = np.full(1, np.nan)
@@ -206,7 +213,7 @@ def _added(sample: int, kind: str) -> Beats:
 def numbers_of(decision: Mapping[str, Any]) -> list[Any]:
     """The numbers of the families that a decision names, from 1."""
     if "families" in decision:
-        return list(decision["families"])
+        return _listed(decision["families"])
     return [decision["family"]] if "family" in decision else []
 
 

@@ -18,7 +18,7 @@ from kdjax.detection.recording import Detection
 from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError, counted
-from kdjax.files import sha256, sha256_of, write_files
+from kdjax.files import locked, make_folder, sha256, sha256_of, write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
@@ -170,7 +170,9 @@ def _contents(
 
 def _write(contents: dict[str, str | bytes], out: Path) -> list[Path]:
     paths = {out / name: _encoded(content) for name, content in contents.items()}
-    write_files(paths)
+    make_folder(out)
+    with locked(out, wait=True):  # files of two detections that are written at once do not mix
+        write_files(paths)
     return list(paths)
 
 

@@ -1,10 +1,15 @@
 """Which leads of a recording a detector reads."""
 
+import re
 from collections.abc import Sequence
 
 from kdjax.errors import InputError, option
 from kdjax.recordings import Source
 from kdjax.recordings.leads import place_of
+
+_NO_ECG = re.compile(
+    r"(?<![a-z])(EEG|EMG|EOG|ERG|RESP\w*|SPO2|PLETH\w*|PPG|ABP|CVP|ICP)(?![a-z])", re.IGNORECASE
+)
 
 
 def choose_leads(
@@ -39,6 +44,11 @@ def choose_leads(
     if None not in columns:
         return [column for column in columns if column is not None], []
     if len(source.leads) == len(calibrated):
+        if others := [lead for lead in source.leads if _NO_ECG.search(lead)]:
+            raise InputError(
+                f"{source.name}: {', '.join(others)} is named as no ECG; if it is one, choose it "
+                f"with {option('leads')}"
+            )
         note = (
             f"{', '.join(source.leads)} read as {', '.join(calibrated)}, on which the detector was "
             "calibrated"

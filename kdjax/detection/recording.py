@@ -54,7 +54,7 @@ class Detection:
         normal: float64 [N], ascending, quantiles of the scores of other people's normal beats.
         score, detector, calibration, notes: in words.
         handling: what was done to the signal, see `notes.Handling`.
-        file: path of the recording.
+        file: the one absolute path of the recording, empty for a signal from memory.
         start: time of the first sample by the recorder's clock; None if the file does not say.
     """
 
@@ -152,6 +152,7 @@ def detect(
         handling=read.handling.facts(),
         made_by=made_by or {},
         start=source.start,
+        file=source.file,
     )
 
 

@@ -1,6 +1,7 @@
 """Reviews: the decisions of a file, and the detection after them; see `decisions`."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -154,8 +155,9 @@ def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
         number, kind = row["family"].strip(), row["kind"].strip().upper()
         if not number:
             raise InputError(f"{path}: a row has no family; name a families.csv")
-        if not number.isdecimal() or not 1 <= int(number) <= len(detection.families):
-            raise InputError(f"{path}: there is no family {number}; it has other families")
+        is_known = re.fullmatch(r"\d{1,9}", number) and 1 <= int(number) <= len(detection.families)
+        if not is_known:
+            raise InputError(f"{path}: there is no family {number[:20]}; it has other families")
         if kind not in KINDS:
             raise InputError(
                 f"{path}: family {number} has kind {kind!r}; use one of {', '.join(KINDS)}"

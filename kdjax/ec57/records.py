@@ -1,12 +1,19 @@
 """WFDB records with the files of two annotators."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kdjax.errors import InputError
-from kdjax.recordings import Annotations, find_sources, frame_rate, read_annotation_file
+from kdjax.recordings import (
+    Annotations,
+    find_sources,
+    frame_rate,
+    identity,
+    read_annotation_file,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,7 @@ def find(
     InputError when a named record lacks a file or no record is left.
     """
     reference, test = _extension("--reference", reference), _extension("--test", test)
+    written = {} if detections is None else _written(detections)
     records: list[Record] = []
     left_out: list[str] = []
     for path in paths:
@@ -45,7 +53,7 @@ def find(
             record = Record(
                 header=header,
                 reference=header.with_suffix(f".{reference}"),
-                test=_test_file(header, test, detections),
+                test=_test_file(header, test, detections, written),
             )
             missing = [file for file in (record.reference, record.test) if not file.is_file()]
             if not missing:
@@ -80,10 +88,30 @@ def _extension(option: str, annotator: str) -> str:
     return annotator.removeprefix(".")
 
 
-def _test_file(header: Path, test: str, detections: Path | None) -> Path:
+def _written(detections: Path) -> dict[Path, Path]:
+    """The annotations that kdjax detect wrote, by the recordings that they are of.
+
+    A recording whose name WFDB does not take has another there.
+    """
+    found = {}
+    for path in detections.glob("*/summary.json"):
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            found[Path(summary["file"])] = path.with_name(summary["annotation_file"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # another program's
+    return found
+
+
+def _test_file(
+    header: Path, test: str, detections: Path | None, written: Mapping[Path, Path]
+) -> Path:
     name = f"{header.stem}.{test}"
     if detections is None:
         return header.with_name(name)
+    own = written.get(identity(header))
+    if own is not None and own.suffix == f".{test}":
+        return own
     own_folder = detections / header.stem / name
     return own_folder if own_folder.is_file() else detections / name
 

@@ -1,5 +1,6 @@
 """Recordings of any format: `open_source` reads block by block, `read_wfdb` a whole record."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kdjax.errors import InputError, option
@@ -95,5 +96,5 @@ def open_source(
         )
     if gain is not None and units is not None:
         raise InputError("gain and units both say how many mV a number is; give one of them")
-    file = find(Path(path))
-    return _READERS[kind(file)](file, Given(fs, units, gain))
+    file = identity(Path(path))
+    return replace(_READERS[kind(file)](file, Given(fs, units, gain)), file=str(file))

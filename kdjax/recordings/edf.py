@@ -18,6 +18,7 @@ from kdjax.recordings.source import (
     Source,
     block_length,
     check_missing,
+    decoded,
     gap_note,
     name_of,
     reading,
@@ -127,9 +128,28 @@ def open_edf(file: Path, given: Given) -> Source:
         leads=found.leads,
         length=length,
         read=read,
-        start=header.start,
+        start=_begins(file, header, int(starts[0])),
         notes=tuple(notes),
     )
+
+
+def _begins(file: Path, header: _Header, first: int) -> datetime.datetime | None:
+    """When the record at byte `first` begins: EDF+ stamps it with seconds since the header's start.
+
+    None where the header does not say when.
+    """
+    clock = _clock_of(header)
+    if clock is None or header.start is None:
+        return header.start
+    with file.open("rb") as opened:
+        opened.seek(first + clock.first * header.width)
+        onset = _onset(opened.read(clock.samples * header.width))
+    return header.start + datetime.timedelta(seconds=onset if np.isfinite(onset) else 0)
+
+
+def _clock_of(header: _Header) -> _Signal | None:
+    """The annotation signal that stamps the data records, if there is one."""
+    return next((s for s in header.signals if s.is_annotation and s.samples), None)
 
 
 def _read_header(file: Path) -> _Header:
@@ -174,7 +194,8 @@ def _read_header(file: Path) -> _Header:
 
 
 def _text(field: bytes) -> str:
-    return field.decode("latin-1").strip(" \0")
+    """Latin-1, or UTF-8 as some programs write it against the standard."""
+    return decoded(field).strip(" \0")
 
 
 def _number(field: bytes) -> float:
@@ -278,7 +299,7 @@ def _gaps(
     The first annotation signal says at the beginning of each record when it starts. Where a record
     is less late than one before it, its time stamp is inexact: no samples are missing again.
     """
-    clock = next((s for s in header.signals if s.is_annotation and s.samples), None)
+    clock = _clock_of(header)
     if clock is None:
         raise refusal(file, "is interrupted (EDF+D) but does not say where; convert it to EDF+C")
     shape = len(starts), header.record_size

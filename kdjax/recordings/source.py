@@ -19,7 +19,7 @@ import numpy as np
 
 from kdjax.errors import InputError, option, options
 from kdjax.errors import one_line as words
-from kdjax.recordings.units import in_millivolts, is_raw, shown, spelled
+from kdjax.recordings.units import in_millivolts, is_no_voltage, is_raw, shown, spelled
 
 LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz
 MOST_LEADS = 256
@@ -109,7 +109,8 @@ class Source:
 
     `read` is its format's part: blocks [n, columns] in mV. `blocks` is for everybody else. `start`
     is the time of the first sample by the recorder's clock, without a time zone where the file
-    names none; None where the file does not say. `notes` says in words what was not read as the
+    names none; None where the file does not say. `file` is the one absolute path of its file, empty
+    for a signal from memory. `notes` says in words what was not read as the
     file states it: overridden, left out, missing, or taken from its clock.
     """
 
@@ -120,6 +121,7 @@ class Source:
     read: Callable[[list[int]], Iterator[np.ndarray]]
     start: datetime.datetime | None = None
     notes: tuple[str, ...] = ()
+    file: str = ""
 
     def __post_init__(self):
         name = words(self.name)
@@ -293,7 +295,9 @@ class _Voltages(NamedTuple):
     notes: tuple[str, ...]
 
 
-_ECG_NAME = re.compile(r"\b(ECG|EKG|M?C?L?I{1,3}|AV[RLF]|V[1-9])\b", re.IGNORECASE)
+_ECG_NAME = re.compile(
+    r"(?<![a-z])(ECG|EKG)(?![a-z])|\b(M?C?L?I{1,3}|AV[RLF]|V[1-9])\b", re.IGNORECASE
+)
 
 
 def voltages(
@@ -313,12 +317,19 @@ def voltages(
         units: what the file states of each.
         rates: in Hz.
         steps: of the converter, to one of its unit.
-        given: units or gain count more than what is stated, and make leads of signals without
-            a unit where no signal is a voltage.
+        given: units or gain count more than what is stated. They make leads of signals without a
+            unit that are named as an ECG's, and where no signal is a voltage of all whose unit is
+            not that of something else.
     """
     volts = [i for i, unit in enumerate(units) if in_millivolts(unit) is not None]
-    if not volts and given.factor() is not None:
-        volts = [i for i, unit in enumerate(units) if is_raw(unit)]
+    unstated = [
+        i
+        for i, unit in enumerate(units)
+        if volts and is_raw(unit) and _ECG_NAME.search(labels[i] or "")
+    ]
+    if given.factor() is not None:
+        volts = sorted([*volts, *unstated])
+        volts = volts or [i for i, unit in enumerate(units) if not is_no_voltage(unit)]
     if not volts:
         said = ", ".join(sorted(set(filter(None, units))))[:80] or "none"
         raise refusal(
@@ -333,6 +344,8 @@ def voltages(
     given.check_rate(file, rate)
     names = lead_names(labels)
     notes = []
+    if left := [names[i] for i in unstated if i not in volts]:
+        notes.append(f"left out (no unit stated): {', '.join(left)[:80]}")
     if others := [names[i] for i in volts if rates[i] != rate]:
         notes.append(f"left out (other sampling rate): {', '.join(others)[:80]}")
     if given.gain is not None:

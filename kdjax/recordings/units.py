@@ -7,8 +7,8 @@ SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "d": 86400.0, "min": 60
 
 _SPELLINGS = {
     "v": "volt volts",
-    "mv": "millivolt millivolts",
-    "uv": "microvolt microvolts",
+    "mv": "millivolt millivolts mvolt milliv",
+    "uv": "microvolt microvolts uvolt microv",
     "nv": "nanovolt nanovolts",
     "s": "sec secs second seconds",
     "ms": "msec millis millisecond milliseconds",

@@ -1,6 +1,6 @@
 """WFDB records, of one segment or of several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from kdjax.recordings.source import (
     spans,
     voltages,
 )
-from kdjax.recordings.units import in_millivolts
+from kdjax.recordings.units import in_millivolts, is_raw
 from kdjax.recordings.wfdbheader import Header, read_header, wfdb
 
 _FLAC = {"508", "516", "524"}
@@ -217,6 +217,9 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
         note = f"its header says {stated} samples, but {name} holds {held[name]}; these are read"
         short = header._replace(record=record._replace(length=held[name]))
         return short, held[name], [note]
+    if held[name] > stated + 1:  # one may be there to fill the last bytes
+        note = f"its header says {stated} samples, but {name} holds {held[name]}; {stated} are read"
+        return header, stated, [note]
     return header, stated, []
 
 
@@ -224,6 +227,7 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
     """A WFDB record of several segments: one after the other, NaN where a lead has none."""
     record, named = header.record, header.record.segments or ()
     parts: list[tuple[Source | None, int]] = []
+    lacking = []
     with reading(file.stem, file):
         if record.stated != len(named):
             raise refusal(
@@ -232,7 +236,9 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
         for name, frames in named:
             if frames == 0:
                 continue  # the layout of a record whose segments differ
-            parts.append((None if name == "~" else _segment(file, name, given), frames))
+            part = None if name == "~" else _segment(file, name, given)
+            parts.append((part, frames))
+            lacking += [name] if part is None and name != "~" else []
         sources = [source for source, _ in parts if source is not None]
         if not sources:
             raise refusal(file, "no segment holds a voltage; choose a recording with an ECG")
@@ -250,16 +256,16 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
             )
         there = sum(source.length for source in sources)
         check_missing(file, total * per_frame - there, length=total * per_frame, fs=rate)
-    leads = tuple(dict.fromkeys(lead for source in sources for lead in source.leads))
+    each = tuple(dict.fromkeys(lead for source in sources for lead in _told_apart(source.leads)))
 
     def read(columns: list[int]) -> Iterator[np.ndarray]:
         for source, frames in parts:
-            there = source.leads if source else ()
-            held = [i for i, column in enumerate(columns) if leads[column] in there]
+            there = _told_apart(source.leads) if source else []
+            held = [i for i, column in enumerate(columns) if each[column] in there]
             missing = frames * per_frame
             if source and held:
                 missing -= source.length
-                for block in source.blocks([there.index(leads[columns[i]]) for i in held]):
+                for block in source.blocks([there.index(each[columns[i]]) for i in held]):
                     signal = np.full((len(block), len(columns)), np.nan, np.float32)
                     signal[:, held] = block
                     yield signal
@@ -268,21 +274,34 @@ def _open_segments(file: Path, header: Header, given: Given) -> Source:
     return Source(
         name=name_of(file),
         fs=rate,
-        leads=leads,
+        leads=tuple(lead for lead, _ in each),
         length=total * per_frame,
         read=read,
         start=header.start,
-        notes=(*header.notes, *_segment_notes(sources)),
+        notes=(*header.notes, *_segment_notes(sources), *_without_voltage(lacking)),
     )
 
 
+def _told_apart(leads: Sequence[str]) -> list[tuple[str, int]]:
+    """Each lead with how many of its name stand before it."""
+    return [(lead, leads[:i].count(lead)) for i, lead in enumerate(leads)]
+
+
+def _without_voltage(segments: list[str]) -> list[str]:
+    """A note on segments that are missing because none of their signals is a voltage."""
+    if not segments:
+        return []
+    return [f"missing, because no signal is a voltage: segments {', '.join(segments)[:80]}"]
+
+
 def _segment(file: Path, name: str, given: Given) -> Source | None:
-    """A segment of the record, None where none of its signals is a voltage."""
+    """A segment of the record, None where none of its signals is a voltage, stated or given."""
     part = find(file.with_name(f"{name}.hea"))
     header = read_header(part)
     if header.record.segments is not None:
         raise refusal(file, f"its segment {name} has segments; repair the header")
-    if not any(in_millivolts(signal.units) for signal in header.record.signals):
+    units = [signal.units for signal in header.record.signals]
+    if not any(map(in_millivolts, units)) and not (given.factor() and any(map(is_raw, units))):
         return None
     return _open_record(part, header, given)
 

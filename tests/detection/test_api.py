@@ -64,6 +64,23 @@ def test_a_record_is_one_however_its_path_is_written(detector, signal, tmp_path)
         kdjax.detect(detector, tmp_path / "b.npy", **given).save(tmp_path / "out")
 
 
+def test_a_source_knows_its_file(detector, signal, tmp_path):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", signal)
+        opened = kdjax.open_source(tmp_path / f"{name}.npy", fs=360, units="mV")
+        found = kdjax.detect(detector, opened)
+        if name == "a":
+            found.save(tmp_path / "out")
+    with pytest.raises(InputError, match=r"holds the detection of .*a\.npy"):
+        found.save(tmp_path / "out")
+
+
+def test_leads_are_names_or_numbers(detector, signal, detection):
+    for leads in (1, "1", [1]):
+        found = kdjax.detect(detector, signal, fs=360, leads=leads)
+        np.testing.assert_array_equal(found.beats.score, detection.beats.score)
+
+
 def test_the_gain_of_a_file_overrides_its_units(detector, signal, detection, tmp_path):
     np.save(tmp_path / "a.npy", signal * 200)
     other = kdjax.detect(detector, tmp_path / "a.npy", fs=360, gain=200)

@@ -33,6 +33,16 @@ def test_leads_are_found_by_name_or_number(leads, wanted, columns):
     assert bool(notes) == bool(wanted)
 
 
+@pytest.mark.parametrize("lead", ["EEG Fpz-Cz", "EMG1", "Resp", "SpO2"])
+def test_an_only_lead_that_is_named_as_no_ecg_is_taken_only_if_chosen(lead):
+    made = source(np.zeros(9), leads=(lead,))
+    with pytest.raises(
+        InputError, match=f"{lead} is named as no ECG; if it is one, choose it with"
+    ):
+        choose_leads(made, [], ["MLII"])
+    assert choose_leads(made, [lead], ["MLII"])[0] == [0]
+
+
 def test_an_only_lead_of_another_name_is_taken_and_said():
     columns, (note,) = choose_leads(source(np.zeros(9), leads=("lead 1",)), [], ["MLII"])
     assert columns == [0]

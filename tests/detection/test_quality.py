@@ -167,7 +167,7 @@ def test_the_constants_are_those_that_were_fitted():
     assert quality.SQI._asdict() == fitted["weights"]
     assert fitted["least"] == quality.LEAST
     guide = (ROOT / "docs/guides/recordings.md").read_text()
-    assert f"Below {quality.LEAST}\n" in guide
+    assert f"A beat below {quality.LEAST} is not `good`." in guide
 
 
 def test_noise_that_is_over_does_not_count_against_a_beat():

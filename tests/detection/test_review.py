@@ -315,6 +315,20 @@ def test_a_rhythm_stays_dismissed_where_naming_beats_moves_its_ends():
         assert WITHOUT_P not in [e.name for e in reviewed.events]
 
 
+@pytest.mark.parametrize(
+    ("decision", "says"),
+    [
+        ({"merge": []}, "a merge needs two or more different families"),
+        ({"merge": None}, "None is no list; give one in brackets"),
+        ({"families": 5, "kind": "N"}, "5 is no list; give one in brackets"),
+        ({"split": 1, "beats": None}, "None is no list; give one in brackets"),
+    ],
+)
+def test_a_decision_that_is_none_is_said_in_our_words(decision, says):
+    with pytest.raises(InputError, match=f"decision 1 does not fit this recording: {says}$"):
+        review.reviewed(THREE, [decision])
+
+
 def test_only_rhythms_are_dismissed():
     says = "event 'pause' cannot be dismissed, only .*; name the beats of another one$"
     with pytest.raises(InputError, match=f"^decision 1 does not fit this recording: {says}"):
@@ -429,6 +443,7 @@ class TestFiles:
             ("family,kind\n9,N\n", "no family 9"),
             ("family,kind\n1,A\n", "family 1 has kind 'A'; use one of N, S, V, F, Q, X"),
             ("family,kind\nx,N\n", "no family x"),
+            (f"family,kind\n{'9' * 5000},N\n", "no family 99999999999999999999; it has"),
             ("family,kind\n2,N\n2,V\n", "family 2 has two kinds"),
             ("", "needs the columns family and kind"),
             ("a,b\n1,2\n", "needs the columns family and kind"),

@@ -56,6 +56,19 @@ def test_detections_in_a_folder_of_their_own(tmp_path, capsys):
     assert "VEB sensitivity:   0.00% (0/1)" in capsys.readouterr().out
 
 
+def test_detections_of_records_whose_names_wfdb_does_not_take(tmp_path, capsys):
+    path = tmp_path / "data" / "my rec.v2"
+    for file in record(tmp_path / "data", atr="NNVNN").parent.glob("r1.*"):
+        file.rename(f"{path}{file.suffix}")
+    record(tmp_path / "out" / "my_rec_v2", "my_rec_v2", tst="NNNNN")
+    told = {"file": f"{path}.hea", "annotation_file": "my_rec_v2.tst"}
+    (tmp_path / "out" / "my_rec_v2" / "summary.json").write_text(json.dumps(told))
+    (tmp_path / "out" / "other").mkdir()
+    (tmp_path / "out" / "other" / "summary.json").write_text("[]")
+    assert ec57(f"{path}.hea", "--detections", tmp_path / "out") == 0
+    assert "VEB sensitivity:   0.00% (0/1)" in capsys.readouterr().out
+
+
 def test_rows_as_json_and_csv(tmp_path):
     for name, text in (("r1", "NNVNN"), ("r2", "NVVVN")):
         record(tmp_path / "data", name, atr=text, tst="NNVNN")

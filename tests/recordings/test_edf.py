@@ -233,3 +233,46 @@ def test_the_start_is_the_header_s(tmp_path, fields, expected):
 def test_an_edf_is_known_by_its_content(tmp_path, name):
     path = write_edf(tmp_path, np.zeros((720, 1))).rename(tmp_path / name)
     assert open_source(path).length == 720
+
+
+@pytest.mark.parametrize("label", [b"ECG1", b"ECG_1", b"ECG1-ECG2", b"EKG2", b"1ECG"])
+def test_an_ecg_is_known_by_its_name_with_a_number(tmp_path, label):
+    changes = [("label", 0, b"EEG Fpz-Cz"), ("samples", 0, b"512"), ("label", 1, label)]
+    path = write_edf(tmp_path, np.zeros((5 * 360, 2)), changes=[*changes, ("records", None, b"-1")])
+    opened = open_source(path)
+    assert (opened.leads, opened.fs) == ((label.decode(),), 360.0)
+    assert opened.notes[0] == "left out (other sampling rate): EEG Fpz-Cz"
+
+
+def test_an_ecg_without_a_unit_is_read_with_units_and_else_said_to_be_left_out(tmp_path):
+    changes = [("label", 0, b"EEG C3"), ("unit", 0, b"uV"), ("label", 1, b"ECG"), ("unit", 1, b"")]
+    path = write_edf(tmp_path, np.ones((720, 2)), changes=changes)
+    opened = open_source(path)
+    assert (opened.leads, opened.notes) == (("EEG C3",), ("left out (no unit stated): ECG",))
+    assert open_source(path, units="mV").leads == ("EEG C3", "ECG")
+    np.testing.assert_allclose(whole(open_source(path, units="mV"))[:, 1], 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("unit", "units"), [("ÂµV".encode("latin-1"), None), (b"uVolt", None), (b"what", "uV")]
+)
+def test_units_as_other_programs_write_them(tmp_path, unit, units):
+    path = write_edf(tmp_path, np.ones((720, 1)), changes=[("unit", 0, unit)])
+    np.testing.assert_allclose(whole(open_source(path, units=units)), 1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("onsets", "kind", "begins"),
+    [
+        (["+3600", "+3601"], b"EDF+D", "2024-02-29T10:00:00"),
+        (["+0.75", "+1.75"], b"EDF+C", "2024-02-29T09:00:00.750000"),
+        (["x", "+1"], b"EDF+C", "2024-02-29T09:00:00"),
+    ],
+)
+def test_the_first_stamp_counts_from_the_start(tmp_path, onsets, kind, begins):
+    path = plus(tmp_path, np.ones((720, 1)), onsets, kind)
+    content = bytearray(path.read_bytes())
+    content[168:184] = b"29.02.2409.00.00"
+    content[88:168] = b"Startdate 29-FEB-2024 X X X".ljust(80)
+    path.write_bytes(content)
+    assert open_source(path).start.isoformat() == begins

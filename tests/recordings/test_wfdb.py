@@ -493,3 +493,32 @@ def test_compressed_signals_are_read(tmp_path, monkeypatch, format_, bits):
     wanted = (steps - [3, 0]) / [50, 80]
     wanted[100:130, 1] = np.nan
     np.testing.assert_array_equal(whole(open_source(tmp_path / "r.hea")), np.float32(wanted))
+
+
+def test_samples_beyond_the_header_s_number_are_left_out_and_it_is_said(tmp_path):
+    source = open_source(write_headed(tmp_path, BARE.replace("900", "500")))
+    assert source.length == 500
+    assert source.notes == ("its header says 500 samples, but r1.dat holds 900; 500 are read",)
+
+
+def test_segments_without_a_unit_are_said_to_be_missing_or_take_the_one_given(tmp_path):
+    write_headed(tmp_path, BARE)
+    write_headed(tmp_path, BARE.replace("r1", "r2").replace("/mV", "/adu"), "r2.hea", "r2.dat")
+    path = write_text(tmp_path, "m/2 1 360 1800\nr1 900\nr2 900\n", "m.hea")
+    source = open_source(path)
+    assert np.isnan(whole(source)[900:]).all()
+    assert source.notes == ("missing, because no signal is a voltage: segments r2",)
+    given = open_source(path, units="mV")
+    assert np.isfinite(whole(given)).all()
+    assert not [note for note in given.notes if "missing" in note]
+
+
+def test_two_signals_of_one_name_stay_two_in_segments(tmp_path):
+    rng = np.random.default_rng(0)
+    signal = ecg(2, rng)
+    for name in "ab":
+        header = write_wfdb(tmp_path, signal, name)
+        header.write_text(header.read_text().replace("L0", "ECG").replace("L1", "ECG"))
+    source = open_source(write_text(tmp_path, "m/2 2 360 1440\na 720\nb 720\n", "m.hea"))
+    assert source.leads == ("ECG", "ECG")
+    np.testing.assert_allclose(whole(source), np.tile(signal, (2, 1)), atol=0.006)
