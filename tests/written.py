@@ -84,3 +84,12 @@ STATED = {
     write_npy: False,
 }
 GIVEN = {"fs": 360.0, "units": "mV"}
+
+
+BARE = "r1 1 360 900\nr1.dat 16 200/mV 16 0 0 0 0 II\n"
+
+
+def write_headed(folder, header, name="r1.hea", data="r1.dat"):
+    """A record of 900 samples, a ramp of 5 uV a step, under the header given."""
+    (folder / data).write_bytes(np.arange(900, dtype="<i2").tobytes())
+    return write_text(folder, header, name)

@@ -102,7 +102,7 @@ def find_beats(
         samples=marks[inside],
         hum=hum,
         bridged=int(bridged[inside].sum()),
-        repeats=quality.repeats(filtered[beats.FS : -beats.FS, 0].astype(np.float64)),
+        repeats=quality.repeats(filtered[:, 0].astype(np.float64)),
     )
 
 

@@ -150,6 +150,7 @@ def repeats(lead: np.ndarray) -> float:
     """
     if len(lead) < _LEAST_REPEATING * beats.FS:
         return 0.0
+    lead = lead - np.median(lead)  # the band-pass leaves 4 % of a constant offset
     longest = round(rpeaks.REFRACTORY * beats.FS)
     length = 1 << (len(lead) + 2 * longest).bit_length()  # a power of two
     power = np.square(np.abs(np.fft.rfft(lead, length)))

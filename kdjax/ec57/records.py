@@ -53,7 +53,7 @@ def find(
             record = Record(
                 header=header,
                 reference=header.with_suffix(f".{reference}"),
-                test=_test_file(header, test, detections, written),
+                test=_test_file(header, test, detections, written=written),
             )
             missing = [file for file in (record.reference, record.test) if not file.is_file()]
             if not missing:
@@ -104,7 +104,7 @@ def _written(detections: Path) -> dict[Path, Path]:
 
 
 def _test_file(
-    header: Path, test: str, detections: Path | None, written: Mapping[Path, Path]
+    header: Path, test: str, detections: Path | None, *, written: Mapping[Path, Path]
 ) -> Path:
     name = f"{header.stem}.{test}"
     if detections is None:

@@ -1,7 +1,10 @@
 """What was done to the signal stands in the notes and the summary."""
 
 import numpy as np
+from recorded import FS, ecg
 
+from kdjax import beats
+from kdjax.detection import quality
 from kdjax.detection.cores import BeatStream
 from kdjax.detection.notes import Handling
 
@@ -34,3 +37,8 @@ def test_a_heart_too_fast_for_the_detector_is_said():
     time = np.arange(30 * RATE) / RATE
     notes, _ = handled(np.exp(-0.5 * ((time % 0.1 - 0.05) / 0.01) ** 2))
     assert "repeats 600 times a minute for 0:00:30" in notes[-1]
+
+
+def test_a_constant_offset_is_no_fast_heart():
+    lead = beats.bandpass(ecg()[0][: 60 * FS, None] + 50, FS)[:, 0].astype(float)
+    assert quality.repeats(lead) == 0
