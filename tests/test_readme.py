@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from benchmarks.pages.kinds import EVALUATED
+from benchmarks.pages.evaluations import EVALUATED
 from benchmarks.shared import read
 from kdjax import arguments
 from kdjax.datasets.synthetic_beats import generator

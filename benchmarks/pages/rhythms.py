@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.pages.kinds import (
     KINDS,
+    SEVENTEENTH,
     THIRTEENTH,
     TWELFTH,
     by_people,
@@ -44,10 +45,10 @@ def sections() -> Iterable[str]:
 
 def _fibrillation() -> Iterable[str]:
     """How much fibrillation is found, and what that changed."""
-    found, before = read(KINDS), read(THIRTEENTH)
+    found, before, after = map(read, (KINDS, THIRTEENTH, SEVENTEENTH))
     rows = {(row["people"], row["events"]): row for row in found["fibrillation"]}
     ds1, ds2 = (rows[people, WITHOUT_P] for people in ("DS1", "DS2"))
-    now, then = by_people(found, "DS2"), by_people(before, "DS2")
+    now, then = by_people(after, "DS2"), by_people(before, "DS2")
     yield "## Is atrial fibrillation found?"
     yield (
         f"On DS2, kdjax marks {ds2['Se']:.0f} % of the time in atrial fibrillation or flutter as "
@@ -75,9 +76,9 @@ def _fibrillation() -> Iterable[str]:
         "DS2, too. Without 202, DS2 has " + _without(ds2, "202") + "."
     )
     yield source(
-        [KINDS, THIRTEENTH],
+        [KINDS, THIRTEENTH, SEVENTEENTH],
         f"`{found['command']}`",
-        *dict.fromkeys([found["date"], before["date"]]),
+        *dict.fromkeys([found["date"], after["date"], before["date"]]),
     )
 
 
