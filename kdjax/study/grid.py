@@ -79,9 +79,9 @@ def variants(study: configs.Config) -> list[Variant]:
     """The variants of a study in the order they are made; InputError for a study that is none."""
     found: list[Variant] = []
     for entry in study.variants:
-        if not (isinstance(entry, Mapping) or hasattr(entry, "to_dict")):
+        plain = entry.to_dict() if hasattr(entry, "to_dict") else entry
+        if not isinstance(plain, Mapping):
             raise InputError(f"study.variants: {entry!r}; each is a dict with a name")
-        plain = entry.to_dict() if hasattr(entry, "to_dict") else dict(entry)
         unknown = plain.keys() - {"name", "role", "teacher", "fields"}
         if unknown or "name" not in plain:
             raise InputError(
