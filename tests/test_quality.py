@@ -18,11 +18,14 @@ from benchmarks.quality import (
     inputs,
     opinions,
     rpeaks,
+    shipped,
     together,
 )
 from benchmarks.robustness import records
 from benchmarks.shared import FOLDER, write_rows
 from kdjax.datasets.storage import BeatSet
+from kdjax.detection import detector_files
+from kdjax.detection.events import WITHOUT_P
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import directory
 from kdjax.scores.fitted import Evidence
@@ -367,3 +370,11 @@ def test_an_encoders_students_are_summed_up_beside_their_teachers():
     assert less == pytest.approx({"latent": 0.1, "latent in use": 0.0})
     kept = json.loads((FOLDER / "encoder-only.json").read_text())
     assert found["macs"] == kept["students"]["teacher latent"]["macs"]
+
+
+def test_the_card_says_what_is_measured_now():
+    card = detector_files.read_card(detector_files.shipped()[shipped.NAME])["card"]
+    assert card["limits"][:-1] == list(shipped.LIMITS)
+    found = json.loads((FOLDER / "kinds.json").read_text())["fibrillation"]
+    (row,) = (r for r in found if r["people"] == "DS2" and r["events"] == WITHOUT_P)
+    assert f"on DS2, {row['Se']:.0f} % of its time is found" in card["limits"][2]
