@@ -40,7 +40,7 @@ def test_a_family_is_named_by_key_and_by_click_and_undone(opened, person):
     assert family(page, 1).locator(".proposed").count() == 0
     assert family(page, 1).locator("[aria-pressed=true]").inner_text() == "V"
     assert (count(page, "N"), count(page, "V")) == (0, both)
-    assert "Family 1 is V, ventricular" in page.locator("#status").inner_text()
+    assert "Family 1 named V, ventricular" in page.locator("#status").inner_text()
     assert page.evaluate("document.activeElement.dataset.number") == "1"
     page.keyboard.press("u")
     assert count(page, "V") == beats_of_kind("V")

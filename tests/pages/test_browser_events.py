@@ -34,8 +34,8 @@ def test_a_button_dismisses_a_rhythm_and_undo_brings_it_back(opened, folder):
     page = opened(folder)
     kinds = [count(page, kind) for kind in "NSV"]
     total = page.locator("#events .event").count()
-    assert page.get_by_role("button", name="Not so").count() == 1  # couplets and pauses have none
-    page.get_by_role("button", name="Not so").click()
+    assert page.get_by_role("button", name="Dismiss").count() == 1  # couplets and pauses have none
+    page.get_by_role("button", name="Dismiss").click()
     assert rhythms(page) == 0
     assert f"({total - 1})" in page.locator("#which option").first.inner_text()
     assert WITHOUT_P not in page.locator("#which").inner_text()
@@ -97,7 +97,7 @@ def test_keys_of_events_and_of_saving_work_in_the_choice_of_events(opened, folde
 def test_a_dismissal_is_saved_applied_and_undone_in_the_page_that_follows(opened, folder, tmp_path):
     page = opened(folder)
     page.locator("#which").select_option(WITHOUT_P)
-    page.get_by_role("button", name="Not so").click()
+    page.get_by_role("button", name="Dismiss").click()
     assert page.locator("#which").input_value() == ""
     (tmp_path / "review.json").write_text(json.dumps(saved(page)))
     decisions = review.read(tmp_path / "review.json", FOUND)

@@ -49,7 +49,7 @@ function nameSelected(kind) {
 function nameTheFamily(family, kind) {
   app.merging = null;
   const count = app.members[family - 1].length;
-  decide({ family, kind }, `Family ${family} is ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`);
+  decide({ family, kind }, `Family ${family} named ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`);
 }
 
 function nameTogether(families, kind) {
@@ -57,7 +57,7 @@ function nameTogether(families, kind) {
   const count = families.reduce((sum, family) => sum + app.members[family - 1].length, 0);
   decide(
     { families, kind },
-    `${families.length} families are ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`,
+    `${families.length} families named ${kind}, ${KIND_NAMES[kind]}: ${beatsText(count)}.`,
   );
 }
 
@@ -72,7 +72,7 @@ function nameTheBeat(kind) {
   }
   const beat = app.state.samples[app.selected];
   byId("strips").focus({ preventScroll: true }); // a button that was clicked is drawn anew
-  decide({ beat, kind }, `The beat at ${timeOf(app.selected)} is ${kind}, ${KIND_NAMES[kind]}.`);
+  decide({ beat, kind }, `Beat at ${timeOf(app.selected)} named ${kind}, ${KIND_NAMES[kind]}.`);
 }
 
 function mergeFamily(family) {

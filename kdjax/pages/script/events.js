@@ -86,9 +86,9 @@ function eventItem(event) {
   if (!RHYTHMS.includes(event.name)) return element("li", {}, shown);
   const dismissing = element("button", {
     type: "button",
-    textContent: "Not so",
+    textContent: "Dismiss",
     title: "takes it off the list (key d)",
-    ariaLabel: `Not so: ${event.name} at ${at}`,
+    ariaLabel: `Dismiss: ${event.name} at ${at}`,
     onclick: () => dismissEvent(event),
   });
   return element("li", {}, shown, dismissing);
@@ -107,7 +107,7 @@ function showEvent(button, event) {
     say(text);
   } else {
     show(Math.min(firstFrom(app.times, from), app.times.length - 1));
-    if (RHYTHMS.includes(name)) say(`${text}. If that is not so, key d.`);
+    if (RHYTHMS.includes(name)) say(`${text}. If there is none, key d dismisses it.`);
   }
   app.chosen = event; // until something else is shown
 }

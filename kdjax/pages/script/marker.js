@@ -49,7 +49,7 @@ function moveMarker(seconds) {
   const wanted = app.marker + Math.round(seconds * fs);
   const place = between(wanted, roomAt(firstFrom(app.state.samples, app.marker)));
   placeMarker(place);
-  if (place !== wanted) say("A beat must lie more than 150 ms from the next; key a goes on to the next gap.");
+  if (place !== wanted) say("A beat must lie more than 150 ms from the next; press a for the next gap.");
 }
 
 /** Takes the marker away; the beat that was selected before it is so again. */
@@ -74,7 +74,7 @@ function addBeat(kind) {
 
 /** What stands above the strips while the marker is in them. */
 function markerPanel() {
-  const text = `${clockOf(app.marker)} · no beat here: a letter adds one · ← → or a click move the marker`;
+  const text = `${clockOf(app.marker)} · no beat here; type a letter to add one · ←, → or a click moves the marker`;
   const addable = [...KINDS].filter((kind) => kind !== "X").join("");
   const removing = element("button", {
     type: "button",
