@@ -231,8 +231,8 @@ def _add_rule(command: argparse.ArgumentParser) -> None:
         "--fpr",
         type=float,
         metavar="SHARE",
-        help="false-positive rate: the share of other people's normal beats, 0 to 1, that exceed the "
-        "threshold (default: 0.005)",
+        help="false-positive rate: the share of other people's normal beats, 0 to 1, that exceeds "
+        "the threshold (default: 0.005)",
     )
     rule.add_argument(
         "--alarms-per-hour",
