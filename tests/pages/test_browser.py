@@ -80,6 +80,14 @@ def test_what_is_split_off_stands_beside_its_family_and_undo_leads_back(opened, 
     assert "Undone: family 1 is whole again" in page.locator("#status").inner_text()
 
 
+def test_cards_stay_where_they_are_when_beats_move_between_families(opened, person):
+    page = opened(person)
+    cards = "[...document.querySelectorAll('.family')].map((card) => Number(card.dataset.number))"
+    first, second, *others, last = page.evaluate(cards)
+    page.evaluate(f"decide({{ merge: [{last}, {second}] }}, '')")
+    assert page.evaluate(cards) == [first, *others, last]
+
+
 def test_the_qrs_width_of_a_part_comes_with_kdjax_review(opened, person, tmp_path):
     page = opened(person)
     assert "QRS 80 ms" in family(page, 1).inner_text()

@@ -112,10 +112,13 @@ def test_examples_are_the_typical_beats_that_are_left_then_some_of_every_time():
     ]
 
 
-def test_what_was_split_off_stands_beside_its_origin():
-    families = [{}, {}, {}, {"origin": 0}, {"origin": 3}, {"origin": 9}]
-    groups = [[0], [4], [1, 3, 2], [5]]
-    assert calls(["besideOrigins", groups, families]) == [[[0], [3], [4], [1, 2], [5]]]
+def test_the_order_stays_and_what_was_split_off_stands_beside_its_origin():
+    families = [{}, {}, {}, {"origin": 0}, {"origin": 3}, {"origin": 9}, {"origin": 1}]
+    order, members = [[0], [1, 2]], [[5], [6], [7], [8], [9], [1], []]
+    asked = ["followedOrder", order, families]
+    assert calls([*asked, members]) == [[[0], [3], [4], [1, 2], [5]]]
+    members[0] = members[1] = []  # merged into others
+    assert calls([*asked, members]) == [[[2], [3], [4], [5]]]
 
 
 def test_gain_falls_until_a_beat_fits():

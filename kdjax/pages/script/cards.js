@@ -8,11 +8,9 @@ const SHOWN = 12; // families and frames of small ones, before the others are as
 function renderFamilies() {
   const { number, first } = document.activeElement?.closest?.(".family, .frame")?.dataset ?? {};
   const total = app.members.reduce((sum, members) => sum + members.length, 0);
-  const asDetected = app.state.families.map((family) => ({ ...family, kind: family.detected }));
   app.drawn?.disconnect();
   app.drawn = new IntersectionObserver(drawSeen, { rootMargin: "800px" });
-  const members = app.members.map((own) => own.map((beat) => app.state.source[beat]));
-  const groups = besideOrigins(toName(app.detected, asDetected, members), app.state.families);
+  const groups = followedOrder(app.order, app.state.families, app.members);
   const shown = app.all ? groups : groups.slice(0, SHOWN);
   byId("families").replaceChildren(
     ...shown.map((group) =>

@@ -19,6 +19,7 @@ const app = {
   left: {}, // the card in focus last, as its dataset
   at: 0, // s, where the strips begin
   view: { from: 0, to: 1 },
+  order: [], // of the families, as detected: cards stay where they are
   means: new Map(),
   all: false, // whether all families are shown
   open: new Set(), // frames of small families that stand open, by their first
@@ -164,6 +165,7 @@ async function openPage() {
   app.decisions = data.decisions;
   app.applied = [...data.decisions]; // in the files
   keepSaved();
+  app.order = toName(app.detected, families, membersOf(replay(app.detected, [])));
   app.state = replay(app.detected, app.decisions);
   followBeats();
   prepareEvents();

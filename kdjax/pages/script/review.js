@@ -260,16 +260,15 @@ function toName(detected, families, members) {
   return places.map(({ group }) => group);
 }
 
-/** The groups of `toName`, but what was split off a family stands beside it. */
-function besideOrigins(groups, families) {
-  const isOff = (i) => families[i].origin !== undefined;
-  const beside = groups.map((group) => group.filter((i) => !isOff(i))).filter((group) => group.length);
-  const off = groups.flat().filter(isOff).sort((a, b) => a - b);
-  for (const i of off) {
-    const at = beside.findIndex((group) => group.includes(families[i].origin));
-    beside.splice(at < 0 ? beside.length : at + 1, 0, [i]);
-  }
-  return beside;
+/** The order of `toName` after decisions: no family without beats, each split-off one beside its origin. */
+function followedOrder(order, families, members) {
+  const followed = order.map((group) => group.filter((i) => members[i].length)).filter((group) => group.length);
+  families.forEach(({ origin }, i) => {
+    if (origin === undefined || !members[i].length) return;
+    const at = followed.findIndex((group) => group.includes(origin));
+    followed.splice(at < 0 ? followed.length : at + 1, 0, [i]);
+  });
+  return followed;
 }
 
 /**
