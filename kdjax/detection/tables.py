@@ -10,6 +10,8 @@ def beats(detection: Detection) -> str:
     """A row per beat; what is not known stays empty, as does abnormal without a kind."""
     found, fs = detection.beats, detection.fs
     judged = (found.kind != "").tolist()
+    rr = np.full(len(found.sample), np.nan, np.float32)  # no beat is measured from an artefact
+    rr[found.kind != "X"] = without_artefacts(found).rr
     columns = {
         "time_s": [f"{sample / fs:.6f}" for sample in found.sample.tolist()],
         "sample": map(str, found.sample.tolist()),
@@ -24,7 +26,7 @@ def beats(detection: Detection) -> str:
         ],
         "quality": found.quality.tolist(),
         "sqi": _all_known(found.sqi, ".3f"),
-        "rr_s": _all_known(found.rr, ".6f"),
+        "rr_s": _all_known(rr, ".6f"),
         "height_mv": _all_known(found.height, ".3f"),
     }
     rows = map(",".join, zip(*columns.values(), strict=True))

@@ -78,3 +78,5 @@ def test_an_artefact_ends_no_interval():
     ]
     first = FIVE._replace(kind=np.array(["X", "X", "N", "", "N"]))  # the first has no interval
     assert tables.rr(detection_of(first)).splitlines()[1] == "6.000000,4.000000,"
+    rows = csv.DictReader(tables.beats(detection_of(beats)).splitlines())
+    assert [row["rr_s"] for row in rows] == ["", "0.800000", "", "5.000000", ""]

@@ -59,11 +59,11 @@ function render() {
 
 /** What is known of each beat, of those that were added as well. */
 function followBeats() {
-  const { samples, source, rr, fs } = app.state;
+  const { samples, source, fs } = app.state;
   const { score, confidence } = app.detected;
   app.times = samples.map((sample) => sample / fs);
-  app.rr = rr;
-  app.rate = Float32Array.from(rr, (value) => (value > 0 ? 60000 / value : 0));
+  app.rr = intervalsOf(app.state);
+  app.rate = Float32Array.from(app.rr, (value) => (value > 0 ? 60000 / value : 0));
   app.score = Float32Array.from(source, (i) => score[i] ?? NaN);
   app.confidence = Int8Array.from(source, (i) => confidence[i] ?? -1);
   app.members = membersOf(app.state);

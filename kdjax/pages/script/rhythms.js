@@ -24,18 +24,29 @@ function eventsOf(state, withoutP) {
   return found.sort((a, b) => a.first - b.first || a.last - b.last || byName(a, b));
 }
 
-/** The beats less artefacts, over which the interval to the next one reaches; unknown ones are NaN. */
-function heartbeats({ samples, kind, rr }) {
+/** Of each beat the ms since the last one that is no artefact; NaN where unknown, and of artefacts. */
+function intervalsOf({ kind, rr }) {
   const artefact = KINDS.indexOf("X");
-  const beats = { samples: [], kind: [], rr: [] };
   let interval = 0;
-  for (let i = 0; i < samples.length; i++) {
+  return Float64Array.from(kind, (own, i) => {
     interval += rr[i] >= 0 ? rr[i] : NaN;
-    if (kind[i] === artefact) continue;
-    beats.samples.push(samples[i]);
-    beats.kind.push(kind[i]);
-    beats.rr.push(interval);
+    if (own === artefact) return NaN;
+    const whole = interval;
     interval = 0;
+    return whole;
+  });
+}
+
+/** The beats less artefacts. */
+function heartbeats(state) {
+  const artefact = KINDS.indexOf("X");
+  const intervals = intervalsOf(state);
+  const beats = { samples: [], kind: [], rr: [] };
+  for (let i = 0; i < intervals.length; i++) {
+    if (state.kind[i] === artefact) continue;
+    beats.samples.push(state.samples[i]);
+    beats.kind.push(state.kind[i]);
+    beats.rr.push(intervals[i]);
   }
   return beats;
 }
