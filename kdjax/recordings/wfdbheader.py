@@ -250,7 +250,7 @@ def _start(fields: list[str]) -> tuple[datetime.datetime | None, bool]:
         numbers = [int(part or 0) for part in time.groups()[:3]]
         clock = datetime.time(*numbers, microsecond=int((time[4] or "0").ljust(6, "0")))
         if date is None:
-            return None, len(fields) > 1
+            return None, len(fields) > 1 or clock != datetime.time()
         day = datetime.date(int(date[3]), int(date[2]), int(date[1]))
     except (AssertionError, ValueError):
         return None, True
