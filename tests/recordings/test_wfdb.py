@@ -269,6 +269,8 @@ def test_names_with_spaces_and_other_alphabets_are_names(tmp_path):
         (BARE.replace("900", "900 10:00:00 31/02/2020"), "no valid time and date"),
         (BARE.replace("900", "900 25:00:00 01/02/2020"), "no valid time and date"),
         (BARE.replace("900", "900 unknown"), "no valid time and date ('unknown')"),
+        (BARE.replace("900", "900 8:04:00"), "no valid time and date ('8:04:00')"),
+        (BARE.replace("900", "900 0:0:0"), ""),
         (BARE.replace(" 360 900", ""), "states no rate: 250 Hz are taken"),
         (BARE.replace("r1 ", "r1.v2 "), ""),
         (BARE.replace("r1 ", "心电图 "), ""),
