@@ -58,9 +58,10 @@ class Opinion(NamedTuple):
         return np.maximum(self.ventricular, self.supraventricular)
 
     def kind(self, threshold: float) -> np.ndarray:
-        """V where those log odds are above the threshold, else S where those are, else N [B]."""
-        not_ventricular = np.where(self.supraventricular > threshold, "S", "N")
-        return np.where(self.ventricular > threshold, "V", not_ventricular)
+        """N where the score is not above the threshold, else V or S, whichever is likelier [B]."""
+        ventricular, early = map(_probability, self)
+        likelier = np.where(ventricular > (1 - ventricular) * early, "V", "S")
+        return np.where(self.score > threshold, likelier, "N")
 
     def confidence(self, kind: np.ndarray) -> np.ndarray:
         """How likely each beat [B] is of the kind it was given, float32 in [0, 1]."""

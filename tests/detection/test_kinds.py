@@ -267,6 +267,23 @@ def test_to_be_early_makes_no_beat_ventricular_that_has_the_normal_shape(correla
         np.testing.assert_allclose(terms[name], 0.5 * weight, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("ventricular", "early", "kind"),
+    [
+        (1.0, 1.3, "N"),  # neither is above the threshold, whatever is likely
+        (1.2, 2.0, "V"),  # 0.77, and 0.23 of which 0.88
+        (-1.2, 2.0, "S"),
+        (-0.7, 1.5, "S"),
+        (3.0, 9.0, "V"),
+    ],
+)
+def test_an_abnormal_beat_has_the_likelier_kind(ventricular, early, kind):
+    opinion = kinds.Opinion(np.array([ventricular]), np.array([early]))
+    assert opinion.kind(1.4) == [kind]
+    if kind != "N":
+        assert opinion.confidence(np.array([kind])) > 0.5
+
+
 def test_a_threshold_keeps_its_rate_among_normal_beats():
     normal = kinds.normal_scores()
     assert kinds.threshold(0.05) == pytest.approx(normal[[1899, 1900]].mean())  # at 0.95
