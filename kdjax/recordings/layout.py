@@ -323,6 +323,11 @@ def _holds_unit(row: Sequence[str]) -> bool:
 
 _BRACKETED = re.compile(r"^(.*?)[\s_]*[\[({]\s*([^\])}]*)\s*[\])}]\s*$")
 _TRAILING = re.compile(r"^(.*[^\W_])[\s_/]+(mv|uv|µv|μv|nv|ms|us|ns|sec|secs|seconds)$", re.I)
+_SCALE = re.compile(  # a unit behind it is a step's or a range's; channel 1 has a number, too
+    r"(?:^|[\s_])(?:(?<!lead[\s_])(?<!channel[\s_])(?<!ch[\s_])[-+.,]*\d[\d.,]*(?:e[-+]?\d+)?|"
+    r"per|pro|mm|lsb|adu|adc|counts?|bits?|steps?)[\s_/]*$",
+    re.I,
+)
 
 
 def _named(name: str | None) -> tuple[str | None, str | None]:
@@ -331,7 +336,7 @@ def _named(name: str | None) -> tuple[str | None, str | None]:
         return None, None
     if (found := _BRACKETED.match(name)) and found[2] and is_known(found[2]):
         return found[1].strip() or name, spelled(found[2])
-    if found := _TRAILING.match(name):
+    if (found := _TRAILING.match(name)) and not _SCALE.search(found[1]):
         return found[1].strip(), spelled(found[2])
     lone = spelled(name) in SECONDS or (len(name) > 1 and is_no_voltage(name))
     return name, spelled(name) if lone else None

@@ -15,6 +15,7 @@ class Preamble(NamedTuple):
     """What the lines above the table say; None where they do not."""
 
     fs: float | None = None
+    likely_fs: float | None = None  # a number of Hz that nothing calls the sampling rate
     unit: str | None = None
     lead: str | None = None
     start: datetime.datetime | None = None
@@ -24,20 +25,38 @@ class Preamble(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-_RATE = re.compile(
-    r"(?:sampl\w*[\s_-]*(?:rate|freq\w*)?|abtastrate|messrate|fréquence|frequency|\bfs\b|\bsr\b)"
-    r"(?:\s*[\[(]\s*k?hz\s*[\])])?[^\w\d]{1,6}(\d+(?:[.,]\d+)?)\s*(k)?(?:hz|hertz|s/s|sps)?\b",
+_HZ = r"(?:hz|hertz|s/s|sps)\b"
+_NUMBER = rf"(?:[\s_]*[\[(]?k?hz[\])]?)?[^\w\d]{{1,6}}(\d+(?:[.,]\d+)?)\s*(?:(k)?{_HZ})?"
+_SAMPLING = (
+    r"(?:sampl|abtast|messrate|échantillon|echantillon|muestreo|campiona|amostra|bemonster|"
+    r"дискретиз|采样|採樣|サンプリング)"
+)
+_RATE = re.compile(  # names alone may be a heart's, a rhythm's or a filter's: they begin the line
+    rf"(?:sampling|sampl\w*[\s_-]*(?:rate|fr[eé][qk]\w*)|(?:abtast|mess)(?:rate|frequenz)){_NUMBER}"
+    rf"\b|(?:^\W*(?:sr|frequency|fréquence|frequenz)|(?:^|[,;\t])\W*fs){_NUMBER}"
+    r"\W*(?:$|[,;\t])",
     re.IGNORECASE,
 )
 _PERIOD = re.compile(
     r"(?:interval|period|\bdt\b|sampling[\s_-]*time)\W{1,6}(\d*[.,]?\d+(?:e-?\d+)?)\s*(s|sec|ms|us)\b",
     re.IGNORECASE,
 )
-_HERTZ = re.compile(r"(\d+(?:[.,]\d+)?)\s*(k)?(?:hz|hertz)\b", re.IGNORECASE)
-_NO_RATE = re.compile(r"filt|notch|pass|cut|mains|line|heart|band|puls", re.IGNORECASE)
-_UNIT_LINE = re.compile(
-    r"^\W*(?:[^\d\W][^,;:=\t]*)[\s,;:=\t]+[\"']?([mun\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]V|"
-    r"(?:milli|micro|nano)volts?)\W*$",
+_HERTZ = re.compile(rf"(?<!\d)(?<!\d[.,])(\d+(?:[.,]\d+)?)\s*(k)?{_HZ}", re.IGNORECASE)
+_RANGE = re.compile(r"\d\W*(?:[-\N{EN DASH}~]|\.\.+|to|bis)\W*$", re.IGNORECASE)
+_MAY_BE_RATE = re.compile(  # what a line names whose only number of Hz is probably the rate
+    r"rate(?![^\W_])|fr[eé][qk]|(?<![^\W_])(?:fs|sr|ecg|ekg)(?![^\W_])|^[\W_]*\d+(?:[.,]\d+)?\s*k?h\w+\W*$",
+    re.IGNORECASE,
+)
+_NO_RATE = re.compile(  # of filters, of the mains, of a heart, of other signals or another file
+    r"filt|notch|pass|cut|mains|line|heart|band|puls|netz|gang|grenz|display|refresh|response|"
+    r"(?<![^\W_])(?:[lh]pf|orig|resp|atem|atmung|acc(?:el|(?![^\W_]))|gyro|ppg|pleth|spo2|eda|e[em]g|"
+    r"pac(?:ing|er|ed)|stim|power|ac(?![^\W_]))",
+    re.IGNORECASE,
+)
+_MICRO = r"\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}"
+_UNIT_LINE = re.compile(  # behind a number, a slash or 'per' stands a scale or a range
+    r"^\W*(?!.*(?<![^\W_])(?:per|pro|par|por)(?![^\W_]))(?:[^\d\W][^\d/,;:=\t]*)[\s,;:=\t]+[\"']?"
+    rf"([mun{_MICRO}]V|(?:milli|micro|nano)volts?)\W*$",
     re.IGNORECASE,
 )
 _UNIT_IS = (
@@ -61,13 +80,9 @@ def preamble(lines: Sequence[str]) -> Preamble:
     rates, hertz, units, others, leads, starts = [], [], [], [], [], []
     for line in lines:
         if not _NO_RATE.search(line):
-            if found := _RATE.search(line):
-                rates.append(_value(found[1]) * (1e3 if found[2] else 1.0))
-            elif found := _PERIOD.search(line):
-                period = _value(found[1]) * SECONDS[spelled(found[2])]
-                rates += [1 / period] if period > 0 else []
-            elif found := _HERTZ.search(line):
-                hertz.append(_value(found[1]) * (1e3 if found[2] else 1.0))
+            stated, likely = _rates(line)
+            rates += stated
+            hertz += likely
         if found := _UNIT_LINE.match(line):
             units.append(spelled(found[1]))
         elif _VOLT_LINE.match(line):
@@ -78,13 +93,36 @@ def preamble(lines: Sequence[str]) -> Preamble:
             leads.append(found[1])
         if not _NOT_START.search(line):
             starts += _starts(line)
-    said = {r for r in rates or hertz if LOWEST_FS <= r <= HIGHEST_FS}
     return Preamble(
-        fs=said.pop() if len(said) == 1 else None,
+        fs=_rate(rates),
+        likely_fs=_rate(hertz),
         unit=_one(units or others),
         lead=leads[0] if len(leads) == 1 else None,
         start=starts[0] if starts else None,
     )
+
+
+def _rates(line: str) -> tuple[list[float], list[float]]:
+    """The sampling rate that a line states, and a number of Hz in it that may be the rate."""
+    if found := _RATE.search(line):
+        value, kilo = found[1] or found[3], found[2] or found[4]
+        return [_value(value) * (1e3 if kilo else 1.0)], []
+    if found := _PERIOD.search(line):
+        period = _value(found[1]) * SECONDS[spelled(found[2])]
+        return ([1 / period] if period > 0 else []), []
+    hertz = list(_HERTZ.finditer(line))
+    if len(hertz) != 1 or _RANGE.search(line[: hertz[0].start()]):
+        return [], []
+    rate = _value(hertz[0][1]) * (1e3 if hertz[0][2] else 1.0)
+    if re.search(_SAMPLING, line, re.IGNORECASE):
+        return [rate], []
+    return [], [rate] if _MAY_BE_RATE.search(line) else []
+
+
+def _rate(rates: Sequence[float]) -> float | None:
+    """The only one of these rates that can be an ECG's; None where none or several can."""
+    said = {rate for rate in rates if LOWEST_FS <= rate <= HIGHEST_FS}
+    return said.pop() if len(said) == 1 else None
 
 
 def _one(units: Sequence[str]) -> str | None:

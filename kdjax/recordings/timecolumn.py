@@ -42,7 +42,7 @@ def when(lines: Lines, given: Given) -> When:
 
     InputError where the user's rate is not what the table states or what its clock shows.
     """
-    stated = lines.layout.preamble.fs
+    stated, likely = lines.layout.preamble.fs, lines.layout.preamble.likely_fs
     if stated is not None:
         given.check_rate(lines.file, stated)
     nominal = stated or given.fs
@@ -52,7 +52,7 @@ def when(lines: Lines, given: Given) -> When:
         if column.time and (account := _account(lines, place, column)) is not None
     ]
     if not accounts:
-        return _counted(lines, nominal)
+        return _counted(lines, given)
     best = max(accounts, key=lambda account: (account.stamps, account.dated))
     timing = best.timing
     own, span = 1 / timing.step, lines.rows * timing.step
@@ -63,7 +63,7 @@ def when(lines: Lines, given: Given) -> When:
             f"its column {best.name!r} advances by {timing.step:.4g} s a row, which is {own:.5g} "
             f"Hz, not {given.fs:g}; leave {option('fs')} out",
         )
-    fs = clock.rate(timing.step, span=span, noise=timing.noise, nominal=(nominal,))
+    fs = clock.rate(timing.step, span=span, noise=timing.noise, nominal=(nominal, likely))
     if nominal is not None and fs != nominal:
         notes.append(f"sampled at {fs:.6g} Hz by the clock in the file, not at {nominal:g} Hz")
     gaps = tuple((row, round(size * fs)) for row, size in timing.jumps if round(size * fs) > 0)
@@ -117,21 +117,32 @@ def _is_counter(timing: clock.Timing) -> bool:
     return abs(timing.step - 1) < 1e-9
 
 
-def _counted(lines: Lines, nominal: float | None) -> When:
-    """The gaps that a column shows which counts samples, where no column says the time."""
-    if nominal is not None:
-        for place, column in enumerate(lines.layout.columns):
-            if not column.time or column.kind != "number":
-                continue
-            found = _timing(lines, place, column)
-            if found is None or not _is_counter(found[0]):
-                continue
-            jumps = found[0].jumps
-            gaps = tuple((row, round(size)) for row, size in jumps if size >= 1)
-            if gaps and all(size > 0 for _, size in jumps):
-                note = f"{gap_note(gaps, nominal)}, by the column {column.name or place + 1!r}"
-                return When(nominal, gaps, lines.layout.preamble.start, (note,))
-    return When(nominal, (), lines.layout.preamble.start, ())
+def _counted(lines: Lines, given: Given) -> When:
+    """The rate by what stands above or the user, and the gaps that a column of counts shows."""
+    above = lines.layout.preamble
+    fs, notes = above.fs or given.fs or above.likely_fs, []
+    if fs is None:
+        return When(None, (), above.start, ())
+    if above.fs is None and above.likely_fs not in (None, fs):
+        notes.append(f"read at {fs:g} Hz instead of the file's {above.likely_fs:g} Hz")
+    gaps = ()
+    for place, column in enumerate(lines.layout.columns):
+        if column.time and column.kind == "number" and (gaps := _uncounted(lines, place, column)):
+            name = column.name or place + 1
+            notes.append(f"{gap_note(gaps, fs)}, by the column {name!r}")
+            break
+    return When(fs, gaps, above.start, tuple(notes))
+
+
+def _uncounted(lines: Lines, place: int, column: Column) -> tuple[tuple[int, int], ...]:
+    """The gaps in what a column counts; none where it is no counter of rows or starts anew."""
+    found = _timing(lines, place, column)
+    if found is None or not _is_counter(found[0]):
+        return ()
+    jumps = found[0].jumps
+    if any(size <= 0 for _, size in jumps):
+        return ()
+    return tuple((row, round(size)) for row, size in jumps if size >= 1)
 
 
 def _first_cell(lines: Lines, place: int) -> str:
