@@ -95,7 +95,13 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
             file, "holds no table of numbers; give one line per sample and one column per lead"
         )
     first = _with_missing_rows(rows, first, fields)
-    names, units = _header(file, rows, lines, first=first, kinds=kinds, delimiter=delimiter)
+    if _is_numbering(rows, first, kinds, decimal=decimal):
+        if rows[first][0] != "":
+            notes.append(f"line {first + 1} was read as the columns' numbers, not as a sample")
+        names, units = ["index" if cell == "" else None for cell in rows[first]], [None] * fields
+        first += 1
+    else:
+        names, units = _header(file, rows, lines, first=first, kinds=kinds, delimiter=delimiter)
     above = preamble(lines[:first])
     above = above._replace(notes=(*above.notes, *notes))
     if above.columns and not any(names):
@@ -245,6 +251,25 @@ def _with_missing_rows(rows: Sequence[list[str]], first: int, fields: int) -> in
         start -= 1
     above = rows[start - 1] if start else []
     return start if start == 0 or (len(above) == fields and all(above)) else first
+
+
+def _is_numbering(
+    rows: Sequence[list[str]], first: int, kinds: Sequence[str], *, decimal: str
+) -> bool:
+    """Whether the first line of a file numbers its columns from 0, as `DataFrame.to_csv` does.
+
+    An empty cell stands above the index. Rows then count or are timed, or all else has decimals.
+    """
+    numbers = [cell for i, cell in enumerate(rows[first]) if i or cell]
+    if any(map(any, rows[:first])) or numbers != list(map(str, range(len(numbers)))):
+        return False
+    table = [row for row in rows[first + 1 :] if len(row) == len(kinds)]
+    if not numbers or not table:
+        return False
+    if rows[first][0] == "" and (kinds[0] == "clock" or _counts([row[0] for row in table])):
+        return True
+    said = [cell for row in table for cell in row if cell not in MISSING]
+    return all(decimal in cell or "e" in cell.lower() for cell in said)
 
 
 def _header(

@@ -245,3 +245,31 @@ def test_a_ramp_in_millivolts_is_no_time(tmp_path):
     rows = "".join(f"{i / 250:.3f},{i % 7}\n" for i in range(100))
     source = open_source(write_text(tmp_path, "II [mV],V1 [mV]\n" + rows), fs=250)
     assert source.leads == ("II", "V1")
+
+
+NUMBERED = {
+    "an index": (",0", lambda i, v: f"{i},{v:.3f}", 1),
+    "an index over whole numbers": (",0,1", lambda i, v: f"{i},{1000 * v:.0f},7", 2),
+    "an index of seconds": (",0", lambda i, v: f"{i / 250},{v:.3f}", 1),
+    "an index of times": (",0", lambda i, v: f"2024-02-29 10:00:00.{4 * i:03d},{v:.3f}", 1),
+    "no index": ("0,1", lambda i, v: f"{v:.3f},1.0", 2),
+    "no index, one column": ("0", lambda i, v: f"{v:.3f}", 1),
+    "decimal commas": (";0", lambda i, v: f"{i};{v:.3f}".replace(".", ","), 1),
+}
+
+
+@pytest.mark.parametrize(("head", "row", "leads"), NUMBERED.values(), ids=NUMBERED)
+def test_names_that_pandas_made_up_are_no_sample(tmp_path, head, row, leads):
+    signal = np.random.default_rng(0).normal(0, 1, 200).round(3)
+    text = "\n".join([head, *(row(i, v) for i, v in enumerate(signal))])
+    source = open_source(write_text(tmp_path, text), fs=250, units="mV")
+    assert (len(source.leads), source.length) == (leads, 200)
+    scale = 1000 if head == ",0,1" else 1
+    np.testing.assert_allclose(whole(source)[:, 0], signal * scale, rtol=1e-6)
+    said = () if head[0] in ",;" else ("line 1 was read as the columns' numbers, not as a sample",)
+    assert source.notes == said
+
+
+@pytest.mark.parametrize("text", ["0,1\n0.5,2\n3,0.25\n", "0\n0.5\n0\n", "0,1\n1,2\n2,3\n"])
+def test_a_first_row_of_whole_numbers_among_others_is_a_sample(tmp_path, text):
+    assert open_source(write_text(tmp_path, text), **GIVEN).length == 3
