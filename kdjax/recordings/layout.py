@@ -25,7 +25,7 @@ _TIME_WORDS = {
     "time", "timestamp", "timestamps", "t", "clock", "date", "datetime", "elapsed", "zeit",
     "uhrzeit", "zeitstempel", "temps", "tiempo", "tempo", "hora", "heure", "datum",
 }  # fmt: skip
-_COUNTERS = {
+COUNTERS = {
     "sample", "samples", "sample number", "sample index", "index", "idx", "frame", "no", "nr",
     "number", "unnamed: 0", "nseq", "seq", "sequence", "counter", "row", "line",
 }  # fmt: skip
@@ -369,7 +369,7 @@ def _named(name: str | None) -> tuple[str | None, str | None]:
 
 def plain(name: str) -> str:
     """A column's name in lower case, with blanks for what parts its words."""
-    return " ".join(re.sub(r"[\s_#()\[\]]+", " ", name.lower()).split())
+    return " ".join(re.sub(r"[\s_#()\[\]]+", " ", name.lower().rstrip(".")).split())
 
 
 def _columns(
@@ -392,7 +392,7 @@ def _columns(
             and unit not in MILLIVOLTS
             and (
                 bool(_TIME_WORDS & set(word.split()))
-                or word in _COUNTERS
+                or word in COUNTERS
                 or unit in SECONDS
                 or (i == 0 and headed and name is None and len(kinds) > 1)
                 or (i == 0 and len(kinds) > 1 and _rises([r[0] for r in sample], decimal))

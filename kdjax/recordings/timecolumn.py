@@ -7,7 +7,7 @@ import numpy as np
 
 from kdjax.errors import option
 from kdjax.recordings import clock
-from kdjax.recordings.layout import MISSING, Column, cells
+from kdjax.recordings.layout import COUNTERS, MISSING, Column, cells, plain
 from kdjax.recordings.lines import Lines, numbers, words_of
 from kdjax.recordings.source import Given, gap_note, refusal
 from kdjax.recordings.units import SECONDS
@@ -91,15 +91,15 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
     found = _timing(lines, place, column)
     if found is None:
         return None
-    timing, stamps = found
+    timing, seen = found
     name = column.name or f"column {place + 1}"
     if column.kind == "clock":
         first = clock.instant(_first_cell(lines, place), column.order)
         dated = first is not None and first.dated
-        return _Account(name, timing, stamps, dated, first.zone if first else None)
+        return _Account(name, timing, len(seen.row), dated, first.zone if first else None)
     stated = column.unit if column.unit in SECONDS else None
     unit = clock.unit_of(timing.step, stated)
-    if unit is None or (stated is None and _is_counter(timing)):
+    if unit is None or (stated is None and _is_counter(column, timing, seen)):
         return None
     epoch = clock.epoch_of(timing.first, unit)
     scale = SECONDS[unit]
@@ -109,12 +109,14 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
         jumps=tuple((row, size * scale) for row, size in timing.jumps),
         noise=timing.noise * scale,
     )
-    return _Account(name, in_seconds, stamps, epoch is not None, epoch[1] if epoch else None)
+    zone = epoch[1] if epoch else None
+    return _Account(name, in_seconds, len(seen.row), epoch is not None, zone)
 
 
-def _is_counter(timing: clock.Timing) -> bool:
-    """Whether a column of no stated unit counts rows."""
-    return abs(timing.step - 1) < 1e-9
+def _is_counter(column: Column, timing: clock.Timing, seen: clock.Stamps) -> bool:
+    """Whether a column of no stated unit counts rows, or packets or every other row by its name."""
+    named = plain(column.name or "") in COUNTERS and bool((seen.time % 1 == 0).all())
+    return named or abs(timing.step - 1) < 1e-9
 
 
 def _counted(lines: Lines, given: Given) -> When:
@@ -137,12 +139,13 @@ def _counted(lines: Lines, given: Given) -> When:
 def _uncounted(lines: Lines, place: int, column: Column) -> tuple[tuple[int, int], ...]:
     """The gaps in what a column counts; none where it is no counter of rows or starts anew."""
     found = _timing(lines, place, column)
-    if found is None or not _is_counter(found[0]):
+    if found is None or column.unit in SECONDS or not _is_counter(column, *found):
         return ()
-    jumps = found[0].jumps
-    if any(size <= 0 for _, size in jumps):
+    timing, _ = found
+    if any(size <= 0 for _, size in timing.jumps):
         return ()
-    return tuple((row, round(size)) for row, size in jumps if size >= 1)
+    gaps = ((row, round(size / timing.step)) for row, size in timing.jumps)
+    return tuple((row, missing) for row, missing in gaps if missing)
 
 
 def _first_cell(lines: Lines, place: int) -> str:
@@ -163,8 +166,8 @@ def _times(lines: Lines, text: bytes, line: int, *, place: int, column: Column) 
     return times if any(i and i.dated for i in found) else clock.unwrapped(times)
 
 
-def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int] | None:
-    """The timing by a column, in what it counts, and how many stamps were seen at the beginning.
+def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, clock.Stamps] | None:
+    """The timing by a column, in what it counts, and the stamps seen at the beginning.
 
     A short table is read as a whole. Of a long one the first stamps of all chunks are, and those
     chunks as a whole between whose first stamps the clock has jumped.
@@ -182,7 +185,7 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int
         seen = stamps(0, len(lines.chunks))
         _check_forward(lines, column, seen)
         timing = clock.timing(seen)
-        return None if timing is None else (timing, len(seen.row))
+        return None if timing is None else (timing, seen)
     seen = stamps(0, 1)
     if len(seen.row) < _FEW_STAMPS:
         seen = stamps(0, _FEW_CHUNKS)
@@ -214,7 +217,7 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, int
     for row, size in jumps:
         times[rows >= row] -= size
     step, first_time = clock.line(rows, times)
-    return clock.Timing(step, first_time, tuple(jumps), beginning.noise), len(seen.row)
+    return clock.Timing(step, first_time, tuple(jumps), beginning.noise), seen
 
 
 def _chunk_of(lines: Lines, row: int) -> int:

@@ -200,6 +200,26 @@ def test_a_counter_of_samples_shows_gaps_but_no_rate(tmp_path):
     assert open_source(path, fs=250, units="mV").length == 5000
 
 
+@pytest.mark.parametrize(("every", "by"), [(1, 2), (10, 1), (10, 3)])
+@pytest.mark.parametrize("name", ["sample", "seq", "Frame", "index", "No."])
+def test_a_counter_by_its_name_gives_no_rate_whatever_its_step(tmp_path, name, every, by):
+    numbers = [i // every * by for i in range(5000)]
+    path = write_text(tmp_path, f"{name},II\n{rows(numbers)}")
+    with pytest.raises(InputError, match="does not state its sampling rate; give it"):
+        open_source(path, units="mV")
+    assert open_source(path, fs=360, units="mV").length == 5000
+    lost = [n + (50 * by if i >= 3000 else 0) for i, n in enumerate(numbers)]
+    source = open_source(write_text(tmp_path, f"{name},II\n{rows(lost)}"), fs=250, units="mV")
+    assert source.length == 5000 + 50 * every
+
+
+@pytest.mark.parametrize("name", ["sample [ms]", "index (s)", "index"])
+def test_a_counter_s_name_over_times_is_a_clock(tmp_path, name):
+    times = [f"{1e3 * t:.0f}" if "ms" in name else f"{t:.3f}" for t in SECONDS]
+    source = open_source(write_text(tmp_path, f"{name},II\n{rows(times)}"), units="mV")
+    assert source.fs == 250
+
+
 def test_a_clock_that_leaps_for_years_is_refused(tmp_path):
     times = [f"{t + (1e9 if i >= 3000 else 0):.3f}" for i, t in enumerate(SECONDS)]
     with pytest.raises(InputError, match=r"all but 20 s of its .* hours are missing"):
