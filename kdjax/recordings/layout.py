@@ -20,6 +20,7 @@ MISSING = ("", "-", "nan", "NaN", "NAN", "NA", "N/A", "null")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _MOST_DIGITS = 8  # a column of so many different digits holds decimals, not marks of events
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:,\d{3})+)")
 
 _TIME_WORDS = {
     "time", "timestamp", "timestamps", "t", "clock", "date", "datetime", "elapsed", "zeit",
@@ -108,6 +109,13 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
         names = [*above.columns, *[None] * fields][:fields]
     table = [row for row in rows[first:] if len(row) == fields]
     columns = _columns(names, units, kinds, sample=table, decimal=decimal)
+    for i, column in enumerate(columns):
+        if thousand := _thousand([row[i] for row in table]):
+            raise refusal(
+                file,
+                f"column {column.name or i + 1!r}: {thousand} has a thousands separator; save the "
+                "table without them",
+            )
     skipped = feed.join(head[mark:].split(feed, first)[:first]) + feed if first else b""
     return Layout(mark + len(skipped), first + 1, feed, delimiter, decimal, tuple(columns), above)
 
@@ -216,6 +224,20 @@ def is_number(cell: str, decimal: str) -> bool:
 
 def _holds_number(row: Sequence[str], decimal: str) -> bool:
     return any(cell not in MISSING and is_number(cell, decimal) for cell in row)
+
+
+def _thousand(cells: Sequence[str]) -> str | None:
+    """A cell with a thousands separator; None where all may be decimals.
+
+    Numbers from 1000 on have three digits behind a sign then, those below have no sign at all.
+    """
+    numbers = [cell for cell in cells if re.fullmatch(r"[-+]?\d[\d.,]*", cell)]
+    parted = [cell for cell in numbers if _THOUSANDS.fullmatch(cell)]
+    whole = [cell for cell in numbers if re.fullmatch(r"[-+]?\d{1,3}", cell)]
+    twice = any(len(re.findall("[.,]", cell)) > 1 for cell in parted)
+    if len(parted) + len(whole) < len(numbers) or not parted or not (whole or twice):
+        return None
+    return parted[0]
 
 
 def _kind(cells: Sequence[str], decimal: str) -> str:

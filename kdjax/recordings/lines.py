@@ -93,7 +93,8 @@ def numbers(file: Path, table: Layout, text: bytes, *, line: int, places: list[i
     """float64 [rows, places] of whole lines, the first of which is the file's `line`-th."""
     import pandas as pd
 
-    text, fields, decimal = _plain(text, table), len(table.columns), _decimal(table)
+    said, fields, decimal = _fed(text, table), len(table.columns), _decimal(table)
+    text = _plain(said, table)
     raw = np.frombuffer(text, np.uint8)
     feed, sign = ord("\n"), ord(table.delimiter)
     stops = raw[(raw == feed) | (raw == sign)]  # what ends each field
@@ -120,31 +121,37 @@ def numbers(file: Path, table: Layout, text: bytes, *, line: int, places: list[i
         if len(frame) != len(ends):
             raise ValueError("quotes or line ends")
     except ValueError as error:  # pandas' parser error is one
-        raise refusal(file, _first_bad_line(table, text, line, places=places)) from error
+        raise refusal(file, _first_bad_line(table, said, line, places=places)) from error
     return frame[places].to_numpy()
 
 
 def words_of(table: Layout, text: bytes, place: int) -> list[str]:
     """The cells of a column in whole lines; '' where a line has none."""
     rows = (
-        cells(line, table.delimiter) for line in _plain(text, table).decode("latin-1").split("\n")
+        cells(line.rstrip("\r"), table.delimiter)
+        for line in _fed(text, table).decode("latin-1").split("\n")
     )
     return [row[place] if place < len(row) else "" for row in rows][:-1]
 
 
-def _plain(text: bytes, table: Layout) -> bytes:
-    """Whole lines with line feeds at their ends, single blanks between fields, and no quotes.
-
-    A delimiter in quotes becomes a point: there it is a decimal comma, or part of some text.
-    """
+def _fed(text: bytes, table: Layout) -> bytes:
+    """Whole lines with line feeds at their ends, perhaps behind a carriage return."""
     if table.feed == b"\r":
         text = text.replace(b"\r", b"\n")
     elif b"\r\r\n" in text:
         text = text.replace(b"\r\r\n", b"\n")
-    if not text.endswith(b"\n"):
-        text += b"\n"
+    return text if text.endswith(b"\n") else text + b"\n"
+
+
+def _plain(text: bytes, table: Layout) -> bytes:
+    """Lines as `_fed` gives them with single blanks between fields, and no quotes.
+
+    A delimiter in quotes becomes a point where it is a decimal comma. Elsewhere it is part of some
+    text, or parts thousands: what takes its place is part of no number.
+    """
     if b'"' in text:
-        text = _QUOTED.sub(lambda found: found[1].replace(table.delimiter.encode(), b"."), text)
+        sign = b"." if table.decimal == table.delimiter else b"_"
+        text = _QUOTED.sub(lambda found: found[1].replace(table.delimiter.encode(), sign), text)
     if table.delimiter == " ":
         while b"  " in text:
             text = text.replace(b"  ", b" ")
@@ -167,6 +174,6 @@ def _first_bad_line(table: Layout, text: bytes, line: int, *, places: list[int])
         if len(found) != fields:
             return f"line {number} has {len(found)} fields, not {fields}; repair it"
         for cell in (found[place] for place in places):
-            if not is_number(cell, _decimal(table)):
+            if not is_number(cell, table.decimal) and not is_number(cell, _decimal(table)):
                 return f"line {number}: {words(cell)[:40]!r} is no number; repair it"
     return f"after line {line}: quotes or line ends that cannot be read; save the file anew"

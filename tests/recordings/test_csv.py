@@ -103,6 +103,45 @@ def test_a_time_column_that_contradicts_fs_is_an_error(tmp_path, header):
         open_source(write_text(tmp_path, f"{header},I\n{rows}"), **GIVEN)
 
 
+THOUSANDS = {
+    "quoted commas": '{},"{:,}"\n',
+    "quoted commas in the only column": '"{1:,}"\n',
+    "points": "{};{:.}\n",
+    "commas": "{};{:,}\n",
+    "commas and tabs": "{}\t{:,}\n",
+}
+
+
+@pytest.mark.parametrize("form", THOUSANDS.values(), ids=THOUSANDS)
+@pytest.mark.parametrize("name", [True, False])
+@pytest.mark.parametrize("base", [0, 990, 1000, 1200, 999_990])
+def test_thousands_separators_are_refused(tmp_path, form, name, base):
+    """Excel writes them into columns that are shown so; 1,002 is 1002 here, not 1.002."""
+    values = [base + i * 37 % 300 if i % 60 else 5 for i in range(400)]
+    values[200] = 1002
+    text = "".join(form.replace(":.", ":,").format(i % 7, v) for i, v in enumerate(values))
+    if ":." in form:
+        text = text.replace(",", ".")
+    head = ("a;II" if ";" in form else "a,II" if form[0] == "{" else "II") if name else ""
+    head = head.replace(",", "\t") if "\t" in form else head
+    with pytest.raises(InputError, match=r"r1.csv: column ('II'|1|2): [\d.,]+ has a thousands sep"):
+        open_source(write_text(tmp_path, f"{head}\n{text}"), fs=250, units="uV")
+
+
+def test_a_late_thousands_separator_is_refused_when_it_is_read(tmp_path):
+    text = "a,II\n" + "1,995\n" * 3000 + '1,"1,002"\n'
+    source = open_source(write_text(tmp_path, text), fs=250, units="uV")
+    with pytest.raises(InputError, match=r"line 3002: '1,002' is no number; repair it"):
+        whole(source)
+
+
+@pytest.mark.parametrize("cells", [["1.002", "1.25", "3"], ["1.002", "0.998"], ["1002", "1.002"]])
+def test_three_decimals_are_no_thousands(tmp_path, cells):
+    text = "II\n" + "\n".join(cells * 20)
+    read = whole(open_source(write_text(tmp_path, text), fs=250, units="uV"))
+    np.testing.assert_allclose(1000 * read[: len(cells), 0], list(map(float, cells)), rtol=1e-6)
+
+
 # What is no table of samples
 
 
