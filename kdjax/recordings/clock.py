@@ -17,6 +17,8 @@ from kdjax.recordings.units import SECONDS
 DAY = 86400.0
 _WINDOW = 5  # stamps on each side of a gap that must agree on it
 _FEWEST_STAMPS = 4
+_CHANGE = 0.03  # of the rate: by more a clock that changes is another one
+_STRETCHES, _IN_STRETCH = 40, 25  # parts of a clock that are compared, and their fewest stamps
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 _TIME = re.compile(
@@ -219,6 +221,46 @@ def timing(found: Stamps) -> Timing | None:
             return None
     pairs = zip(found.row[places].tolist(), sizes.tolist(), strict=True)
     return Timing(step, first, tuple(pairs), noise)
+
+
+def change(found: Stamps) -> tuple[int, float, float] | None:
+    """The row where a clock changes its rate, and its steps before and after; None if it does not.
+
+    Two stretches before and two after must agree, by their usual steps, which gaps leave as they
+    are, and from end to end, to which it does not matter when stamps come in bursts.
+    """
+    size = max(_IN_STRETCH, len(found.row) // _STRETCHES)
+    ends = np.arange(0, len(found.row), size)
+    row, time = found.row, found.time
+    spans = list(zip(ends[:-1], ends[1:] + 1, strict=True))
+    usual = [_usual_step(row[a:b], time[a:b]) for a, b in spans]
+    for k in range(2, len(usual) - 2):  # the change may lie within stretch k
+        before, after = usual[k - 2 : k], usual[k + 1 : k + 3]
+        sides = [before[0][0], after[1][0]]  # the change may begin within the inner two
+        apart = abs(sides[1] - sides[0])
+        doubt = max(4 * abs(x[0] - y[0]) for x, y in (before, after))
+        doubt = max(doubt, *(0.3 * stray for _, stray in (*before, *after)), _CHANGE * min(sides))
+        first, last = ends[[k - 2, k + 1]], ends[[k, k + 3]]
+        whole = (time[last] - time[first]) / (row[last] - row[first])
+        if min(sides) > 0 and apart > doubt and (whole[1] - whole[0]) / (sides[1] - sides[0]) > 0.5:
+            ways = [slice(ends[k - 2], ends[k - 1]), slice(ends[k + 2], last[1])]
+            starts = [
+                np.median(time[way] - side * row[way])
+                for way, side in zip(ways, sides, strict=True)
+            ]
+            meet = int((starts[0] - starts[1]) / (sides[1] - sides[0]))
+            return int(np.clip(meet, row[ends[k - 1]], row[ends[k + 2]])), sides[0], sides[1]
+    return None
+
+
+def _usual_step(row: np.ndarray, time: np.ndarray) -> tuple[float, float]:
+    """Seconds a row without what is lost between stamps, and by how many a stamp strays."""
+    rows, seconds = np.diff(row), np.diff(time)
+    middle = float(np.median(seconds / rows))
+    stray = np.abs(seconds - middle * rows)
+    noise = float(np.median(stray)) / 0.6745
+    kept = stray <= max(1.5 * abs(middle), 4 * noise)
+    return float(seconds[kept].sum() / rows[kept].sum()), noise / float(rows.mean())
 
 
 def tolerance(step: float, noise: float) -> float:

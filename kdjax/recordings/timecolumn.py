@@ -99,7 +99,7 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
         return _Account(name, timing, len(seen.row), dated, first.zone if first else None)
     stated = column.unit if column.unit in SECONDS else None
     unit = clock.unit_of(timing.step, stated)
-    if unit is None or (stated is None and _is_counter(column, timing, seen)):
+    if unit is None or (stated is None and _is_counter(column, timing.step, seen)):
         return None
     epoch = clock.epoch_of(timing.first, unit)
     scale = SECONDS[unit]
@@ -113,10 +113,10 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
     return _Account(name, in_seconds, len(seen.row), epoch is not None, zone)
 
 
-def _is_counter(column: Column, timing: clock.Timing, seen: clock.Stamps) -> bool:
+def _is_counter(column: Column, step: float, seen: clock.Stamps) -> bool:
     """Whether a column of no stated unit counts rows, or packets or every other row by its name."""
     named = plain(column.name or "") in COUNTERS and bool((seen.time % 1 == 0).all())
-    return named or abs(timing.step - 1) < 1e-9
+    return named or abs(step - 1) < 1e-9
 
 
 def _counted(lines: Lines, given: Given) -> When:
@@ -139,7 +139,7 @@ def _counted(lines: Lines, given: Given) -> When:
 def _uncounted(lines: Lines, place: int, column: Column) -> tuple[tuple[int, int], ...]:
     """The gaps in what a column counts; none where it is no counter of rows or starts anew."""
     found = _timing(lines, place, column)
-    if found is None or column.unit in SECONDS or not _is_counter(column, *found):
+    if found is None or column.unit in SECONDS or not _is_counter(column, found[0].step, found[1]):
         return ()
     timing, _ = found
     if any(size <= 0 for _, size in timing.jumps):
@@ -183,13 +183,13 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, clo
 
     if len(lines.chunks) <= _FEW_CHUNKS:
         seen = stamps(0, len(lines.chunks))
-        _check_forward(lines, column, seen)
+        _check_steady(lines, column, seen)
         timing = clock.timing(seen)
         return None if timing is None else (timing, seen)
     seen = stamps(0, 1)
     if len(seen.row) < _FEW_STAMPS:
         seen = stamps(0, _FEW_CHUNKS)
-    _check_forward(lines, column, seen)
+    _check_steady(lines, column, seen)
     beginning = clock.timing(seen)
     if beginning is None:
         return None
@@ -211,6 +211,7 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, clo
     for first in np.flatnonzero(np.abs(np.diff(times) - step * np.diff(rows)) > least):
         chunk = _chunk_of(lines, int(rows[first]))
         part = stamps(max(0, chunk - 1), min(chunk + 3, len(lines.chunks)))
+        _check_steady(lines, column, part)
         places, sizes = clock.jumps(part, step, least)
         pairs = zip(part.row[places].tolist(), sizes.tolist(), strict=True)
         jumps += [pair for pair in pairs if rows[first] < pair[0] <= rows[first + 1]]
@@ -245,8 +246,24 @@ def _first_change(
     return None
 
 
-def _check_forward(lines: Lines, column: Column, seen: clock.Stamps) -> None:
+def _check_steady(lines: Lines, column: Column, seen: clock.Stamps) -> None:
+    """InputError where a clock runs backwards or changes its rate."""
+    name = column.name or "of times"
     if len(seen.time) > 3 and np.median(np.diff(seen.time)) < 0:
-        raise refusal(
-            lines.file, f"its column {column.name!r} runs backwards; sort the rows by time"
-        )
+        raise refusal(lines.file, f"its column {name!r} runs backwards; sort the rows by time")
+    changed = clock.change(seen)
+    if changed is None:
+        return
+    row, before, after = changed
+    scale = 1.0
+    if column.kind == "number":
+        stated = column.unit if column.unit in SECONDS else None
+        unit = clock.unit_of(before, stated)
+        if unit is None or (stated is None and _is_counter(column, before, seen)):
+            return
+        scale = SECONDS[unit]
+    raise refusal(
+        lines.file,
+        f"its column {name!r} runs at {1 / (before * scale):.4g} Hz until line "
+        f"{lines.layout.line + row - 1}, then at {1 / (after * scale):.4g} Hz; cut the file there",
+    )

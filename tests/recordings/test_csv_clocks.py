@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from written import write_text
 
-from kdjax.recordings import open_source
+from kdjax.errors import InputError
+from kdjax.recordings import lines, open_source
 
 START = datetime.datetime(2024, 2, 29, 23, 59, 50)
 SECONDS = np.arange(5000) / 250
@@ -31,3 +32,57 @@ def test_a_comma_between_date_and_time_is_part_of_the_time(tmp_path, form, optio
     late = SECONDS + 7.0 * (np.arange(5000) >= 3000)
     source = open_source(table(tmp_path, stamps(form, late)), units="uV", **options)
     assert (source.fs, source.length, source.start) == (250, 5000 + 1750, START)
+
+
+def changing(rates, rows):
+    """Seconds of rows that come at one rate after the other."""
+    steps = np.repeat([1 / rate for rate in rates], rows)
+    return np.concatenate([[0.0], np.cumsum(steps)[:-1]])
+
+
+@pytest.mark.parametrize("rates", [(250, 500), (500, 250), (250, 50), (500, 100), (250, 265)])
+@pytest.mark.parametrize("rows", [(10_000, 10_000), (3000, 9000), (9000, 3000)])
+@pytest.mark.parametrize("chunk", [1 << 20, 1 << 14])
+@pytest.mark.parametrize("form", ["seconds", "milliseconds", "time of day"])
+def test_a_clock_that_changes_its_rate_is_refused(tmp_path, monkeypatch, rates, rows, chunk, form):
+    """Of the whole one rate was made, and all intervals between beats were wrong."""
+    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    seconds = changing(rates, rows)
+    times = {
+        "seconds": [f"{t:.4f}" for t in seconds],
+        "milliseconds": [f"{1e3 * t:.0f}" for t in seconds],
+        "time of day": stamps("%H:%M:%S.%f", seconds),
+    }[form]
+    path = table(tmp_path, times, name="time [ms]" if form == "milliseconds" else "time")
+    told = r"runs at .* Hz until line \d+, then at .* Hz; cut the file there$"
+    with pytest.raises(InputError, match=told) as refused:
+        open_source(path, units="uV")
+    words = str(refused.value).split("runs at ")[1].split()
+    assert float(words[0]) == pytest.approx(rates[0], rel=0.02)
+    assert abs(int(words[4].strip(",")) - 1 - rows[0]) <= 40
+    assert float(words[7]) == pytest.approx(rates[1], rel=0.02)
+
+
+@pytest.mark.parametrize("fs", [130, 333.33, 360, 400, 1000])
+@pytest.mark.parametrize("digits", [3])
+@pytest.mark.parametrize("n", [150, 2000, 20_000])
+def test_rounding_is_no_change_of_the_rate(tmp_path, fs, digits, n):
+    times = [f"{i / fs:.{digits}f}" for i in range(n)]
+    assert open_source(table(tmp_path, times), units="uV").fs == pytest.approx(fs, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["lost", "late", "in bursts"])
+def test_packets_that_are_lost_or_late_are_no_change_of_the_rate(tmp_path, seed, kind):
+    rng = np.random.default_rng(seed)
+    packets = np.arange(600)
+    if kind == "lost":  # every third, for a while
+        packets = packets[(packets < 250) | (packets > 400) | (rng.random(600) > 0.33)]
+    seconds = packets * 36 / 130
+    if kind == "late":
+        seconds = seconds + rng.exponential(0.05, len(packets))
+    if kind == "in bursts":
+        seconds = np.maximum.accumulate(np.ceil(seconds) + 0.01 * rng.random(len(packets)))
+    times = np.repeat([f"{1e3 * t:.0f}" for t in seconds], 36)
+    fs = open_source(table(tmp_path, times, name="time [ms]"), units="uV").fs
+    assert fs == pytest.approx(130, rel=0.02) or kind == "lost"
