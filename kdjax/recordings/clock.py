@@ -23,7 +23,7 @@ _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 _TIME = re.compile(
     r"(?<![\d:.])(\d{1,4}):(\d{1,2})(?::(\d{1,2}))?(?:[.,:](\d{1,9}))?(?![\d:.])"
-    r"\s*([AaPp][Mm])?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?"
+    r"\s*([AaPp]\.?[Mm]\.?)?\s*(Z|(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?(?![\d./-])|UTC|GMT)?"
 )
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)")
 _YEAR_LAST = re.compile(r"(?<!\d)(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?!\d)")
@@ -45,8 +45,8 @@ def instant(cell: str, order: str = "") -> Instant | None:
     """The time of day or the date and time in a cell; None where it holds anything else.
 
     Two numbers with a colon are minutes and seconds where the seconds have decimals. `order` says
-    of dates such as 03/04/2024 whether the day or the month comes first, 'dm' or 'md'; '' where
-    that is not known: they count as no date then.
+    of dates such as 03/04/2024 or 03-04-2024 whether the day or the month comes first, 'dm' or
+    'md'; '' where that is not known: they count as no date then.
     """
     time = _TIME.search(cell)
     if time is None:
@@ -60,7 +60,7 @@ def instant(cell: str, order: str = "") -> Instant | None:
         return None
     since_midnight = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
     if half:
-        since_midnight += (half.lower() == "pm") * 43200 - (int(hours) == 12) * 43200
+        since_midnight += (half[0] in "Pp") * 43200 - (int(hours) == 12) * 43200
     value = since_midnight + (float(f"0.{fraction}") if fraction else 0.0)
     rest = cell[: time.start()] + cell[time.end() :]
     date = _date(rest, order)
@@ -86,7 +86,7 @@ def _date(text: str, order: str) -> tuple[str, datetime.date | None] | None:
             return found[0], datetime.date(int(found[3]), month, int(found[1]))
         if found := _YEAR_LAST.search(text):
             first, sign, second, year = found.groups()
-            order = "dm" if sign != "/" or "[" in text else order  # in brackets: PhysioBank's
+            order = "dm" if sign == "." or "[" in text else order  # in brackets: PhysioBank's
             if not order:
                 return found[0], None
             day, month = (first, second) if order == "dm" else (second, first)
@@ -97,20 +97,26 @@ def _date(text: str, order: str) -> tuple[str, datetime.date | None] | None:
 
 
 def order_of(cells: Sequence[str]) -> str:
-    """Whether dates with slashes have the day first, 'dm', or the month, 'md'; '' if none says."""
+    """Whether dates have the day before the month, 'dm', or behind it, 'md'; '' if none says."""
     for found in filter(None, map(_YEAR_LAST.search, cells)):
         if int(found[1]) > 12 or int(found[3]) > 12:
             return "dm" if int(found[1]) > 12 else "md"
     return ""
 
 
+def is_uncertain(cell: str, order: str) -> bool:
+    """Whether a cell holds a date in which day and month cannot be told apart."""
+    found = _date(cell, order)
+    return found is not None and found[1] is None
+
+
 def _offset(zone: str | None) -> float | None:
     if zone is None:
         return None
-    if zone[0] not in "+-":
+    sign, digits = zone.lstrip("UTCGMZ")[:1], re.sub(r"\D", "", zone)
+    if not digits:
         return 0.0
-    digits = zone[1:].replace(":", "")
-    return float(f"{zone[0]}1") * (int(digits[:2]) * 3600 + int(digits[2:]) * 60)
+    return float(f"{sign}1") * (int(digits[:2]) * 3600 + int(digits[2:] or 0) * 60)
 
 
 def moment(seconds: float, zone: float | None) -> datetime.datetime | None:
@@ -123,6 +129,21 @@ def moment(seconds: float, zone: float | None) -> datetime.datetime | None:
         return utc.replace(tzinfo=datetime.UTC).astimezone(there)
     except (OverflowError, ValueError):
         return None
+
+
+def later(start: datetime.datetime, first: float, of_day: bool) -> datetime.datetime:
+    """When a clock of no date says `first` seconds, if what it belongs to was started at `start`.
+
+    It counts from the start or, where it may be the time `of_day`, says that; in the first minute
+    whichever is nearer. After weeks it counts from something else: it says nothing then.
+    """
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = first - (start - midnight).total_seconds()
+    ways = [(today + 3600) % DAY - 3600] if of_day else []  # what stands above may be rounded up
+    if not of_day or first < 60:
+        ways.append(first)
+    near = min(ways, key=abs)
+    return start + datetime.timedelta(seconds=round(near, 3) if abs(near) < 14 * DAY else 0.0)
 
 
 def epoch_of(value: float, unit: str) -> tuple[float, float | None] | None:

@@ -136,7 +136,7 @@ def _value(text: str) -> float:
 def _starts(line: str) -> list[datetime.datetime]:
     """The date with time that a line of the kind 'key, value' ends with."""
     value = re.split(r"[,;\t=]|:\s", line.strip().strip('"'), maxsplit=1)[-1].strip(" \"'")
-    found = clock.instant(value)
+    found = clock.instant(value, clock.order_of([value]))
     if found is None or not found.dated:
         return []
     start = clock.moment(found.seconds, found.zone)

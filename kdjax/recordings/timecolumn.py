@@ -9,7 +9,7 @@ from kdjax.errors import option
 from kdjax.recordings import clock
 from kdjax.recordings.layout import COUNTERS, MISSING, Column, cells, plain
 from kdjax.recordings.lines import Lines, numbers, words_of
-from kdjax.recordings.source import Given, gap_note, refusal
+from kdjax.recordings.source import Given, gap_note, refusal, words
 from kdjax.recordings.units import SECONDS
 
 _FEW_CHUNKS = 3  # of which the times of all rows are read; further on, where they may jump
@@ -28,13 +28,17 @@ class When(NamedTuple):
 
 
 class _Account(NamedTuple):
-    """What one column says, in seconds; `stamps` times were seen. dated: since 1970."""
+    """What one column says, in seconds; `stamps` times were seen. dated: since 1970.
+
+    of_day: it may be the time of day.
+    """
 
     name: str
     timing: clock.Timing
     stamps: int
     dated: bool
     zone: float | None
+    of_day: bool
 
 
 def when(lines: Lines, given: Given) -> When:
@@ -75,7 +79,10 @@ def when(lines: Lines, given: Given) -> When:
             f"the clock in the file was set back ({len(back)} times, by up to {max(back):.4g} s); "
             "the samples stay in the order of the file"
         )
-    return When(fs, gaps, _start(lines, accounts, best), tuple(notes))
+    start = _start(lines, accounts, best)
+    if start is None and (date := _uncertain_date(lines)):
+        notes.append(f"the start is unknown: in {date!r} the day or the month may come first")
+    return When(fs, gaps, start, tuple(notes))
 
 
 def _start(lines: Lines, accounts: list[_Account], best: _Account) -> datetime.datetime | None:
@@ -83,7 +90,18 @@ def _start(lines: Lines, accounts: list[_Account], best: _Account) -> datetime.d
     for account in (best, *(account for account in accounts if account.dated)):
         if account.dated:
             return clock.moment(round(account.timing.first, 3), account.zone)
-    return lines.layout.preamble.start
+    above = lines.layout.preamble.start
+    return above and clock.later(above, best.timing.first, best.of_day)
+
+
+def _uncertain_date(lines: Lines) -> str | None:
+    """The first date whose day cannot be told from its month, in columns of times."""
+    for place, column in enumerate(lines.layout.columns):
+        if column.kind == "clock" and clock.is_uncertain(
+            cell := _first_cell(lines, place), column.order
+        ):
+            return words(cell)[:40]
+    return None
 
 
 def _account(lines: Lines, place: int, column: Column) -> _Account | None:
@@ -94,9 +112,11 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
     timing, seen = found
     name = column.name or f"column {place + 1}"
     if column.kind == "clock":
-        first = clock.instant(_first_cell(lines, place), column.order)
+        cell = _first_cell(lines, place)
+        first = clock.instant(cell, column.order)
         dated = first is not None and first.dated
-        return _Account(name, timing, len(seen.row), dated, first.zone if first else None)
+        of_day = cell.count(":") > 1 and "elapsed" not in plain(name)
+        return _Account(name, timing, len(seen.row), dated, first.zone if first else None, of_day)
     stated = column.unit if column.unit in SECONDS else None
     unit = clock.unit_of(timing.step, stated)
     if unit is None or (stated is None and _is_counter(column, timing.step, seen)):
@@ -110,7 +130,7 @@ def _account(lines: Lines, place: int, column: Column) -> _Account | None:
         noise=timing.noise * scale,
     )
     zone = epoch[1] if epoch else None
-    return _Account(name, in_seconds, len(seen.row), epoch is not None, zone)
+    return _Account(name, in_seconds, len(seen.row), epoch is not None, zone, False)
 
 
 def _is_counter(column: Column, step: float, seen: clock.Stamps) -> bool:

@@ -40,7 +40,7 @@ def changing(rates, rows):
     return np.concatenate([[0.0], np.cumsum(steps)[:-1]])
 
 
-@pytest.mark.parametrize("rates", [(250, 500), (500, 250), (250, 50), (500, 100), (250, 265)])
+@pytest.mark.parametrize("rates", [(250, 500), (500, 100), (250, 265)])
 @pytest.mark.parametrize("rows", [(10_000, 10_000), (3000, 9000), (9000, 3000)])
 @pytest.mark.parametrize("chunk", [1 << 20, 1 << 14])
 @pytest.mark.parametrize("form", ["seconds", "milliseconds", "time of day"])
@@ -86,3 +86,68 @@ def test_packets_that_are_lost_or_late_are_no_change_of_the_rate(tmp_path, seed,
     times = np.repeat([f"{1e3 * t:.0f}" for t in seconds], 36)
     fs = open_source(table(tmp_path, times, name="time [ms]"), units="uV").fs
     assert fs == pytest.approx(130, rel=0.02) or kind == "lost"
+
+
+def test_the_table_may_begin_later_than_what_stands_above_it(tmp_path):
+    """The start that stands above was taken for the first row's, whatever the clock said."""
+    above = "Start: 2024-02-29 23:00:00\n"
+
+    def start(times, name="time [s]", above=above):
+        return open_source(table(tmp_path, times, above, name), units="uV").start
+
+    later = datetime.datetime(2024, 2, 29, 23, 10)
+    assert start([f"{600 + t:.3f}" for t in SECONDS]) == later
+    assert start([f"{600_000 + 1e3 * t:.0f}" for t in SECONDS], "time [ms]") == later
+    assert start(stamps("%H:%M:%S.%f", start=later)) == later
+    assert start([f"{t:.3f}" for t in SECONDS]) == datetime.datetime(2024, 2, 29, 23)
+    assert start([f"0:{t:06.3f}" for t in SECONDS]) == datetime.datetime(2024, 2, 29, 23)
+    assert start([f"10:{t:06.3f}" for t in SECONDS]) == later
+    assert start([f"00:10:{t:06.3f}" for t in SECONDS], "Elapsed") == later
+    after_midnight = datetime.datetime(2024, 3, 1, 4, 30)
+    assert start(stamps("%H:%M:%S.%f", start=after_midnight)) == after_midnight
+    sooner = datetime.datetime(2024, 2, 29, 22, 59, 59, 500_000)
+    assert start(stamps("%H:%M:%S.%f", start=sooner)) == sooner
+    up = [f"{9e7 + t:.3f}" for t in SECONDS]  # since a device was switched on
+    assert start(up) == datetime.datetime(2024, 2, 29, 23)
+    dated = datetime.datetime(2024, 2, 29, 23, 15)
+    assert start(stamps("%Y-%m-%d %H:%M:%S.%f", start=dated)) == dated
+
+
+@pytest.mark.parametrize("sign", ["-", "/"])
+@pytest.mark.parametrize("form", ["%m{}%d{}%Y", "%d{}%m{}%Y"])
+def test_day_and_month_are_told_apart_only_where_a_date_of_the_file_does(tmp_path, sign, form):
+    """The 7th of March was read as the 3rd of July, and midnight as a gap of a month."""
+    form = form.format(sign, sign) + " %H:%M:%S.%f"
+
+    def opened(start):
+        return open_source(table(tmp_path, stamps(form, start=start)), units="uV")
+
+    source = opened(datetime.datetime(2024, 3, 7, 23, 59, 50))
+    assert (source.length, source.start) == (5000, None)
+    assert source.notes[0].startswith("the start is unknown: in '")
+    assert source.notes[0].endswith("' the day or the month may come first")
+    source = opened(START)
+    assert (source.length, source.start, source.notes) == (5000, START, ())
+    above = f"Start: {START.strftime(form[:-3])}\n"
+    named = table(tmp_path, [f"{t:.3f}" for t in SECONDS], above)
+    assert open_source(named, units="uV").start == START
+
+
+@pytest.mark.parametrize(
+    ("end", "zone"),
+    [("+02", 2), ("-0530", -5.5), (" +02:00", 2), (" UTC", 0), (" UTC+02:00", 2), (" GMT-03", -3)],
+)
+def test_a_time_zone_may_be_whole_hours_or_behind_utc(tmp_path, end, zone):
+    times = [time + end for time in stamps("%Y-%m-%d %H:%M:%S.%f")]
+    source = open_source(table(tmp_path, times), units="uV")
+    there = datetime.timezone(datetime.timedelta(hours=zone))
+    assert (source.fs, source.start) == (250, START.replace(tzinfo=there))
+
+
+@pytest.mark.parametrize("halves", [("a.m.", "p.m."), ("A.M.", "P.M."), ("am", "pm")])
+def test_halves_of_the_day_may_have_points(tmp_path, halves):
+    times = [
+        f"{time} {halves[time < '12']}" for time in stamps("%I:%M:%S.%f")
+    ]  # from 11:59:50 pm to 12:00:10 am
+    source = open_source(table(tmp_path, times, "Start: 2024-02-29 23:00:00\n"), units="uV")
+    assert (source.fs, source.length, source.start) == (250, 5000, START)
