@@ -31,6 +31,7 @@ def open_csv(file: Path, given: Given) -> Source:
         table = layout(file, head, len(head) < HEAD_BYTES)
         text = lines.index(file, opened, table)
         places, factors, notes = _leads(file, table, given)
+        notes += _empty_notes(text)
         when = timecolumn.when(text, given)
         fs, factors = check_stated(file, when.fs, factors)
         gaps = when.gaps
@@ -53,6 +54,11 @@ def open_csv(file: Path, given: Given) -> Source:
         start=when.start,
         notes=(*table.preamble.notes, *notes, *when.notes),
     )
+
+
+def _empty_notes(text: lines.Lines) -> list[str]:
+    """That lines of a table of one column hold nothing; in a wider table they are refused."""
+    return [f"empty lines read as missing samples: {text.empty}"] if text.empty else []
 
 
 def _leads(

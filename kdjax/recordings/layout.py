@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kdjax.recordings import clock
 from kdjax.recordings.preamble import Preamble, preamble
-from kdjax.recordings.source import MOST_LEADS, decoded, refusal
+from kdjax.recordings.source import MOST_LEADS, decoded, refusal, words
 from kdjax.recordings.units import MILLIVOLTS, SECONDS, is_known, is_no_voltage, spelled
 
 _LINES = 2000  # of the file's beginning that are looked at
@@ -22,10 +22,17 @@ _MOST_DIGITS = 8  # a column of so many different digits holds decimals, not mar
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:(?:\.\d{3})+|(?:,\d{3})+)")
 
+_LIKE_NUMBER = re.compile(  # 3 145, 1F3A, 0x1f, 2.5 mV, 10:00:00 CET
+    r"[-+]?(?:\d[\d .,'_]*\d|\d)(?:\s*[a-z\N{MICRO SIGN}]V)?$|(?:0x)?(?=.*\d)[\da-f]{2,8}h?$|"
+    r".*\d:\d\d:\d\d",
+    re.IGNORECASE,
+)
+
 _TIME_WORDS = {
     "time", "timestamp", "timestamps", "t", "clock", "date", "datetime", "elapsed", "zeit",
     "uhrzeit", "zeitstempel", "temps", "tiempo", "tempo", "hora", "heure", "datum",
 }  # fmt: skip
+_LONE = {"s", "d", "t", "h", "min"}  # names of times, of leads and of what is least
 COUNTERS = {
     "sample", "samples", "sample number", "sample index", "index", "idx", "frame", "no", "nr",
     "number", "unnamed: 0", "nseq", "seq", "sequence", "counter", "row", "line",
@@ -104,10 +111,11 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
     else:
         names, units = _header(file, rows, lines, first=first, kinds=kinds, delimiter=delimiter)
     above = preamble(lines[:first])
-    above = above._replace(notes=(*above.notes, *notes))
     if above.columns and not any(names):
         names = [*above.columns, *[None] * fields][:fields]
     table = [row for row in rows[first:] if len(row) == fields]
+    if fields == 1 and _is_spaced([row[0] for row in table]):
+        raise refusal(file, "every other line of the table is empty; remove the empty lines")
     columns = _columns(names, units, kinds, sample=table, decimal=decimal)
     for i, column in enumerate(columns):
         if thousand := _thousand([row[i] for row in table]):
@@ -116,6 +124,10 @@ def layout(file: Path, head: bytes, whole: bool) -> Layout:
                 f"column {column.name or i + 1!r}: {thousand} has a thousands separator; save the "
                 "table without them",
             )
+    for i, column in enumerate(columns):
+        if column.kind == "text" and (cell := _unread([row[i] for row in table])):
+            notes.append(f"left out (cannot be read): column {column.name or i + 1!r} ({cell})")
+    above = above._replace(notes=(*above.notes, *notes))
     skipped = feed.join(head[mark:].split(feed, first)[:first]) + feed if first else b""
     return Layout(mark + len(skipped), first + 1, feed, delimiter, decimal, tuple(columns), above)
 
@@ -240,6 +252,16 @@ def _thousand(cells: Sequence[str]) -> str | None:
     return parted[0]
 
 
+def _unread(cells: Sequence[str]) -> str | None:
+    """A cell of a column that is read as text but holds numbers or times; None where it does not.
+
+    Hours and minutes alone time no samples.
+    """
+    said = [cell for cell in cells if cell not in MISSING]
+    like = [cell for cell in said if _LIKE_NUMBER.match(cell)]
+    return words(like[0])[:40] if 2 * len(like) > len(said) else None
+
+
 def _kind(cells: Sequence[str], decimal: str) -> str:
     """What most of the last cells of a column are that are not missing."""
     if all(cell == "" for cell in cells):
@@ -294,6 +316,13 @@ def _is_numbering(
     return all(decimal in cell or "e" in cell.lower() for cell in said)
 
 
+def _is_spaced(cells: Sequence[str]) -> bool:
+    """Whether about every other line is empty, which doubles the time rather than lacks samples."""
+    filled = [i for i, cell in enumerate(cells) if cell]
+    twos = sum(b - a == 2 for a, b in itertools.pairwise(filled))
+    return twos >= 5 and twos > 0.8 * (len(filled) - 1)
+
+
 def _header(
     file: Path,
     rows: Sequence[list[str]],
@@ -314,7 +343,7 @@ def _header(
             row = [*row, ""]
         if len(row) == fields - 1 and fields > 1 and kinds[0] != "empty" and not above:
             row = ["", *row]  # as R writes it: the rows' own names have none
-            if not _counts([r[0] for r in rows[first : first + 3]]):
+            if plain(row[1]) in COUNTERS or not _counts([r[0] for r in rows[first : first + 3]]):
                 row = row[1:]
         if len(row) != fields or not any(row) or re.match(r"sep=", row[0]):
             break
@@ -322,7 +351,9 @@ def _header(
             break
         above.append(row)
     direct = rows[first - 1] if first else [""]
-    if first and not above and len(direct) > 2 and not _is_key(lines[first - 1]):
+    split = delimiter == "," and not any("." in line for line in lines[first:])  # decimal commas?
+    names_fewer = len(direct) > 2 or (split and len(direct) == 2 < fields and any(direct))
+    if first and not above and names_fewer and not _is_key(lines[first - 1]):
         raise refusal(
             file,
             f"line {first} has {len(direct)} fields and line {first + 1} has {fields}; a line of "
@@ -341,7 +372,12 @@ def _header(
 
 
 def _is_key(line: str) -> bool:
-    return line.lstrip()[:1] in "#%" or bool(re.match(r'\W*[\w .()/-]+["\']?\s*[:=]', line))
+    """Whether a line says something in two parts, as in 'Age,30' and 'Name: A, B', and no names."""
+    return (
+        line.lstrip()[:1] in "#%"
+        or bool(re.match(r'\W*[\w .()/-]+["\']?\s*(?:[:=]|[,;\t]\W*\d[^,;\t]*$)', line))
+        or preamble([line]) != Preamble()
+    )
 
 
 def _counts(cells: Sequence[str]) -> bool:
@@ -409,6 +445,10 @@ def _columns(
         stated = units[i]
         unit = own if own is not None or stated is None else spelled(stated)
         word = plain(name or "")
+        if word in _LONE and kind == "number":
+            measured = stated is not None and spelled(stated) in MILLIVOLTS
+            if measured or not _runs([row[i] for row in sample], decimal):
+                unit, word = None if stated is None else spelled(stated), ""
         time = kind == "clock" or (
             kind == "number"
             and unit not in MILLIVOLTS
@@ -431,9 +471,21 @@ def _rises(cells: Sequence[str], decimal: str) -> bool:
     """Whether numbers never fall over many rows and often rise, as no ECG does."""
     if len(cells) < 50 or any(cell in MISSING for cell in cells):
         return False
+    steps = _steps(cells, decimal)
+    return min(steps, default=-1) >= 0 and sum(step > 0 for step in steps) >= 3
+
+
+def _runs(cells: Sequence[str], decimal: str) -> bool:
+    """Whether numbers go one way, but for jumps, as no ECG does."""
+    steps = _steps([cell for cell in cells if cell not in MISSING], decimal)
+    up, down = sum(step > 0 for step in steps), sum(step < 0 for step in steps)
+    return max(up, down) > 10 * min(up, down)
+
+
+def _steps(cells: Sequence[str], decimal: str) -> list[float]:
+    """By how much each number is larger than the one before it; empty where one is none."""
     try:
         numbers = [float(cell.replace(decimal, ".")) for cell in cells]
     except ValueError:
-        return False
-    steps = [b - a for a, b in itertools.pairwise(numbers)]
-    return min(steps) >= 0 and sum(step > 0 for step in steps) >= 3
+        return []
+    return [b - a for a, b in itertools.pairwise(numbers)]

@@ -19,7 +19,8 @@ _QUOTED = re.compile(rb'"([^"\n]*)"')
 class Lines(NamedTuple):
     """The rows of a table in its file: bytes [layout.start, end), `rows` lines.
 
-    chunks: (byte, row) at which each of the chunks of some megabytes begins.
+    chunks: (byte, row) at which each of the chunks of some megabytes begins. empty: lines that hold
+    nothing.
     """
 
     file: Path
@@ -27,6 +28,7 @@ class Lines(NamedTuple):
     end: int
     rows: int
     chunks: list[tuple[int, int]]
+    empty: int
 
     def chunk(self, number: int) -> bytes:
         """The lines of a chunk."""
@@ -45,14 +47,18 @@ def index(file: Path, opened: Any, layout: Layout) -> Lines:
     """Counts the lines of a table and finds where chunks of CHUNK_BYTES begin."""
     end = _text_end(opened)
     opened.seek(layout.start)
-    chunks, rows = [(layout.start, 0)], 0
+    chunks, rows, empty, before = [(layout.start, 0)], 0, 0, b""
+    twice = re.compile(layout.feed + rb"(?=\r*" + layout.feed + rb")")
     for start, stop in spans(max(0, end - layout.start), CHUNK_BYTES):
         text = opened.read(stop - start)
         feed = text.find(layout.feed)
         if start and feed >= 0 and layout.start + start + feed + 1 < end:
             chunks.append((layout.start + start + feed + 1, rows + 1))
         rows += text.count(layout.feed)
-    return Lines(file, layout, end, rows + (end > layout.start), chunks)
+        empty += len(twice.findall(before + text))
+        last = text[max(0, text.rfind(layout.feed)) :]
+        before = b"" if last.strip(b"\r\n") else last
+    return Lines(file, layout, end, rows + (end > layout.start), chunks, empty)
 
 
 def _text_end(opened: Any) -> int:

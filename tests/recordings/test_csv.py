@@ -60,6 +60,83 @@ def test_one_column_needs_no_delimiter_and_may_have_blank_lines(tmp_path):
     np.testing.assert_array_equal(whole(source)[:, 0], [1, np.nan, -3])
 
 
+@pytest.mark.parametrize("feed", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("chunk", [1 << 20, 64, 65, 66])
+def test_empty_lines_of_one_column_are_counted(tmp_path, monkeypatch, feed, chunk):
+    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    numbers = ["" if i % 23 in (5, 6, 11) else f"{i}" for i in range(400)] + ["1", "", ""]
+    source = open_source(write_text(tmp_path, feed.join(["II", *numbers])), **GIVEN)
+    assert source.length == 401
+    missing = int(np.isnan(whole(source)).sum())
+    assert source.notes == (f"empty lines read as missing samples: {missing}",)
+
+
+@pytest.mark.parametrize("feed", ["\n", "\r\n"])
+@pytest.mark.parametrize("head", ["", "II"])
+@pytest.mark.parametrize("every", [0, 40])
+def test_a_column_with_an_empty_line_between_all_rows_is_refused(tmp_path, feed, head, every):
+    """The time of every beat was doubled."""
+    rows = [f"{i}{feed}" if not every or i % every else f"{i}" for i in range(300)]
+    path = write_text(tmp_path, feed.join([head, *rows]))
+    with pytest.raises(
+        InputError, match="every other line of the table is empty; remove the empty"
+    ):
+        open_source(path, **GIVEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "II,V1\n" + "0,12,0,55\n-1,7,0,31\n" * 50,
+        "time,II\n" + "".join(f"0,{i:03d},1,{i % 7}\n" for i in range(100)),
+        "sample,II\n" + "".join(f"{i},1,{i % 7}\n" for i in range(100)),
+        "Age,30\nII,V1\n" + "1,2,3\n" * 50,
+    ],
+)
+def test_names_of_fewer_columns_than_the_rows_have_are_refused(tmp_path, text):
+    with pytest.raises(
+        InputError, match=r"line \d has 2 fields and line \d has \d; a line of names"
+    ):
+        open_source(write_text(tmp_path, text), **GIVEN)
+
+
+@pytest.mark.parametrize(
+    "above", ["Age,30", "Name: A, B", "# II,V1", "Unit,mV", "Date,2024-02-29", ","]
+)
+def test_a_line_that_gives_no_names_may_stand_above_the_rows(tmp_path, above):
+    source = open_source(write_text(tmp_path, f"{above}\n" + "0.1,0.2,0.3\n" * 50), **GIVEN)
+    assert source.leads == ("lead 1", "lead 2", "lead 3")
+
+
+@pytest.mark.parametrize(
+    "cell", ["3 145", "1F3A", "0x1f3a", "2.5 mV", "1'002", "10:00:00 CET", "29.02.2024"]
+)
+def test_numbers_and_times_that_cannot_be_read_are_left_out_and_it_is_said(tmp_path, cell):
+    path = write_text(tmp_path, "II,other\n" + f"0.1,{cell}\n" * 100)
+    source = open_source(path, **GIVEN)
+    assert source.leads == ("II",)
+    assert source.notes == (f"left out (cannot be read): column 'other' ({cell})",)
+
+
+@pytest.mark.parametrize("cell", ["good", "lead 1 off", "N", "ADD", "10:00"])
+def test_of_remarks_nothing_is_said(tmp_path, cell):
+    path = write_text(tmp_path, "II,remark\n" + f"0.1,{cell}\n" * 100)
+    assert open_source(path, **GIVEN).notes == ()
+
+
+@pytest.mark.parametrize("name", ["S", "D", "T", "min", "h"])
+def test_a_letter_names_times_only_where_they_go_on(tmp_path, name):
+    ecg_like = np.sin(np.arange(200)).round(3)
+    rows = "".join(f"{v:.3f},{v:.3f}\n" for v in ecg_like)
+    source = open_source(write_text(tmp_path, f"{name},II\n{rows}"), **GIVEN)
+    assert source.leads == (name, "II")
+    np.testing.assert_allclose(whole(source)[:, 0], ecg_like, rtol=1e-6)
+    per = {"min": 60, "h": 3600, "D": 86400}.get(name, 1)
+    rows = "".join(f"{i / 360 / per:.9f},{v:.3f}\n" for i, v in enumerate(ecg_like))
+    source = open_source(write_text(tmp_path, f"{name},II\n{rows}"), units="mV")
+    assert (source.leads, source.fs) == (("II",), 360)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
