@@ -223,9 +223,7 @@ def _timing(lines: Lines, place: int, column: Column) -> tuple[clock.Timing, clo
     rows, times = np.array([row for row, _ in anchors]), np.array([time for _, time in anchors])
     if column.kind == "clock":
         times = clock.unwrapped(times)
-    step = float(np.median(np.diff(times) / np.maximum(np.diff(rows), 1)))
-    if not step > 0:
-        return None
+    step = beginning.step  # over whole chunks small gaps would count as a slower clock
     least = clock.tolerance(step, beginning.noise)
     jumps: list[tuple[int, float]] = []
     for first in np.flatnonzero(np.abs(np.diff(times) - step * np.diff(rows)) > least):

@@ -151,3 +151,13 @@ def test_halves_of_the_day_may_have_points(tmp_path, halves):
     ]  # from 11:59:50 pm to 12:00:10 am
     source = open_source(table(tmp_path, times, "Start: 2024-02-29 23:00:00\n"), units="uV")
     assert (source.fs, source.length, source.start) == (250, 5000, START)
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 1 << 16])
+def test_many_small_gaps_are_no_slower_clock(tmp_path, monkeypatch, chunk):
+    """Where a table is read in part, as many gaps in each part passed for the clock's own pace."""
+    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    ticks = np.arange(60_000) + 3 * (np.arange(60_000) // 1000)
+    source = open_source(table(tmp_path, [f"{t / 250:.3f}" for t in ticks]), units="uV")
+    assert (source.fs, source.length) == (250, 60_000 + 3 * 59)
+    assert source.notes[0].startswith("0.708 s missing in 59 gaps")
