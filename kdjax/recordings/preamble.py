@@ -33,8 +33,8 @@ _SAMPLING = (
 )
 _RATE = re.compile(  # names alone may be a heart's, a rhythm's or a filter's: they begin the line
     rf"(?:sampling|sampl\w*[\s_-]*(?:rate|fr[eé][qk]\w*)|(?:abtast|mess)(?:rate|frequenz)){_NUMBER}"
-    rf"\b|(?:^\W*(?:sr|frequency|fréquence|frequenz)|(?:^|[,;\t])\W*fs){_NUMBER}"
-    r"\W*(?:$|[,;\t])",
+    rf"\b|^\W*(?:sr|frequency|fréquence|frequenz){_NUMBER}\W*(?:$|[,;\t])|"
+    rf"(?:^|[,;\t])\W*fs{_NUMBER}(?![\w/])",
     re.IGNORECASE,
 )
 _PERIOD = re.compile(
@@ -44,13 +44,14 @@ _PERIOD = re.compile(
 _HERTZ = re.compile(rf"(?<!\d)(?<!\d[.,])(\d+(?:[.,]\d+)?)\s*(k)?{_HZ}", re.IGNORECASE)
 _RANGE = re.compile(r"\d\W*(?:[-\N{EN DASH}~]|\.\.+|to|bis)\W*$", re.IGNORECASE)
 _MAY_BE_RATE = re.compile(  # what a line names whose only number of Hz is probably the rate
-    r"rate(?![^\W_])|fr[eé][qk]|(?<![^\W_])(?:fs|sr|ecg|ekg)(?![^\W_])|^[\W_]*\d+(?:[.,]\d+)?\s*k?h\w+\W*$",
+    r"rate(?![^\W_])|fr[eé][qk]|(?<![^\W_])(?:fs|sr|ecg|ekg)(?![^\W_])|@\s*\d|"
+    r"^[\W_]*\d+(?:[.,]\d+)?\s*k?h\w+\W*$",
     re.IGNORECASE,
 )
 _NO_RATE = re.compile(  # of filters, of the mains, of a heart, of other signals or another file
     r"filt|notch|pass|cut|mains|line|heart|band|puls|netz|gang|grenz|display|refresh|response|"
-    r"(?<![^\W_])(?:[lh]pf|orig|resp|atem|atmung|acc(?:el|(?![^\W_]))|gyro|ppg|pleth|spo2|eda|e[em]g|"
-    r"pac(?:ing|er|ed)|stim|power|ac(?![^\W_]))",
+    r"(?<![^\W_])(?:[lh]pf|orig[a-z]*\.?[\W_]+(?:ecg\W+)?(?:sampl|fs|fr|rate)|resp|atem|atmung|"
+    r"accel|gyro|ppg|pleth|spo2|eda|e[em]g|pac(?:ing|er|ed)|stim|(?:acc|power|ac)(?![^\W_]))",
     re.IGNORECASE,
 )
 _MICRO = r"\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}"
@@ -105,7 +106,7 @@ def preamble(lines: Sequence[str]) -> Preamble:
 def _rates(line: str) -> tuple[list[float], list[float]]:
     """The sampling rate that a line states, and a number of Hz in it that may be the rate."""
     if found := _RATE.search(line):
-        value, kilo = found[1] or found[3], found[2] or found[4]
+        value, kilo = found[1] or found[3] or found[5], found[2] or found[4] or found[6]
         return [_value(value) * (1e3 if kilo else 1.0)], []
     if found := _PERIOD.search(line):
         period = _value(found[1]) * SECONDS[spelled(found[2])]

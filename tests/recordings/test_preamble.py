@@ -47,10 +47,10 @@ def test_a_unit_behind_a_name_is_the_unit_of_the_numbers(tmp_path, above):
         "LPF: 150 Hz", "HPF 150 Hz", "Frequency response 150 Hz", "Frequenzgang: 150 Hz",
         "Display 100 Hz", "Pacing 100 Hz", "Netzfrequenz: 60 Hz", "Rhythm: SR, 92/min",
         "Rhythm,SR,92", "Ventricular frequency: 120", "Heart frequency: 120",
-        "Frequency: 120/min", "Original sampling rate: 1000 Hz", "orig_fs: 1000 Hz",
-        "Respiration sampling rate: 125 Hz", "acc_fs = 100", "ACC sampling rate: 100 Hz",
-        "ECG 0.05-150 Hz", "ECG 0.5 Hz to 100 Hz", "Samples: 5000", "Model X 500 Hz", "Rate: 72",
-        "AC frequency: 60 Hz", "Stimulation rate 100 Hz",
+        "Frequency: 120/min", "Original sampling rate: 1000 Hz", "Orig. fs: 1000",
+        "orig_fs: 1000 Hz", "Respiration sampling rate: 125 Hz", "acc_fs = 100",
+        "ACC sampling rate: 100 Hz", "ECG 0.05-150 Hz", "ECG 0.5 Hz to 100 Hz", "Samples: 5000",
+        "Model X 500 Hz", "Rate: 72", "AC frequency: 60 Hz", "Stimulation rate 100 Hz",
     ],
 )  # fmt: skip
 def test_not_every_number_of_hertz_is_the_sampling_rate(tmp_path, above):
@@ -64,10 +64,11 @@ def test_not_every_number_of_hertz_is_the_sampling_rate(tmp_path, above):
 @pytest.mark.parametrize(
     "above",
     [
-        "fs=500", "# Fs: 500 Hz", "SR = 500", "Frequency: 500 Hz", "Frequency,500",
-        "Fs (Hz): 500", "Sampling rate: 500", "samplerate 500", "Sampling: 500 Hz",
-        "Sampling rate of ECG is 500 Hz", "sampling_rate_hz: 500", "Sample Rate,0.5 kHz",
-        "Sampled at 500 Hz", "500 samples/s at 500 Hz", "Abtastfrequenz: 500 Hz",
+        "fs=500", "fs=500 gain=200", "PowerLab,fs: 500 Hz, II", "# Fs: 500 Hz", "SR = 500",
+        "Frequency: 500 Hz", "Frequency,500", "Fs (Hz): 500", "Sampling rate: 500",
+        "samplerate 500", "Sampling: 500 Hz", "Sampling rate of ECG is 500 Hz",
+        "sampling_rate_hz: 500", "Sample Rate,0.5 kHz", "Sampled at 500 Hz",
+        "500 samples/s at 500 Hz", "Abtastfrequenz: 500 Hz",
         "Fréquence d'échantillonnage : 500 Hz", "Frecuencia de muestreo: 500 Hz", "采样率,500 Hz",
         "Device,fs: 500", "Sampling rate: 500 sps",
     ],
@@ -80,7 +81,15 @@ def test_a_sampling_rate_that_is_called_so_may_not_be_contradicted(tmp_path, abo
 
 
 @pytest.mark.parametrize(
-    "above", ["# 500 Hz", "ECG @ 500 Hz", "rate,0.5 kHz", "Acquisition frequency: 500 Hz", "500Hz"]
+    "above",
+    [
+        "# 500 Hz",
+        "II @ 500 Hz",
+        "ECG, 500 Hz",
+        "rate,0.5 kHz",
+        "Acquisition frequency: 500 Hz",
+        "500Hz",
+    ],
 )
 def test_a_lone_number_of_hertz_is_the_rate_unless_the_user_gives_another(tmp_path, above):
     path = written(tmp_path, f"{above}\nII")
