@@ -135,11 +135,13 @@ def later(start: datetime.datetime, first: float, of_day: bool) -> datetime.date
     """When a clock of no date says `first` seconds, if what it belongs to was started at `start`.
 
     It counts from the start or, where it may be the time `of_day`, says that; in the first minute
-    whichever is nearer. After weeks it counts from something else: it says nothing then.
+    whichever is nearer. Seconds may be those of the day where they begin within a minute of the
+    start. After weeks a clock counts from something else: it says nothing then.
     """
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     today = first - (start - midnight).total_seconds()
-    ways = [(today + 3600) % DAY - 3600] if of_day else []  # what stands above may be rounded up
+    today = (today + 3600) % DAY - 3600  # what stands above may be rounded up
+    ways = [today] if of_day or abs(today) < 60 else []
     if not of_day or first < 60:
         ways.append(first)
     near = min(ways, key=abs)

@@ -107,6 +107,8 @@ def test_the_table_may_begin_later_than_what_stands_above_it(tmp_path):
     assert start(stamps("%H:%M:%S.%f", start=after_midnight)) == after_midnight
     sooner = datetime.datetime(2024, 2, 29, 22, 59, 59, 500_000)
     assert start(stamps("%H:%M:%S.%f", start=sooner)) == sooner
+    of_day = [f"{23 * 3600 + 2 + t:.3f}" for t in SECONDS]
+    assert start(of_day) == datetime.datetime(2024, 2, 29, 23, 0, 2)
     up = [f"{9e7 + t:.3f}" for t in SECONDS]  # since a device was switched on
     assert start(up) == datetime.datetime(2024, 2, 29, 23)
     dated = datetime.datetime(2024, 2, 29, 23, 15)
