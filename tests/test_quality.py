@@ -354,6 +354,7 @@ def test_a_long_study_sets_the_copy_beside_the_same_copy_alone(monkeypatch, gain
     }
     found = {students_page.LONG[1]: study}
     monkeypatch.setattr(students_page, "read_if_made", found.get)
+    monkeypatch.setattr(students_page, "_by_seed", tuple)
     _, sentence, rows, source = students_page.long()
     interval = f"[{gain - 0.01:+.4f}, {gain + 0.01:+.4f}]"
     assert f"AUC {gain:+.4f} {interval} (plain score, p 0.250)" in sentence
