@@ -22,7 +22,7 @@ def counted(number: int, noun: str) -> str:
 def of_disk(error: OSError) -> str:
     """What a user is told of an OSError: the file, the reason and the remedy."""
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "standard output: No space left on device; make room or write to another file"
+        return "No space left on device; make room, or send the output elsewhere"
     if error.filename is None:  # of a pipe or a socket
         return str(error) or type(error).__name__
     return f"{error.filename}: {error.strerror}; {remedy_of(error.errno)}"

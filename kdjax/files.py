@@ -164,11 +164,16 @@ def _discard(path: Path) -> None:
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Keeps other processes that lock it out of a folder, until the process ends at the latest.
 
-    Raises BlockingIOError while another process has it, unless it is to wait for that.
+    Raises BlockingIOError while another process has it, unless it is to wait for that. A disk that
+    locks nothing, as some over a network, is written to without.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
         yield
     finally:
         os.close(descriptor)

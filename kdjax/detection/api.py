@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from kdjax.detection import files, recording
@@ -111,7 +112,7 @@ def detect(
     found = recording.detect(
         detector,
         source,
-        leads=[str(leads)] if isinstance(leads, str | int) else [str(lead) for lead in leads],
+        leads=np.atleast_1d(np.asarray(leads, str)).tolist(),
         fpr=fpr,
         alarms_per_hour=alarms_per_hour,
         threshold=threshold,

@@ -66,8 +66,7 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
         contents, reviewed = _contents(detection, detection, ()), detection
     else:
         contents, reviewed = _reviewed(detection, decisions)
-    changed, words = _changed(out, contents)
-    paths = _write(changed | whole | contents, out)
+    paths, words = _write(whole | contents, out)
     return Written(paths, reviewed, "; ".join(filter(None, [*said, words])))
 
 
@@ -92,8 +91,7 @@ def write_reviewed(
     """
     contents, reviewed = _reviewed(detection, decisions)
     kept, said = _kept(out, detection, decisions)
-    changed, words = _changed(out, contents, applied=applied)
-    paths = _write(changed | kept | contents, out)
+    paths, words = _write(kept | contents, out, applied=applied)
     return Written(paths, reviewed, "; ".join(filter(None, [said, words])))
 
 
@@ -110,35 +108,45 @@ def _kept(
         is_lost = True
     if not is_lost:
         return {}, ""
-    previous = _previous(REVIEW)
-    return {previous: path.read_bytes()}, f"the review before it is kept as {out / previous}"
+    previous = _previous(out, REVIEW)
+    said = f"the review before it is kept as {out / previous}"
+    return {previous: path.read_bytes()}, said
 
 
 def _changed(
-    out: Path, contents: Mapping[str, str | bytes], *, applied: Path | None = None
-) -> tuple[dict[str, str | bytes], str]:
+    out: Path, contents: Mapping[str, str | bytes], *, applied: Path | None
+) -> tuple[dict[str, bytes], str]:
     """What a person changed in the folder, or put there, under other names; in words.
 
-    contents: what is about to be written. Of the review, `_kept` knows more.
+    contents: what is about to be written. Of the review, `_kept` knows more. An earlier version's
+    summary holds no checksums: nothing is known of its files.
     """
     try:
-        sums = dict(json.loads((out / SUMMARY).read_text(encoding="utf-8"))["sha256"])
-        sums[SUMMARY] = sha256(out / SUMMARY)
+        summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        is_own = "annotation_file" in summary
+        sums = dict(summary["sha256"]) if "sha256" in summary else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        sums = {}
+        is_own, sums = False, None
+    if is_own and sums is None:
+        return {}, ""
     kept, said = {}, []
     for name in contents:
         path = out / name
-        is_other = name != REVIEW and path.is_file() and sha256(path) != sums.get(name)
-        if is_other and not (applied is not None and path.samefile(applied)):
-            kept[_previous(name)] = path.read_bytes()
-            said.append(f"{name} was not as kdjax wrote it and is kept as {out / _previous(name)}")
+        is_known = name in (REVIEW, WHOLE) or (is_own and name == SUMMARY) or not path.is_file()
+        if is_known or (sums and sha256(path) == sums.get(name)):
+            continue
+        if applied is None or not path.samefile(applied):
+            previous = _previous(out, name)
+            kept[previous] = path.read_bytes()
+            said.append(f"{name} was not as kdjax wrote it and is kept as {out / previous}")
     return kept, "; ".join(said)
 
 
-def _previous(name: str) -> str:
-    """families.csv as families.previous.csv."""
-    return f"{Path(name).stem}.previous{Path(name).suffix}"
+def _previous(out: Path, name: str) -> str:
+    """families.csv as families.previous.csv, or with a number where that is taken."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    names = (f"{stem}.previous{number}{suffix}" for number in ("", *range(2, 1000)))
+    return next(free for free in names if not (out / free).exists())
 
 
 def _reviewed(
@@ -168,12 +176,19 @@ def _contents(
     return contents | {SUMMARY: json.dumps(numbers, indent=2, allow_nan=False) + "\n"}
 
 
-def _write(contents: dict[str, str | bytes], out: Path) -> list[Path]:
-    paths = {out / name: _encoded(content) for name, content in contents.items()}
+def _write(
+    contents: Mapping[str, str | bytes], out: Path, *, applied: Path | None = None
+) -> tuple[list[Path], str]:
+    """Writes the files, after what a person changed; what was kept of that, in words.
+
+    What two processes write at once does not mix.
+    """
     make_folder(out)
-    with locked(out, wait=True):  # files of two detections that are written at once do not mix
+    with locked(out, wait=True):
+        changed, said = _changed(out, contents, applied=applied)
+        paths = {out / name: _encoded(content) for name, content in (changed | contents).items()}
         write_files(paths)
-    return list(paths)
+    return list(paths), said
 
 
 def _encoded(content: str | bytes) -> bytes:
@@ -186,6 +201,10 @@ def annotation_file(folder: Path, detection: Detection) -> Path:
     return folder / f"{safe(detection.recording)}.{ANNOTATOR}"
 
 
+def _resolved(path: str) -> Path:
+    return Path(path).parent.resolve() / Path(path).name
+
+
 def check_free(out: Path, recording: str) -> None:
     """InputError where the folder holds the detection of another recording.
 
@@ -196,7 +215,7 @@ def check_free(out: Path, recording: str) -> None:
         there = summary["file"] or summary["recording"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
-    if there != recording:
+    if there != recording and _resolved(there) != _resolved(recording):
         raise InputError(f"{out} holds the detection of {there}; choose another folder")
 
 

@@ -18,8 +18,7 @@ def choose_leads(
     """The columns of the leads to use, and what the user should know of the choice.
 
     `wanted` as in `detect`; else the calibrated leads by name (MLII is also II), else all, where
-    there are as many.
-    InputError where that leaves a choice.
+    there are as many. InputError where that leaves a choice, or takes what is named as no ECG's.
     """
     there = f"its leads are {', '.join(source.leads)}"
     if wanted:

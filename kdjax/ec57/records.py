@@ -109,11 +109,11 @@ def _test_file(
     name = f"{header.stem}.{test}"
     if detections is None:
         return header.with_name(name)
-    own = written.get(identity(header))
-    if own is not None and own.suffix == f".{test}":
-        return own
-    own_folder = detections / header.stem / name
-    return own_folder if own_folder.is_file() else detections / name
+    own_folder, beside = detections / header.stem / name, detections / name
+    there = next((path for path in (own_folder, beside) if path.is_file()), own_folder)
+    by_detect = written.get(identity(header))
+    is_only_one = by_detect is not None and by_detect.suffix == f".{test}" and not there.is_file()
+    return by_detect if is_only_one else there
 
 
 def _remedy(detections: Path | None) -> str:

@@ -141,10 +141,13 @@ def _begins(file: Path, header: _Header, first: int) -> datetime.datetime | None
     clock = _clock_of(header)
     if clock is None or header.start is None:
         return header.start
-    with file.open("rb") as opened:
+    with reading(file.stem, file), file.open("rb") as opened:
         opened.seek(first + clock.first * header.width)
         onset = _onset(opened.read(clock.samples * header.width))
-    return header.start + datetime.timedelta(seconds=onset if np.isfinite(onset) else 0)
+    try:
+        return header.start + datetime.timedelta(seconds=onset)
+    except (ValueError, OverflowError):  # no number, or more than a calendar holds
+        return header.start
 
 
 def _clock_of(header: _Header) -> _Signal | None:

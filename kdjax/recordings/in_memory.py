@@ -24,7 +24,8 @@ def of_array(
         signal = np.ma.filled(signal.astype(np.float64), np.nan)
     try:
         signal = np.asarray(signal)
-    except ValueError:  # rows of different lengths
+        signal = signal.astype(np.float64) if signal.dtype.kind == "O" else signal
+    except (TypeError, ValueError):  # rows of different lengths, or what is no number
         raise InputError(f"{name}: no array; give real numbers [T] or [T, leads]") from None
     signal = signal[:, None] if signal.ndim == 1 else signal
     if signal.ndim != 2 or signal.dtype.kind not in "iuf":

@@ -19,7 +19,7 @@ import numpy as np
 
 from kdjax.errors import InputError, option, options
 from kdjax.errors import one_line as words
-from kdjax.recordings.units import in_millivolts, is_no_voltage, is_raw, shown, spelled
+from kdjax.recordings.units import in_millivolts, is_known, is_raw, shown, spelled
 
 LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz
 MOST_LEADS = 256
@@ -329,7 +329,8 @@ def voltages(
     ]
     if given.factor() is not None:
         volts = sorted([*volts, *unstated])
-        volts = volts or [i for i, unit in enumerate(units) if not is_no_voltage(unit)]
+        raw = [i for i, unit in enumerate(units) if is_raw(unit)]
+        volts = volts or raw or [i for i, unit in enumerate(units) if not is_known(unit)]
     if not volts:
         said = ", ".join(sorted(set(filter(None, units))))[:80] or "none"
         raise refusal(

@@ -26,7 +26,7 @@ from kdjax.recordings.source import (
     spans,
     voltages,
 )
-from kdjax.recordings.units import in_millivolts, is_raw
+from kdjax.recordings.units import in_millivolts, is_known, is_raw
 from kdjax.recordings.wfdbheader import Header, read_header, wfdb
 
 _FLAC = {"508", "516", "524"}
@@ -217,7 +217,15 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
         note = f"its header says {stated} samples, but {name} holds {held[name]}; these are read"
         short = header._replace(record=record._replace(length=held[name]))
         return short, held[name], [note]
-    if held[name] > stated + 1:  # one may be there to fill the last bytes
+    filling = (
+        max(
+            wfdbsignals.PACKING[s.format].samples
+            for s in header.record.signals
+            if s.format in wfdbsignals.PACKING
+        )
+        - 1
+    )  # of the last bytes
+    if held[name] > stated + filling:
         note = f"its header says {stated} samples, but {name} holds {held[name]}; {stated} are read"
         return header, stated, [note]
     return header, stated, []
@@ -301,7 +309,8 @@ def _segment(file: Path, name: str, given: Given) -> Source | None:
     if header.record.segments is not None:
         raise refusal(file, f"its segment {name} has segments; repair the header")
     units = [signal.units for signal in header.record.signals]
-    if not any(map(in_millivolts, units)) and not (given.factor() and any(map(is_raw, units))):
+    may_be = [is_raw(unit) or not is_known(unit) for unit in units]
+    if not any(map(in_millivolts, units)) and not (given.factor() is not None and any(may_be)):
         return None
     return _open_record(part, header, given)
 

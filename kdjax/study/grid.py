@@ -99,6 +99,7 @@ def variants(study: configs.Config) -> list[Variant]:
                 f"study.variants: {variant.name!r} is not a name for a variant; use letters, "
                 f"digits and hyphens, and not {SCORER}"
             )
+        _check_parts(variant)
         if given := _of_the_study(variant.fields):
             raise InputError(
                 f"study.variants: fields of {variant.name}: {given} is the study's own; variants "
@@ -120,9 +121,24 @@ def variants(study: configs.Config) -> list[Variant]:
     return found
 
 
+def _check_parts(variant: Variant) -> None:
+    """InputError where a variant's fields, or what they say of data or teacher, are no dicts."""
+    fields = variant.fields
+    parts = [fields.get(name, {}) for name in ("data", "teacher")] if _is_dict(fields) else [fields]
+    if not all(map(_is_dict, parts)):
+        raise InputError(
+            f"study.variants: fields of {variant.name}: {fields!r}; give parts of a config, as "
+            '{"kd": {"latent": 1.0}}'
+        )
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _of_the_study(fields: Mapping[str, Any]) -> str:
     """The first of a variant's fields that the study sets itself, "" where there is none."""
-    data, teacher = (dict(fields.get(name) or {}) for name in ("data", "teacher"))
+    data, teacher = (fields.get(name, {}) for name in ("data", "teacher"))
     given = [name for name in ("seed", "epochs") if name in fields]
     given += [f"data.{name}" for name in data if name != "augment"]
     given += [f"teacher.{name}" for name in ("workdir", "scorer") if name in teacher]

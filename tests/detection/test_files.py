@@ -1,6 +1,8 @@
 """The files of a recording, written whole and read back."""
 
 import dataclasses
+import errno
+import fcntl
 import json
 import time
 import warnings
@@ -264,6 +266,27 @@ class TestWhatAPersonChanged:
         assert kept.read_bytes() == b"mine"
         assert (folder / name).read_bytes() != b"mine"
         assert again().said == ""
+
+    def test_a_second_edit_leaves_the_first(self, folder):
+        for text in ("first", "second"):
+            (folder / "families.csv").write_text(text)
+            files.write(synthetic(), folder)
+        kept = {path.name: path.read_text() for path in folder.glob("families.previous*")}
+        assert kept == {"families.previous.csv": "first", "families.previous2.csv": "second"}
+
+    def test_of_a_folder_without_checksums_nothing_is_known(self, folder):
+        summary = json.loads((folder / "summary.json").read_text())
+        del summary["sha256"]
+        (folder / "summary.json").write_text(json.dumps(summary))
+        assert files.write(synthetic(), folder).said == ""
+        assert not list(folder.glob("*previous*"))
+
+    def test_a_disk_that_locks_nothing_is_written_to(self, tmp_path, no_page, monkeypatch):
+        def no_locks(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+        assert files.write(synthetic(), tmp_path).paths
 
     def test_files_of_the_same_names_that_were_there_before_are_kept(self, tmp_path, no_page):
         for name in ("summary.json", "events.csv"):

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from detections import beats_of
 from javascript import calls
 
@@ -10,7 +11,6 @@ from kdjax.detection.events import WITHOUT_P, Event, find_events, trimmed
 from kdjax.detection.report import milliseconds
 from kdjax.detection.summary import without_artefacts
 
-FS = 250.0  # a sample is a whole number of milliseconds, as the page has intervals
 KINDS = ["N", "S", "V", "F", "Q", "X", ""]
 SHARES = (
     (0.9, 0.04, 0.03, 0.01, 0.01, 0.005, 0.005),
@@ -47,12 +47,12 @@ def kinds(rng, count):
     return kind
 
 
-def recording(rng):
+def recording(rng, fs):
     """Beats, and up to one stretch without P waves."""
     count = int(rng.integers(40, 900))
-    sample = np.cumsum(np.rint(intervals(rng, count) * FS)).astype(int)
+    sample = np.cumsum(np.rint(intervals(rng, count) * fs)).astype(int)
     known = rng.random(count) > 0.01
-    rr = np.where(known, np.diff(sample, prepend=-1000) / FS, np.nan).astype(np.float32)
+    rr = np.where(known, np.diff(sample, prepend=-1000) / fs, np.nan).astype(np.float32)
     kind = kinds(rng, count)
     rows = zip(sample.tolist(), rr, kind, strict=True)
     beats = beats_of(*((at, 0, 0, False, "good", own, name, 0, 0.5, 1) for at, own, name in rows))
@@ -61,25 +61,26 @@ def recording(rng):
     return beats, [event][: rng.integers(0, 2)]
 
 
-def as_the_page_has_it(beats, dismissed=()):
+def as_the_page_has_it(beats, fs):
     return {
         "samples": beats.sample.tolist(),
         "kind": [KINDS.index(kind) if kind else -1 for kind in beats.kind.tolist()],
         "rr": milliseconds(beats.rr).tolist(),
-        "fs": FS,
-        "dismissed": dismissed,
+        "fs": fs,
+        "dismissed": [],
     }
 
 
-def test_the_page_finds_what_the_files_have():
+@pytest.mark.parametrize("fs", [250.0, 512.0, 4096.0])
+def test_the_page_finds_what_the_files_have(fs):
     rng = np.random.default_rng(0)
     asked, expected = [], []
     for _ in range(60):
-        beats, without_p = recording(rng)
+        beats, without_p = recording(rng, fs)
         hearts = without_artefacts(beats)
-        expected.append(find_events(hearts, FS, trimmed(hearts, without_p, FS)))
+        expected.append(find_events(hearts, fs, trimmed(hearts, without_p, fs)))
         stretches = [[event.first, event.last] for event in without_p]
-        asked.append([BY_THE_PAGE, as_the_page_has_it(beats), stretches])
+        asked.append([BY_THE_PAGE, as_the_page_has_it(beats, fs), stretches])
     found = calls(*asked)
     assert found == [[list(event) for event in events] for events in expected]
     names = Counter(event.name for events in expected for event in events)
@@ -90,4 +91,4 @@ def test_the_page_finds_what_the_files_have():
 
 
 def test_no_beats_make_no_events():
-    assert calls([BY_THE_PAGE, as_the_page_has_it(beats_of()), [[0, 10000]]]) == [[]]
+    assert calls([BY_THE_PAGE, as_the_page_has_it(beats_of(), 250.0), [[0, 10000]]]) == [[]]

@@ -69,6 +69,16 @@ def test_detections_of_records_whose_names_wfdb_does_not_take(tmp_path, capsys):
     assert "VEB sensitivity:   0.00% (0/1)" in capsys.readouterr().out
 
 
+def test_a_copy_of_a_detection_is_not_the_detection(tmp_path, capsys):
+    path = record(tmp_path / "data", atr="NNVNN")
+    for folder, found in (("r1", "NNNNN"), ("0 copy", "NNVNN"), ("zz", "NNVNN")):
+        own = record(tmp_path / "out" / folder, tst=found).parent
+        told = {"file": f"{path}.hea", "annotation_file": "r1.tst"}
+        (own / "summary.json").write_text(json.dumps(told))
+    assert ec57(path, "--detections", tmp_path / "out") == 0
+    assert "VEB sensitivity:   0.00% (0/1)" in capsys.readouterr().out
+
+
 def test_rows_as_json_and_csv(tmp_path):
     for name, text in (("r1", "NNVNN"), ("r2", "NVVVN")):
         record(tmp_path / "data", name, atr=text, tst="NNVNN")

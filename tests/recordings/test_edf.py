@@ -267,10 +267,11 @@ def test_units_as_other_programs_write_them(tmp_path, unit, units):
         (["+3600", "+3601"], b"EDF+D", "2024-02-29T10:00:00"),
         (["+0.75", "+1.75"], b"EDF+C", "2024-02-29T09:00:00.750000"),
         (["x", "+1"], b"EDF+C", "2024-02-29T09:00:00"),
+        (["+9999999999999", "+1"], b"EDF+C", "2024-02-29T09:00:00"),
     ],
 )
 def test_the_first_stamp_counts_from_the_start(tmp_path, onsets, kind, begins):
-    path = plus(tmp_path, np.ones((720, 1)), onsets, kind)
+    path = plus(tmp_path, np.ones((720, 1)), onsets, kind, samples=16)
     content = bytearray(path.read_bytes())
     content[168:184] = b"29.02.2409.00.00"
     content[88:168] = b"Startdate 29-FEB-2024 X X X".ljust(80)

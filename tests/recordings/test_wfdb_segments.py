@@ -36,6 +36,19 @@ def test_segments_without_a_unit_are_said_to_be_missing_or_take_the_one_given(tm
     assert not [note for note in given.notes if "missing" in note]
 
 
+def test_units_make_leads_of_no_other_signals(tmp_path):
+    header = BARE.replace("r1 1", "r1 2").replace("900", "450").replace("/mV", "/adu")
+    path = write_headed(tmp_path, header + "r1.dat 16 1/ms 16 0 0 0 0 RR\n")
+    assert open_source(path, units="mV").leads == ("II",)
+
+
+def test_a_segment_of_an_unknown_unit_is_read_as_a_record_is(tmp_path):
+    alone = write_headed(tmp_path, BARE.replace("/mV", "/foo"))
+    whole_record = write_text(tmp_path, "m/1 1 360 900\nr1 900\n", "m.hea")
+    for path in (alone, whole_record):
+        assert np.isfinite(whole(open_source(path, units="mV"))).all()
+
+
 def test_two_signals_of_one_name_stay_two_in_segments(tmp_path):
     rng = np.random.default_rng(0)
     signal = ecg(2, rng)

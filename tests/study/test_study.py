@@ -107,6 +107,8 @@ def test_a_grid_that_is_none_is_refused(variants, message):
             "kd.latent",
         ),
         ({"name": "a", "fields": {"kd": {"temperature": 0.5}}}, "kd.temperature"),
+        ({"name": "a", "fields": {"data": 3}}, "fields of a: .*; give parts of a config"),
+        ({"name": "a", "fields": "w"}, "fields of a: 'w'; give parts of a config"),
         ({"name": "a", "fields": {"epochs": 50}}, "fields of a: epochs is the study's own"),
         (
             {"name": "a", "fields": {"data": {"split_seed": 5}}},

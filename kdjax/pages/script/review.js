@@ -193,13 +193,14 @@ function fits(state, decision) {
 
 /** Whether an event {name, first, last} is an irregular rhythm at least half of which was dismissed. */
 function isDismissed({ name, first, last }, dismissed) {
+  if (!RHYTHMS.includes(name)) return false;
   let covered = 0;
   let end = first;
   for (const [a, b] of [...dismissed].sort((one, other) => one[0] - other[0])) {
     covered += Math.max(Math.min(b, last) - Math.max(a, end), 0);
     end = Math.max(end, b);
   }
-  return RHYTHMS.includes(name) && 2 * covered >= last - first;
+  return 2 * covered >= last - first;
 }
 
 /** Whether a beat can be added at a sample. */

@@ -25,11 +25,12 @@ function eventsOf(state, withoutP) {
 }
 
 /** Of each beat the ms since the last one that is no artefact; NaN where unknown, and of artefacts. */
-function intervalsOf({ kind, rr }) {
+function intervalsOf({ samples, kind, rr, fs }) {
+  const since = (i) => (i ? ((samples[i] - samples[i - 1]) / fs) * 1000 : rr[i]); // rr is rounded
   const artefact = KINDS.indexOf("X");
   let interval = 0;
   return Float64Array.from(kind, (own, i) => {
-    interval += rr[i] >= 0 ? rr[i] : NaN;
+    interval += rr[i] >= 0 ? since(i) : NaN;
     if (own === artefact) return NaN;
     const whole = interval;
     interval = 0;

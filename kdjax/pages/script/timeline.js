@@ -56,7 +56,7 @@ function renderBeat() {
   const parts = [timeOf(i), letter ? KIND_NAMES[letter] : "not scored"];
   if (app.state.source[i] < 0) parts.push("added");
   if (family[i] >= 0) parts.push(`family ${family[i] + 1}`);
-  if (app.rr[i] >= 0) parts.push(`RR ${app.rr[i]} ms`);
+  if (app.rr[i] >= 0) parts.push(`RR ${Math.round(app.rr[i])} ms`);
   if (Number.isFinite(app.score[i])) parts.push(`score ${app.score[i].toPrecision(3)}`);
   const decided = Boolean(byHand[i] || app.state.families[family[i]]?.named);
   if (byHand[i] && app.state.source[i] >= 0) parts.push("named by hand");
