@@ -56,7 +56,8 @@ def live() -> Iterable[str]:
         "decision. If the signal is pushed second by second, provisional "
         f"decisions of the slowest record, {slowest['record']}, come "
         f"{slowest['delay_median']:.2f} s after the R-peak (median), {slowest['delay_95']:.2f} s "
-        "at the 95th percentile."
+        "at the 95th percentile. Irregular rhythms without P waves are told only when a recording "
+        "has ended, so in atrial fibrillation a stream calls more beats S or V than `kdjax detect`."
     )
     yield source("live.json", f"`{live['command']}`", live["date"])
 

@@ -58,6 +58,9 @@ def detect(args: argparse.Namespace) -> None:
         raise InputError(f"annotation files refused: {damaged} of {len(compared)}")
 
 
+_NOTHING_CARRIED = "no name was carried over: no family is like one that was named"
+
+
 def _detect_in(
     path: Path,
     out: Path,
@@ -95,7 +98,8 @@ def _detect_in(
     decisions, doubts = earlier.carried_if_alike(known, found)
     found = replace(found, notes=(*found.notes, *doubts))
     _, found, said = files.write(found, out, decisions)
-    return "\n  ".join(filter(None, [_in_short(found, out), said]))
+    nothing = _NOTHING_CARRIED if known is not None and not decisions and not doubts else ""
+    return "\n  ".join(filter(None, [_in_short(found, out), nothing, said]))
 
 
 def _references(paths: Sequence[Path], annotator: str) -> dict[Path, Path]:
@@ -174,6 +178,7 @@ def review(args: argparse.Namespace) -> None:
         decisions = [*own, *review.from_table(args.families, as_reviewed)]
     elif args.earlier is not None:
         names, doubts = earlier.carried(*earlier.read(args.earlier), detection)
+        doubts = doubts if names or doubts else (_NOTHING_CARRIED,)
         decisions = review.together(names, own)
         sys.stderr.writelines(f"kdjax review: {one_line(doubt)}\n" for doubt in doubts)
     else:

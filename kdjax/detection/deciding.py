@@ -116,7 +116,9 @@ class StreamingDetector:
     one are returned unscored, likewise within 65 s. Memory does not grow.
 
     A decision uses the families as known at that moment. `kdjax.detect` decides once more when it
-    has read the whole recording, so a few kinds may differ.
+    has read the whole recording, so a few kinds may differ. In atrial fibrillation many do: only a
+    whole recording tells irregular rhythms without P waves, in which being early says little, so
+    a stream calls more of their beats S or V.
 
     Attributes: threshold, of the score; adapted_to, the number of beats that the score was adapted
     to, None until then.

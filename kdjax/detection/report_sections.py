@@ -87,9 +87,9 @@ def _about_kinds() -> str:
     proposed = ", ".join(kinds[kind] for kind in "NSV")
     given = f"{kinds['F']}, {kinds['Q']} or {kinds['X']}"
     return (
-        f"<p>kdjax proposes a kind for each beat from its shape and timing: {proposed}. Only you "
-        f"can assign {given}. Check the families below and name them; one decision names all beats "
-        "of a family.</p>"
+        f"<p>kdjax proposes a kind for each beat from its shape, timing and P wave: {proposed}. "
+        f"Only you can assign {given}. Check the families below and name them; one decision names "
+        "all beats of a family.</p>"
     )
 
 
@@ -165,7 +165,7 @@ def hours(summary: Mapping) -> str:
             page.cell(page.count(row["beats"])),
             *(page.cell(page.count(row[kind])) for kind in ABNORMAL),
             page.cell(page.count(row["abnormal"])),
-            page.cell(page.percent(row["abnormal"] / row["scored"] if row["scored"] else None)),
+            page.cell(page.percent(row["abnormal"] / row["judged"] if row["judged"] else None)),
             page.cell(page.number(row["median_heart_rate"], ".0f")),
         ]
         for row in summary["hours"]
@@ -175,7 +175,7 @@ def hours(summary: Mapping) -> str:
         "Beats",
         *ABNORMAL,
         "Not normal",
-        "Share of scored",
+        "Share of those with a kind",
         "Median heart rate",
     )
     count = len(summary["hours"])

@@ -157,7 +157,10 @@ def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
             raise InputError(f"{path}: a row has no family; name a families.csv")
         is_known = re.fullmatch(r"\d{1,9}", number) and 1 <= int(number) <= len(detection.families)
         if not is_known:
-            raise InputError(f"{path}: there is no family {number[:20]}; it has other families")
+            raise InputError(
+                f"{path}: there is no family {number[:20]}; there are 1 to "
+                f"{len(detection.families)}"
+            )
         if kind not in KINDS:
             raise InputError(
                 f"{path}: family {number} has kind {kind!r}; use one of {', '.join(KINDS)}"

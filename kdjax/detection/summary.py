@@ -41,6 +41,7 @@ def summary(
         "seconds": seconds,
         "beats": len(beats.sample),
         "scored": int(scored.sum()),
+        "judged": int(judged.sum()),
         "kinds": {kind: int((beats.kind == kind).sum()) for kind in HEARTBEATS},
         "artefacts": len(detection.beats.sample) - len(beats.sample),
         "families": sum(family.count > 0 for family in detection.families),
@@ -134,7 +135,7 @@ def _hours(
             {
                 "hour": i,
                 "beats": int(inside.sum()),
-                "scored": int((inside & judged).sum()),
+                "judged": int((inside & judged).sum()),
                 "abnormal": int((inside & beats.abnormal).sum()),
                 **{kind: int((inside & (beats.kind == kind)).sum()) for kind in ABNORMAL},
                 "median_heart_rate": float(np.median(known)) if len(known) else None,

@@ -17,6 +17,7 @@ from kdjax import cli
 from kdjax.commands import recordings
 from kdjax.datasets.synthetic_beats import generator
 from kdjax.detection import detector_files, report
+from kdjax.detection import earlier as earlier_names
 from kdjax.errors import InputError
 from kdjax.runs import directory
 
@@ -72,7 +73,11 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     assert [int(row["sample"]) for row in rows] == list(read.sample)
 
 
-def test_names_of_an_earlier_recording_are_carried_over(recording, tmp_path, capsys):
+def rows_of(folder):
+    return list(csv.DictReader((folder / "beats.csv").read_text().splitlines()))
+
+
+def test_names_of_an_earlier_recording_are_carried_over(recording, tmp_path, capsys, monkeypatch):
     """The next recording is the same heart, a little later and a little lower."""
     given = ("--fs", 360, "--units", "mV", "--out", tmp_path / "out")
     np.save(tmp_path / "next.npy", 0.9 * ecg()[5 * FS :])
@@ -86,7 +91,7 @@ def test_names_of_an_earlier_recording_are_carried_over(recording, tmp_path, cap
     (tmp_path / "families.csv").write_text(table)
     assert typed("review", earlier, "--families", tmp_path / "families.csv") == 0
     assert typed(*detect_next) == 0
-    rows = list(csv.DictReader((tmp_path / "out/next/beats.csv").read_text().splitlines()))
+    rows = rows_of(tmp_path / "out/next")
     assert sum(row["kind"] == "F" for row in rows) > 0.7 * len(rows)
     (decision,) = json.loads((tmp_path / "out/next/review.json").read_text())["decisions"]
     assert decision == {"family": 1, "kind": "F"}
@@ -95,6 +100,12 @@ def test_names_of_an_earlier_recording_are_carried_over(recording, tmp_path, cap
     decided.write_text(json.dumps(json.loads(decided.read_text()) | {"decisions": [own]}))
     assert typed("review", tmp_path / "out/next", "--earlier", earlier) == 0
     assert json.loads(decided.read_text())["decisions"] == [decision, own]
+    monkeypatch.setattr(earlier_names, "carried", lambda *_: ([], ()))
+    capsys.readouterr()
+    assert typed("review", tmp_path / "out/next", "--earlier", earlier) == 0
+    assert "no name was carried over: no family is like one" in capsys.readouterr().err
+    assert typed(*detect_next) == 0
+    assert "no name was carried over: no family is like one" in capsys.readouterr().out
 
 
 def test_a_folder_gives_a_folder_for_each_and_goes_on_after_one_that_is_damaged(

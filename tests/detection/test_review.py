@@ -443,7 +443,7 @@ class TestFiles:
             ("family,kind\n9,N\n", "no family 9"),
             ("family,kind\n1,A\n", "family 1 has kind 'A'; use one of N, S, V, F, Q, X"),
             ("family,kind\nx,N\n", "no family x"),
-            (f"family,kind\n{'9' * 5000},N\n", "no family 99999999999999999999; it has"),
+            (f"family,kind\n{'9' * 5000},N\n", "no family 99999999999999999999; there are 1 to"),
             ("family,kind\n2,N\n2,V\n", "family 2 has two kinds"),
             ("", "needs the columns family and kind"),
             ("a,b\n1,2\n", "needs the columns family and kind"),

@@ -72,7 +72,7 @@ def rows_of(told):
     return [
         {
             "beats": row["beats"],
-            "scored": row["scored"],
+            "scored": row["judged"],
             "notNormal": [row[kind] for kind in "SVFQ"],
             "heartRate": pytest.approx(row["median_heart_rate"], rel=1e-6),
         }

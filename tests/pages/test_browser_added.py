@@ -187,3 +187,14 @@ def test_pictures_and_their_order_stay_those_of_the_same_beats(opened, lacking):
     captions.first.wait_for()
     assert captions.all_inner_texts() == before
     assert [card.get_attribute("data-number") for card in cards.all()] == numbers
+
+
+def test_adding_by_a_click_keeps_place_and_focus(opened, person):
+    page = opened(person)
+    page.locator("#strips").scroll_into_view_if_needed()
+    page.locator("#strips").focus()
+    page.keyboard.press("a")
+    before = page.locator("#strips").bounding_box()["y"]
+    page.locator("#beat").get_by_role("button", name="V", exact=True).click()
+    assert page.evaluate("document.activeElement.id") == "strips"
+    assert abs(page.locator("#strips").bounding_box()["y"] - before) < 3

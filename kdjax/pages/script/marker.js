@@ -67,9 +67,13 @@ function addBeat(kind) {
     return;
   }
   app.marker = null;
+  const strips = byId("strips");
+  const top = strips.getBoundingClientRect().top;
   decide({ add, kind }, `Added a beat at ${clockOf(add)}: ${kind}, ${KIND_NAMES[kind]}.`);
   app.selected = beatAt(app.state.samples, add);
   renderRecording();
+  strips.focus({ preventScroll: true }); // the button that was clicked is gone
+  scrollBy(0, strips.getBoundingClientRect().top - top); // cards above may have other heights now
 }
 
 /** What stands above the strips while the marker is in them. */
