@@ -186,7 +186,8 @@ def _write(
     make_folder(out)
     with locked(out, wait=True):
         changed, said = _changed(out, contents, applied=applied)
-        paths = {out / name: _encoded(content) for name, content in (changed | contents).items()}
+        every = changed | {name: _encoded(content) for name, content in contents.items()}
+        paths = {out / name: content for name, content in every.items()}
         write_files(paths)
     return list(paths), said
 

@@ -109,11 +109,11 @@ def _test_file(
     name = f"{header.stem}.{test}"
     if detections is None:
         return header.with_name(name)
-    own_folder, beside = detections / header.stem / name, detections / name
-    there = next((path for path in (own_folder, beside) if path.is_file()), own_folder)
-    by_detect = written.get(identity(header))
-    is_only_one = by_detect is not None and by_detect.suffix == f".{test}" and not there.is_file()
-    return by_detect if is_only_one else there
+    own_folder = detections / header.stem / name
+    for path in (own_folder, detections / name, written.get(identity(header))):
+        if path is not None and path.suffix == f".{test}" and path.is_file():
+            return path
+    return own_folder
 
 
 def _remedy(detections: Path | None) -> str:
