@@ -222,6 +222,9 @@ def test_memory_does_not_grow_with_the_recording(detector):
         list(stream.push(second))
         longest = max(longest, sum(map(len, stream._blocks)))
     assert longest <= (cores.BEFORE + cores.CORE + cores.AFTER + 1) * FS
+    at_once = cores.BeatStream(1, FS)
+    list(at_once.push(ecg()[0]))
+    assert all(block.base is None for block in at_once._blocks)  # of what is over nothing is held
 
 
 def test_a_stream_takes_what_it_is_given_at_once_and_nothing_after_its_end():

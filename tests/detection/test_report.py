@@ -40,6 +40,11 @@ def test_the_headline(usual):
     assert "lead ECG was taken" in text
 
 
+def test_stretches_that_touch_are_one_with_all_their_reasons():
+    bad = [(100.0, 130.0, "gap"), (0.0, 20.0, "flat"), (15.0, 40.0, "motion"), (60.0, 65.0, "hum")]
+    assert report._not_scored(bad) == [[0.0, 40.0, "flat, motion"], [100.0, 130.0, "gap"]]
+
+
 def test_what_a_rate_promises_and_what_it_does_not():
     text = Page(page_of(detection_of(fpr=0.5))).text
     assert "about 2 would score above it (771 per hour)" in text

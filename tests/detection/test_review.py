@@ -180,6 +180,7 @@ def test_two_dismissals_that_cover_half_of_a_rhythm_dismiss_it():
         ([(1000, 1750), (250, 500)], True),
         ([(250, 1000), (300, 900)], False),  # what both cover counts once
         ([(250, 500), (1000, 1600)], False),
+        ([(250, 1125)], True),  # half of it
     ]:
         replay = decisions.Replay(THREE)
         replay.dismissed = stretches
@@ -272,6 +273,17 @@ def test_families_follow():
     assert new.qrs_ms == pytest.approx(part.qrs_ms, abs=60)
     rows = tables.families(reviewed).splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "4", str(len(reviewed.families))]
+
+
+def test_the_leads_of_a_mean_beat_stay_apart():
+    person = synthetic()
+    lead = person.tape.signal()[:, 0]
+    times = person.beats.sample[5:60] / person.fs
+    two = np.stack([lead, -2 * lead], axis=1)
+    mean, spread = review._mean_and_spread(two, times, person.families[0])
+    assert mean.shape == spread.shape == (320, 2)
+    np.testing.assert_allclose(mean[:, 1], -2 * mean[:, 0], atol=1e-4)
+    np.testing.assert_allclose(spread[:, 1], 2 * spread[:, 0], atol=1e-4)
 
 
 def test_events_follow():

@@ -163,7 +163,8 @@ def test_an_added_beat_ends_a_pause_and_the_note_about_it(opened, tmp_path):
     assert page.locator(".notes li").is_visible()
 
 
-def test_bracket_goes_on_from_an_event_that_decisions_have_ended(opened, tmp_path):
+@pytest.mark.parametrize(("key", "leads_to"), [("]", 2), ("[", 0)])
+def test_bracket_goes_on_from_an_event_that_decisions_have_ended(opened, tmp_path, key, leads_to):
     files.write(synthetic(), tmp_path)
     page = opened(tmp_path)
     page.locator("#which").select_option("S couplet")
@@ -172,7 +173,5 @@ def test_bracket_goes_on_from_an_event_that_decisions_have_ended(opened, tmp_pat
     page.locator("#events .event").nth(1).click()
     page.keyboard.press("n")  # the first beat of the couplet
     assert page.locator("#events .event").all_inner_texts() == [names[0], *names[2:]]
-    page.keyboard.press("]")
-    assert page.locator("#events .now").inner_text() == names[2]
-    page.keyboard.press("[")
-    assert page.locator("#events .now").inner_text() == names[0]
+    page.keyboard.press(key)
+    assert page.locator("#events .now").inner_text() == names[leads_to]

@@ -261,6 +261,7 @@ def test_units_as_other_programs_write_them(tmp_path, unit, units):
     np.testing.assert_allclose(whole(open_source(path, units=units)), 1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("bdf", [False, True])
 @pytest.mark.parametrize(
     ("onsets", "kind", "begins"),
     [
@@ -270,8 +271,9 @@ def test_units_as_other_programs_write_them(tmp_path, unit, units):
         (["+9999999999999", "+1"], b"EDF+C", "2024-02-29T09:00:00"),
     ],
 )
-def test_the_first_stamp_counts_from_the_start(tmp_path, onsets, kind, begins):
-    path = plus(tmp_path, np.ones((720, 1)), onsets, kind, samples=16)
+def test_the_first_stamp_counts_from_the_start(tmp_path, onsets, kind, begins, bdf):
+    kind = kind.replace(b"E", b"B") if bdf else kind
+    path = plus(tmp_path, np.ones((720, 1)), onsets, kind, samples=16, bdf=bdf)
     content = bytearray(path.read_bytes())
     content[168:184] = b"29.02.2409.00.00"
     content[88:168] = b"Startdate 29-FEB-2024 X X X".ljust(80)

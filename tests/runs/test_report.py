@@ -5,6 +5,7 @@ import re
 import pytest
 from pages import Page
 
+from kdjax.runs import provenance
 from kdjax.runs.report import render
 
 # The smallest PNG: one white pixel (made with Pillow 13, checked by any viewer).
@@ -191,3 +192,12 @@ def test_hostile_names_are_only_text(page):
     assert not [name for _, name, _ in seen.attributes if name.startswith("on")]
     for place in ("100", "S", "jax", "data", "epochs", "fig"):
         assert f"{place}{HOSTILE}" in seen.text.replace("\\", "")  # JSON escapes the quote
+
+
+def test_the_code_s_hash_covers_what_computes(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance.kdjax, "__file__", str(tmp_path / "__init__.py"))
+    seen = {provenance._code()}
+    for name in ("step.py", "kinds.json", "kdjax.c", "page.css"):
+        (tmp_path / name).write_text("1")
+        seen.add(provenance._code())
+    assert len(seen) == 4  # a page's look computes nothing

@@ -409,3 +409,7 @@ def test_what_is_no_p_value_is_refused(p):
     assert metrics.holm([0.0, 1.0]) == [0.0, 1.0]
     with pytest.raises(ValueError, match=f"between 0 and 1, not {p}"):
         metrics.holm([0.5, p])
+
+
+def test_the_laxest_rate_takes_the_lowest_score():
+    assert metrics.conformal_quantile(np.arange(100.0), 1 - 1e-13) == 0
