@@ -261,7 +261,7 @@ def test_a_process_that_dies_or_freezes_ends_the_other_which_says_so(victim, sig
     two[victim].kill()
     two[victim].communicate()
     assert two[other].returncode == processes.ABANDONED
-    assert f"train.py: process {other} stops: process {victim} of 2 " in errors
+    assert f"kdjax train: process {other} stops: process {victim} of 2 " in errors
     assert "; start all again" in errors
 
 
