@@ -22,6 +22,7 @@ from kdjax.files import locked, make_folder, sha256, sha256_of, write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
+FAMILIES = "families.csv"
 SUMMARY = "summary.json"
 _FORMAT = 4
 
@@ -138,7 +139,8 @@ def _changed(
         if applied is None or not path.samefile(applied):
             previous = _previous(out, name)
             kept[previous] = path.read_bytes()
-            said.append(f"{name} was not as kdjax wrote it and is kept as {out / previous}")
+            how = " (kdjax review --families applies it)" if name == FAMILIES else ""
+            said.append(f"{name} was not as kdjax wrote it and is kept as {out / previous}{how}")
     return kept, "; ".join(said)
 
 
@@ -166,7 +168,7 @@ def _contents(
     numbers["decisions"] = len(decisions)
     contents: dict[str, str | bytes] = {
         "beats.csv": tables.beats(reviewed),
-        "families.csv": tables.families(reviewed),
+        FAMILIES: tables.families(reviewed),
         "events.csv": tables.events(reviewed),
         "rr.csv": tables.rr(reviewed),
         numbers["annotation_file"]: annotations.annotations(reviewed.beats, reviewed.fs),
