@@ -43,6 +43,8 @@ def open_npy(file: Path, given: Given) -> Source:
                 file, f"an array of shape {array.shape} is not a recording; write it as [T, leads]"
             )
         length, n = array.shape
+        over = file.stat().st_size - getattr(array, "offset", 0) - array.nbytes
+        notes = (f"{over} bytes after the first array were left out",) if over else ()
         del array
     fs, factor = check_stated(file, given.fs, given.factor())
 
@@ -52,4 +54,11 @@ def open_npy(file: Path, given: Given) -> Source:
                 signal = load()[start:stop, columns] * np.float64(factor)
             yield signal
 
-    return Source(name=name_of(file), fs=fs, leads=lead_names([None] * n), length=length, read=read)
+    return Source(
+        name=name_of(file),
+        fs=fs,
+        leads=lead_names([None] * n),
+        length=length,
+        read=read,
+        notes=notes,
+    )

@@ -31,3 +31,17 @@ def test_other_arrays_are_refused(tmp_path, array):
     np.save(tmp_path / "r1.npy", array)
     with pytest.raises(InputError, match=r"r1\.npy: .*(write it|not a recording)"):
         open_source(tmp_path / "r1.npy", **GIVEN)
+
+
+def test_an_array_behind_the_first_is_left_out_and_it_is_said(tmp_path):
+    for signal in (np.arange(720.0), np.ones((720, 2), np.int16)):
+        with (tmp_path / "r1.npy").open("wb") as file:
+            np.save(file, signal)
+            alone = file.tell()
+            np.save(file, signal)
+            more = file.tell() - alone
+        source = open_source(tmp_path / "r1.npy", fs=360, units="mV")
+        assert source.length == 720
+        assert source.notes == (f"{more} bytes after the first array were left out",)
+        np.save(tmp_path / "r1.npy", signal)
+        assert open_source(tmp_path / "r1.npy", fs=360, units="mV").notes == ()
