@@ -4,7 +4,10 @@ import dataclasses
 import datetime
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +28,14 @@ REVIEW = "review.json"
 FAMILIES = "families.csv"
 SUMMARY = "summary.json"
 _FORMAT = 4
+
+
+# What zipfile, zlib and NumPy raise on changed bytes, and `_from_arrays` on another program's
+# arrays. A defect of ours that raises anything else is not called damage.
+_DAMAGED = (
+    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(KeyError, TypeError, ValueError),
+)
 
 
 class _OtherFormat(ValueError):
@@ -147,7 +158,7 @@ def _changed(
 def _previous(out: Path, name: str) -> str:
     """families.csv as families.previous.csv, or with a number where that is taken."""
     stem, suffix = Path(name).stem, Path(name).suffix
-    names = (f"{stem}.previous{number}{suffix}" for number in ("", *range(2, 1000)))
+    names = (f"{stem}.previous{number}{suffix}" for number in chain([""], count(2)))
     return next(free for free in names if not (out / free).exists())
 
 
@@ -271,7 +282,7 @@ def read(folder: Path) -> Detection:
         raise InputError(
             f"{path}: written by another version of kdjax ({error}); run kdjax detect again"
         ) from error
-    except Exception as error:  # zipfile and NumPy raise many kinds
+    except _DAMAGED as error:
         raise InputError(f"{path}: damaged; run kdjax detect again") from error
 
 

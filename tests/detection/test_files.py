@@ -112,7 +112,7 @@ class TestWhole:
         content = files.whole_bytes(detection_of())
         rng = np.random.default_rng(0)
         refused = []
-        for place in rng.integers(0, len(content), 300).tolist():
+        for place in rng.integers(0, len(content), 1000).tolist():
             changed = bytearray(content)
             changed[place] ^= 1 << int(rng.integers(8))
             (tmp_path / "detection.npz").write_bytes(changed)
@@ -120,8 +120,17 @@ class TestWhole:
                 files.read(tmp_path)
             except InputError as error:
                 refused.append(str(error))
-        assert len(refused) > 200
+        assert len(refused) > 700
         assert all("run kdjax detect again" in said for said in refused)
+
+    def test_a_defect_is_not_called_damage(self, tmp_path, monkeypatch):
+        def defect(_):
+            raise AttributeError("ours")
+
+        (tmp_path / "detection.npz").write_bytes(files.whole_bytes(detection_of()))
+        monkeypatch.setattr(files, "_from_arrays", defect)
+        with pytest.raises(AttributeError, match="ours"):
+            files.read(tmp_path)
 
     def test_one_of_another_version_is_not_called_damaged(self, tmp_path, monkeypatch):
         monkeypatch.setattr(files, "_FORMAT", 2)
