@@ -1,6 +1,6 @@
 """What a person decides about a detection, as plain data, and how it changes the beats.
 
-A decision is one of seven mappings, as in review.json:
+A decision is one of eight mappings, as in review.json:
 
     {"family": 3, "kind": "V"}          all beats of family 3 are ventricular
     {"families": [4, 9], "kind": "V"}   the same of several families
@@ -10,6 +10,8 @@ A decision is one of seven mappings, as in review.json:
     {"split": 3, "beats": [812, 1730]}  these beats of family 3 become a new family, the last one
     {"dismiss": [900, 81234], "event": "irregular rhythm"}  from this beat to that there is no such
                                         event, nor another irregular rhythm
+    {"rhythm": [900, 81234], "event": "irregular rhythm"}   from this beat to that there is this
+                                        event, in place of each irregular rhythm that it overlaps
 
 Families are numbered from 1, as in the files. Decisions are applied in their order to what was
 detected. A beat that was named alone keeps its kind. A beat that was added has no score and no
@@ -17,20 +19,20 @@ family. The page's script does the same (kdjax/pages/script/review.js); both are
 same cases.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from kdjax.detection.deciding import Beats, join_beats
-from kdjax.detection.events import WITHOUT_P, Event, covered
+from kdjax.detection.events import WITHOUT_P, Event, covered, event_between, in_order
 from kdjax.detection.families import Family
 from kdjax.detection.kinds import HEARTBEATS, KINDS
 from kdjax.detection.notes import ADDED
 from kdjax.detection.recording import Detection
 
-RHYTHMS = (WITHOUT_P, "irregular rhythm")  # events that a person can dismiss
+RHYTHMS = (WITHOUT_P, "irregular rhythm")  # events that a person can dismiss, and give
 APART = 0.15  # s: a beat that is added lies farther than this from every other
 _FORMS = (
     ("family", "kind"),
@@ -40,6 +42,7 @@ _FORMS = (
     ("merge",),
     ("split", "beats"),
     ("dismiss", "event"),
+    ("rhythm", "event"),
 )
 
 
@@ -51,6 +54,8 @@ class Replay:
         families: likewise, but their counts, shapes and examples are those of the detection.
         changed: which families have other beats than were detected.
         dismissed: stretches without irregular rhythm, first and last sample.
+        given: irregular rhythms that a person gave: name, first and last sample.
+        replaced: stretches where only those count.
     """
 
     def __init__(self, detection: Detection):
@@ -60,6 +65,8 @@ class Replay:
         self.families = list(detection.families)
         self.changed: set[int] = set()
         self.dismissed: list[tuple[int, int]] = []
+        self.given: list[tuple[str, int, int]] = []
+        self.replaced: list[tuple[int, int]] = []
         self._by_hand = np.zeros(len(found.sample), bool)
         self._fs, self._seconds = detection.fs, detection.seconds
         bad = [stretch[:2] for stretch in detection.unscorable]
@@ -79,6 +86,8 @@ class Replay:
             self._add(decision["add"], decision["kind"])
         elif "dismiss" in decision:
             self._dismiss(decision["dismiss"], decision["event"])
+        elif "rhythm" in decision:
+            self._give(decision["rhythm"], decision["event"])
         else:
             self._name(decision)
 
@@ -141,24 +150,57 @@ class Replay:
         for beat in range(max(place, 1), min(place + 2, len(self.beats.sample))):
             self.beats.rr[beat] = self._interval(beat)
 
-    def _dismiss(self, stretch: Sequence[Any], event: Any) -> None:
+    def _dismiss(self, stretch: Any, event: Any) -> None:
         if event not in RHYTHMS:
             raise ValueError(
                 f"event {event!r} cannot be dismissed, only {' and '.join(RHYTHMS)}; name the "
                 "beats of another one"
             )
-        if len(stretch) != 2:
-            raise ValueError("it needs the samples of the first and the last beat of the event")
-        first, last = (int(self.beats.sample[self._beat(sample)]) for sample in stretch)
-        if first >= last:
-            raise ValueError(f"nothing lies between samples {first} and {last}; dismiss a stretch")
+        first, last = self._stretch(stretch)
         self.dismissed.append((first, last))
+        self.given = [one for one in self.given if not _is_covered(one[1:], [(first, last)])]
+
+    def _give(self, stretch: Any, event: Any) -> None:
+        if event not in RHYTHMS:
+            raise ValueError(
+                f"event {event!r} is no rhythm, only {' and '.join(RHYTHMS)}; name the beats of "
+                "another event"
+            )
+        first, last = self._stretch(stretch)
+        self.given = [one for one in self.given if not _overlap(one[1:], (first, last))]
+        self.given.append((event, first, last))
+        self.replaced.append((first, last))
+
+    def _stretch(self, samples: Any) -> tuple[int, int]:
+        """From one beat to a later one."""
+        if len(samples) != 2:
+            raise ValueError("it needs the samples of the first and the last beat of the event")
+        first, last = (int(self.beats.sample[self._beat(sample)]) for sample in samples)
+        if first >= last:
+            raise ValueError(f"nothing lies between samples {first} and {last}; give a stretch")
+        return first, last
+
+    def settled(self, found: Iterable[Event], hearts: Beats) -> tuple[Event, ...]:
+        """The events less what was dismissed or replaced, with the rhythms that were given.
+
+        found: those of `hearts`, the beats without artefacts.
+        """
+        given = (event_between(name, hearts, first, last=last) for name, first, last in self.given)
+        return in_order(
+            [
+                *(event for event in found if not (self.dismisses(event) or self.replaces(event))),
+                *filter(None, given),
+            ]
+        )
 
     def dismisses(self, event: Event) -> bool:
         """Whether it is an irregular rhythm at least half of which was dismissed."""
-        half = (event.last - event.first) / 2
-        dismissed = covered(self.dismissed, event.first, event.last)
-        return event.name in RHYTHMS and dismissed >= half
+        return event.name in RHYTHMS and _is_covered((event.first, event.last), self.dismissed)
+
+    def replaces(self, event: Event) -> bool:
+        """Whether it is an irregular rhythm that overlaps one that was given."""
+        own = (event.first, event.last)
+        return event.name in RHYTHMS and any(_overlap(own, other) for other in self.replaced)
 
     def _interval(self, beat: int) -> float:
         """Seconds since the beat before, NaN where bad signal lies between them."""
@@ -178,6 +220,17 @@ class Replay:
         if not 0 <= place < len(found) or found[place] != sample:
             raise ValueError(f"there is no beat at sample {sample!r}")
         return place
+
+
+def _is_covered(own: tuple[int, int], stretches: Iterable[tuple[int, int]]) -> bool:
+    """Whether stretches cover at least half of one."""
+    first, last = own
+    return covered(stretches, first, last) >= (last - first) / 2
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether they have more in common than an end."""
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _one_of(kinds: Any, kind: Any) -> str:

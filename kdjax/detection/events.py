@@ -48,7 +48,18 @@ def find_events(beats: Beats, fs: float, without_p: Sequence[Event] = ()) -> tup
         *without_p,
         *_irregular("irregular rhythm", beats, ~inside(beats, without_p), fs=fs),
     ]
-    return tuple(sorted(found, key=lambda event: (event.first, event.last, event.name)))
+    return in_order(found)
+
+
+def in_order(events: Iterable[Event]) -> tuple[Event, ...]:
+    """In the order of time."""
+    return tuple(sorted(events, key=lambda event: (event.first, event.last, event.name)))
+
+
+def event_between(name: str, beats: Beats, first: int, *, last: int) -> Event | None:
+    """From the first to the last beat between two samples; None where fewer than two are there."""
+    begin, end = np.searchsorted(beats.sample, [first, last + 1]).tolist()
+    return _event(name, beats, begin, last=end - 1) if end - begin > 1 else None
 
 
 def _event(name: str, beats: Beats, first: int, *, last: int) -> Event:

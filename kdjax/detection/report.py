@@ -22,7 +22,7 @@ from kdjax.pages import packing, page
 
 SCRIPTS = ("unpack.js", "missed.js", "review.js", "rhythms.js", "totals.js", "shapes.js",
             "drawing.js", "overview.js", "decisions.js", "cards.js", "timeline.js", "marker.js",
-            "events.js", "keys.js", "report.js")  # fmt: skip
+            "limits.js", "events.js", "keys.js", "report.js")  # fmt: skip
 _LONG = 10.0  # s of a stretch without scores that is listed among the events
 _MOST_MS = 30_000  # an RR interval that is longer is shown as this long
 
@@ -54,6 +54,9 @@ frame of small families in focus</li>
 <li><kbd>Esc</kbd> back to the family that you came from</li>
 <li><kbd>[</kbd> <kbd>]</kbd> previous and next event; <kbd>d</kbd> dismisses a false
 irregular rhythm</li>
+<li><kbd>r</kbd> on the first and on the last beat of an irregular rhythm without P waves puts it
+on the list, in place of those that it overlaps; <kbd>Shift+R</kbd> on the last beat, one with P
+waves</li>
 <li><kbd>+</kbd> <kbd>-</kbd> zoom the overview</li>
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
@@ -84,8 +87,9 @@ noise around it; it has no kind and no family.</p>
 <h3><label for="which">Events</label> <select id="which"></select></h3>
 <ol id="events"></ol><p class="note" id="more"></p>
 <p class="note">Events follow your decisions. Where an irregular rhythm begins and ends is known to
-about half a minute. Look at what was not scored: ventricular flutter and fibrillation can look like
-noise.</p>
+about half a minute. To correct it, or to add one, choose its first beat in the strips, then
+<b>Rhythm from here…</b>, then its last. Look at what was not scored: ventricular flutter and
+fibrillation can look like noise.</p>
 """
 
 

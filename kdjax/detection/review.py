@@ -49,11 +49,9 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
         families = _regrouped(families, replay.changed, detection, beats=beats)
     beats = beats._replace(abnormal=np.isin(beats.kind, ABNORMAL))
     hearts = without_artefacts(beats)
-    events = find_events(
-        hearts,
-        detection.fs,
-        trimmed(hearts, [e for e in detection.events if e.name == WITHOUT_P], detection.fs),
-    )
+    without_p = [event for event in detection.events if event.name == WITHOUT_P]
+    found = find_events(hearts, detection.fs, trimmed(hearts, without_p, detection.fs))
+    events = replay.settled(found, hearts)
     answered = set(many_abnormal(detection.beats) if _names_first(decisions) else ())
     if not any(event.name == "pause" for event in events):
         answered |= set(long_pauses(detection.beats, detection.fs))
@@ -62,7 +60,7 @@ def reviewed(detection: Detection, decisions: Sequence[Mapping[str, Any]]) -> De
         beats=beats,
         notes=tuple(note for note in detection.notes if note not in answered),
         families=tuple(families),
-        events=tuple(event for event in events if not replay.dismisses(event)),
+        events=events,
     )
 
 

@@ -57,6 +57,12 @@ CASES = {
         {"add": 900, "kind": "V"},
         {"dismiss": [900, 1500], "event": "irregular rhythm"},
     ],
+    "given": [
+        {"rhythm": [250, 500], "event": WITHOUT_P},
+        {"rhythm": [500, 1750], "event": "irregular rhythm"},
+        {"dismiss": [250, 500], "event": "irregular rhythm"},
+        {"rhythm": [500, 1500], "event": WITHOUT_P},
+    ],
     "a split, merged": [{"split": 1, "beats": [250]}, {"merge": [3, 4]}, {"merge": [2, 3]}],
 }
 WRONG = {
@@ -93,6 +99,13 @@ WRONG = {
     "dismissed nothing": [{"dismiss": [250, 250], "event": WITHOUT_P}],
     "dismissed in words": [{"dismiss": ["250", "1750"], "event": WITHOUT_P}],
     "dismissed alone": [{"dismiss": None, "event": WITHOUT_P}],
+    "a couplet given": [{"rhythm": [250, 1750], "event": "V couplet"}],
+    "given without an event": [{"rhythm": [250, 1750]}],
+    "given from no beat": [{"rhythm": [251, 1750], "event": WITHOUT_P}],
+    "given over three": [{"rhythm": [250, 500, 1750], "event": WITHOUT_P}],
+    "given backwards": [{"rhythm": [1750, 250], "event": WITHOUT_P}],
+    "given alone": [{"rhythm": None, "event": WITHOUT_P}],
+    "given and dismissed": [{"rhythm": [250, 1750], "dismiss": [250, 1750], "event": WITHOUT_P}],
     "added far behind the recording": [{"add": 10**400, "kind": "V"}],
     "two decisions in one": [{"add": 900, "kind": "V", "family": 1}],
     "a merge that names families": [{"merge": [1, 2], "families": 5}],
@@ -135,6 +148,8 @@ def test_the_page_and_kdjax_review_decide_alike():
         for decision in case:
             replay.apply(decision)
         assert [tuple(stretch) for stretch in state["dismissed"]] == replay.dismissed
+        assert [tuple(stretch) for stretch in state["replaced"]] == replay.replaced
+        assert [tuple(rhythm.values()) for rhythm in state["given"]] == replay.given
         there = np.searchsorted(reviewed.beats.sample, THREE.beats.sample)
         assert [i for i, source in enumerate(state["source"]) if source >= 0] == there.tolist()
         named = [family["kind"] for family in state["families"]]
@@ -149,44 +164,6 @@ def test_both_refuse_the_same():
         with pytest.raises(InputError, match="decision 1 does not fit this recording"):
             review.reviewed(THREE, case)
     assert set(by_the_page(THREE, CASES.values(), "problem")) == {""}
-
-
-def test_both_dismiss_the_same():
-    replay = decisions.Replay(THREE)
-    replay.apply({"dismiss": [500, 1500], "event": WITHOUT_P})
-    names = (WITHOUT_P, "irregular rhythm", "S bigeminy", "pause")
-    events = [
-        Event(name, first, last, 9)
-        for name in names
-        for first in (0, 300, 500, 1000, 1600)
-        for last in (500, 800, 1500, 1750, 2499)
-        if first < last
-    ]
-    asked = [
-        ["isDismissed", {"name": e.name, "first": e.first, "last": e.last}, replay.dismissed]
-        for e in events
-    ]
-    found = calls(*asked)
-    assert found == [replay.dismisses(event) for event in events]
-    assert {event.name for event, gone in zip(events, found, strict=True) if gone} == set(
-        decisions.RHYTHMS
-    )
-
-
-def test_two_dismissals_that_cover_half_of_a_rhythm_dismiss_it():
-    event = Event(WITHOUT_P, 0, 1750, 9)
-    for stretches, gone in [
-        ([(250, 500), (1000, 1750)], True),
-        ([(1000, 1750), (250, 500)], True),
-        ([(250, 1000), (300, 900)], False),  # what both cover counts once
-        ([(250, 500), (1000, 1600)], False),
-        ([(250, 1125)], True),  # half of it
-    ]:
-        replay = decisions.Replay(THREE)
-        replay.dismissed = stretches
-        asked = {"name": event.name, "first": event.first, "last": event.last}
-        assert calls(["isDismissed", asked, stretches]) == [gone]
-        assert replay.dismisses(event) == gone
 
 
 def test_what_was_added_has_to_be_away_from_what_was_added():
@@ -298,35 +275,6 @@ def test_events_follow():
     assert not [e for e in review.reviewed(person, artefacts).events if e.name.startswith("V")]
 
 
-def test_a_dismissed_rhythm_is_no_event_by_any_name_and_kinds_stay():
-    person = synthetic()
-    event = Event(WITHOUT_P, *person.beats.sample[[10, 190]].tolist(), 181)
-    found = replace(person, events=(*person.events, event))
-    dismissal = {"dismiss": [event.first, event.last], "event": WITHOUT_P}
-    before = review.reviewed(found, [])
-    after = review.reviewed(found, [dismissal])
-    assert event in before.events
-    assert set(before.events) - set(after.events) == {event}
-    assert [one for one in after.events if "irregular" in one.name] == []
-    assert list(after.beats.kind) == list(before.beats.kind)
-    told = summary(after, [], heart_rate(after, []))
-    assert WITHOUT_P not in told["events"]
-    assert WITHOUT_P not in tables.events(after)
-
-
-def test_a_rhythm_stays_dismissed_where_naming_beats_moves_its_ends():
-    person = synthetic()
-    event = Event(WITHOUT_P, *person.beats.sample[[10, 190]].tolist(), 181)
-    found = replace(person, events=(event,))
-    ends = [{"beat": int(person.beats.sample[i]), "kind": "V"} for i in (10, 11, 190)]
-    dismissal = {"dismiss": [event.first, event.last], "event": WITHOUT_P}
-    (left,) = [e for e in review.reviewed(found, ends).events if e.name == WITHOUT_P]
-    assert left != event
-    for order in ([dismissal, *ends], [*ends, dismissal]):
-        reviewed = review.reviewed(found, order)
-        assert WITHOUT_P not in [e.name for e in reviewed.events]
-
-
 @pytest.mark.parametrize(
     ("decision", "says"),
     [
@@ -339,12 +287,6 @@ def test_a_rhythm_stays_dismissed_where_naming_beats_moves_its_ends():
 def test_a_decision_that_is_none_is_said_in_our_words(decision, says):
     with pytest.raises(InputError, match=f"decision 1 does not fit this recording: {says}$"):
         review.reviewed(THREE, [decision])
-
-
-def test_only_rhythms_are_dismissed():
-    says = "event 'pause' cannot be dismissed, only .*; name the beats of another one$"
-    with pytest.raises(InputError, match=f"^decision 1 does not fit this recording: {says}"):
-        review.reviewed(THREE, [{"dismiss": [250, 1750], "event": "pause"}])
 
 
 @pytest.mark.parametrize(("kind", "stays"), [("S", True), ("N", True), ("V", False), ("X", False)])

@@ -4,11 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from detections import beats_of
+from detections import beats_of, detection_of
 from javascript import calls
 
+from kdjax.detection.decisions import RHYTHMS
 from kdjax.detection.events import WITHOUT_P, Event, find_events, trimmed
 from kdjax.detection.report import milliseconds
+from kdjax.detection.review import reviewed
 from kdjax.detection.summary import without_artefacts
 
 KINDS = ["N", "S", "V", "F", "Q", "X", ""]
@@ -17,6 +19,9 @@ SHARES = (
     (0.6, 0.1, 0.2, 0.02, 0.02, 0.03, 0.03),
     (0.98, 0, 0.01, 0, 0, 0.005, 0.005),
 )
+REVIEWED = """(detected, decisions, stretches) =>
+  eventsOf(replay(detected, decisions), stretches)
+    .map(({ name, first, last, beats }) => [name, first, last, beats])"""
 BY_THE_PAGE = """(state, stretches) =>
   eventsOf(state, stretches).map(({ name, first, last, beats }) => [name, first, last, beats])"""
 
@@ -68,6 +73,8 @@ def as_the_page_has_it(beats, fs):
         "rr": milliseconds(beats.rr).tolist(),
         "fs": fs,
         "dismissed": [],
+        "given": [],
+        "replaced": [],
     }
 
 
@@ -92,3 +99,38 @@ def test_the_page_finds_what_the_files_have(fs):
 
 def test_no_beats_make_no_events():
     assert calls([BY_THE_PAGE, as_the_page_has_it(beats_of(), 250.0), [[0, 10000]]]) == [[]]
+
+
+def decisions_on(rng, samples):
+    """Rhythms that are given and dismissed, and a beat or two that are named."""
+    made = []
+    for _ in range(rng.integers(1, 6)):
+        stretch = sorted(rng.choice(samples, 2, replace=False).tolist())
+        event = str(rng.choice(RHYTHMS))
+        made.append({str(rng.choice(["rhythm", "dismiss"])): stretch, "event": event})
+        beat = int(rng.choice([*stretch, *rng.choice(samples, 2)]))
+        made.append({"beat": beat, "kind": str(rng.choice(["N", "V", "X"]))})
+    return made
+
+
+def test_the_page_gives_and_dismisses_rhythms_as_kdjax_review_does():
+    rng = np.random.default_rng(1)
+    asked, expected = [], []
+    for _ in range(150):
+        beats, without_p = recording(rng, 250.0)
+        decisions = decisions_on(rng, beats.sample)
+        seconds = float(beats.sample[-1]) / 250 + 1
+        found = detection_of(
+            beats, fs=250.0, seconds=seconds, events=tuple(without_p), families=(), unscorable=()
+        )
+        expected.append([list(event) for event in reviewed(found, decisions).events])
+        detected = as_the_page_has_it(beats, 250.0) | {
+            "family": [-1] * len(beats.sample),
+            "families": [],
+            "unscorable": [],
+            "seconds": seconds,
+        }
+        asked.append([REVIEWED, detected, decisions, [[e.first, e.last] for e in without_p]])
+    assert calls(*asked) == expected
+    names = Counter(event[0] for events in expected for event in events)
+    assert min(names[name] for name in RHYTHMS) > 50

@@ -1,4 +1,4 @@
-"""Events that follow the decisions and those that are dismissed, in a real browser."""
+"""Events that follow the decisions, are dismissed or given, in a real browser."""
 
 import json
 from dataclasses import replace
@@ -111,6 +111,81 @@ def test_a_dismissal_is_saved_applied_and_undone_in_the_page_that_follows(opened
     after.locator("#file").set_input_files(tmp_path / "review.json")
     after.get_by_text("Loaded 1 decision").wait_for()
     assert rhythms(after) == 0
+
+
+def status(page):
+    return page.locator("#status").inner_text()
+
+
+def select_beat(page, index):
+    page.evaluate(f"show({index})")
+
+
+def test_two_keys_give_a_rhythm_in_place_of_the_one_that_it_overlaps(opened, folder, tmp_path):
+    page = opened(folder)
+    kinds = [count(page, kind) for kind in "NSV"]
+    select_beat(page, 150)  # its last beat first
+    page.keyboard.press("r")
+    assert "choose the other end" in status(page)
+    page.keyboard.press("r")
+    assert "another beat" in status(page)
+    select_beat(page, 30)
+    page.keyboard.press("r")
+    given = {"rhythm": SAMPLE[[30, 150]].tolist(), "event": WITHOUT_P}
+    assert saved(page)["decisions"] == [given]
+    assert rhythms(page) == 1
+    text = page.locator("#events .event", has_text=WITHOUT_P).inner_text()
+    assert "121 beats" in text
+    assert text.endswith("by hand")
+    assert [count(page, kind) for kind in "NSV"] == kinds
+    (tmp_path / "review.json").write_text(json.dumps(saved(page)))
+    files.write_reviewed(FOUND, review.read(tmp_path / "review.json", FOUND), tmp_path)
+    rows = [row for row in (tmp_path / "events.csv").read_text().splitlines() if WITHOUT_P in row]
+    assert len(rows) == 1
+    assert rows[0].split(",")[-1] == "121"
+    page.keyboard.press("u")
+    assert "that you gave" in status(page)
+    assert "181 beats" in page.locator("#events .event", has_text=WITHOUT_P).inner_text()
+
+
+def test_buttons_give_a_rhythm_with_p_waves(opened, folder):
+    page = opened(folder)
+    select_beat(page, 200)
+    page.get_by_role("button", name="Rhythm from here").click()
+    page.get_by_role("button", name="30 s ▶").click()
+    page.get_by_role("button", name="30 s ▶").click()
+    assert page.get_by_role("button", name="Rhythm to here").count() == 0  # no beat is selected
+    assert page.get_by_role("button", name="Cancel rhythm").is_visible()
+    select_beat(page, 290)
+    page.get_by_role("button", name="Rhythm to here, P waves").click()
+    assert saved(page)["decisions"] == [
+        {"rhythm": SAMPLE[[200, 290]].tolist(), "event": "irregular rhythm"}
+    ]
+
+
+@pytest.mark.parametrize("how", ["Escape", "u", "button"])
+def test_an_end_of_a_rhythm_is_taken_back(opened, folder, how):
+    page = opened(folder)
+    select_beat(page, 100)
+    page.keyboard.press("r")
+    if how == "button":
+        page.get_by_role("button", name="Cancel rhythm").click()
+    else:
+        page.keyboard.press(how)
+    assert page.get_by_role("button", name="Rhythm from here").is_visible()
+    assert saved(page)["decisions"] == []
+    page.keyboard.press("Shift+R")
+    assert "choose the other end" in status(page)
+
+
+def test_a_beat_at_the_end_of_a_rhythm_that_is_undone_takes_it_back(opened, folder):
+    page = opened(folder)
+    select_beat(page, 100)
+    page.keyboard.press("a")
+    page.keyboard.press("n")
+    page.keyboard.press("r")
+    page.evaluate("app.decisions = []; refresh()")  # as loading a review does
+    assert page.get_by_role("button", name="Cancel rhythm").count() == 0
 
 
 def listed(page):

@@ -155,11 +155,21 @@ def test_the_highest_scores_come_first_and_those_without_one_never():
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        (("pause", 3.7, 2), "pause, 3.7\u00a0s"),
-        (("V couplet", 0.42, 2), "V couplet, 2 beats, 0.4\u00a0s"),
-        (("V run", 20, 41), "V run, 41 beats, 20.0\u00a0s, 120 bpm"),
-        (("irregular rhythm", 407, 500), "irregular rhythm, 500 beats, 6:47\u00a0min"),
-        (("irregular rhythm", 7265, 9000), "irregular rhythm, 9,000 beats, 2:01:05\u00a0h"),
+        (({"name": "pause", "beats": 2}, 3.7), "pause, 3.7\u00a0s"),
+        (({"name": "V couplet", "beats": 2}, 0.42), "V couplet, 2 beats, 0.4\u00a0s"),
+        (({"name": "V run", "beats": 41}, 20), "V run, 41 beats, 20.0\u00a0s, 120 bpm"),
+        (
+            ({"name": "irregular rhythm", "beats": 500}, 407),
+            "irregular rhythm, 500 beats, 6:47\u00a0min",
+        ),
+        (
+            ({"name": "irregular rhythm", "beats": 80, "given": True}, 70),
+            "irregular rhythm, 80 beats, 1:10\u00a0min, by hand",
+        ),
+        (
+            ({"name": "irregular rhythm", "beats": 9000}, 7265),
+            "irregular rhythm, 9,000 beats, 2:01:05\u00a0h",
+        ),
     ],
 )
 def test_events_in_words(event, text):
@@ -170,7 +180,7 @@ def test_events_in_words(event, text):
 
 
 STEPS = """
-const app = { decisions: [], saved: 0, undone: 0, marker: null, data: { beats: {} } };
+const app = { decisions: [], saved: 0, undone: 0, marker: null, limit: null, data: { beats: {} } };
 const refresh = () => {}, say = () => {}, renderCounts = () => {};
 const element = () => ({ click() {} });
 const after = (...steps) => {

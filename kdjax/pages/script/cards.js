@@ -263,6 +263,13 @@ function gainAround(time, around, height) {
   return commonGain(app.leads.map(reach), height);
 }
 
+/** Irregular rhythms between two times, and the end of one whose other end is yet to be chosen. */
+function rhythmsIn(from, to) {
+  const rhythms = app.events.filter((event) => RHYTHMS.includes(event.name));
+  const limit = app.limit === null ? [] : [{ from: app.limit / app.data.fs, to: app.limit / app.data.fs }];
+  return [...rhythms, ...limit].filter((event) => event.to >= from && event.from < to);
+}
+
 function strip(canvas, from, to, { selected, leadHeight, labels, gain }) {
   const beats = [];
   const { kind, family, source } = app.state;
@@ -286,5 +293,6 @@ function strip(canvas, from, to, { selected, leadHeight, labels, gain }) {
     labels,
     gain,
     marker: labels && app.marker !== null ? app.marker / app.data.fs : null,
+    rhythms: labels ? rhythmsIn(from, to) : [],
   });
 }

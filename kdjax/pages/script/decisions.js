@@ -12,6 +12,10 @@ function undo() {
     clearMarker();
     return;
   }
+  if (app.limit !== null) {
+    clearLimit();
+    return;
+  }
   if (!app.decisions.length) {
     say("Nothing to undo.");
     return;
@@ -30,11 +34,12 @@ function undo() {
   say(`Undone: ${wordsOf(undone)}.`);
 }
 
-function wordsOf({ family, families, beat, add, dismiss, event, merge, split, kind }) {
+function wordsOf({ family, families, beat, add, dismiss, rhythm, event, merge, split, kind }) {
   if (split) return `family ${split} is whole again`;
   if (merge) return `family ${merge.slice(1).join(", ")} is no longer part of family ${merge[0]}`;
   if (add !== undefined) return `the beat added at ${clockOf(add)} is gone`;
   if (dismiss) return `${event} at ${clockOf(dismiss[0])} is an event again`;
+  if (rhythm) return `the ${event} that you gave at ${clockOf(rhythm[0])} is gone`;
   if (beat !== undefined) return `the beat at ${clockOf(beat)} was ${kind}`;
   return families ? `${families.length} families were ${kind}` : `family ${family} was ${kind}`;
 }

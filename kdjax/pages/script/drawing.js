@@ -122,9 +122,9 @@ function hatch(context, stretches, toX, top, height) {
  *
  * beats: [{time, kind, below, selected}] that lie in it; their letters stand above, and `below` them
  * what is said of their family. gain: that at which it is drawn, else as much as fits. marker: where
- * a beat can be added, in s, or null.
+ * a beat can be added, in s, or null. rhythms: irregular ones, {from, to} in s.
  */
-function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeight, labels, gain, marker }) {
+function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeight, labels, gain, marker, rhythms }) {
   const top = labels ? 30 : 14;
   const width = (to - from) * PER_SECOND;
   const height = top + leads.length * leadHeight;
@@ -142,8 +142,16 @@ function drawStrip(canvas, { leads, tape, from, to, beats, unscorable, leadHeigh
     if (labels) nameLead(context, tape.leads[i], top + i * leadHeight);
   });
   for (const beat of beats) markBeat(context, beat, toX(beat.time), height, labels);
+  for (const rhythm of rhythms) drawRhythm(context, toX(rhythm.from), toX(rhythm.to), [width, top]);
   if (marker !== null && marker >= from && marker < to) drawMarker(context, toX(marker), height);
   if (scale < 1) label(context, `${10 * scale} mm/mV`, width - 4, height - 4, { align: "right" });
+}
+
+/** A line below the letters as long as a rhythm, with a foot at each of its ends. */
+function drawRhythm(context, first, last, [width, top]) {
+  context.fillStyle = "#111";
+  context.fillRect(Math.max(first, 0), top - 3, Math.min(last, width) - Math.max(first, 0), 3);
+  for (const x of [first, last]) context.fillRect(x - 1.5, top - 3, 3, 14);
 }
 
 function drawMarker(context, x, height) {

@@ -19,7 +19,7 @@ function followEvents() {
   const { fs, not_scored, without_p } = app.data;
   const events = eventsOf(app.state, without_p).map((event) => {
     const [from, to] = [event.first / fs, event.last / fs];
-    return { ...event, from, to, text: eventText(event.name, to - from, event.beats) };
+    return { ...event, from, to, text: eventText(event, to - from) };
   });
   for (const [from, to, reason] of not_scored) {
     const text = `not scored, ${(to - from).toFixed(0)}\u00a0s, ${reason}`;
@@ -52,11 +52,12 @@ function renderChoice() {
 }
 
 /** An event in words: how many beats, how long, and of a run how fast. */
-function eventText(name, seconds, beats) {
+function eventText({ name, beats, given }, seconds) {
   const parts = [name];
   if (name !== "pause") parts.push(beatsText(beats));
   const long = seconds < 3600 ? `${clock(seconds).replace(/^0:0?/, "")}\u00a0min` : `${clock(seconds)}\u00a0h`;
   parts.push(seconds < 60 ? `${seconds.toFixed(1)}\u00a0s` : long);
+  if (given) parts.push("by hand");
   if (name.endsWith("run")) parts.push(`${Math.round((60 * (beats - 1)) / seconds)} bpm`);
   return parts.join(", ");
 }
@@ -107,7 +108,7 @@ function showEvent(button, event) {
     say(text);
   } else {
     show(Math.min(firstFrom(app.times, from), app.times.length - 1));
-    if (RHYTHMS.includes(name)) say(`${text}. If there is none, key d dismisses it.`);
+    if (RHYTHMS.includes(name)) say(`${text}. If there is none, key d dismisses it; key r sets where it begins and ends.`);
   }
   app.chosen = event; // until something else is shown
 }

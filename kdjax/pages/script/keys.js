@@ -15,6 +15,7 @@ const ANYWHERE = {
   Escape: () => {
     if (app.merging) mergeFamily(app.merging);
     else if (app.marker !== null) clearMarker();
+    else if (app.limit !== null) clearLimit();
     else if (cardLike(app.left)) cardLike(app.left).focus();
     else if (familyOfSelected() >= 0) focusFamily(familyOfSelected() + 1);
     if (document.activeElement.matches(".family, .frame")) say(""); // a letter names the card now
@@ -67,6 +68,7 @@ const IN_STRIPS = {
   ArrowDown: () => leaveStrips(1),
   ArrowUp: () => leaveStrips(-1),
   d: dismissNow,
+  r: (_, event) => limitHere(event.shiftKey ? "irregular rhythm" : WITHOUT_P),
   ".": nextOfFamily,
   Enter: nextOfFamily,
 };
@@ -81,6 +83,7 @@ function leaveStrips(step) {
 const IN_NOTHING = {
   ArrowDown: () => document.querySelector(".family, .frame")?.focus(),
   d: dismissNow,
+  r: (_, event) => limitHere(event.shiftKey ? "irregular rhythm" : WITHOUT_P),
 };
 
 const IN_OVERVIEW = {

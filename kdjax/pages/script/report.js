@@ -11,6 +11,7 @@ const app = {
   merging: null,
   selected: -1, // a beat
   marker: null, // a sample without a beat, where one can be added
+  limit: null, // the sample of the beat at one end of an irregular rhythm
   events: null, // those in the list of events
   now: null, // the event from which [ and ] go on
   chosen: null, // the event that is shown
@@ -46,6 +47,7 @@ function refresh() {
   followBeats();
   app.selected = beatAt(app.state.samples, selected);
   if (app.marker !== null && !hasRoom(app.state, app.marker)) app.marker = null;
+  if (app.limit !== null && beatAt(app.state.samples, app.limit) < 0) app.limit = null;
   followEvents();
   render();
 }

@@ -5,7 +5,7 @@ const KINDS = "NSVFQX";
 const SPARE = 500; // values that an array has room for
 const MOST_RR = 30000; // ms: a longer interval is shown as this long
 const WITHOUT_P = "irregular rhythm without P waves";
-const RHYTHMS = [WITHOUT_P, "irregular rhythm"]; // that can be dismissed
+const RHYTHMS = [WITHOUT_P, "irregular rhythm"]; // that can be dismissed, and given
 const KIND_NAMES = {
   N: "normal",
   S: "supraventricular",
@@ -46,7 +46,8 @@ function highest(values, count) {
  * kind as an index into KINDS or -1, family counted from 0 or -1, rr in ms or -1; `families`, a list
  * of {kind}; `fs` in Hz, `seconds` of the recording, its stretches `unscorable`. The state has
  * `source` besides: of each beat its index among the detected ones, -1 where it was added; and
- * `dismissed`, stretches without irregular rhythm, first and last sample.
+ * `dismissed`, stretches without irregular rhythm, first and last sample; `given`, the irregular
+ * rhythms {name, first, last} that a person gave; and `replaced`, stretches where only those count.
  */
 function replay(detected, decisions) {
   const state = {
@@ -60,6 +61,8 @@ function replay(detected, decisions) {
     source: Int32Array.from(detected.samples, (_, i) => i),
     byHand: new Uint8Array(detected.samples.length),
     dismissed: [],
+    given: [],
+    replaced: [],
     families: detected.families.map((family) => ({ ...family, named: false, changed: false })),
   };
   for (const decision of decisions) apply(state, decision);
@@ -70,7 +73,8 @@ function apply(state, decision) {
   if (decision.merge) joinFamilies(state, decision.merge);
   else if (decision.split) divideFamily(state, decision.split - 1, decision.beats);
   else if (decision.add !== undefined) addTo(state, decision.add, decision.kind);
-  else if (decision.dismiss) state.dismissed.push(decision.dismiss);
+  else if (decision.dismiss) dismissIn(state, decision.dismiss);
+  else if (decision.rhythm) giveRhythm(state, decision.event, decision.rhythm);
   else if (decision.beat === undefined) nameFamilies(state, numbersOf(decision), decision.kind);
   else nameBeat(state, decision.beat, decision.kind);
 }
@@ -144,6 +148,19 @@ function divideFamily(state, family, samples) {
   state.families[family].changed = true;
 }
 
+/** There is no irregular rhythm in a stretch; those given later are there all the same. */
+function dismissIn(state, stretch) {
+  state.dismissed.push(stretch);
+  state.given = state.given.filter((rhythm) => !isDismissed(rhythm, [stretch]));
+}
+
+/** There is an irregular rhythm in a stretch, in place of all that it overlaps. */
+function giveRhythm(state, name, [first, last]) {
+  state.given = state.given.filter((rhythm) => !isReplaced(rhythm, [[first, last]]));
+  state.given.push({ name, first, last });
+  state.replaced.push([first, last]);
+}
+
 /** Why these decisions are not ones for these beats; "" where they are. */
 function problem(detected, decisions) {
   if (!Array.isArray(decisions)) return "the decisions are not a list";
@@ -163,10 +180,12 @@ const FORMS = [
   ["merge"],
   ["beats", "split"],
   ["dismiss", "event"],
+  ["event", "rhythm"],
 ].map(String);
 
 function fits(state, decision) {
-  const { merge, split, add, dismiss, event, family, families, beat, beats, kind } = decision;
+  const { merge, split, add, event, family, families, beat, beats, kind } = decision;
+  const { dismiss, rhythm = dismiss } = decision; // both are stretches
   if (!FORMS.includes(String(Object.keys(decision).sort()))) return false;
   const known = (number) =>
     Number.isInteger(number) && number >= 1 && number <= state.families.length;
@@ -181,9 +200,9 @@ function fits(state, decision) {
   }
   const isKind = typeof kind === "string" && kind.length === 1 && KINDS.includes(kind);
   if (add !== undefined) return isKind && kind !== "X" && hasRoom(state, add);
-  if (dismiss !== undefined) {
-    if (!RHYTHMS.includes(event) || !Array.isArray(dismiss) || dismiss.length !== 2) return false;
-    return dismiss.every((sample) => placeOf(sample) >= 0) && dismiss[0] < dismiss[1];
+  if (rhythm !== undefined) {
+    if (!RHYTHMS.includes(event) || !Array.isArray(rhythm) || rhythm.length !== 2) return false;
+    return rhythm.every((sample) => placeOf(sample) >= 0) && rhythm[0] < rhythm[1];
   }
   if (families !== undefined) {
     return isKind && Array.isArray(families) && families.length > 0 && families.every(known);
@@ -201,6 +220,11 @@ function isDismissed({ name, first, last }, dismissed) {
     end = Math.max(end, b);
   }
   return 2 * covered >= last - first;
+}
+
+/** Whether an event is an irregular rhythm that overlaps one of those that were given. */
+function isReplaced({ name, first, last }, replaced) {
+  return RHYTHMS.includes(name) && replaced.some(([a, b]) => first < b && a < last);
 }
 
 /** Whether a beat can be added at a sample. */

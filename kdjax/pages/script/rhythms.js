@@ -13,15 +13,16 @@ const REPEATS = 0.05; // of log RR, within which quadrigeminy repeats itself
 function eventsOf(state, withoutP) {
   const beats = heartbeats(state);
   const unseen = withoutP.map((stretch) => trimmed(beats, stretch, state.fs)).filter(Boolean);
-  const found = [
+  const detected = [
     ...[..."VS"].flatMap((kind) => together(beats, kind)),
     ...[..."VS"].flatMap((kind) => patterns(beats, kind)),
     ...pauses(beats),
     ...unseen,
     ...irregular(beats, unseen, state.fs),
-  ].filter((event) => !isDismissed(event, state.dismissed));
+  ].filter((event) => !isDismissed(event, state.dismissed) && !isReplaced(event, state.replaced));
+  const given = state.given.map((rhythm) => eventBetween(rhythm, beats)).filter(Boolean);
   const byName = (a, b) => Number(a.name > b.name) - Number(a.name < b.name);
-  return found.sort((a, b) => a.first - b.first || a.last - b.last || byName(a, b));
+  return [...detected, ...given].sort((a, b) => a.first - b.first || a.last - b.last || byName(a, b));
 }
 
 /** Of each beat the ms since the last one that is no artefact; NaN where unknown, and of artefacts. */
@@ -55,6 +56,12 @@ function heartbeats(state) {
 /** An event from one beat to another, by their places. */
 function eventAt(name, { samples }, first, last) {
   return { name, first: samples[first], last: samples[last], beats: last - first + 1 };
+}
+
+/** A rhythm that was given, from its first beat to its last; null where fewer than two are there. */
+function eventBetween({ name, first, last }, beats) {
+  const [begin, end] = [firstFrom(beats.samples, first), firstFrom(beats.samples, last + 1)];
+  return end - begin > 1 ? { ...eventAt(name, beats, begin, end - 1), given: true } : null;
 }
 
 /** Couplets and runs: beats of one kind with nothing between them. */

@@ -48,7 +48,7 @@ function renderBeat() {
     onclick: nextGap,
   });
   if (i < 0) {
-    panel.replaceChildren("Click a beat to name only that beat, or a place without one to add a missed beat.", missed);
+    panel.replaceChildren("Click a beat to name only that beat, or a place without one to add a missed beat.", missed, ...limitButtons());
     return;
   }
   const { kind, family, byHand } = app.state;
@@ -65,6 +65,7 @@ function renderBeat() {
     ...kindButtons(letter, decided, nameTheBeat),
     element("span", { textContent: parts.join(" · ") }),
     missed,
+    ...limitButtons(),
   );
 }
 

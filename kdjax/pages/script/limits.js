@@ -1,0 +1,48 @@
+// Irregular rhythms that a person gives: one end, then the other.
+
+/** The selected beat is one end of an irregular rhythm; given both, there is one of that name. */
+function limitHere(name) {
+  if (app.selected < 0) {
+    say("Choose the first or the last beat of the rhythm in the strips first.");
+    return;
+  }
+  const sample = app.state.samples[app.selected];
+  byId("strips").focus({ preventScroll: true }); // a button that was clicked is drawn anew
+  if (app.limit === null) {
+    app.limit = sample;
+    renderRecording();
+    say(`An end of a rhythm is at ${clockOf(sample)}; choose the other end.`);
+  } else if (app.limit === sample) say("Choose another beat for the other end of the rhythm.");
+  else {
+    const rhythm = [Math.min(app.limit, sample), Math.max(app.limit, sample)];
+    app.limit = null;
+    decide({ rhythm, event: name }, `From ${clockOf(rhythm[0])} to ${clockOf(rhythm[1])}: ${name}. Kinds stay.`);
+  }
+}
+
+function clearLimit() {
+  app.limit = null;
+  renderRecording();
+  say("");
+}
+
+/** What the panel of a beat, or that without one, offers. */
+function limitButtons() {
+  const button = (textContent, title, onclick) =>
+    element("button", { type: "button", textContent, title, onclick });
+  if (app.limit === null) {
+    return app.selected < 0
+      ? []
+      : [button("Rhythm from here…", "an irregular rhythm that begins or ends here (key r)", () => limitHere(WITHOUT_P))];
+  }
+  const ends = [
+    button("Rhythm to here, no P waves", "most often atrial fibrillation (key r)", () => limitHere(WITHOUT_P)),
+    button("Rhythm to here, P waves", "or unknown (key R)", () => limitHere("irregular rhythm")),
+  ];
+  const text = `rhythm from ${clockOf(app.limit)}`;
+  return [
+    element("span", { textContent: text }),
+    ...(app.selected < 0 ? [] : ends),
+    button("Cancel rhythm", "key Esc", clearLimit),
+  ];
+}
