@@ -8,7 +8,10 @@ import os
 import shutil
 import tempfile
 import time
+import tokenize
 import weakref
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +22,13 @@ from kdjax.errors import InputError
 
 SUMS = "SHA256SUMS"
 UNFINISHED = ".unfinished"
+# What zipfile, zlib and NumPy raise on the changed bytes of an .npz file, and readers on another
+# program's arrays. A defect of ours that raises anything else is not called damage.
+DAMAGED_NPZ = (
+    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(SyntaxError, tokenize.TokenError),  # of an array's header
+    *(KeyError, TypeError, ValueError, OverflowError),
+)
 
 _SEAL = "sha256_of_the_rest"
 _TRIES = 20

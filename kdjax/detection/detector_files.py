@@ -17,7 +17,7 @@ import numpy as np
 import kdjax
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.files import is_whole, sha256, with_seal
+from kdjax.files import DAMAGED_NPZ, is_whole, sha256, with_seal
 from kdjax.models.sizes import GeneratorSizes
 from kdjax.scores.calibration import Calibration
 from kdjax.scores.fitted import FittedScore
@@ -179,7 +179,7 @@ def read_calibration(file: Path) -> Calibration:
         raise InputError(
             f"{file}: is a folder; name the .npz file that kdjax calibrate wrote"
         ) from None
-    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
+    except (*DAMAGED_NPZ, MemoryError) as error:
         raise InputError(
             f"{file}: not a calibration, or damaged; name an .npz file that kdjax calibrate wrote, "
             "or make it again"

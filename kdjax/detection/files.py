@@ -4,8 +4,6 @@ import dataclasses
 import datetime
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -21,21 +19,13 @@ from kdjax.detection.recording import Detection
 from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError, counted
-from kdjax.files import locked, make_folder, sha256, sha256_of, write_files
+from kdjax.files import DAMAGED_NPZ, locked, make_folder, sha256, sha256_of, write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
 FAMILIES = "families.csv"
 SUMMARY = "summary.json"
 _FORMAT = 4
-
-
-# What zipfile, zlib and NumPy raise on changed bytes, and `_from_arrays` on another program's
-# arrays. A defect of ours that raises anything else is not called damage.
-_DAMAGED = (
-    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
-    *(KeyError, TypeError, ValueError),
-)
 
 
 class _OtherFormat(ValueError):
@@ -282,7 +272,7 @@ def read(folder: Path) -> Detection:
         raise InputError(
             f"{path}: written by another version of kdjax ({error}); run kdjax detect again"
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED_NPZ as error:
         raise InputError(f"{path}: damaged; run kdjax detect again") from error
 
 

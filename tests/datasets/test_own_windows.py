@@ -181,6 +181,7 @@ class TestRefusals:
             (archive(x=shaped(OBJECTS)), "x holds objects"),
             (archive(x=shaped(CLAIM)), "x is not as long as it says"),
             (archive(x=shaped("__import__('os')")), "cannot be read"),
+            (archive(x=shaped("&40, 64, 1)")), "cannot be read"),  # a header with a wrong bit
             (archive(**{"../x": b""}), r"holds \.\./x\.npy; it may hold"),
         ],
     )

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from kdjax.errors import InputError, counted
+from kdjax.files import DAMAGED_NPZ
 
 NORMAL, ABNORMAL = "normal", "abnormal"  # the classes of labels 0 and 1
 MULTIPLE = 32  # the networks halve a window five times
@@ -193,7 +194,7 @@ def _read(file: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{file}: too large for the memory; prepare fewer windows") from None
     except InputError:
         raise
-    except Exception as error:  # NumPy and zipfile raise all sorts on what they cannot read
+    except DAMAGED_NPZ as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(f"{file}: cannot be read ({reason}); write it with numpy.savez") from error
 
