@@ -3,25 +3,18 @@
 python -m benchmarks.pages.results
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import evidence as evidence_page
+from benchmarks.pages import reference as reference_page
 from benchmarks.pages import students as students_page
 from benchmarks.pages import study as study_page
-from benchmarks.shared import FOLDER, bracket, devices, folded, mean, page, read, source, table
+from benchmarks.shared import FOLDER, devices, mean, page, read, source, table
 from kdjax.files import write_text
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/results.md"
-
-# BeatGAN with a distilled copy of itself, as its authors reported it: one run each, best epoch and
-# best threshold by test labels, and a distillation term that was a constant.
-REFERENCE = {
-    "reference teacher": {"epochs": 100, "auc": 0.9372, "ap": 0.9048, "best_f1": 0.8075},
-    "reference student": {"epochs": 100, "auc": 0.9464, "ap": 0.9134, "best_f1": 0.8224},
-}
 
 
 def main() -> None:
@@ -40,7 +33,7 @@ def main() -> None:
         *evidence_page.inputs(),
         *evidence_page.opinions(),
         *study_page.compared(),
-        *mitbih(),
+        *reference_page.reference(),
         *synthetic(),
         *initialisation(),
         *evidence_page.averaging(),
@@ -90,119 +83,6 @@ def reading() -> Iterable[str]:
         "makes this page from the JSON that each section names, which also holds versions and "
         "code."
     )
-
-
-def mitbih() -> Iterable[str]:
-    """Teacher and student on the real records, beside the reference's figures."""
-    results = {name: read(f"mitbih-{name}.json") for name in ("teacher", "student")}
-    first = results["teacher"]
-    yield "## How does kdjax compare with the published reference?"
-    own, best, published = (
-        " and ".join(f"{row['auc']:.4f}" for row in rows)
-        for rows in (
-            results.values(),
-            [result["oracle"] for result in results.values()],
-            REFERENCE.values(),
-        )
-    )
-    yield (
-        f"After {first['epochs']} epochs, teacher and student have an AUC of {own}; at their best "
-        f"epochs, which an oracle chose, {best}. The reference reports {published} for the best of "
-        f"{REFERENCE['reference teacher']['epochs']} epochs. With one run each, a difference "
-        "between teacher and student is not evidence of a gain."
-    )
-    yield _beside_reference(results)
-    yield (
-        "The reference is the PyTorch work that kdjax began from: BeatGAN with a distilled copy of "
-        "itself, one run each. AUC and AP without *oracle* are those of the network after the last "
-        "epoch, with 95 % bootstrap intervals over records. Oracle figures take the best epoch on "
-        "validation beats, and F1 at the best threshold on the test beats; the published figures "
-        "are of that kind."
-    )
-    yield table(
-        ("AUC of a class", *(f"{k} (n {v['n']:,})" for k, v in first["per_class"].items())),
-        [(name, *(claim(row) for row in r["per_class"].values())) for name, r in results.items()],
-    )
-    yield "Nothing is claimed for a class with fewer than 50 test beats."
-    thresholds = table(
-        ("network", "false-positive rate requested", "measured", "recall", "F1"),
-        [
-            (
-                name,
-                f"{100 * row['fpr_target']:.0f} %",
-                f"{100 * row['fpr']:.2f} %",
-                f"{100 * row['recall']:.2f} %",
-                f"{row['f1']:.4f}",
-            )
-            for name, r in results.items()
-            for row in r["label_free"]
-        ],
-    )
-    yield folded("Thresholds set without labels", thresholds)
-    yield from _over_epochs()
-    yield source(
-        ["mitbih-teacher.json", "mitbih-student.json"],
-        "the `result.json` of `train.py`",
-        f"protocol `{first['protocol']}`, fold {first['fold']}",
-        f"seed {first['seed']}",
-        f"{first['n_test']:,} test beats",
-        first["date"],
-    )
-
-
-def _beside_reference(results: dict[str, Any]) -> str:
-    """A table of both networks and of the reference's."""
-    return table(
-        ("", "epochs", "AUC", "AP", "AUC (oracle)", "AP (oracle)", "best F1 (oracle)"),
-        [
-            *(
-                (
-                    name,
-                    r["epochs"],
-                    f"{r['auc']:.4f} {bracket(r['ci95']['auc'])}",
-                    f"{r['ap']:.4f} {bracket(r['ci95']['ap'])}",
-                    f"{r['oracle']['auc']:.4f} (epoch {r['oracle']['epoch']})",
-                    f"{r['oracle']['ap']:.4f}",
-                    f"{r['oracle']['best_f1']:.4f}",
-                )
-                for name, r in results.items()
-            ),
-            *(
-                (
-                    f"{name} (published)",
-                    r["epochs"],
-                    "",
-                    "",
-                    f"{r['auc']:.4f}",
-                    f"{r['ap']:.4f}",
-                    f"{r['best_f1']:.4f}",
-                )
-                for name, r in REFERENCE.items()
-            ),
-        ],
-    )
-
-
-def _over_epochs() -> Iterable[str]:
-    """How figures vary from epoch to epoch, and the gradients of the student's terms."""
-    late = {name: [row["val_auc"] for row in epochs(name)[-10:]] for name in ("teacher", "student")}
-    ranges = ", ".join(f"{name} {min(v):.4f} to {max(v):.4f}" for name, v in late.items())
-    yield (
-        "AUC varies from epoch to epoch, so the network after the last epoch is one draw. "
-        f"Validation AUC (oracle) over the last {len(late['teacher'])} epochs: {ranges}."
-    )
-    rows = epochs("student")
-    names = [name for name in rows[0] if name.startswith("grad_norm/")]
-    shown = [row for row in rows if row["epoch"] in (1, 2, 5, 10, 15, 20, len(rows))]
-    norms = table(
-        ("epoch", *(f"`{name.removeprefix('grad_norm/')}`" for name in names)),
-        [(row["epoch"], *(f"{row[name]:.4f}" for name in names)) for row in shown],
-    )
-    what = (
-        "Norm of the gradient of each weighted term in the student's parameters, after the epoch. "
-        "`kd_response` is the distillation term: it has an effect on training."
-    )
-    yield folded("Gradient norms by epoch", f"{what}\n\n{norms}")
 
 
 def initialisation() -> Iterable[str]:
@@ -260,17 +140,6 @@ def _beside_pca(name: str, row: Any, pca: Any) -> str:
     else:
         verdict = "is better than" if low > pca["auc"] else "is worse than"
     return f"The {name} (AUC {mean(row)}) {verdict} a PCA reconstruction ({pca['auc']:.4f})."
-
-
-def epochs(name: str) -> list[dict]:
-    """The lines of a MIT-BIH run's metrics.jsonl."""
-    lines = (FOLDER / f"mitbih-{name}.metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def claim(row: dict) -> str:
-    """A class's AUC when it has the beats for it."""
-    return f"{row['auc']:.4f}" if row["n"] >= 50 else "no claim"
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """Sections of the results page: students that are narrow, trained for long, or encoders alone."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from benchmarks.pages.epochs import Line, aucs, drawn
 from benchmarks.pages.study import NEAR, made
 from benchmarks.shared import (
-    FOLDER,
     PLAIN_AUC,
     bracket,
     folded,
@@ -32,7 +30,8 @@ LONG = ("study-long-8.json", "study-long.json")
 LONG_16 = "long-16"  # three networks of a seed each, by epoch
 SEEDS = (50, 51, 52)
 COPY = "response"  # the variant of a long study that is taught
-BY_EPOCH = ("teacher", "alone", COPY)
+STYLES = {"teacher": ("#1a1a1a", "-"), "alone": ("#0072b2", "--"), COPY: ("#d55e00", "-")}
+BY_EPOCH = tuple(STYLES)
 # Names in the JSON, in a reader's words.
 TARGETS = {
     "teacher score": "teacher's score",
@@ -173,7 +172,7 @@ def _by_seed() -> Iterable[str]:
     """Width 16: every epoch of each network, seed by seed."""
     runs = {seed: {name: read(_file(seed, name)) for name in BY_EPOCH} for seed in SEEDS}
     files = {(seed, name): _file(seed, name) for seed in runs for name in BY_EPOCH}
-    curves = {key: [row["val_auc"] for row in _epochs(file)] for key, file in files.items()}
+    curves = {key: aucs(file) for key, file in files.items()}
     first = runs[min(runs)]["teacher"]
     halves = ", ".join(
         f"{name} {np.mean([curves[seed, name][:10] for seed in runs]):.3f} and "
@@ -185,7 +184,7 @@ def _by_seed() -> Iterable[str]:
         f"first and the last ten epochs: {halves}."
     )
     yield picture(
-        _over_epochs(curves),
+        drawn(Line(name, *STYLES[name], curve) for (_, name), curve in curves.items()),
         f"{LONG_16}.png",
         "Validation AUC by epoch: plain score, one line for each network of width 16 and seed. It "
         "needs labelled anomalies (oracle).",
@@ -236,30 +235,6 @@ def _gain_of_copies(runs: Mapping[int, Mapping[str, Any]]) -> str:
 
 def _file(seed: int, name: str) -> str:
     return f"{LONG_16}-{seed}-{name}.json"
-
-
-def _epochs(name: str) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl, which lies beside its result."""
-    lines = (FOLDER / name).with_suffix(".metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _over_epochs(curves: Mapping[tuple[int, str], Sequence[float]]) -> Figure:
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    ax = figure.subplots()
-    styles = dict(
-        zip(BY_EPOCH, (("#1a1a1a", "-"), ("#0072b2", "--"), ("#d55e00", "-")), strict=True)
-    )
-    seen: set[str] = set()
-    for (_, name), curve in curves.items():
-        colour, style = styles[name]
-        label = None if name in seen else name
-        ax.plot(range(1, len(curve) + 1), curve, style, color=colour, label=label, linewidth=1)
-        seen.add(name)
-    ax.set(xlabel="epoch", ylabel="validation AUC")
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False)
-    return figure
 
 
 def encoder_only() -> Iterable[str]:
