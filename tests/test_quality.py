@@ -19,6 +19,7 @@ from benchmarks.quality import (
     opinions,
     rpeaks,
     shipped,
+    tallies,
     together,
 )
 from benchmarks.robustness import records
@@ -28,6 +29,7 @@ from kdjax.detection import detector_files
 from kdjax.detection.events import WITHOUT_P
 from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import directory
+from kdjax.scores import metrics
 from kdjax.scores.fitted import Evidence
 
 LABELS = {"beatgan": np.repeat([0, 1, 2, 3], 30), "aami": np.repeat([0, 0, 2, 3], 30)}
@@ -379,3 +381,27 @@ def test_the_card_says_what_is_measured_now():
     found = json.loads((FOLDER / "kinds.json").read_text())["fibrillation"]
     (row,) = (r for r in found if r["people"] == "DS2" and r["events"] == WITHOUT_P)
     assert f"on DS2, {row['Se']:.0f} % of its time is found" in card["limits"][2]
+
+
+def test_the_auc_of_a_draw_is_that_of_its_records_joined():
+    rng = np.random.default_rng(0)
+    abnormal = [rng.random(40) < share for share in (0.1, 0.5, 0.0, 0.3)]
+    score = [rng.integers(0, 9, 40) + 2.0 * own for own in abnormal]  # with ties
+    drawn = tallies.resampled_auc(abnormal, score)
+    for times, auc in list(zip(tallies.drawn(4), drawn, strict=True))[:50]:
+        members = np.repeat(np.arange(4), times)
+        both = [np.concatenate([values[i] for i in members]) for values in (abnormal, score)]
+        assert (np.isnan(auc) and not both[0].any()) or auc == pytest.approx(metrics.auc(*both))
+
+
+def test_rates_of_a_draw_are_those_of_its_records_together():
+    rng = np.random.default_rng(0)
+    counted = [
+        tallies.Tally(rng.integers(0, 9, (7, 7)), int(rng.integers(9)), 0, 9, 0.5) for _ in range(5)
+    ]
+    found = tallies.resampled(counted)
+    for i, times in enumerate(tallies.drawn(5)[:50]):
+        row = tallies.gross([one for one, n in zip(counted, times, strict=True) for _ in range(n)])
+        assert {name: values[i] for name, values in found.items()} == pytest.approx(
+            {name: row[name] for name in found}
+        )

@@ -7,7 +7,6 @@ from benchmarks.pages.kinds import (
     KINDS,
     SEVENTEENTH,
     THIRTEENTH,
-    TWELFTH,
     by_people,
     flagged,
     kinds_table,
@@ -21,7 +20,7 @@ from kdjax.detection.events import WITHOUT_P
 VERSIONS = {
     "no P waves (9th version)": "kinds-ninth.json",
     "usual P wave (10th)": "kinds-tenth.json",
-    "usual and visible P wave (11th)": TWELFTH,
+    "usual and visible P wave (11th)": "kinds-eleventh.json",
 }
 CHANGED = (
     ("atrial fibrillation", "normal"),
