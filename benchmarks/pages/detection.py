@@ -50,10 +50,10 @@ def live() -> Iterable[str]:
     slowest = max(live["records"], key=lambda row: row["delay_95"])
     yield "## Do live decisions differ from final ones?"
     yield (
-        f"Of {gross['beats']:,} beats of {len(live['records'])} records, {gross['missed']} had no "
-        f"provisional decision, and {gross['changed']} "
-        f"({kinds_page.percent(gross['changed_share'])}) got another kind in the final "
-        "decision. If the signal is pushed second by second, provisional "
+        f"Of {gross['beats']:,} beats in three minutes each of {len(live['records'])} records of "
+        f"DS2, {gross['missed']} had no provisional decision, and {gross['changed']} "
+        f"({kinds_page.percent(gross['changed_share'])}) got another kind in the "
+        "stream's own final decision. If the signal is pushed second by second, provisional "
         f"decisions of the slowest record, {slowest['record']}, come "
         f"{slowest['delay_median']:.2f} s after the R-peak (median), {slowest['delay_95']:.2f} s "
         "at the 95th percentile. Irregular rhythms without P waves are told only when a recording "

@@ -63,8 +63,8 @@ def main() -> None:
         "process with all cores to itself; they take turns. Above 1, kdjax is faster.\n"
         "- **Brackets** after a median are the lowest and the highest of all rounds.\n"
         "- **First call** includes compiling, which the other times do not.\n"
-        "- **Load** is named where more other work ran than the machine has cores; it slowed all "
-        "contestants.\n"
+        "- **Load** was recorded for scoring, int8 and `kdjax detect`. It is named where more "
+        "other work ran than the machine has cores; it slowed all contestants.\n"
         f"- **Machine**: {devices(map(file, names))}, {processors}. Nothing was measured on a GPU.",
         "`python -m benchmarks.all` makes the JSON that each section names, and "
         "`python -m benchmarks.pages.performance` this page. `pip install -e '.[bench]'` installs "

@@ -27,7 +27,7 @@ class Found(NamedTuple):
     QUALITIES; sqi: float32 [B], the signal quality index; rr, after: float32 [B] in s to the beat
     before and to the next one, NaN where bad signal lies between. first: where the core begins;
     samples: int8 [n], the quality of each of its samples. hum: the mains frequency that was taken
-    out, 0 for none; bridged: how many single missing samples were filled; repeats: how often a
+    out, 0 for none; bridged: how many missing samples were filled; repeats: how often a
     minute the first lead repeats itself, 0 unless that is too fast for the detector.
     """
 

@@ -77,8 +77,8 @@ class Handling:
         if self._bridged:
             were = "sample was" if self._bridged == 1 else "samples were"
             yield (
-                f"{self._bridged} single missing {were} bridged by straight lines; longer gaps are "
-                "marked"
+                f"{self._bridged} missing {were} bridged by straight lines; gaps of more than "
+                "0.1 s are marked"
             )
         if self._fast:
             seconds, rates = np.array(self._fast).T

@@ -28,7 +28,7 @@ def test_resampling_hum_and_single_missing_samples_are_said():
     assert notes == [
         "resampled from 250 to 360 Hz",
         "mains hum of 50 Hz was filtered out of 0:00:30",
-        "2 single missing samples were bridged by straight lines; longer gaps are marked",
+        "2 missing samples were bridged by straight lines; gaps of more than 0.1 s are marked",
     ]
     assert facts == {"resampled_to_hz": 360, "notched_s": {"50": 30.0}, "bridged_samples": 2}
 
