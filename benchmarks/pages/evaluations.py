@@ -33,4 +33,5 @@ READINGS = """- Terms for irregular and for mostly premature rhythms were added 
   were those that are not above the threshold as ventricular. It was chosen on DS1 and committed
   before DS2 was read.
 - The 20th evaluated the same version. Only the threshold of the weights without the network
-  changed. With the one before, they had fewer false alarms than the shipped weights on DS1 already."""
+  changed. With the one before, they had fewer false alarms than the shipped weights already on
+  DS1."""

@@ -105,8 +105,8 @@ def _said(results: list[tuple[str, Any]]) -> str:
     return (
         f"{' '.join(sentences)} The reference reports {both} for the best of "
         f"{published['epochs']} epochs. The student's aim, {least:.4f} without looking at labels, "
-        f"was {'reached' if reached else 'missed'}. With one run each, a difference between networks "
-        "is not evidence of a gain."
+        f"was {'reached' if reached else 'missed'}. With one run each, a difference between "
+        "networks is not evidence of a gain."
     )
 
 

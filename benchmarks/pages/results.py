@@ -60,8 +60,9 @@ def reading() -> Iterable[str]:
             "[Protocols](protocol.md) describes both and what was fixed before the runs",
             "DS2": "not an untouched test set, because most sections report it. Its labels "
             "chose which narrow student was repeated with fresh seeds, and two secondary "
-            "comparisons of the confirmation. The constants of the RR intervals were set knowing that most of its supraventricular beats are of one "
-            "record, 232 ([Protocols](protocol.md#the-distillation-study))",
+            "comparisons of the confirmation. The constants of the RR intervals were set knowing "
+            "that most of its supraventricular beats are of one record, 232 "
+            "([Protocols](protocol.md#the-distillation-study))",
             "Brackets": "95 % t intervals over seeds; differences between networks are paired by "
             "seed. A gain is *shown* if the interval lies above 0 or, where many variants are "
             "compared, if the corrected p is below 0.05",
