@@ -72,9 +72,9 @@ def seeded(found: Mapping[str, Any]) -> tuple[str, str, str]:
     return f"`{found['command']}`", f"seeds {seeds[0]} to {seeds[-1]}", found["date"]
 
 
-def bracket(interval: Sequence[float]) -> str:
-    """[low, high]."""
-    return f"[{interval[0]:.4f}, {interval[1]:.4f}]"
+def bracket(interval: Sequence[float], digits: int = 4) -> str:
+    """[low, high], of so many digits after the point."""
+    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
