@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.pages import kinds as kinds_page
 from benchmarks.pages import rhythms as rhythms_page
 from benchmarks.pages import rpeaks as rpeaks_page
+from benchmarks.pages.operating_point import operating_point
 from benchmarks.shared import bracket, devices, page, read, source, table
 from kdjax.files import write_text
 
@@ -31,6 +32,7 @@ def main() -> None:
         "each section names, which also holds versions and code. [Results](results.md) is about "
         "networks and distillation.",
         *kinds_page.sections(),
+        *operating_point(),
         *rhythms_page.sections(),
         *kinds_page.noise(),
         *kinds_page.families(),

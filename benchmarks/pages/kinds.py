@@ -5,15 +5,11 @@ from typing import Any
 
 from benchmarks.pages.evaluations import EVALUATED, READINGS
 from benchmarks.shared import bracket, captioned, folded, read, signed, source, table
-from kdjax.detection.deciding import FPR
 
 KINDS = "kinds.json"
-TWELFTH = "kinds-twelfth.json"  # the evaluation before the false-positive rate was lowered
-THIRTEENTH = "kinds-thirteenth.json"  # the one after it
 FIFTEENTH = "kinds-fifteenth.json"  # the evaluation before doubtful beats had families of their own
 SEVENTEENTH = "kinds-seventeenth.json"  # the one before the threshold was mended
 DECISIONS = 10  # of a reviewer, in the conclusion
-BEFORE = 0.0075  # the false-positive rate of the 12th version
 ALARMS = 100  # an hour, above which a record is named
 IN_USE = 0.9  # correlation of the shapes in use
 RATES = ("VEB Se, %", "VEB +P, %", "SVEB Se, %", "SVEB +P, %")
@@ -49,7 +45,7 @@ def verdict() -> Iterable[str]:
     found = read(KINDS)
     peaks = read("rpeaks.json")["gross"]["kdjax, DS2"]
     alone = by_people(found, "DS2")
-    named = _reviewed(found)
+    named = reviewed(found)
     yield (
         f"**On the 22 people of DS2, none of whom is in the training data, kdjax detects "
         f"{100 * peaks['se']:.2f} % of the beats (+P {100 * peaks['p']:.2f} %). Without labels "
@@ -133,7 +129,6 @@ def sections() -> Iterable[str]:
     yield from _recognized(found)
     yield from _reviewer(found)
     yield from _people(found)
-    yield from _operating_point(read(THIRTEENTH))
 
 
 def _recognized(found: dict[str, Any]) -> Iterable[str]:
@@ -197,14 +192,14 @@ def _people(found: dict[str, Any]) -> Iterable[str]:
     )
     yield table(
         ("record", *COSTS),
-        ((row["record"], *_costs(row)) for row in costly),
+        ((row["record"], *costs(row)) for row in costly),
     )
     each = table(
         ("people", "requested", "mean over people", "median", "worst"),
         (
             (
                 row["people"],
-                _exactly(row["asked"]),
+                exactly(row["asked"]),
                 *(percent(row[name]) for name in ("mean", "median", "worst")),
             )
             for row in found["threshold"]
@@ -218,7 +213,7 @@ def _people(found: dict[str, Any]) -> Iterable[str]:
     yield _source(found)
 
 
-def _reviewed(found: dict[str, Any]) -> dict[str, Any]:
+def reviewed(found: dict[str, Any]) -> dict[str, Any]:
     """DS2 after `DECISIONS`."""
     return next(
         row for row in found["reviewer"] if (row["people"], row["decisions"]) == ("DS2", DECISIONS)
@@ -227,7 +222,7 @@ def _reviewed(found: dict[str, Any]) -> dict[str, Any]:
 
 def _reviewer(found: dict[str, Any]) -> Iterable[str]:
     """What remains wrong after so many decisions."""
-    named = _reviewed(found)
+    named = reviewed(found)
     missed, reached = [], []
     for words, name, aim, sign in REVIEWED:
         of = missed if sign * named[name] < sign * aim else reached
@@ -309,7 +304,7 @@ def noise() -> Iterable[str]:
     )
     yield table(
         ("noise", "scored", *COSTS),
-        ((row["noise"], percent(row["scored"]), *_costs(row)) for row in rows),
+        ((row["noise"], percent(row["scored"]), *costs(row)) for row in rows),
     )
     yield (
         "Five records of DS1, with noise added to two minutes of every four from minute 5 "
@@ -319,86 +314,8 @@ def noise() -> Iterable[str]:
     yield _source(found)
 
 
-def _operating_point(found: dict[str, Any]) -> Iterable[str]:
-    """What chose the rate on DS1, and what came of it on DS2."""
-    yield "## How was the operating point chosen?"
-    chosen, before = (_at_rate(found, rate, DECISIONS) for rate in (FPR, BEFORE))
-    yield (
-        f"A false-positive rate of {_exactly(FPR)} was chosen on DS1, with the weights for each "
-        f"record fitted on the other records. After {DECISIONS} decisions in each recording, VEB "
-        f"Se is {pair(chosen, 'V')} with it and {pair(before, 'V')} with {_exactly(BEFORE)}, the "
-        f"rate before; SVEB Se is {pair(chosen, 'S')} and {pair(before, 'S')}, and there are "
-        f"{chosen['false_alarms_per_hour']:.0f} and {before['false_alarms_per_hour']:.0f} false "
-        "alarms an hour. The balance between VEB and SVEB, each of which has its own log odds, was "
-        "chosen on DS1, too."
-    )
-    yield _confirmed(found)
-    yield table(
-        ("rate", "decisions", *COSTS),
-        ((_exactly(row["rate"]), row["decisions"], *_costs(row)) for row in found["rates"]),
-    )
-    yield (
-        "This section has the figures of the 13th evaluation, which followed the choice. The "
-        "thresholds of its table are quantiles of the scores of all normal beats. The detector's "
-        "own threshold was slightly lower then, by a fault that was mended before the 18th. So VEB "
-        f"Se was {by_people(found, 'DS1')['V Se']:.1f} % on DS1 with the detector's threshold, and "
-        f"is {_at_rate(found, FPR, 0)['V Se']:.1f} % at {_exactly(FPR)} in this table."
-    )
-    yield from _tried(found)
-    yield source([THIRTEENTH, TWELFTH], f"`{found['command']}`", found["date"])
-
-
-def _at_rate(found: dict[str, Any], rate: float, decisions: int) -> dict[str, Any]:
-    """DS1 at a false-positive rate, after so many decisions."""
-    return next(r for r in found["rates"] if (r["rate"], r["decisions"]) == (rate, decisions))
-
-
-def _tried(found: dict[str, Any]) -> Iterable[str]:
-    """What was tried on DS1 beside the operating point."""
-    personal = table(
-        ("share", "achieved, median", "achieved, worst", *COSTS),
-        (
-            (f"{row['share']:g}", percent(row["median"]), percent(row["worst"]), *_costs(row))
-            for row in found["personal"]
-        ),
-    )
-    what = (
-        "The threshold is raised for a person by a share of the distance between the median score "
-        "of their commonest shape in the first five minutes and the usual one (DS1, rate "
-        f"{_exactly(FPR)}). *Achieved* is the share of a person's normal beats that is flagged."
-    )
-    yield folded("Tried and not in use: a threshold for each person", f"{what}\n\n{personal}")
-    steady = table(
-        ("terms of a steady rhythm", "rate", *COSTS),
-        (
-            ("yes" if row["terms"] == "all" else "no", _exactly(row["rate"]), *_costs(row))
-            for row in read(TWELFTH)["rates"]
-        ),
-    )
-    what = (
-        "Some terms of SVEBs weigh timing by how steady the rhythm is. Without them, what remains "
-        "is how early a beat is, weighed by how regular the rhythm is or how well P waves are seen "
-        "(DS1, no decisions, 12th evaluation)."
-    )
-    yield folded("Tried and not in use: no terms of a steady rhythm", f"{what}\n\n{steady}")
-
-
-def _costs(row: dict[str, Any]) -> tuple[str, ...]:
+def costs(row: dict[str, Any]) -> tuple[str, ...]:
     return (*rates(row), f"{row['false_alarms_per_hour']:.0f}", flagged(row))
-
-
-def _confirmed(found: dict[str, Any]) -> str:
-    """What the rate and the one before give on DS2, where neither was chosen."""
-    now, then = _reviewed(found), _reviewed(read(TWELFTH))
-    names = {"VEB Se": "V Se", "VEB +P": "V +P", "SVEB Se": "S Se", "SVEB +P": "S +P"}
-    lower = [words for words, name in names.items() if now[name] < then[name]]
-    verdict = f"lower with {_exactly(FPR)}: {', '.join(lower)}" if lower else "no rate is lower"
-    return (
-        f"On DS2, VEB Se after {DECISIONS} decisions is {pair(now, 'V')} with {_exactly(FPR)} and "
-        f"{pair(then, 'V')} with {_exactly(BEFORE)}, SVEB Se {pair(now, 'S')} and "
-        f"{pair(then, 'S')}, with {now['false_alarms_per_hour']:.0f} and "
-        f"{then['false_alarms_per_hour']:.0f} false alarms an hour ({verdict})."
-    )
 
 
 def families() -> Iterable[str]:
@@ -505,7 +422,7 @@ def _source(found: dict[str, Any]) -> str:
     return source(KINDS, f"`{found['command']}`", f"`{found['detector']}`", found["date"])
 
 
-def _exactly(share: float) -> str:
+def exactly(share: float) -> str:
     return f"{100 * share:g} %"
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from benchmarks.pages.kinds import (
     KINDS,
     SEVENTEENTH,
-    THIRTEENTH,
     by_people,
     flagged,
     kinds_table,
     pair,
     percent,
 )
+from benchmarks.pages.operating_point import THIRTEENTH
 from benchmarks.shared import folded, read, source, table
 from kdjax.detection.events import WITHOUT_P
 
