@@ -16,6 +16,7 @@ from kdjax.errors import InputError
 FS = 360  # Hz: the rate at which windows are cut
 BEFORE, AFTER = 140, 180  # a window is samples [centre - BEFORE, centre + AFTER)
 WINDOW = BEFORE + AFTER
+MULTIPLE = 32  # samples of a window: the networks halve it five times
 NEAR = 10  # a centre lies near an R-peak when it is less than this many samples away from it
 MEDIAN_INTERVALS = 16  # intervals in the running median
 # Raise it whenever a change below alters a single value: the data sets carry it as their version,
@@ -170,6 +171,12 @@ def windows(filtered: np.ndarray, centres: np.ndarray) -> np.ndarray:
     if not whole(centres, len(filtered)).all():
         raise ValueError("a centre lies too near an end of the signal for a whole window")
     return filtered[np.asarray(centres)[:, None] + np.arange(-BEFORE, AFTER)]
+
+
+def pad(windows: np.ndarray) -> np.ndarray:
+    """`windows` [B, T, C], their last sample repeated until T is a multiple of `MULTIPLE`."""
+    missing = -windows.shape[1] % MULTIPLE
+    return np.pad(windows, ((0, 0), (0, missing), (0, 0)), mode="edge")
 
 
 def scale(windows: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ class Rule(NamedTuple):
     wanted: str
 
 
+_LARGEST = 2.0**127  # about half of what float32 holds
+
+
 def declare(
     default: Any, rule: Rule, meaning: str, *, added: bool = False, counts: bool = True
 ) -> Any:
@@ -77,7 +80,7 @@ def choice(*values: str) -> Rule:
 
 
 def _number(v: Any) -> bool:
-    return isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+    return isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= _LARGEST
 
 
 def _rates(v: Any) -> bool:

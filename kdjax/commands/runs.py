@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from kdjax.files import check_folder, check_output, write_json
 
 def train(args: argparse.Namespace) -> int:
     """Trains what a config describes; continues a run that was stopped."""
+    from kdjax.runs import config as configs
     from kdjax.runs import config_file
 
     given = args.config or args.config_flag
     if not given:
         raise InputError("the config is missing; give one, for example student or student:mitbih")
     config = config_file.load(given)
-    if "data" not in config:
+    if "base" in config:
         raise InputError(f"{given}: is the config of a study; use kdjax study")
     config_file.override(config, args.set)
+    configs.check(config)
     name = Path(given.partition(":")[0]).stem
     workdir = args.workdir or Path("runs") / f"{name}-{config.data.dataset}"
     process = {
@@ -225,7 +228,22 @@ def export(args: argparse.Namespace) -> None:
         )
         return
     error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)
+    if args.run_directory not in detector_files.shipped():
+        _say_rate(directory.read_result(Path(args.run_directory)))
     print(f"{args.out}: decisions equal the run's; scores differ by at most a relative {error:.0e}")
+
+
+def _say_rate(result: Mapping[str, Any]) -> None:
+    """Says at which rate a run decides, where it is not the first that was asked for."""
+    from kdjax.runs import directory
+
+    first, used = result["label_free"][0], directory.decided_by(result)
+    if used is not first:
+        print(
+            f"note: the threshold is that for a false-positive rate of {used['fpr_target']:g}; "
+            f"what was held out is too little for {first['fpr_target']:g}",
+            file=sys.stderr,
+        )
 
 
 def import_beatgan(args: argparse.Namespace) -> None:

@@ -17,10 +17,13 @@ class Busy(InputError):
     """Another process is at work in a run directory."""
 
 
-def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> None:
-    """Refuses a folder with other files, or with another run unless `overwrite`."""
+def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> str | None:
+    """Refuses a folder with other files, or with another run unless `overwrite`.
+
+    Gives the teacher's folder as the run there spells it, None where it names none.
+    """
     if not workdir.exists():
-        return
+        return None
     if not workdir.is_dir():
         raise InputError(f"{workdir}: is a file, not a folder; choose another run directory")
     recorded = _recorded(workdir, config, overwrite)
@@ -39,15 +42,16 @@ def check_directory(config: configs.Config, workdir: Path, overwrite: bool) -> N
             raise InputError(
                 f"{workdir}: holds {min(strangers)} but no run; choose another run directory"
             )
-        return
+        return None
     if overwrite:
-        return
+        return None
     differ = configs.differences(recorded, config.to_dict())
     if differ:
         raise InputError(
             f"{workdir}: holds a run of another config ({'; '.join(differ)}); "
             "choose another run directory (--workdir), or start again (--overwrite)"
         )
+    return recorded["teacher"]["workdir"] if configs.is_student(config) else None
 
 
 def _of_teacher(config: configs.Config) -> configs.Config:

@@ -9,6 +9,7 @@ import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict, config_dict
@@ -215,6 +216,9 @@ def check(config: Config) -> None:
             )
 
 
+_TEACHER = "teacher.workdir"
+
+
 def identity(config: Mapping) -> dict[str, Any]:
     """The config as plain data without `data.dir`, which says where the beats are, not what."""
     plain = complete(config)
@@ -225,6 +229,8 @@ def identity(config: Mapping) -> dict[str, Any]:
 def differences(a: Mapping, b: Mapping) -> list[str]:
     """'field: value of a, value of b' for each field in which two configs differ."""
     flat_a, flat_b = _flat(identity(a)), _flat(identity(b))
+    if _same_folder(*(flat.get(_TEACHER) for flat in (flat_a, flat_b))):
+        flat_a[_TEACHER] = flat_b[_TEACHER]
     absent = "absent"
     return [
         f"{name}: {flat_a.get(name, absent)} there, {flat_b.get(name, absent)} now"
@@ -233,11 +239,24 @@ def differences(a: Mapping, b: Mapping) -> list[str]:
     ]
 
 
+def with_teacher(config: Config, folder: str) -> Config:
+    """The config with the teacher's folder spelt in this way."""
+    changed = config.copy_and_resolve_references()
+    changed.teacher.workdir = folder
+    return changed
+
+
+def _same_folder(one: str | None, other: str | None) -> bool:
+    return bool(one and other) and Path(str(one)).resolve() == Path(str(other)).resolve()
+
+
 def fingerprint(config: Mapping) -> str:
     """SHA-256 of the config's identity; some fields added later count once they are used."""
     plain = identity(config)
-    for name, field in walk(TeacherConfig):
+    for name, field in walk(StudentConfig):
         *blocks, last = name.split(".")
+        if len(blocks) > 1:
+            continue  # of the teacher's model; these have always counted
         place = plain.get(blocks[0], {}) if blocks else plain  # an import's lacks most of them
         if not field.metadata["counts"] and last in place and place[last] == field.default:
             del place[last]

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import importlib.util
+import inspect
 import sys
 import types
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,8 @@ def load(given: str) -> Any:
     try:
         with _importable(path.parent):
             get_config = _run(path).get_config
+            if argument and not inspect.signature(get_config).parameters:
+                raise ValueError(f"its get_config takes no argument; leave :{argument} out")
             return ConfigDict(get_config(argument) if argument else get_config())
     except Exception as error:  # a config file is Python and may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__

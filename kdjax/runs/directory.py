@@ -201,8 +201,8 @@ def load_model(run: Path, folder: str = LAST) -> Model:
 def load_run(path: str | Path) -> Detector:
     """The Detector of a finished run, or of a name in `detector_files.shipped()`.
 
-    Its threshold is that of the run's first false-positive-rate target. Raises InputError when the
-    run is missing, unfinished or damaged.
+    Its threshold is that of the run's first false-positive-rate target that has one. Raises
+    InputError when the run is missing, unfinished or damaged.
     """
     run = Path(path)
     if (shipped_one := detector_files.shipped_one(str(path))) is not None:
@@ -212,11 +212,17 @@ def load_run(path: str | Path) -> Detector:
     return Detector(
         model.generator,
         model.variables["generator"],
-        result["label_free"][0]["threshold"],
+        decided_by(result)["threshold"],
         _calibration(run, model, result),
         ecg=model.progress.get("ecg", True),
         name=str(path),
     )
+
+
+def decided_by(result: Mapping) -> Mapping[str, Any]:
+    """The rates at the threshold in use: the first that is known, held-out beats being enough."""
+    rows = result["label_free"]
+    return next((row for row in rows if row["threshold"] is not None), rows[0])
 
 
 def load_finished(run: Path) -> Finished:

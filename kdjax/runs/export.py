@@ -63,7 +63,7 @@ def export(run: str | Path, form: str, out: Path, *, int8: bool = False) -> floa
     detector = directory.load_run(run)
     if detector.threshold is None:
         raise InputError(
-            f"{run}: has no threshold, its held-out normal beats were too few for its first "
+            f"{run}: has no threshold, what was held out is too little for every one of its "
             "eval.fpr_targets; train it with a higher one"
         )
     about, files = metadata(run, detector), {}
@@ -141,7 +141,7 @@ def _source(run: str | Path) -> dict[str, Any]:
         return detector_files.read_card(detector_files.shipped()[str(run)])["card"]
     result = directory.read_result(Path(run))
     names = ("dataset", "protocol", "fold", "fingerprints")
-    return {"fpr_target": result["label_free"][0]["fpr_target"]} | {n: result[n] for n in names}
+    return {"fpr_target": directory.decided_by(result)["fpr_target"]} | {n: result[n] for n in names}
 
 
 # --- parity ------------------------------------------------------------------------------------

@@ -70,9 +70,20 @@ def check(study: configs.Config) -> None:
     for name in study.scored_fully:
         if name not in [variant.name for variant in grid]:
             raise InputError(f"study.scored_fully: {name!r} is not a variant of this study")
-    for variant in grid:
-        for split in study.splits:
+    split = tuple(study.splits[0])
+    made = {one.name: cell_config(study, one, split, seed=0, teacher=Path()) for one in grid}
+    for split in study.splits[1:]:
+        for variant in grid:
             cell_config(study, variant, tuple(split), seed=0, teacher=Path())
+    sizes = {name: config.model.to_dict() for name, config in made.items()}
+    alone = [sizes[name] for name in sizes if comparison.is_alone(name)]
+    for variant in grid:
+        if variant.role == "student" and sizes[variant.name] not in alone:
+            raise InputError(
+                f"study.variants: {variant.name} has nothing to be compared with; add a student of "
+                f"its size without a teacher, named {comparison.ALONE} or "
+                f"{comparison.ALONE}-{sizes[variant.name]['width']}"
+            )
 
 
 def variants(study: configs.Config) -> list[Variant]:

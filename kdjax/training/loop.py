@@ -110,7 +110,8 @@ def train(config: configs.Config, workdir: str | Path, overwrite: bool = False) 
     configs.check(config)
     compilation.keep_programs()
     _check_alike(config, workdir, overwrite)
-    processes.told(lambda: check_directory(config, workdir, overwrite))
+    if spelt := processes.told(lambda: check_directory(config, workdir, overwrite)):
+        config = configs.with_teacher(config, spelt)
     if processes.told(lambda: not overwrite and (workdir / directory.RESULT).exists()):
         return _finished(config, workdir)
     devices = jax.local_devices()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from record_files import files_below
 
 import kdjax
-from kdjax import cli
+from kdjax import beats, cli
 from kdjax.beats import scale
 from kdjax.datasets import load, own_windows, prepare_windows
 from kdjax.datasets.own_windows import source
@@ -92,7 +92,16 @@ class TestRead:
         assert np.array_equal(examples[0]["x"][::-1, :T], x[::3].astype(np.float32))
 
     def test_the_length_is_what_the_networks_can_halve(self):
-        assert source.MULTIPLE == sizes.REDUCTION
+        assert beats.MULTIPLE == sizes.REDUCTION
+
+    def test_windows_are_padded_as_they_were_prepared(self, tmp_path):
+        """So that a detector takes new windows."""
+        x = arrays()["x"].astype(np.float32)
+        (example,) = own_windows.read(written(tmp_path, group=None, time=None)).examples
+        assert beats.pad(x).shape == (B, 64, C)
+        assert (beats.pad(x)[:, T:] == x[:, -1:]).all()
+        assert beats.pad(x[:, :32]).shape == (B, 32, C)
+        assert np.array_equal(beats.pad(x), example["x"])
 
     def test_compressed_archives_are_read(self, tmp_path):
         np.savez_compressed(tmp_path / "w.npz", **arrays())

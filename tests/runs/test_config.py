@@ -12,11 +12,14 @@ from ml_collections import ConfigDict
 
 from configs import student, student_small, teacher
 from kdjax.errors import InputError
+from kdjax.fields import WEIGHT as WEIGHT_RULE
+from kdjax.fields import declare
+from kdjax.runs import claim
 from kdjax.runs import config as configs
 
 SHIPPED = {"teacher": teacher, "student": student, "student_small": student_small}
 NOT_COUNTS = [-1, 1.5, True, "2", None]
-NOT_NUMBERS = [math.nan, math.inf, True, "1", None]
+NOT_NUMBERS = [math.nan, math.inf, 1e39, -1e39, True, "1", None]
 WEIGHT = [-0.5, *NOT_NUMBERS]
 
 # What each field must refuse. `fields()` checks that none is left out.
@@ -410,3 +413,30 @@ def test_reading_a_config_loads_no_jax():
         "assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_term_of_one_s_own_leaves_earlier_runs_what_they_were(monkeypatch):
+    """A field of a block that does not count is in the fingerprint once it is used."""
+    every = configs.walk
+    mine = declare(0.0, WEIGHT_RULE, "mine", added=True, counts=False)
+    monkeypatch.setattr(configs, "walk", lambda kind: [*every(kind), ("kd.mine", mine)])
+    before = plain(student)
+    recorded = configs.fingerprint(before)
+    own = copy.deepcopy(before) | {"kd": before["kd"] | {"mine": 0.0}}
+    assert configs.fingerprint(own) == recorded
+    own["kd"]["mine"] = 2.0
+    assert configs.fingerprint(own) != recorded
+
+
+def test_a_teacher_s_folder_is_the_same_however_it_is_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recorded, now = student.get_config(), student.get_config()
+    recorded.teacher.workdir = "runs/a"
+    now.teacher.workdir = str(tmp_path / "runs/../runs/a")
+    (tmp_path / "config.json").write_text(json.dumps(recorded.to_dict()))
+    spelt = claim.check_directory(now, tmp_path, overwrite=False)
+    assert spelt == "runs/a"
+    assert configs.fingerprint(configs.with_teacher(now, spelt)) == configs.fingerprint(recorded)
+    now.teacher.workdir = "runs/b"
+    with pytest.raises(InputError, match=r"teacher\.workdir: runs/a there, runs/b now"):
+        claim.check_directory(now, tmp_path, overwrite=False)

@@ -1,5 +1,6 @@
 """Config files: found, run, and changed field by field."""
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
+from kdjax import cli
 from kdjax.errors import InputError
 from kdjax.runs import config_file
 
@@ -44,6 +46,7 @@ def test_a_shipped_config_is_given_by_its_name():
         ("def get_config(): raise ValueError('no such part')", "no such part"),
         ("def get_config(): return 3", "int"),
         ("def get_config(:", "SyntaxError"),
+        ("def get_config(name): return {}", "get_config.. missing 1 required"),
     ],
 )
 def test_a_file_that_fails_is_named_with_the_reason(tmp_path, text, wanted):
@@ -121,3 +124,15 @@ def test_a_shipped_config_has_no_suffix():
     for name in ("student.yaml", "student.txt"):
         with pytest.raises(InputError, match=f"{name}: no such config file"):
             config_file.load(name)
+
+
+def test_a_config_without_an_argument_is_told_so(tmp_path):
+    (tmp_path / "mine.py").write_text("def get_config(): return {'epochs': 1}")
+    with pytest.raises(InputError, match=r"its get_config takes no argument; leave :mitbih out$"):
+        config_file.load(f"{tmp_path / 'mine.py'}:mitbih")
+
+
+def test_a_config_that_lacks_fields_is_no_study(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("def get_config(): return {'epochs': 1}")
+    assert cli.main(["train", str(tmp_path / "mine.py")]) == 2
+    assert re.search(r"^kdjax train: \w+: missing; see configs/", capsys.readouterr().err)

@@ -262,13 +262,14 @@ class TestVerify:
 
 
 class TestLoadRun:
-    def test_gives_the_last_epoch_s_detector_with_its_first_threshold(self):
+    def test_gives_the_last_epoch_s_detector_with_its_first_known_threshold(self):
         run = tiny.trained()
         detector = directory.load_run(run.path)
         with np.load(run.path / "scores.npz") as scores:
             score = detector.score(tiny.beat_set().x[scores["index"]])
             np.testing.assert_allclose(score, scores["score"], rtol=1e-6)
-        assert detector.threshold == run.result["label_free"][0]["threshold"]
+        thresholds = [row["threshold"] for row in run.result["label_free"]]
+        assert detector.threshold == next(one for one in thresholds if one is not None)
 
     def test_refuses_a_run_that_is_missing_unfinished_or_damaged(self, tmp_path):
         with pytest.raises(
@@ -385,3 +386,11 @@ class TestClaim:
         wanted = r"scores\.npz: No such file" if there else "was moved or deleted"
         with pytest.raises(InputError, match=wanted), claim.disk_errors(tmp_path):
             raise missing
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "used"), [([3.0, 2.0], 0), ([None, 2.0, 1.0], 1), ([None, None], 0)]
+)
+def test_a_run_decides_by_the_first_threshold_that_is_known(thresholds, used):
+    rows = [{"fpr_target": 0.01 * i, "threshold": one} for i, one in enumerate(thresholds)]
+    assert directory.decided_by({"label_free": rows}) is rows[used]

@@ -162,6 +162,22 @@ def test_a_field_of_another_type_is_refused_in_a_line(fields, message):
         grid.check(make_grid(**fields))
 
 
+@pytest.mark.parametrize(
+    "variants",
+    [
+        [{"name": "plain"}, {"name": "taught", "teacher": grid.SCORER, "fields": LOG_RATIO}],
+        [{"name": "alone"}, {"name": "narrow", "fields": {"model": {"width": 2}}}],
+        [{"name": "alone"}, {"name": "narrow-alone", "fields": {"model": {"width": 2}}}],
+    ],
+)
+def test_a_student_without_one_of_its_size_that_learns_alone_is_refused(variants):
+    named = r"has nothing to be compared with; .*, named alone or alone-\d+$"
+    with pytest.raises(InputError, match=named):
+        grid.check(make_grid(variants, scored_fully=()))
+    sized = {"name": "alone-2", "fields": {"model": {"width": 2}}}
+    grid.check(make_grid([{"name": "alone"}, sized], scored_fully=()))
+
+
 def test_a_cell_whose_teacher_is_no_longer_there_is_refused(tmp_path):
     study = make_grid(seeds=(0, 1), scored_fully=())
     _, _, taught, _ = grid.variants(study)

@@ -9,11 +9,11 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from kdjax.beats import MULTIPLE, pad
 from kdjax.errors import InputError, counted
 from kdjax.files import DAMAGED_NPZ
 
 NORMAL, ABNORMAL = "normal", "abnormal"  # the classes of labels 0 and 1
-MULTIPLE = 32  # the networks halve a window five times
 _ARRAYS = ("x", "label", "group", "time")
 _SHORTEST = 16  # samples; a shorter window would be padding for the most part
 _COLUMNS = {"group", "record", "lost"}  # of the tables that count classes
@@ -103,7 +103,7 @@ def _padded(file: Path, x: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if still := int((span == 0).all(axis=1).sum()):
         remarks.append(f"constant: {still} of {len(x)} windows, which say nothing of a shape")
     if missing := -samples % MULTIPLE:
-        x = np.pad(x, ((0, 0), (0, missing), (0, 0)), mode="edge")
+        x = pad(x)
         remarks.append(
             f"padded to {samples + missing} samples by repeating the last: the length must be a "
             f"multiple of {MULTIPLE}"
