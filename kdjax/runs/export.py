@@ -141,7 +141,8 @@ def _source(run: str | Path) -> dict[str, Any]:
         return detector_files.read_card(detector_files.shipped()[str(run)])["card"]
     result = directory.read_result(Path(run))
     names = ("dataset", "protocol", "fold", "fingerprints")
-    return {"fpr_target": directory.decided_by(result)["fpr_target"]} | {n: result[n] for n in names}
+    rate = directory.decided_by(result)["fpr_target"]
+    return {"fpr_target": rate} | {name: result[name] for name in names}
 
 
 # --- parity ------------------------------------------------------------------------------------
