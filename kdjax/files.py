@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ UNFINISHED = ".unfinished"
 # What zipfile, zlib and NumPy raise on the changed bytes of an .npz file, and readers on another
 # program's arrays. A defect of ours that raises anything else is not called damage.
 DAMAGED_NPZ = (
-    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(SyntaxError, tokenize.TokenError),  # of an array's header
     *(KeyError, TypeError, ValueError, OverflowError),
 )

@@ -153,6 +153,8 @@ def _limit_with(reads: Sequence[Read], models: dict[str, dict[str, Any]], alarms
         opinions = [scored(one, models[one.name], limit=limit) for one in reads]
         found = tallies.gross(_tallies(reads, _all_symbols(reads, opinions, limit)))
         low, high = (low, limit) if found["false_alarms_per_hour"] <= alarms else (limit, high)
+    if high == LIMITS[1]:
+        raise ValueError(f"more than {alarms} false alarms an hour at every limit up to {high}")
     return high
 
 

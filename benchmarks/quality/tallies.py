@@ -88,8 +88,8 @@ def resampled(tallies: Sequence[Tally]) -> dict[str, np.ndarray]:
 def resampled_auc(abnormal: Sequence[np.ndarray], score: Sequence[np.ndarray]) -> np.ndarray:
     """AUC over the beats of each draw of records, float [DRAWS], ties counting half.
 
-    abnormal, score: bool and float [B] of each record. Records of one draw are compared pair by
-    pair, so that no beat is counted twice.
+    abnormal, score: bool and float [B] of each record. Records are compared pair by pair, once for
+    all draws.
     """
     ordered = [np.sort(values[~own]) for own, values in zip(abnormal, score, strict=True)]
     above = np.array(

@@ -54,7 +54,8 @@ class Replay:
         families: likewise, but their counts, shapes and examples are those of the detection.
         changed: which families have other beats than were detected.
         dismissed: stretches without irregular rhythm, first and last sample.
-        given: irregular rhythms that a person gave: name, first and last sample.
+        given: irregular rhythms that a person gave: name, first and last sample, and how many of
+            `dismissed` came before.
         replaced: stretches where only those count.
     """
 
@@ -65,7 +66,7 @@ class Replay:
         self.families = list(detection.families)
         self.changed: set[int] = set()
         self.dismissed: list[tuple[int, int]] = []
-        self.given: list[tuple[str, int, int]] = []
+        self.given: list[tuple[str, int, int, int]] = []
         self.replaced: list[tuple[int, int]] = []
         self._by_hand = np.zeros(len(found.sample), bool)
         self._fs, self._seconds = detection.fs, detection.seconds
@@ -156,9 +157,7 @@ class Replay:
                 f"event {event!r} cannot be dismissed, only {' and '.join(RHYTHMS)}; name the "
                 "beats of another one"
             )
-        first, last = self._stretch(stretch)
-        self.dismissed.append((first, last))
-        self.given = [one for one in self.given if not _is_covered(one[1:], [(first, last)])]
+        self.dismissed.append(self._stretch(stretch))
 
     def _give(self, stretch: Any, event: Any) -> None:
         if event not in RHYTHMS:
@@ -167,8 +166,8 @@ class Replay:
                 "another event"
             )
         first, last = self._stretch(stretch)
-        self.given = [one for one in self.given if not _overlap(one[1:], (first, last))]
-        self.given.append((event, first, last))
+        self.given = [one for one in self.given if not _overlap(one[1:3], (first, last))]
+        self.given.append((event, first, last, len(self.dismissed)))
         self.replaced.append((first, last))
 
     def _stretch(self, samples: Any) -> tuple[int, int]:
@@ -185,17 +184,21 @@ class Replay:
 
         found: those of `hearts`, the beats without artefacts.
         """
-        given = (event_between(name, hearts, first, last=last) for name, first, last in self.given)
-        return in_order(
-            [
-                *(event for event in found if not (self.dismisses(event) or self.replaces(event))),
-                *filter(None, given),
-            ]
-        )
+        kept = [event for event in found if not (self.dismisses(event) or self.replaces(event))]
+        for name, first, last, before in self.given:
+            event = event_between(name, hearts, first, last=last)
+            if event is not None and not self.dismisses(event, before):
+                kept.append(event)
+        return in_order(kept)
 
-    def dismisses(self, event: Event) -> bool:
-        """Whether it is an irregular rhythm at least half of which was dismissed."""
-        return event.name in RHYTHMS and _is_covered((event.first, event.last), self.dismissed)
+    def dismisses(self, event: Event, before: int = 0) -> bool:
+        """Whether it is an irregular rhythm at least half of which was dismissed.
+
+        before: how many dismissals it came after.
+        """
+        stretches = self.dismissed[before:]
+        half = (event.last - event.first) / 2
+        return event.name in RHYTHMS and covered(stretches, event.first, event.last) >= half
 
     def replaces(self, event: Event) -> bool:
         """Whether it is an irregular rhythm that overlaps one that was given."""
@@ -220,12 +223,6 @@ class Replay:
         if not 0 <= place < len(found) or found[place] != sample:
             raise ValueError(f"there is no beat at sample {sample!r}")
         return place
-
-
-def _is_covered(own: tuple[int, int], stretches: Iterable[tuple[int, int]]) -> bool:
-    """Whether stretches cover at least half of one."""
-    first, last = own
-    return covered(stretches, first, last) >= (last - first) / 2
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:

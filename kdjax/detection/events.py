@@ -57,7 +57,10 @@ def in_order(events: Iterable[Event]) -> tuple[Event, ...]:
 
 
 def event_between(name: str, beats: Beats, first: int, *, last: int) -> Event | None:
-    """From the first to the last beat between two samples; None where fewer than two are there."""
+    """From the first to the last beat between two samples, artefacts aside, which `beats` lack.
+
+    None where fewer than two are there.
+    """
     begin, end = np.searchsorted(beats.sample, [first, last + 1]).tolist()
     return _event(name, beats, begin, last=end - 1) if end - begin > 1 else None
 

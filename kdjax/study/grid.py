@@ -76,7 +76,11 @@ def check(study: configs.Config) -> None:
         for variant in grid:
             cell_config(study, variant, tuple(split), seed=0, teacher=Path())
     sizes = {name: config.model.to_dict() for name, config in made.items()}
-    alone = [sizes[name] for name in sizes if comparison.is_alone(name)]
+    alone = [
+        sizes[one.name]
+        for one in grid
+        if comparison.is_alone(one.name) and one.role == "student" and one.teacher is None
+    ]
     for variant in grid:
         if variant.role == "student" and sizes[variant.name] not in alone:
             raise InputError(

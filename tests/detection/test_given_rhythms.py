@@ -86,6 +86,10 @@ def test_a_rhythm_stays_dismissed_where_naming_beats_moves_its_ends():
         ([{"dismiss": (60, 120), "event": WITHOUT_P}], []),
         ([{"dismiss": (60, 80), "event": WITHOUT_P}], [(60, 120, "irregular rhythm")]),
         (
+            [{"dismiss": (60, 80), "event": WITHOUT_P}, {"dismiss": (75, 100), "event": WITHOUT_P}],
+            [],
+        ),
+        (
             [{"rhythm": (20, 60), "event": WITHOUT_P}],
             [(20, 60, WITHOUT_P), (60, 120, "irregular rhythm")],
         ),
@@ -124,3 +128,18 @@ def test_only_rhythms_are_dismissed():
     says = "event 'pause' cannot be dismissed, only .*; name the beats of another one$"
     with pytest.raises(InputError, match=f"^decision 1 does not fit this recording: {says}"):
         review.reviewed(detection_of(), [{"dismiss": [250, 1750], "event": "pause"}])
+
+
+def test_a_given_rhythm_can_be_dismissed_after_most_of_it_became_artefacts():
+    person = synthetic()
+    sample = person.beats.sample.tolist()
+    made = [
+        {"rhythm": [sample[60], sample[120]], "event": WITHOUT_P},
+        *({"beat": sample[i], "kind": "X"} for i in range(60, 95)),
+    ]
+    (left,) = [e for e in review.reviewed(person, made).events if e.name == WITHOUT_P]
+    assert (left.first, left.last, left.beats) == (sample[95], sample[120], 26)
+    dismissal = {"dismiss": [left.first, left.last], "event": WITHOUT_P}
+    assert dismissal["dismiss"][0] > sample[60]
+    after = review.reviewed(person, [*made, dismissal])
+    assert WITHOUT_P not in [event.name for event in after.events]

@@ -168,6 +168,8 @@ def test_a_field_of_another_type_is_refused_in_a_line(fields, message):
         [{"name": "plain"}, {"name": "taught", "teacher": grid.SCORER, "fields": LOG_RATIO}],
         [{"name": "alone"}, {"name": "narrow", "fields": {"model": {"width": 2}}}],
         [{"name": "alone"}, {"name": "narrow-alone", "fields": {"model": {"width": 2}}}],
+        [{"name": "alone", "teacher": grid.SCORER, "fields": LOG_RATIO}],
+        [{"name": "alone", "role": "teacher"}, {"name": "other"}],
     ],
 )
 def test_a_student_without_one_of_its_size_that_learns_alone_is_refused(variants):

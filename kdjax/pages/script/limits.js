@@ -23,7 +23,8 @@ function limitHere(name) {
 function clearLimit() {
   app.limit = null;
   renderRecording();
-  say("");
+  byId("strips").focus({ preventScroll: true });
+  say("The end of the rhythm is taken back.");
 }
 
 /** What the panel of a beat, or that without one, offers. */

@@ -91,7 +91,12 @@ function renderCounts() {
     `${app.decisions.length} ${app.decisions.length === 1 ? "decision" : "decisions"}` +
     (unsaved() ? `, ${unsaved()} not saved` : "") +
     (share > 0 ? `; ${Math.floor(100 * share)} % of beats named` : "");
-  byId("undo").disabled = !app.decisions.length;
+  renderUndo();
+}
+
+/** Whether there is something to take back: a decision, or one that is begun. */
+function renderUndo() {
+  byId("undo").disabled = !app.decisions.length && app.marker === null && app.limit === null;
 }
 
 function badge(kind) {

@@ -47,7 +47,8 @@ function highest(values, count) {
  * of {kind}; `fs` in Hz, `seconds` of the recording, its stretches `unscorable`. The state has
  * `source` besides: of each beat its index among the detected ones, -1 where it was added; and
  * `dismissed`, stretches without irregular rhythm, first and last sample; `given`, the irregular
- * rhythms {name, first, last} that a person gave; and `replaced`, stretches where only those count.
+ * rhythms {name, first, last, before} that a person gave after so many dismissals; and `replaced`,
+ * stretches where only those count.
  */
 function replay(detected, decisions) {
   const state = {
@@ -73,7 +74,7 @@ function apply(state, decision) {
   if (decision.merge) joinFamilies(state, decision.merge);
   else if (decision.split) divideFamily(state, decision.split - 1, decision.beats);
   else if (decision.add !== undefined) addTo(state, decision.add, decision.kind);
-  else if (decision.dismiss) dismissIn(state, decision.dismiss);
+  else if (decision.dismiss) state.dismissed.push(decision.dismiss);
   else if (decision.rhythm) giveRhythm(state, decision.event, decision.rhythm);
   else if (decision.beat === undefined) nameFamilies(state, numbersOf(decision), decision.kind);
   else nameBeat(state, decision.beat, decision.kind);
@@ -148,16 +149,10 @@ function divideFamily(state, family, samples) {
   state.families[family].changed = true;
 }
 
-/** There is no irregular rhythm in a stretch; those given later are there all the same. */
-function dismissIn(state, stretch) {
-  state.dismissed.push(stretch);
-  state.given = state.given.filter((rhythm) => !isDismissed(rhythm, [stretch]));
-}
-
 /** There is an irregular rhythm in a stretch, in place of all that it overlaps. */
 function giveRhythm(state, name, [first, last]) {
   state.given = state.given.filter((rhythm) => !isReplaced(rhythm, [[first, last]]));
-  state.given.push({ name, first, last });
+  state.given.push({ name, first, last, before: state.dismissed.length });
   state.replaced.push([first, last]);
 }
 

@@ -20,7 +20,10 @@ function eventsOf(state, withoutP) {
     ...unseen,
     ...irregular(beats, unseen, state.fs),
   ].filter((event) => !isDismissed(event, state.dismissed) && !isReplaced(event, state.replaced));
-  const given = state.given.map((rhythm) => eventBetween(rhythm, beats)).filter(Boolean);
+  const given = state.given.flatMap((rhythm) => {
+    const event = eventBetween(rhythm, beats);
+    return event && !isDismissed(event, state.dismissed.slice(rhythm.before)) ? [event] : [];
+  });
   const byName = (a, b) => Number(a.name > b.name) - Number(a.name < b.name);
   return [...detected, ...given].sort((a, b) => a.first - b.first || a.last - b.last || byName(a, b));
 }
@@ -58,7 +61,7 @@ function eventAt(name, { samples }, first, last) {
   return { name, first: samples[first], last: samples[last], beats: last - first + 1 };
 }
 
-/** A rhythm that was given, from its first beat to its last; null where fewer than two are there. */
+/** A rhythm that was given, from its first beat to its last, artefacts aside; null for fewer than two. */
 function eventBetween({ name, first, last }, beats) {
   const [begin, end] = [firstFrom(beats.samples, first), firstFrom(beats.samples, last + 1)];
   return end - begin > 1 ? { ...eventAt(name, beats, begin, end - 1), given: true } : null;

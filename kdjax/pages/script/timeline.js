@@ -17,6 +17,7 @@ function renderRecording() {
   byId("overview").setAttribute("aria-valuetext", clock(app.at, app.start));
   if (app.leads) renderStrips();
   renderBeat();
+  renderUndo();
 }
 
 function renderStrips() {
