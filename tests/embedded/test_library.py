@@ -93,6 +93,69 @@ def test_half_an_hour_gives_the_same_integers(detector, made, sanitised, tmp_pat
     assert_same(sanitised, made[0], signal, stream.decide(made[0], signal), tmp_path)
 
 
+LATE = """
+#include <stdio.h>
+#include <stdlib.h>
+#include "kdjax.h"
+
+int main(int count, char **words) {
+    static kdjax_state state; /* C++ as well as C */
+    uint32_t start = (uint32_t)strtoul(words[2], 0, 10), jump = (uint32_t)strtoul(words[3], 0, 10);
+    FILE *file = fopen(words[1], "rb");
+    kdjax_beat beat;
+    kdjax_init(&state);
+    state.front.samples = start;
+    for (int low, read = 0; (low = getc(file)) != EOF && count; read++) {
+        int16_t sample = (int16_t)(low | getc(file) << 8);
+        if (read == 12000) state.front.samples += jump;
+        if (!kdjax_push(&state, sample, &beat)) continue;
+        printf("%lu ", (unsigned long)(uint32_t)(beat.sample - start));
+        printf("%lu %c %ld\\n", (unsigned long)beat.rr, beat.kind, (long)beat.score);
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def decided(folder):
+    """The decisions on the short signal: of a first sample, and of samples left out."""
+    (folder / "late.cpp").write_text(LATE)
+    strict = ["-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address"]
+    sources = [folder / name for name in folder.glob("kdjax_*.c")]
+    objects = [file.with_suffix(".late.o") for file in sources]
+    for source, made in zip(sources, objects, strict=True):
+        compiled = ["gcc", "-std=c99", "-Wconversion", *strict, "-c", source, "-o", made]
+        subprocess.run(compiled, check=True)
+    subprocess.run(
+        ["g++", *strict, f"-I{folder}", folder / "late.cpp", *objects, "-o", folder / "late"],
+        check=True,
+    )
+
+    def run(start=0, jump=0):
+        command = [folder / "late", folder / "signal.bin", str(start), str(jump)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return [line.split() for line in done.stdout.splitlines()]
+
+    return run
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("before", [216, 6000, 20_003])
+    def test_they_go_past_two_to_the_32_as_if_nothing_were(self, decided, before):
+        expected = decided()
+        assert len(expected) > 40
+        assert decided(start=2**32 - before) == expected
+
+    @pytest.mark.parametrize("jump", [2**30, 2**31, 2**31 + 2**20, 2**32 - 2**20])
+    def test_beats_are_found_again_after_a_pause_of_months(self, decided, jump):
+        """A multiple of the rings' lengths, so that they stay whole."""
+        expected = decided()
+        found = decided(jump=jump)
+        before = [row for row in expected if int(row[0]) < 11_500]
+        assert found[: len(before)] == before
+        assert len(found) > len(expected) - 5
+
+
 def test_check_says_which_line_is_not_as_expected(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "c")
     lines = (tmp_path / "c/expected.txt").read_text().splitlines()

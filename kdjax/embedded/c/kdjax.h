@@ -10,11 +10,15 @@
 
 #include "kdjax_sizes.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define KDJAX_FS 360 /* samples a second */
 
 /* One decision. Scores are Q16: 65536 is 1.
  *
- * sample: the R-peak, counted from the first sample. rr: samples since the beat before, 0 where
+ * sample: the R-peak, counted from the first sample, past 2^32 from 0 again. rr: samples since the beat before, 0 where
  * unknown. score: shape + timing, how surprising each is among normal beats, as -ln p. error: the
  * mean squared error of the reconstruction, 2^28 is 1.
  * kind: 'N', or of a beat whose score is above the threshold 'V' (its shape alone reaches half of
@@ -50,12 +54,12 @@ typedef struct {
     int32_t candidate, missed, last;
     uint32_t candidate_place, missed_place, last_place;
     uint32_t quiet;
-    uint32_t beats;
     uint32_t r_peak;
     uint16_t learnt;
+    uint8_t oldest, filled; /* of input */
     uint8_t waits, waits_first;
     uint8_t heights, noises, intervals;
-    uint8_t has_last;
+    uint8_t has_last, begun;
     int32_t height[8], noise[8];
     uint32_t interval[8];
     kdjax_waiting waiting[4];
@@ -102,8 +106,12 @@ void kdjax_init(kdjax_state *state);
 int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat);
 
 /* Scores one beat whose window of band-passed half microvolts is in state->window. kdjax_push
- * calls it; call it yourself where R-peaks come from elsewhere. beat->sample and beat->rr are
- * given, the rest is filled in. */
+ * calls it; call it yourself where R-peaks come from elsewhere. beat->sample, which goes on from
+ * beat to beat, and beat->rr are given, the rest is filled in. */
 void kdjax_score(kdjax_state *state, kdjax_beat *beat);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -23,13 +23,15 @@ static int32_t clip(int32_t value, int32_t most) {
 static void keep(kdjax_front *front, int32_t microvolts) {
     int32_t input = clip(microvolts, FARTHEST);
     int32_t away = input - front->offset;
-    if (!front->samples || away > KDJAX_SWING || away < -KDJAX_SWING) front->offset = input;
-    front->input[front->samples++ % KDJAX_TAPS] = input;
+    if (!front->filled || away > KDJAX_SWING || away < -KDJAX_SWING) front->offset = input;
+    front->input[front->oldest] = input;
+    if (++front->oldest == KDJAX_TAPS) front->oldest = 0;
+    if (front->filled < KDJAX_TAPS) front->filled++;
+    front->samples++; /* past 2^32 from 0 again, as all places do */
 }
 
 static int16_t bandpass(const kdjax_front *front) {
-    uint32_t left = front->samples % KDJAX_TAPS; /* the oldest sample */
-    uint32_t right = left ? left - 1 : KDJAX_TAPS - 1;
+    uint32_t left = front->oldest, right = left ? left - 1 : KDJAX_TAPS - 1;
     int32_t twice = 2 * front->offset, sum = 0;
     for (uint16_t k = 0; k < REACHED; k++) {
         int32_t both = front->input[left] + front->input[right] - twice;
@@ -125,21 +127,22 @@ static int detect(kdjax_front *front, uint32_t place) {
 static uint32_t r_peak(const kdjax_front *front, uint32_t near, uint32_t place) {
     uint32_t first = near - KDJAX_REACH, found = first;
     if (place - first >= KDJAX_RING) return near;
-    for (uint32_t at = first; at <= near + KDJAX_REACH; at++) {
-        if (front->filtered[RING(at)] > front->filtered[RING(found)]) found = at;
+    for (uint32_t i = 1; i <= 2 * KDJAX_REACH; i++) {
+        if (front->filtered[RING(first + i)] > front->filtered[RING(found)]) found = first + i;
     }
     return found;
 }
 
+/* A beat waits for its window, unless it lies before the last one or is too near to it. */
 static void enqueue(kdjax_front *front, uint32_t found) {
-    uint32_t rr = front->beats ? found - front->r_peak : 0;
+    uint32_t rr = front->begun ? found - front->r_peak : 0;
     kdjax_waiting *waiting = &front->waiting[(front->waits_first + front->waits) % 4];
-    if (front->beats && (int32_t)rr < KDJAX_WAIT) return;
+    if (front->begun && (rr < KDJAX_WAIT || 0u - rr < KDJAX_RING)) return;
     waiting->sample = found;
     waiting->rr = rr > 65535 ? 0 : rr;
     front->waits++;
     front->r_peak = found;
-    front->beats++;
+    front->begun = 1;
 }
 
 /* The next value of the measure. */
@@ -174,7 +177,7 @@ static void decide(kdjax_state *state, uint32_t place, kdjax_beat *beat) {
     uint32_t first = waiting->sample - KDJAX_BEFORE;
     beat->sample = waiting->sample;
     beat->rr = waiting->rr;
-    front->waits_first = (front->waits_first + 1) % 4;
+    front->waits_first = (uint8_t)((front->waits_first + 1) % 4);
     front->waits--;
     memset(state->window, 0, sizeof state->window); /* flat: not scored */
     if (place - first < KDJAX_RING) {
@@ -189,7 +192,7 @@ int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat) {
     kdjax_front *front = &state->front;
     uint32_t place;
     keep(front, microvolts);
-    if (front->samples < KDJAX_TAPS) return 0;
+    if (front->filled < KDJAX_TAPS) return 0;
     place = front->samples - 1 - REACHED;
     front->filtered[RING(place)] = bandpass(front);
     measure(front, place);

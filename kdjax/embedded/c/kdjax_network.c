@@ -15,7 +15,7 @@
 
 /* Weights that meet int16 inputs stand in the order 0 2 1 3 in every whole group of four. Where the
  * core has them (Cortex-M4), instructions that multiply two pairs at once give the same sums. */
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
 
 static uint32_t word(const void *from) {
@@ -24,16 +24,19 @@ static uint32_t word(const void *from) {
     return found;
 }
 
+/* Bytes 0 and 2 as two numbers of 16 bits. */
+static int16x2_t bytes(uint32_t four) { return __sxtb16((int8x4_t)four); }
+
 static int32_t four8(const int8_t *weights, const int8_t *inputs, int32_t sum) {
     uint32_t w = word(weights), x = word(inputs);
-    sum = __smlad(__sxtb16(w), __sxtb16(x), sum);
-    return __smlad(__sxtb16(w >> 8), __sxtb16(x >> 8), sum);
+    sum = __smlad(bytes(w), bytes(x), sum);
+    return __smlad(bytes(w >> 8), bytes(x >> 8), sum);
 }
 
 static int32_t four16(const int8_t *weights, const int16_t *inputs, int32_t sum) {
     uint32_t w = word(weights);
-    sum = __smlad(__sxtb16(w), (int16x2_t)word(inputs), sum);
-    return __smlad(__sxtb16(w >> 8), (int16x2_t)word(inputs + 2), sum);
+    sum = __smlad(bytes(w), (int16x2_t)word(inputs), sum);
+    return __smlad(bytes(w >> 8), (int16x2_t)word(inputs + 2), sum);
 }
 #else
 static int32_t four8(const int8_t *weights, const int8_t *inputs, int32_t sum) {

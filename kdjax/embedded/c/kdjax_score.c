@@ -10,6 +10,7 @@
 #define BLOCK 4
 #define FLAT 100 /* half microvolts: a smaller range holds no beat */
 #define PREMATURITY_MOST (1u << 20)
+#define STEPS_MOST 46340 /* the largest whose square, doubled, is below 2^32 */
 
 static int16_t away(int16_t value, int16_t centre) {
     return (int16_t)kdjax_clip((int32_t)value - centre, -WORD, WORD);
@@ -95,7 +96,7 @@ static int32_t prematurity(kdjax_state *state, uint32_t rr) {
 static void remember(kdjax_person *person, uint32_t rr) {
     if (!rr) return;
     person->past[person->next] = (uint16_t)(rr < 65535 ? rr : 65535);
-    person->next = (person->next + 1) % 256;
+    person->next = (uint16_t)((person->next + 1) % 256);
     if (person->intervals < 256) person->intervals++;
 }
 
@@ -125,7 +126,7 @@ static void learn(kdjax_state *state, uint32_t sample, int in_time, int32_t resi
             person->residual_kept[person->kept] = (uint16_t)(residual >> KDJAX_USUAL_BITS);
             person->latent_kept[person->kept++] = (uint16_t)(latent >> KDJAX_USUAL_BITS);
         }
-        person->steps++;
+        if (person->steps < STEPS_MOST) person->steps++;
         for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
             step(person->residual_centre + i, person->residual_deviation + i, state->window[i],
                  person->steps);
