@@ -1,7 +1,7 @@
 /* Decides on the beats of a one-lead ECG, sample by sample, in integers.
  *
  * C99, no dynamic memory, no floating point; of the C library only memcpy and memset.
- * The state of one person is one struct, which may be copied and stored.
+ * The state of one person is one struct, which may be copied, and stored for the same build.
  */
 #ifndef KDJAX_H
 #define KDJAX_H
@@ -18,9 +18,9 @@ extern "C" {
 
 /* One decision. Scores are Q16: 65536 is 1.
  *
- * sample: the R-peak, counted from the first sample, past 2^32 from 0 again. rr: samples since the beat before, 0 where
- * unknown. score: shape + timing, how surprising each is among normal beats, as -ln p. error: the
- * mean squared error of the reconstruction, 2^28 is 1.
+ * sample: the R-peak, counted from the first sample; past 2^32 from 0 again. rr: samples since the
+ * beat before, 0 where unknown. score: shape + timing, how surprising each is among normal beats, as
+ * -ln p. error: the mean squared error of the reconstruction, 2^28 is 1.
  * kind: 'N', or of a beat whose score is above the threshold 'V' (its shape alone reaches half of
  * it) or 'S' (it is early, its shape is the person's own); 'Q' where there is no decision.
  * scored: 0 where the window is not whole, flat or out of range; then the scores are 0.
