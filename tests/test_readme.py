@@ -9,7 +9,7 @@ import pytest
 import wfdb
 
 from benchmarks.pages.evaluations import EVALUATED
-from benchmarks.shared import read, signed
+from benchmarks.shared import bracket, read, signed
 from kdjax import arguments
 from kdjax.datasets.synthetic_beats import generator
 
@@ -140,12 +140,18 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
     teacher, student = (result["auc"] for result in own)
     assert round(sum(100 * result["epoch_seconds"] for result in own) / 3600) == 7
     peaks = read("rpeaks.json")["gross"]["kdjax, DS2"]
+
+    def rate(name):
+        return f"{row[name]:.1f} % {bracket(row['ci95'][name], 1)}"
+
     for wanted in (
         f"R-peaks | Se {100 * peaks['se']:.2f} %, +P {100 * peaks['p']:.2f} %; "
         f"{peaks['ventricular_missed']} of {peaks['ventricular']} ventricular beats without one",
-        f"ventricular beats | Se {row['V Se']:.1f} %, +P {row['V +P']:.1f} %",
-        f"supraventricular beats | Se {row['S Se']:.1f} %, +P {row['S +P']:.1f} %",
-        f"{row['false_alarms_per_hour']:.0f} an hour; "
+        f"ventricular beats | Se {rate('V Se')}, +P {rate('V +P')}",
+        f"supraventricular beats | Se {rate('S Se')}, +P {rate('S +P')}; one person has "
+        f"{max(one['S'] for one in kinds['records']):,} of the {row['S']:,}",
+        f"{row['false_alarms_per_hour']:.0f} an hour "
+        f"{bracket(row['ci95']['false_alarms_per_hour'], 0)}; "
         f"{100 * row['normal_flagged']:.1f} % of all normal beats, "
         f"{100 * row['worst_person_normal_flagged']:.0f} % of those of the worst person",
         f"ventricular Se {ten['V Se']:.1f} %, +P {ten['V +P']:.1f} %; "

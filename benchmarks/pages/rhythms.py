@@ -53,8 +53,8 @@ def _fibrillation() -> Iterable[str]:
         f"On DS2, kdjax marks {ds2['Se']:.0f} % of the time in atrial fibrillation or flutter as "
         f"*{WITHOUT_P}*. Of all the time that it marks so, {ds2['+P']:.0f} % is atrial "
         f"fibrillation or flutter. On DS1, which set the limits, these shares are {ds1['Se']:.0f} "
-        f"and {ds1['+P']:.0f} %. In marked stretches, being early counts for little. This took "
-        f"false alarms on DS2 from "
+        f"and {ds1['+P']:.0f} %. In marked stretches, being early counts for little. From the 13th "
+        "to the 17th evaluation, this took false alarms on DS2 from "
         f"{then['false_alarms_per_hour']:.0f} to {now['false_alarms_per_hour']:.0f} an hour, and "
         f"SVEB Se from {pair(then, 'S')} to {pair(now, 'S')}."
     )

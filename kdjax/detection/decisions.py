@@ -75,6 +75,8 @@ class Replay:
 
     def apply(self, decision: Mapping[str, Any]) -> None:
         """ValueError or TypeError where it does not fit."""
+        if not isinstance(decision, Mapping):
+            raise TypeError(f'{decision!r} is no decision, such as {{"family": 3, "kind": "V"}}')
         if set(decision) not in map(set, _FORMS):
             forms = "; ".join(" and ".join(form) for form in _FORMS)
             has = ", ".join(map(str, decision)) or "nothing"

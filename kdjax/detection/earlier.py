@@ -49,7 +49,8 @@ def carried(
     if earlier.leads != detection.leads:
         raise InputError(
             f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
-            f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads"
+            f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads, "
+            "named alike"
         )
     doubts = _doubts_of_person(earlier, detection)
     if doubts:

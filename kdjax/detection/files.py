@@ -105,13 +105,14 @@ def _kept(
     if not path.exists():
         return {}, ""
     try:
-        is_lost = any(one not in decisions for one in review.read(path, detection))
+        lost = sum(one not in decisions for one in review.read(path, detection))
+        has = f", which has {counted(lost, 'decision')} that this one lacks,"
     except InputError:
-        is_lost = True
-    if not is_lost:
+        lost, has = 1, ""
+    if not lost:
         return {}, ""
     previous = _previous(out, REVIEW)
-    said = f"the review before it is kept as {out / previous}"
+    said = f"the review before it{has} is kept as {out / previous}"
     return {previous: path.read_bytes()}, said
 
 

@@ -132,6 +132,8 @@ def test_two_keys_give_a_rhythm_in_place_of_the_one_that_it_overlaps(opened, fol
     select_beat(page, 30)
     page.keyboard.press("r")
     given = {"rhythm": SAMPLE[[30, 150]].tolist(), "event": WITHOUT_P}
+    assert "In place of " in status(page)
+    assert f"{WITHOUT_P}, 181 beats" in status(page)
     assert saved(page)["decisions"] == [given]
     assert rhythms(page) == 1
     text = page.locator("#events .event", has_text=WITHOUT_P).inner_text()

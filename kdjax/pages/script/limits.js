@@ -1,7 +1,16 @@
 // Irregular rhythms that a person gives: one end, then the other.
 
+/** The irregular rhythms in the list that a stretch of samples overlaps, in words. */
+function replacedBy([first, last]) {
+  const stretch = [[first, last]];
+  const replaced = app.events.filter((event) => event.first !== undefined && isReplaced(event, stretch));
+  const words = replaced.map(({ first: at, text }) => `${clockOf(at)} ${text}`);
+  return words.length ? ` In place of ${words.join("; ")}.` : "";
+}
+
 /** The selected beat is one end of an irregular rhythm; given both, there is one of that name. */
 function limitHere(name) {
+  if (app.marker !== null) clearMarker();
   if (app.selected < 0) {
     say("Choose the first or the last beat of the rhythm in the strips first.");
     return;
@@ -15,8 +24,10 @@ function limitHere(name) {
   } else if (app.limit === sample) say("Choose another beat for the other end of the rhythm.");
   else {
     const rhythm = [Math.min(app.limit, sample), Math.max(app.limit, sample)];
+    const replaced = replacedBy(rhythm);
     app.limit = null;
-    decide({ rhythm, event: name }, `From ${clockOf(rhythm[0])} to ${clockOf(rhythm[1])}: ${name}. Kinds stay.`);
+    const given = `From ${clockOf(rhythm[0])} to ${clockOf(rhythm[1])}: ${name}.`;
+    decide({ rhythm, event: name }, `${given}${replaced} Kinds stay.`);
   }
 }
 
