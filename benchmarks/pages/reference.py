@@ -90,7 +90,7 @@ def _said(results: list[tuple[str, Any]]) -> str:
     sentences = []
     for length in lengths:
         own = [(name, r) for name, r in results if r["epochs"] == length]
-        names = _and([name for name, _ in own])
+        names = _and([f"the {name}" for name, _ in own])
         last = _and([f"{r['auc']:.4f}" for _, r in own])
         best = _and([f"{r['oracle']['auc']:.4f}" for _, r in own])
         has = "has" if len(own) == 1 else "have"
