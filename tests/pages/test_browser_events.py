@@ -175,10 +175,22 @@ def test_an_end_of_a_rhythm_is_taken_back(opened, folder, how):
     else:
         page.get_by_role("button", name=how).click()
     assert "taken back" in status(page)
+    assert page.evaluate("document.activeElement.id") == "strips"  # where keys go on
     assert page.get_by_role("button", name="Rhythm from here").is_visible()
     assert saved(page)["decisions"] == []
     page.keyboard.press("Shift+R")
     assert "choose the other end" in status(page)
+
+
+def test_a_marker_is_no_end_of_a_rhythm(opened, folder):
+    page = opened(folder)
+    select_beat(page, 100)
+    page.keyboard.press("a")
+    page.keyboard.press("r")
+    assert "Esc removes it" in status(page)
+    page.keyboard.press("Escape")
+    assert page.get_by_role("button", name="Rhythm from here").is_visible()
+    assert saved(page)["decisions"] == []
 
 
 def test_a_beat_at_the_end_of_a_rhythm_that_is_undone_takes_it_back(opened, folder):

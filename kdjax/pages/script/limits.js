@@ -3,16 +3,16 @@
 /** The irregular rhythms in the list that a stretch of samples overlaps, in words. */
 function replacedBy([first, last]) {
   const stretch = [[first, last]];
-  const replaced = app.events.filter((event) => event.first !== undefined && isReplaced(event, stretch));
+  const replaced = app.events.filter((event) => isReplaced(event, stretch));
   const words = replaced.map(({ first: at, text }) => `${clockOf(at)} ${text}`);
   return words.length ? ` In place of ${words.join("; ")}.` : "";
 }
 
 /** The selected beat is one end of an irregular rhythm; given both, there is one of that name. */
 function limitHere(name) {
-  if (app.marker !== null) clearMarker();
   if (app.selected < 0) {
-    say("Choose the first or the last beat of the rhythm in the strips first.");
+    const first = app.marker === null ? "" : "There is no beat at the marker; Esc removes it. ";
+    say(`${first}Choose the first or the last beat of the rhythm in the strips.`);
     return;
   }
   const sample = app.state.samples[app.selected];
