@@ -155,13 +155,13 @@ def _differences(cells: Mapping[str, Sequence[Cell]], scores: Sequence[str]) -> 
     return found
 
 
-def is_alone(name: str, what: str = ALONE) -> bool:
-    """Whether a variant is `what` of some size, by its name."""
+def is_sized(name: str, what: str) -> bool:
+    """Whether a variant's name is `what`, or that with a width behind it."""
     return re.fullmatch(rf"{what}(-\d+)?", name) is not None
 
 
 def _of_size(cells: Mapping[str, Sequence[Cell]], name: str, mine: Sequence[Cell]) -> str | None:
     """The variant of this size and name: `name` itself, or `name`-<width>."""
-    sized = [other for other in cells if is_alone(other, name)]
+    sized = [other for other in cells if is_sized(other, name)]
     same = [other for other in sized if cells[other][0]["params"] == mine[0]["params"]]
     return same[0] if same else None

@@ -1,7 +1,7 @@
 """The grid of a study: variants, groups of seeds, the cells that are there."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,23 +70,27 @@ def check(study: configs.Config) -> None:
     for name in study.scored_fully:
         if name not in [variant.name for variant in grid]:
             raise InputError(f"study.scored_fully: {name!r} is not a variant of this study")
-    split = tuple(study.splits[0])
-    made = {one.name: cell_config(study, one, split, seed=0, teacher=Path()) for one in grid}
-    for split in study.splits[1:]:
-        for variant in grid:
-            cell_config(study, variant, tuple(split), seed=0, teacher=Path())
-    sizes = {name: config.model.to_dict() for name, config in made.items()}
+    sizes = {}
+    for variant in grid:
+        for split in study.splits:
+            made = cell_config(study, variant, tuple(split), seed=0, teacher=Path())
+            sizes[variant.name] = made.model.to_dict()
+    _check_compared([variant for variant in grid if variant.role == "student"], sizes)
+
+
+def _check_compared(students: Sequence[Variant], sizes: Mapping[str, Mapping]) -> None:
+    """InputError where a student has none of its size that learns alone."""
     alone = [
         sizes[one.name]
-        for one in grid
-        if comparison.is_alone(one.name) and one.role == "student" and one.teacher is None
+        for one in students
+        if one.teacher is None and comparison.is_sized(one.name, comparison.ALONE)
     ]
-    for variant in grid:
-        if variant.role == "student" and sizes[variant.name] not in alone:
+    for student in students:
+        if sizes[student.name] not in alone:
             raise InputError(
-                f"study.variants: {variant.name} has nothing to be compared with; add a student of "
+                f"study.variants: {student.name} has nothing to be compared with; add a student of "
                 f"its size without a teacher, named {comparison.ALONE} or "
-                f"{comparison.ALONE}-{sizes[variant.name]['width']}"
+                f"{comparison.ALONE}-{sizes[student.name]['width']}"
             )
 
 
