@@ -47,7 +47,8 @@ def check(values: Mapping[str, Any], kind: type, prefix: str = "") -> None:
             check(value, block, f"{prefix}{name}.")
         elif not field.metadata["rule"].accepts(value):
             wanted = field.metadata["rule"].wanted
-            raise InputError(f"{prefix}{name} is {value!r}; it must be {wanted}")
+            within = ", within float32" if _is_beyond(value) else ""
+            raise InputError(f"{prefix}{name} is {value!r}; it must be {wanted}{within}")
 
 
 def walk(kind: type, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field]]:
@@ -81,6 +82,10 @@ def choice(*values: str) -> Rule:
 
 def _number(v: Any) -> bool:
     return isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= _LARGEST
+
+
+def _is_beyond(v: Any) -> bool:
+    return isinstance(v, int | float) and not isinstance(v, bool) and abs(v) > _LARGEST
 
 
 def _rates(v: Any) -> bool:

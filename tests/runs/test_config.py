@@ -440,3 +440,11 @@ def test_a_teacher_s_folder_is_the_same_however_it_is_spelt(tmp_path, monkeypatc
     now.teacher.workdir = "runs/b"
     with pytest.raises(InputError, match=r"teacher\.workdir: runs/a there, runs/b now"):
         claim.check_directory(now, tmp_path, overwrite=False)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, math.inf])
+def test_a_number_that_float32_does_not_hold_is_said_to_be_too_large(value):
+    config = student.get_config()
+    config.kd.response = value
+    with pytest.raises(InputError, match=r"^kd\.response is .*, within float32$"):
+        configs.check(config)
