@@ -33,6 +33,8 @@ from kdjax.models.objective import Distillation, OwnTerms
 
 Config: TypeAlias = Any  # a ConfigDict, whose fields have no static types
 
+_TEACHER = "teacher.workdir"  # where that is, however it is spelt
+
 SCORERS = ("network", "nearest_neighbour")
 # Of matrix products, and how JAX calls what does that and nothing less on every device: its own
 # "bfloat16" is TF32 on a GPU. CPUs compute all three in float32.
@@ -214,9 +216,6 @@ def check(config: Config) -> None:
                 f"{field}={value} needs all beats before the first step; set it to {wanted}, "
                 "or data.augment to none"
             )
-
-
-_TEACHER = "teacher.workdir"
 
 
 def identity(config: Mapping) -> dict[str, Any]:

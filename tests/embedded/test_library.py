@@ -100,12 +100,23 @@ LATE = """
 
 int main(int count, char **words) {
     static kdjax_state state; /* C++ as well as C */
-    uint32_t start = (uint32_t)strtoul(words[2], 0, 10), jump = (uint32_t)strtoul(words[3], 0, 10);
+    uint32_t start = count > 2 ? (uint32_t)strtoul(words[2], 0, 10) : 0;
+    uint32_t jump = count > 3 ? (uint32_t)strtoul(words[3], 0, 10) : 0;
     FILE *file = fopen(words[1], "rb");
     kdjax_beat beat;
     kdjax_init(&state);
+    if (count == 2) { /* beats of a caller whose places stand still, so that learning never ends */
+        state.person.steps = 46339;
+        for (int calls = 0; calls < 3; calls++) {
+            for (int i = 0; i < KDJAX_WINDOW; i++) state.window[i] = (int16_t)(i % 40 * 500);
+            beat.sample = beat.rr = 0;
+            kdjax_score(&state, &beat);
+        }
+        printf("%u %u %u\\n", beat.scored, beat.learning, state.person.steps);
+        return 0;
+    }
     state.front.samples = start;
-    for (int low, read = 0; (low = getc(file)) != EOF && count; read++) {
+    for (int low, read = 0; (low = getc(file)) != EOF; read++) {
         int16_t sample = (int16_t)(low | getc(file) << 8);
         if (read == 12000) state.front.samples += jump;
         if (!kdjax_push(&state, sample, &beat)) continue;
@@ -145,6 +156,13 @@ class TestPlaces:
         expected = decided()
         assert len(expected) > 40
         assert decided(start=2**32 - before) == expected
+
+    def test_learning_that_never_ends_goes_on(self, decided, folder):
+        """The number of beats learnt is squared in 32 bits."""
+        done = subprocess.run(
+            [folder / "late", folder / "signal.bin"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == ["1", "1", "46340"]
 
     @pytest.mark.parametrize("jump", [2**30, 2**31, 2**31 + 2**20, 2**32 - 2**20])
     def test_beats_are_found_again_after_a_pause_of_months(self, decided, jump):

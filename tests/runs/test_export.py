@@ -290,6 +290,20 @@ class TestWrongInput:
         bare = write_run(tmp_path / "bare", detector, label_free=rows)
         refused(bare, "--format", "stablehlo", wanted=["bare", "no threshold", "fpr_targets"])
 
+    def test_a_run_without_its_first_threshold_says_which_it_has(self, detector, tmp_path, capsys):
+        rows = [
+            {"fpr_target": 0.01, "threshold": None},
+            {"fpr_target": 0.05, "threshold": detector.threshold},
+        ]
+        run, out = write_run(tmp_path / "run", detector, label_free=rows), tmp_path / "x.stablehlo"
+        assert cli.main(["export", str(run), "--format", "stablehlo", "--out", str(out)]) == 0
+        assert "false-positive rate of 0.05; what was held out is too little for 0.01" in (
+            capsys.readouterr().err
+        )
+        about = json.loads((tmp_path / "x.stablehlo.json").read_text())
+        assert about["source"]["fpr_target"] == 0.05
+        assert about["threshold"] == detector.threshold
+
     @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
     def test_onnx_that_is_not_installed(self, refused, run, monkeypatch, missing):
         monkeypatch.setitem(sys.modules, missing, None)  # as Python marks what it must not find

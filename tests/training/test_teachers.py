@@ -1,6 +1,7 @@
 """Who teaches a student: its own teacher, a named one, a nearest neighbour, nobody."""
 
 import json
+import os
 import shutil
 
 import jax
@@ -47,6 +48,16 @@ class TestTeacher:
             for a, b in zip(jax.tree.leaves(teacher), jax.tree.leaves(on_disk), strict=True):
                 assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
         assert len(held) == 3
+
+    def test_a_student_goes_on_with_its_teacher_spelt_in_another_way(self, tmp_path, monkeypatch):
+        named, run = str(tiny.trained().path / "teacher"), tmp_path / "run"
+        first = loop.train(tiny.config(epochs=1, teacher__workdir=named), run)
+        (run / "result.json").unlink()
+        monkeypatch.chdir(tmp_path)
+        again = tiny.config(epochs=1, teacher__workdir=os.path.relpath(named))
+        assert loop.train(again, run)["auc"] == first["auc"]
+        assert read_json(run / "config.json")["teacher"]["workdir"] == named
+        directory.load_run(run)
 
     def test_a_student_s_checkpoint_holds_nothing_of_its_teacher(self):
         run = tiny.trained().path
