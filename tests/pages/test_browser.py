@@ -175,7 +175,7 @@ def test_what_is_saved_loads_again_and_kdjax_review_reads_it(opened, person, tmp
     assert review.read(tmp_path / "review.json", synthetic()) == content["decisions"]
     again = opened(person)
     again.locator("#file").set_input_files(tmp_path / "review.json")
-    again.get_by_text("Loaded 1 decisions.").wait_for()
+    again.get_by_text("Loaded 1 decision.").wait_for()
     assert count(again, "Q") == count(page, "Q") > 0
 
 

@@ -180,7 +180,8 @@ def test_events_in_words(event, text):
 
 
 STEPS = """
-const app = { decisions: [], saved: 0, undone: 0, marker: null, limit: null, data: { beats: {} } };
+const begun = { merging: null, marker: null, limit: null };
+const app = { decisions: [], saved: 0, undone: 0, ...begun, data: { beats: {} } };
 const refresh = () => {}, say = () => {}, renderCounts = () => {};
 const element = () => ({ click() {} });
 const after = (...steps) => {

@@ -8,6 +8,11 @@ function decide(decision, text) {
 }
 
 function undo() {
+  if (app.merging !== null) {
+    mergeFamily(app.merging); // the family may be gone after the undo
+    say("The merge is taken back.");
+    return;
+  }
   if (app.marker !== null) {
     clearMarker();
     return;
@@ -161,8 +166,9 @@ async function load(file) {
     say(`${file.name} was not loaded: ${wrong}.`);
     return;
   }
+  app.merging = null; // of a family that there may be no more
   app.decisions = review.decisions;
   keepSaved();
   refresh();
-  say(`Loaded ${app.decisions.length} decisions.`);
+  say(`Loaded ${decisionsText()}.`);
 }

@@ -88,15 +88,21 @@ function renderCounts() {
   const decided = app.members.filter((_, i) => app.state.families[i].named);
   const share = decided.flat().length / Math.max(app.members.flat().length, 1);
   byId("decisions").textContent =
-    `${app.decisions.length} ${app.decisions.length === 1 ? "decision" : "decisions"}` +
+    decisionsText() +
     (unsaved() ? `, ${unsaved()} not saved` : "") +
     (share > 0 ? `; ${Math.floor(100 * share)} % of beats named` : "");
   renderUndo();
 }
 
+function decisionsText() {
+  const { length } = app.decisions;
+  return `${length} ${length === 1 ? "decision" : "decisions"}`;
+}
+
 /** Whether there is something to take back: a decision, or one that is begun. */
 function renderUndo() {
-  byId("undo").disabled = !app.decisions.length && app.marker === null && app.limit === null;
+  const begun = [app.merging, app.marker, app.limit].some((one) => one !== null);
+  byId("undo").disabled = !app.decisions.length && !begun;
 }
 
 function badge(kind) {
