@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from in_browser import family, saved
 
 
@@ -46,3 +47,20 @@ def test_a_merge_that_was_begun_ends_when_a_review_is_loaded(opened, person, tmp
     page.get_by_text("Loaded 1 decision.").wait_for()
     assert page.locator(".merging").count() == 0
     assert page.get_by_role("button", name="Merge here").count() == 0
+
+
+def test_to_redo_undoes_nothing_more(opened, person):
+    page = opened(person)
+    family(page, 1).focus()
+    page.keyboard.press("v")
+    page.keyboard.press("Control+Shift+Z")
+    assert saved(page)["decisions"] == [{"family": 1, "kind": "V"}]
+
+
+@pytest.mark.parametrize("with_ctrl", [False, True])
+def test_brackets_that_need_alt_lead_to_events(opened, person, with_ctrl):
+    page = opened(person)
+    pressed = {"key": "]", "altKey": True, "ctrlKey": with_ctrl, "bubbles": True}
+    typed = f"new KeyboardEvent('keydown', {json.dumps(pressed)})"
+    page.evaluate(f"document.body.dispatchEvent({typed})")
+    assert page.locator("#events .now").count() == 1

@@ -96,9 +96,10 @@ const IN_OVERVIEW = {
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey) {
+  const isBracket = "[]".includes(event.key) && event.altKey; // as many keyboards type it
+  if ((event.ctrlKey && !isBracket) || event.metaKey) {
     const action = { z: undo, s: save }[event.key.toLowerCase()];
-    if (action) {
+    if (action && !event.shiftKey) { // with the shift key, z is to redo elsewhere
       event.preventDefault();
       action();
     }
@@ -106,7 +107,7 @@ function onKey(event) {
   }
   const isChoosing = event.target.matches("select") && !"[]".includes(event.key);
   if (isChoosing || event.target.matches("input, textarea")) return;
-  if (event.altKey || (event.key === "Enter" && event.target.matches("button, summary"))) return;
+  if ((event.altKey && !isBracket) || (event.key === "Enter" && event.target.matches("button, summary"))) return;
   const card = event.target.closest(".family, .frame");
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const kind = key.length === 1 ? key.toUpperCase() : "";
