@@ -33,6 +33,8 @@ th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px s
 thead th { vertical-align: bottom; border-bottom-color: #888; font-size: .9rem; }
 th:first-child, td.text { text-align: left; }
 tbody th { font-weight: normal; }
+th > a, th > code { display: inline-block; max-width: min(24rem, 60vw);
+  overflow-wrap: break-word; }
 td.text { overflow-wrap: anywhere; }
 tr.weak td, tr.weak th, th small { color: #666; }
 th small { display: block; min-width: 10rem; }

@@ -1,9 +1,15 @@
 """What a page looks like where a reader's settings, or a recording's name, are unusual."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+from detections import detection_of, synthetic
 from matplotlib.image import imread
+
+from kdjax.detection import files, index
+
+LONG = "a_name_as_long_as_they_come_" * 7
 
 
 def test_traces_stand_on_white_where_the_system_forces_dark_colours(opened, person):
@@ -12,3 +18,16 @@ def test_traces_stand_on_white_where_the_system_forces_dark_colours(opened, pers
     for canvas in (".family canvas.mean", ".family figure canvas", "#overview", "#strips canvas"):
         seen = imread(BytesIO(page.locator(canvas).first.screenshot()))[..., :3]
         assert np.median(seen) > 0.9, canvas
+
+
+def test_a_long_name_leaves_room_for_the_other_columns(opened, tmp_path):
+    files.write(replace(synthetic(), recording=LONG), tmp_path / "long")
+    files.write(detection_of(recording="short"), tmp_path / "short")
+    index.write(tmp_path)
+    page = opened(tmp_path, name="index.html")
+    beats = page.get_by_role("button", name="Beats").bounding_box()
+    assert beats["x"] + beats["width"] < 700
+    page = opened(tmp_path / "long")
+    about = page.get_by_text("a row per beat").bounding_box()
+    assert about["width"] > 300
+    assert about["height"] < 60
