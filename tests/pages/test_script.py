@@ -143,6 +143,14 @@ def test_a_place_in_the_overview_is_a_time_right_of_the_names():
     assert calls(*(["timeAt", x, 146, view] for x in places)) == [60, 60, 110, 160]
 
 
+@pytest.mark.parametrize("width", [300, 1042, 2000])
+def test_times_of_day_do_not_touch_on_the_axis(width):
+    spans = [60, 600, 3600, 10 * 3600, 86665, 7 * 86400]
+    steps = calls(*(["timeStep", seconds, width] for seconds in spans))
+    for step, seconds in zip(steps, spans, strict=True):
+        assert step / seconds * width > 90, (seconds, step)  # "day 2 10:00:00" takes 84
+
+
 def test_the_highest_scores_come_first_and_those_without_one_never():
     scores = [1, None, 30, 4, None, 30]
     assert calls(["highest", scores, 3], ["highest", scores, 9], ["highest", [None], 3]) == [

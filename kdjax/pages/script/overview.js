@@ -20,10 +20,10 @@ function clock(seconds, start = null) {
   return `${day}${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
-/** Steps of the time axis: the shortest that leaves 80 pixels between labels. */
+/** Steps of the time axis: the shortest that leaves room for "day 2 10:00:00". */
 function timeStep(seconds, width) {
   const steps = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400];
-  return steps.find((step) => (step / seconds) * width >= 80) ?? 604800;
+  return steps.find((step) => (step / seconds) * width >= 95) ?? 604800;
 }
 
 /** Lowest, highest and mean heart rate by column, null where there is none. */
