@@ -160,8 +160,9 @@ def doubts(
     if still:
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
         yield (
-            f"flat stretches: {len(still)}, the longest of {stop - start:.1f} s at {clock(start)}; "
-            "the lead was off, the heart stood still, or the unit of the samples is wrong"
+            f"flat stretches: {len(still)}, the longest of {stop - start:.1f} s, {clock(start)} "
+            "after the start; the lead was off, the heart stood still, or the unit of the samples "
+            "is wrong"
         )
 
 
@@ -170,17 +171,17 @@ def long_pauses(beats: Beats, fs: float) -> Iterator[str]:
     pauses = np.flatnonzero(beats.rr > PAUSE)
     if len(pauses):
         longest = pauses[np.argmax(beats.rr[pauses])]
-        when = clock(float(beats.sample[longest]) / fs)
+        when = f"{clock(float(beats.sample[longest]) / fs)} after the start"
         seconds = f"{beats.rr[longest]:.1f} s"
         if len(pauses) == 1:
             yield (
-                f"an interval of {seconds} without a beat ends at {when}; check whether it is a "
+                f"an interval of {seconds} without a beat ends {when}; check whether it is a "
                 "pause or a missed beat, which kdjax cannot tell apart"
             )
         else:
             yield (
                 f"{len(pauses)} intervals of more than {PAUSE:g} s without a beat, the longest of "
-                f"{seconds}, ending at {when}; check whether they are pauses or missed beats, "
+                f"{seconds}, ending {when}; check whether they are pauses or missed beats, "
                 "which kdjax cannot tell apart"
             )
 

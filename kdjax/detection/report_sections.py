@@ -171,7 +171,7 @@ def hours(summary: Mapping) -> str:
         for row in summary["hours"]
     )
     head = (
-        "From (h:mm)",
+        "After the start (h:mm)",
         "Beats",
         *ABNORMAL,
         "Not normal",
@@ -209,7 +209,7 @@ def quality(summary: Mapping) -> str:
     )
     longest = sorted(lost["stretches"], key=lambda s: s[0] - s[1])[:_SHOWN_STRETCHES]
     table = page.table(
-        ("From (h:mm:ss)", "Seconds", "Why"),
+        ("After the start (h:mm:ss)", "Seconds", "Why"),
         (
             [clock(start), page.cell(f"{stop - start:.1f}"), page.cell(escape(reason), "text")]
             for start, stop, reason in sorted(longest)

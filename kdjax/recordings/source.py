@@ -280,9 +280,9 @@ def gap_note(gaps: Sequence[tuple[int, int]], fs: float) -> str:
     row, missing = gaps[longest]
     clock = datetime.timedelta(seconds=int((row + before[longest]) / fs))
     if len(gaps) == 1:
-        return f"{missing / fs:.4g} s missing at {clock}"
+        return f"{missing / fs:.4g} s missing, {clock} after the start"
     total = f"{before[-1] / fs:.4g} s missing in {len(gaps)} gaps"
-    return f"{total}, the longest {missing / fs:.4g} s at {clock}"
+    return f"{total}, the longest {missing / fs:.4g} s, {clock} after the start"
 
 
 class _Voltages(NamedTuple):

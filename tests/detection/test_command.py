@@ -178,7 +178,7 @@ def test_what_a_reader_says_and_the_start_stand_in_the_summary(tmp_path, capsys)
     said = capsys.readouterr().out
     for note in (
         "read as uV instead of the file's mV",
-        "2.778 s missing at 0:00:13, by the clock",
+        "2.778 s missing, 0:00:13 after the start, by the clock",
     ):
         assert any(line.startswith(note) for line in summary["notes"])
         assert f"  note: {note}" in said

@@ -149,7 +149,8 @@ def test_gaps_of_the_clock_are_missing(tmp_path, monkeypatch, form, chunk):
     if not slack:
         np.testing.assert_allclose(read, expected, rtol=1e-6)
         assert source.notes == (
-            "79 s missing in 3 gaps, the longest 48 s at 0:02:43, by the clock in the file",
+            "79 s missing in 3 gaps, the longest 48 s, 0:02:43 after the start, "
+            "by the clock in the file",
         )
 
 
@@ -194,7 +195,7 @@ def test_a_counter_of_samples_shows_gaps_but_no_rate(tmp_path):
         open_source(path, units="mV")
     source = open_source(path, fs=250, units="mV")
     assert source.length == 5500
-    assert source.notes[0] == "2 s missing at 0:00:12, by the column 'sample #'"
+    assert source.notes[0] == "2 s missing, 0:00:12 after the start, by the column 'sample #'"
     ring = [i % 16 for i in range(5000)]
     path = write_text(tmp_path, f"nSeq,II\n{rows(ring)}")
     assert open_source(path, fs=250, units="mV").length == 5000

@@ -167,7 +167,8 @@ def test_the_gaps_of_an_interrupted_recording_are_missing(tmp_path, bdf, monkeyp
         assert opened.length == len(expected)
         np.testing.assert_allclose(whole(opened), expected, atol=2e-4)
         assert opened.notes == (
-            "interrupted recording: 62.5 s missing in 2 gaps, the longest 60 s at 0:00:06",
+            "interrupted recording: 62.5 s missing in 2 gaps, the longest 60 s, "
+            "0:00:06 after the start",
         )
 
 
