@@ -206,11 +206,16 @@ def many_abnormal(beats: Beats) -> Iterator[str]:
         )
 
 
-def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterator[str]:
-    """Where many beats are not normal, or the first minutes are not one rhythm; fs in Hz."""
+def doubts_of_kinds(
+    beats: Beats, events: Sequence[Event], fs: float, *, adapted_to: str | None
+) -> Iterator[str]:
+    """Where many beats are not normal, or the first minutes are not one rhythm; fs in Hz.
+
+    adapted_to: what the score has adapted to, as "first 5 minutes"; None where it has not.
+    """
     yield from many_abnormal(beats)
     scored = beats.kind != ""
-    if not scored.any():
+    if adapted_to is None or not scored.any():
         return
     other = scored & (beats.kind != "N")
     seconds = ADAPTED_IN[0]
@@ -227,8 +232,8 @@ def doubts_of_kinds(beats: Beats, events: Sequence[Event], fs: float) -> Iterato
         why.append(f"{irregular:.0f} s are irregular or in bigeminy or trigeminy")
     if others > _OTHERS or irregular > _IRREGULAR:
         yield (
-            f"the first {seconds / 60:g} minutes, to which the score adapts, are not a steady "
-            f"rhythm: {' and '.join(why)}; so kinds are less certain"
+            f"the {adapted_to}, to which the score adapts, are not a steady rhythm: "
+            f"{' and '.join(why)}; so kinds are less certain"
         )
 
 

@@ -124,7 +124,8 @@ def detect(
     assert threshold is not None
     beats, families, events = revised(read.parts, read.shapes, fs=source.fs, threshold=threshold)
     adapted = read.adapted_to is None or read.adapted_to >= fitted.FEWEST
-    words = _WORDS[calibration.score.adaptation if adapted else "not"]
+    adaptation = calibration.score.adaptation if adapted else "not"
+    first = _first_of(seconds)
     return Detection(
         recording=source.name,
         fs=source.fs,
@@ -138,7 +139,7 @@ def detect(
         threshold=threshold,
         fpr=fpr,
         normal=kinds.normal_scores(),
-        score=words.format(calibration.score.kind, _first_of(seconds)),
+        score=_WORDS[adaptation].format(calibration.score.kind, first),
         detector=detector.name,
         calibration=calibration.source,
         notes=(
@@ -147,7 +148,12 @@ def detect(
             *read.handling.notes(),
             *doubts(beats, source.fs, bad=read.bad, adapted_to=read.adapted_to),
             *read.likeness.doubts(),
-            *doubts_of_kinds(beats, events, source.fs),
+            *doubts_of_kinds(
+                beats,
+                events,
+                source.fs,
+                adapted_to=first if adaptation == "first_5_minutes" else None,
+            ),
         ),
         handling=read.handling.facts(),
         made_by=made_by or {},
@@ -266,7 +272,7 @@ _WORDS = {
 def _first_of(seconds: float) -> str:
     """What a score adapts to in a recording of so many seconds."""
     if seconds < ADAPTED_IN[0]:
-        return f"{seconds:.0f} s there are"
+        return f"first {seconds:.0f} s"
     return f"first {ADAPTED_IN[0] / 60:g} minutes"
 
 

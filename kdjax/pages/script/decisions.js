@@ -139,7 +139,7 @@ function save() {
   const content = new Blob([`${JSON.stringify(review, null, 1)}\n`], { type: "application/json" });
   const link = element("a", { href: URL.createObjectURL(content), download: "review.json" });
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read it late
   keepSaved();
   renderCounts();
   say("Saved as review.json; kdjax review applies it to the files.");

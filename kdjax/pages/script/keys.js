@@ -107,7 +107,8 @@ function onKey(event) {
   }
   const isChoosing = event.target.matches("select") && !"[]".includes(event.key);
   if (isChoosing || event.target.matches("input, textarea")) return;
-  if ((event.altKey && !isBracket) || (event.key === "Enter" && event.target.matches("button, summary"))) return;
+  if (event.altKey && !isBracket) return;
+  if (event.key === "Enter" && event.target.matches("button, summary")) return;
   const card = event.target.closest(".family, .frame");
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const kind = key.length === 1 ? key.toUpperCase() : "";
