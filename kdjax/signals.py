@@ -5,6 +5,7 @@ import turns it into another. This module loads nothing slow, so that it can com
 """
 
 import atexit
+import io
 import os
 import signal
 import sys
@@ -48,6 +49,7 @@ def _open_standard_files() -> None:
     """Opens the null device for standard files that are closed, as a service may start a command.
 
     Otherwise the files that are opened next take their numbers, and what libraries print with them.
+    Output may not be in Unicode: letters that it lacks are written as \\xc9, as on standard error.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -56,6 +58,8 @@ def _open_standard_files() -> None:
         sys.stdout = os.fdopen(1, "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def leave_at_once() -> None:

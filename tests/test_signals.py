@@ -188,6 +188,14 @@ def test_output_that_cannot_be_written_is_a_failure():
     assert (done.returncode, done.stderr) == (2, "standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:surrogateescape", "latin-1", "utf-8"])
+def test_letters_that_the_output_lacks_are_written_in_another_way(encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = run(r"print('lead V\u0416\udcff'); return 0", stdout=-1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\\udcff\n")
+
+
 def test_a_reader_that_leaves_ends_a_command_without_a_word():
     reader, writer = os.pipe()
     os.close(reader)
