@@ -30,6 +30,12 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
         return namespace, unknown
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Refuses empty values: '' would be the current folder, or an option as if not given."""
+        if "" in arg_strings and action.nargs != argparse.PARSER:
+            raise argparse.ArgumentError(action, "is empty; give a value, or leave it out")
+        return super()._get_values(action, arg_strings)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuses a value that is not among an argument's choices; names the nearest one."""
         if action.choices is not None and value not in action.choices:
@@ -471,7 +477,7 @@ def of_flags(argv: Sequence[str]) -> list[str]:
             if not equals:
                 value = given.pop(0) if given else ""
             field = flag.removeprefix("--config").removeprefix(".")
-            rest += ["--set", f"{field}={value}"] if field else ["--config", value]
+            rest += ["--set", f"{field}={value}"] if field else ["--config", value] if value else []
         else:
             rest.append(f"{flag}={value}" if equals else flag)
     return rest

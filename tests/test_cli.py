@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,25 @@ def test_mistakes_are_told_before_jax_is_imported_and_leave_nothing(tmp_path):
         assert said.startswith(f"kdjax {line.split()[0]}: "), said
         assert wanted in said
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "detect mitbih-w8 ''",
+        "detect mitbih-w8 a.hea --out ''",
+        "detect mitbih-w8 a.hea --against=",
+        "prepare records --name ''",
+        "train student --workdir '' --overwrite",
+        "export '' --format c --out c",
+    ],
+)
+def test_an_empty_value_is_not_the_current_folder(capsys, command):
+    """It comes of a shell's variable that is not set."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(shlex.split(command))
+    assert left.value.code == 2
+    assert_one_line(capsys.readouterr().err, "is empty; give a value")
 
 
 class TestTrainArguments:
