@@ -14,6 +14,7 @@ from kdjax.recordings.npy import open_npy
 from kdjax.recordings.source import (
     HIGHEST_FS,
     LOWEST_FS,
+    RATES,
     Annotations,
     Given,
     Recording,
@@ -85,8 +86,7 @@ def open_source(
     """
     if fs is not None and not LOWEST_FS <= fs <= HIGHEST_FS:
         raise InputError(
-            f"{option('fs')} is {fs:g} Hz; give the recording's sampling rate, "
-            f"{LOWEST_FS:g} to {HIGHEST_FS:g} Hz"
+            f"{option('fs')} is {fs:g} Hz; give the recording's sampling rate, {RATES}"
         )
     if units is not None and in_millivolts(units) is None:
         raise InputError(f"{option('units')} is {words(units)!r}; give mV, uV or V")

@@ -184,13 +184,14 @@ def _shape(rows: Sequence[list[str]], delimiter: str) -> tuple[int, str, str]:
 
     Those of most of the last lines that are not blank.
     """
-    last = [row for row in rows if any(row)][-_SAMPLE:]
+    filled = [row for row in rows if any(row)]
+    last = filled[-_SAMPLE:]
     last = last[len(last) // 2 :] or [[""]]
     fields = Counter(map(len, last)).most_common(1)[0][0]
     cells = [cell for row in last if len(row) == fields for cell in row]
     commas = sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells)
     if delimiter == ",":
-        if _splits_numbers(last, _above_table(rows)):
+        if _splits_numbers(filled[len(filled) // 2 :], _above_table(rows)):  # 0.0 may be rare
             return 1, ",", ""
         plain = sum(bool(cell) and bool(_NUMBER.fullmatch(cell)) for cell in cells)
         return fields, "," if commas > 9 * plain else ".", delimiter  # they are quoted

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdjax.recordings.layout import MISSING, Layout, cells, is_number
-from kdjax.recordings.source import block_length, reading, refusal, spans, words
+from kdjax.recordings.source import block_length, decoded, reading, refusal, spans, words
 
 CHUNK_BYTES = 1 << 20
 
@@ -150,7 +150,7 @@ def _fed(text: bytes, table: Layout) -> bytes:
 
 
 def _plain(text: bytes, table: Layout) -> bytes:
-    """Lines as `_fed` gives them with single blanks between fields, and no quotes.
+    """Lines as `_fed` gives them with single blanks between fields or none, and no quotes.
 
     A delimiter in quotes becomes a point where it is a decimal comma. Elsewhere it is part of some
     text, or parts thousands: what takes its place is part of no number.
@@ -164,6 +164,8 @@ def _plain(text: bytes, table: Layout) -> bytes:
         text = (
             text.replace(b"\n ", b"\n").replace(b" \n", b"\n").replace(b" \r", b"\r").lstrip(b" ")
         )
+    else:  # pandas skips blanks before a field, but 'NaN ' is no word to it
+        text = re.sub(rb" +(?=[%b\r\n])" % table.delimiter.encode(), b"", text)
     return text
 
 
@@ -175,7 +177,7 @@ def _decimal(table: Layout) -> str:
 def _first_bad_line(table: Layout, text: bytes, line: int, *, places: list[int]) -> str:
     """What is wrong with the first line that is no row of numbers."""
     fields = len(table.columns)
-    for number, row in enumerate(text.decode("latin-1").split("\n")[:-1], start=line):
+    for number, row in enumerate(decoded(text).split("\n")[:-1], start=line):
         found = cells(row.rstrip("\r"), table.delimiter)
         if len(found) != fields:
             return f"line {number} has {len(found)} fields, not {fields}; repair it"

@@ -42,6 +42,8 @@ def open_npy(file: Path, given: Given) -> Source:
             raise refusal(
                 file, f"an array of shape {array.shape} is not a recording; write it as [T, leads]"
             )
+        if not array.size:
+            raise refusal(file, "holds no samples; export it again")
         length, n = array.shape
         over = file.stat().st_size - getattr(array, "offset", 0) - array.nbytes
         notes = (f"{over} bytes after the first array were left out",) if over else ()

@@ -21,7 +21,8 @@ from kdjax.errors import InputError, option, options
 from kdjax.errors import one_line as words
 from kdjax.recordings.units import in_millivolts, is_known, is_raw, shown, spelled
 
-LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz
+LOWEST_FS, HIGHEST_FS = 50.0, 20_000.0  # Hz, of what can be read; beats need more than 90
+RATES = f"above 90 and up to {HIGHEST_FS:g} Hz"  # what a user is asked for
 MOST_LEADS = 256
 MOST_SAMPLES = 2**32  # 138 days at 360 Hz
 BLOCK_SECONDS = 300
@@ -127,8 +128,7 @@ class Source:
         name = words(self.name)
         if not LOWEST_FS <= self.fs <= HIGHEST_FS:
             raise InputError(
-                f"recording {name} is sampled at {self.fs:g} Hz; an ECG between {LOWEST_FS:g} and "
-                f"{HIGHEST_FS:g} Hz is needed"
+                f"recording {name} is sampled at {self.fs:g} Hz; an ECG at a rate {RATES} is needed"
             )
         if not 1 <= len(self.leads) <= MOST_LEADS:
             raise InputError(

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import numpy as np
+
 from kdjax.files import temporary_folder
 from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
 
@@ -140,11 +142,20 @@ def _record(file: Path, text: str, files: list[Path]) -> Record:
     rate = re.split("[/(]", fields[0])[0]
     length = int(fields[1]) if len(fields) > 1 else None
     if "/" in name:
-        rows = [line.split() for line in lines]
-        segments = tuple((row[0], int(row[1])) for row in rows)
+        segments = tuple(_segment(file, line) for line in lines)
         return Record(float(rate), length, int(name.split("/")[1]), (), segments)
     signals = tuple(_signal(file, line, path) for line, path in zip(lines, files, strict=True))
     return Record(float(rate), length, int(stated), signals, None)
+
+
+def _segment(header: Path, line: str) -> tuple[str, int]:
+    """A segment's line: its name and its length in frames."""
+    name, *fields = line.split()
+    if not fields or not fields[0].isdecimal():
+        raise refusal(header, f"its line {line[:60]!r} is not a segment and its length; repair it")
+    if "/" in name or "\\" in name:
+        raise refusal(header, f"its segment {name} lies in another folder; copy it here")
+    return name, int(fields[0])
 
 
 def _signal(header: Path, line: str, file: Path) -> Signal:
@@ -160,6 +171,8 @@ def _signal(header: Path, line: str, file: Path) -> Signal:
             said = " ".join(fields[:2] if _is_split(fields) else fields[:1])
             raise refusal(header, f"its gain {said[:40]!r} is not like 200(0)/mV; repair it")
         gain, units, fields = float(found[1]), found[3], fields[1:]
+        if not np.isfinite(gain):
+            raise refusal(header, f"its gain {found[1][:40]} is too large; repair it")
         baseline = None if found[2] is None else int(float(found[2]))
     count = 0
     while count < min(len(fields), _INTEGERS) and _WHOLE.fullmatch(fields[count]):

@@ -389,3 +389,25 @@ def test_names_that_pandas_made_up_are_no_sample(tmp_path, head, row, leads):
 @pytest.mark.parametrize("text", ["0,1\n0.5,2\n3,0.25\n", "0\n0.5\n0\n", "0,1\n1,2\n2,3\n"])
 def test_a_first_row_of_whole_numbers_among_others_is_a_sample(tmp_path, text):
     assert open_source(write_text(tmp_path, text), **GIVEN).length == 3
+
+
+def test_decimal_commas_are_seen_where_zeros_behind_them_are_rare(tmp_path):
+    values = np.tile([0.101, 0.925], 800)
+    values[1200] = 0.012
+    path = write_text(tmp_path, "".join(f"{v:.3f}\n".replace(".", ",") for v in values))
+    np.testing.assert_allclose(whole(open_source(path, **GIVEN))[:, 0], values, atol=0.001)
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_blanks_behind_fields_are_no_part_of_them(tmp_path, sign):
+    rows = ["I{0}II", *["0.1{0}0.2"] * 300, "NaN {0}0.2", "0.1{0}nan  ", "0.1 {0} 0.2 ", "  {0}0.2"]
+    path = write_text(tmp_path, "".join(f"{row}\n".format(sign) for row in rows))
+    nan = np.nan
+    last = [[nan, 0.2], [0.1, nan], [0.1, 0.2], [nan, 0.2]]
+    np.testing.assert_allclose(whole(open_source(path, **GIVEN))[300:], last, rtol=1e-6)
+
+
+def test_what_is_no_number_is_shown_as_it_stands_in_the_file(tmp_path):
+    path = write_text(tmp_path, "I,II\n" + "0.1,0.2\n" * 300 + "\N{MINUS SIGN}0.1,0.2\n")
+    with pytest.raises(InputError, match="\N{MINUS SIGN}0"):
+        whole(open_source(path, **GIVEN))

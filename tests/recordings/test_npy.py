@@ -45,3 +45,10 @@ def test_an_array_behind_the_first_is_left_out_and_it_is_said(tmp_path):
         assert source.notes == (f"{more} bytes after the first array were left out",)
         np.save(tmp_path / "r1.npy", signal)
         assert open_source(tmp_path / "r1.npy", fs=360, units="mV").notes == ()
+
+
+@pytest.mark.parametrize("shape", [0, (0, 2), (2, 0)])
+def test_an_array_without_samples_is_refused(tmp_path, shape):
+    np.save(tmp_path / "r1.npy", np.zeros(shape))
+    with pytest.raises(InputError, match=r"r1\.npy: (holds no samples|.*is not a recording)"):
+        open_source(tmp_path / "r1.npy", **GIVEN)

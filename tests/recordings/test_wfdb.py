@@ -329,6 +329,7 @@ def test_a_signal_s_line_has_its_fields(tmp_path, line, gain, baseline, units, n
 @pytest.mark.parametrize(
     ("line", "words"),
     [
+        ("16 1e400/mV 16", "its gain 1e400 is too large; repair it"),
         ("16 100(0.5)/mV 16", "its gain '100(0.5)/mV' is not like 200(0)/mV"),
         ("16 100 (0)/mV 16", "its gain '100 (0)/mV' is not like"),
         ("16 1O0/mV", "its gain '1O0/mV'"),

@@ -1,9 +1,13 @@
 """WFDB records of several segments."""
 
+import re
+
 import numpy as np
+import pytest
 from file_bytes import ecg
 from written import BARE, whole, write_headed, write_text, write_wfdb
 
+from kdjax.errors import InputError
 from kdjax.recordings import open_source
 
 
@@ -58,3 +62,18 @@ def test_two_signals_of_one_name_stay_two_in_segments(tmp_path):
     source = open_source(write_text(tmp_path, "m/2 2 360 1440\na 720\nb 720\n", "m.hea"))
     assert source.leads == ("ECG", "ECG")
     np.testing.assert_allclose(whole(source), np.tile(signal, (2, 1)), atol=0.006)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("r1 x", "its line 'r1 x' is not a segment and its length; repair it"),
+        ("r1", "its line 'r1' is not a segment and its length; repair it"),
+        ("../r1 900", "its segment ../r1 lies in another folder; copy it here"),
+    ],
+)
+def test_a_line_that_names_no_segment_is_told(tmp_path, line, said):
+    write_headed(tmp_path, BARE)
+    path = write_text(tmp_path, f"m/2 1 360 1800\nr1 900\n{line}\n", "m.hea")
+    with pytest.raises(InputError, match=re.escape(f"m.hea: {said}")):
+        open_source(path)
