@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shtab
 import tiny
 
 from kdjax import arguments, cli, datasets, errors
@@ -101,6 +99,9 @@ TYPED_WRONG = {
     "detect mitbih-w8 {}/a.hea --out {}/text": "text: is a file, not a folder",
     "detect mitbih-w8 {}/a.hea --out {}/none": "a.hea: no such file",
     "detect mitbih-w8 {}/a.hea --against atr": "a.hea: no such file",
+    "detect mitbih-w8 {}/a.hea --against x/atr": "--against 'x/atr': no annotator's name",
+    "prepare {}/empty --name mine --annotator x/atr": "--annotator 'x/atr': no annotator's name",
+    "ec57 {}/empty --test x/atr": "--test 'x/atr': no annotator's name",
     "detect mitbih-w8 {}/empty.csv --out {}/none": "the file is empty",
     "calibrate mitbih-w8 {}/a.hea --out {}/text/a.npz": "text: is a file, not a folder",
     "ec57 {}/empty --test kdjax --json {}/text/a.json": "text: is a file, not a folder",
@@ -130,25 +131,6 @@ def test_mistakes_are_told_before_jax_is_imported_and_leave_nothing(tmp_path):
         assert said.startswith(f"kdjax {line.split()[0]}: "), said
         assert wanted in said
     assert sorted(tmp_path.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "detect mitbih-w8 ''",
-        "detect mitbih-w8 a.hea --out ''",
-        "detect mitbih-w8 a.hea --against=",
-        "prepare records --name ''",
-        "train student --workdir '' --overwrite",
-        "export '' --format c --out c",
-    ],
-)
-def test_an_empty_value_is_not_the_current_folder(capsys, command):
-    """It comes of a shell's variable that is not set."""
-    with pytest.raises(SystemExit) as left:
-        cli.main(shlex.split(command))
-    assert left.value.code == 2
-    assert_one_line(capsys.readouterr().err, "is empty; give a value")
 
 
 class TestTrainArguments:
@@ -486,22 +468,3 @@ class TestArgumentsInMessages:
         said = "give them, for example --fs 360 --units mV\n"
         assert capsys.readouterr().err.endswith(said)
         assert errors.option("leads") == "leads"  # again, after a command
-
-
-def test_a_shell_completes_commands_and_the_names_of_files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "holter.csv").touch()
-    (tmp_path / "results").mkdir()
-    script = shtab.complete(arguments.parser(), "bash")
-    for words, expected in (
-        ("kdjax det", "detect"),
-        ("kdjax detect mitbih-w8 hol", "holter.csv"),
-        ("kdjax review res", "results"),
-        ("kdjax detect --out res", "results"),
-    ):
-        asked = f"COMP_WORDS=({words}); COMP_CWORD={words.count(' ')}; COMP_LINE='{words}'"
-        program = (
-            f"{script}\n{asked}; COMP_POINT={len(words)}; _shtab_kdjax; echo ${{COMPREPLY[@]}}"
-        )
-        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
-        assert done.stdout.split() == [expected], (words, done.stderr)

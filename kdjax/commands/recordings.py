@@ -15,10 +15,12 @@ from kdjax.files import check_folder, check_output, write_bytes, write_text
 def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
     from kdjax.detection import detector_files, earlier, index
-    from kdjax.recordings import result_names
+    from kdjax.recordings import annotator_suffix, result_names
     from kdjax.runs import provenance
 
     check_folder(args.out)
+    if args.against is not None:
+        args.against = annotator_suffix("against", args.against)
     detector = _detector(args.run_directory)
     if args.calibration is not None:
         detector = detector_files.recalibrated(detector, args.calibration)

@@ -1,7 +1,6 @@
 """WFDB records with the files of two annotators."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from kdjax.errors import InputError
 from kdjax.recordings import (
     Annotations,
+    annotator_suffix,
     find_sources,
     frame_rate,
     identity,
@@ -44,7 +44,7 @@ def find(
     beside the header or, where `detections` names a folder, there as NAME.EXT or NAME/NAME.EXT.
     InputError when a named record lacks a file or no record is left.
     """
-    reference, test = _extension("--reference", reference), _extension("--test", test)
+    reference, test = annotator_suffix("reference", reference), annotator_suffix("test", test)
     written = {} if detections is None else _written(detections)
     records: list[Record] = []
     left_out: list[str] = []
@@ -80,12 +80,6 @@ def _headers(path: Path) -> list[Path]:
         if header.suffix == ".hea" and header.is_file():
             return [header]
     raise InputError(f"{path}: no such record; name a WFDB header (.hea) or a folder of them")
-
-
-def _extension(option: str, annotator: str) -> str:
-    if not re.fullmatch(r"\.?[\w-]+", annotator):
-        raise InputError(f"{option} {annotator!r}: no annotator's name; give a suffix, as in atr")
-    return annotator.removeprefix(".")
 
 
 def _written(detections: Path) -> dict[Path, Path]:

@@ -4,7 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from kdjax.errors import InputError, option
-from kdjax.recordings.annotations import read_annotation_file, read_annotations
+from kdjax.recordings.annotations import (
+    annotator_suffix,
+    read_annotation_file,
+    read_annotations,
+)
 from kdjax.recordings.csv import open_csv
 from kdjax.recordings.edf import open_edf
 from kdjax.recordings.folders import find_sources, look_into, result_names
@@ -28,6 +32,7 @@ __all__ = [
     "Annotations",
     "Recording",
     "Source",
+    "annotator_suffix",
     "find",
     "find_sources",
     "frame_rate",

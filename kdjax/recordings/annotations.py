@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, option
 from kdjax.recordings.source import Annotations, beside, reading, words
 from kdjax.recordings.wfdbheader import stated_rate
 
@@ -27,6 +27,16 @@ class _Annotation(NamedTuple):
     code: int
     subtype: int = 0
     note: str = ""
+
+
+def annotator_suffix(name: str, annotator: str) -> str:
+    """The suffix of an annotator's files without its dot; InputError where it can be none.
+
+    name: of the argument that gave it.
+    """
+    if not re.fullmatch(r"\.?[\w-]+", annotator):
+        raise InputError(f"{option(name)} {annotator!r}: no annotator's name; give a suffix: atr")
+    return annotator.removeprefix(".")
 
 
 def read_annotations(

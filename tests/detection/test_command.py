@@ -387,7 +387,7 @@ def write_annotated(folder, minutes):
 
 def test_a_record_shorter_than_what_ec57_leaves_out_has_nothing_to_compare(tmp_path, capsys):
     header = write_annotated(tmp_path, 1)
-    given = ("detect", "mitbih-w8", header, "--against", "atr", "--out", tmp_path / "out")
+    given = ("detect", "mitbih-w8", header, "--against", ".atr", "--out", tmp_path / "out")
     assert typed(*given) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1].startswith("--against atr: no beat lies after the first 5 minutes")

@@ -15,7 +15,14 @@ from kdjax import beats
 from kdjax.datasets import storage
 from kdjax.datasets.storage import CLASSES, LABELS
 from kdjax.errors import InputError, option, options
-from kdjax.recordings import Annotations, Source, look_into, open_source, read_annotations
+from kdjax.recordings import (
+    Annotations,
+    Source,
+    annotator_suffix,
+    look_into,
+    open_source,
+    read_annotations,
+)
 from kdjax.recordings.leads import place_of
 
 ANNOTATIONS = ".annotations.csv"  # after the stem of a recording that is no WFDB record
@@ -57,6 +64,7 @@ def read(
     InputError if there are no recordings, one is damaged or lacks a lead, two have the same name,
     or some have annotations and others do not.
     """
+    suffix = annotator_suffix("annotator", annotator or "atr")
     labels = LABELS if classes is None else read_classes(classes)
     inside = look_into(folder)
     files = [file for file in inside.recordings if not (classes and file.samefile(classes))]
@@ -68,7 +76,7 @@ def read(
     _check_names(files, sources)
     leads, chosen = choose_leads(sources, leads)
     pairs = zip(files, sources, strict=True)
-    annotations = [_annotations(file, source.fs, annotator or "atr") for file, source in pairs]
+    annotations = [_annotations(file, source.fs, suffix) for file, source in pairs]
     annotated = _check_annotated(sources, annotations)
     if not annotated and classes is not None:
         raise InputError(
@@ -76,7 +84,7 @@ def read(
             f"add annotations or leave {option('classes')} out"
         )
     if not annotated and annotator is not None:
-        raise InputError(f"{folder}: no record in it has annotations .{annotator}; choose others")
+        raise InputError(f"{folder}: no record in it has annotations .{suffix}; choose others")
     remarks = [f"{source.name}: {note}" for source in sources for note in source.notes]
     others = [file for file in inside.others if not (classes and file.samefile(classes))]
     remarks += _of_other_files(others, _unknown_suffixes(files) if not annotated else [])
