@@ -16,7 +16,7 @@ from kdjax.recordings.units import MILLIVOLTS, SECONDS, is_known, is_no_voltage,
 _LINES = 2000  # of the file's beginning that are looked at
 _SAMPLE = 200  # rows by which columns are told apart
 
-MISSING = ("", "-", "nan", "NaN", "NAN", "NA", "N/A", "null")
+MISSING = ("", "-", "nan", "NaN", "NAN", "NA", "N/A", "#N/A", "null", "NULL", "None")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _MOST_DIGITS = 8  # a column of so many different digits holds decimals, not marks of events
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)

@@ -60,6 +60,13 @@ def test_one_column_needs_no_delimiter_and_may_have_blank_lines(tmp_path):
     np.testing.assert_array_equal(whole(source)[:, 0], [1, np.nan, -3])
 
 
+@pytest.mark.parametrize("word", ["-", "nan", "NaN", "NA", "N/A", "#N/A", "null", "NULL", "None"])
+def test_a_word_for_a_missing_sample(tmp_path, word):
+    rows = ["I,II", *["0.5,1.25"] * 40, f"{word},-2.0", f"0.25,{word}", *["0.5,1.25"] * 40]
+    signal = whole(open_source(write_text(tmp_path, "\n".join(rows)), **GIVEN))
+    np.testing.assert_array_equal(signal[40:42], [[np.nan, -2], [0.25, np.nan]])
+
+
 @pytest.mark.parametrize("feed", ["\n", "\r\n", "\r", "\r\r\n"])
 @pytest.mark.parametrize("chunk", [1 << 20, 64, 65, 66])
 def test_empty_lines_of_one_column_are_counted(tmp_path, monkeypatch, feed, chunk):
