@@ -64,3 +64,15 @@ def test_brackets_that_need_alt_lead_to_events(opened, person, with_ctrl):
     typed = f"new KeyboardEvent('keydown', {json.dumps(pressed)})"
     page.evaluate(f"document.body.dispatchEvent({typed})")
     assert page.locator("#events .now").count() == 1
+
+
+@pytest.mark.parametrize(("letter", "code"), [("м", "KeyV"), ("ω", "KeyV"), ("V", "KeyK")])
+def test_letters_of_other_scripts_stand_for_the_latin_ones_in_their_place(
+    opened, person, letter, code
+):
+    page = opened(person)
+    family(page, 1).focus()
+    pressed = {"key": letter, "code": code, "bubbles": True}
+    typed = f"new KeyboardEvent('keydown', {json.dumps(pressed)})"
+    page.evaluate(f"document.activeElement.dispatchEvent({typed})")
+    assert saved(page)["decisions"] == [{"family": 1, "kind": "V"}]

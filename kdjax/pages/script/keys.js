@@ -95,10 +95,18 @@ const IN_OVERVIEW = {
   End: () => goTo(app.data.seconds),
 };
 
+/** The key by its letter; by the place of the Latin one where the layout has others, as in Greek. */
+function keyOf({ key, code }) {
+  if (key.length > 1) return key;
+  const place = /^Key([A-Z])$/.exec(code);
+  return (key > "~" && place ? place[1] : key).toLowerCase();
+}
+
 function onKey(event) {
+  const key = keyOf(event);
   const isBracket = "[]".includes(event.key) && event.altKey; // as many keyboards type it
   if ((event.ctrlKey && !isBracket) || event.metaKey) {
-    const action = { z: undo, s: save }[event.key.toLowerCase()];
+    const action = { z: undo, s: save }[key];
     if (action && !event.shiftKey) { // with the shift key, z is to redo elsewhere
       event.preventDefault();
       action();
@@ -110,7 +118,6 @@ function onKey(event) {
   if (event.altKey && !isBracket) return;
   if (event.key === "Enter" && event.target.matches("button, summary")) return;
   const card = event.target.closest(".family, .frame");
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const kind = key.length === 1 ? key.toUpperCase() : "";
   let action = ANYWHERE[key];
   if (card) action ??= (card.matches(".frame") ? IN_FRAME : IN_FAMILY)[key];
