@@ -74,6 +74,23 @@ def test_half_of_the_beats_fit_the_score_and_the_others_are_its_normal_ones():
     assert (found.leads, found.model, found.source) == (("II",), "model", "somebody")
 
 
+def test_the_beats_that_set_the_thresholds_have_no_part_in_the_score():
+    """Their scores are like those of new normal beats only if the score never saw them."""
+    normal, x = evidence(400), np.zeros((400, 32, 1), np.float32)
+    rest = np.lexsort([normal.sample, normal.record])[1::2]
+    residual, z = normal.residual.copy(), normal.z.copy()
+    residual[rest] **= 3
+    z[rest] **= 3
+    one, other = (
+        calibration.calibrate(some, x, ["II"], model="model", source="somebody")
+        for some in (normal, normal._replace(residual=residual, z=z))
+    )
+    assert one.score.arrays.keys() == other.score.arrays.keys()
+    for name, values in one.score.arrays.items():
+        np.testing.assert_array_equal(values, other.score.arrays[name], err_msg=name)
+    assert not np.allclose(one.normal, other.normal)
+
+
 def test_too_few_beats_are_refused():
     with pytest.raises(InputError, match="199 beats"):
         calibration.calibrate(
@@ -153,6 +170,8 @@ def test_thresholds_by_a_person_s_own_beats_leave_out_those_believed_abnormal():
     assert (score[:100] > own_threshold(score, 0.05, 0.2)).mean() == pytest.approx(0.05, abs=0.01)
     assert own_threshold(score, 0.05, 0.0) > 1000
     assert own_threshold(score, 0.05, 0.5) < 60
+    half = np.concatenate([np.arange(100.0), 1000 + np.arange(100.0)])
+    assert (half[:100] > own_threshold(half, 0.1, 0.5)).mean() == pytest.approx(0.1, abs=0.01)
 
 
 # --- the detector that comes with the package ---------------------------------------------------
