@@ -10,20 +10,24 @@ RNG = np.random.default_rng(3)
 
 
 def cell(variant, seed, auc, teacher=None, role="student", params=10, fusion=0.9, n=60):
-    per_class = {
-        "S": {"auc": auc - 0.1, "ap": 0.5, "n": n},
-        "Q": {"auc": 0.99, "ap": 0.5, "n": 49},
-    }
-    row = {"ap": auc / 2, "validation_auc": auc + 0.01, "per_class": per_class}
+    def row(score, adaptation, auc):
+        per_class = {
+            "S": {"auc": auc - 0.1, "ap": 0.5, "n": n},
+            "V": {"auc": 0.98, "ap": 0.5, "n": 50},
+            "Q": {"auc": 0.99, "ap": 0.5, "n": 49},
+        }
+        figures = {"auc": auc, "ap": auc / 2, "validation_auc": auc + 0.01}
+        return {"score": score, "adaptation": adaptation} | figures | {"per_class": per_class}
+
     return {
         "variant": variant,
         "role": role,
         "teacher": teacher,
         "seed": seed,
         "scores": [
-            {"score": "mse", "adaptation": "none", "auc": auc} | row,
-            {"score": "fusion", "adaptation": "none", "auc": fusion} | row,
-            {"score": "fusion", "adaptation": "recording", "auc": 0.1} | row,
+            row("mse", "none", auc),
+            row("fusion", "none", fusion),
+            row("fusion", "recording", 0.3),
         ],
         "agreement": None if teacher is None else 0.9,
         "metrics": [{"epoch": 1, "selected": 0.25}],
@@ -73,6 +77,18 @@ def test_a_variant_is_its_mean_over_seeds_with_its_t_interval(cells, split):
     assert [c["seed"] for c in found["cells"]] == list(range(6))
 
 
+def test_every_score_has_its_own_figures(cells, split):
+    plain = np.mean([c["scores"][0]["auc"] for c in cells["taught"]])
+    wanted = [("mse", "none", plain), ("fusion", "none", 0.9), ("fusion", "recording", 0.3)]
+    for row, (score, adaptation, auc) in zip(
+        split["variants"]["taught"]["scores"], wanted, strict=True
+    ):
+        assert (row["score"], row["adaptation"]) == (score, adaptation)
+        means = [row[name]["mean"] for name in ("auc", "ap", "validation_auc")]
+        assert means == pytest.approx([auc, auc / 2, auc + 0.01])
+        assert row["per_class"]["S"]["mean"] == pytest.approx(auc - 0.1)
+
+
 def test_differences_are_paired_by_seed(cells, split):
     difference = split["differences"]["taught"]["auc (mse)"]
     by_seed = [
@@ -81,6 +97,8 @@ def test_differences_are_paired_by_seed(cells, split):
     ]
     assert difference["mean"] == pytest.approx(np.mean(by_seed))
     assert difference["sd"] == pytest.approx(np.std(by_seed, ddof=1))
+    ap = split["differences"]["taught"]["ap (mse)"]
+    assert ap["mean"] == pytest.approx(np.mean(by_seed) / 2)
     # A constant difference has no spread, whatever the seeds do.
     assert split["differences"]["worse"]["auc (mse)"]["sd"] == pytest.approx(0, abs=1e-12)
     assert split["differences"]["taught"]["auc (fusion)"]["mean"] == 0
@@ -118,8 +136,14 @@ def test_spread_over_seeds(split):
     assert spread["p"] < 0.01
 
 
+@pytest.mark.parametrize(("seeds", "known"), [(2, False), (3, True)])
+def test_three_seeds_say_how_much_a_student_varies(cells, seeds, known):
+    some = {name: of_variant[:seeds] for name, of_variant in cells.items()}
+    assert ("spread" in comparison.together(some, ())["differences"]["taught"]) == known
+
+
 def test_a_class_with_fewer_than_50_beats_makes_no_claim(split):
-    assert list(split["variants"]["alone"]["scores"][0]["per_class"]) == ["S"]
+    assert list(split["variants"]["alone"]["scores"][0]["per_class"]) == ["S", "V"]
 
 
 def test_the_table_names_every_variant_and_its_difference(split):
