@@ -79,6 +79,15 @@ def test_prematurity_worked_by_hand():
     assert steps([1.0, 0.5, 1.2, 0.8, 0.6, 0.4])[-1, 1] == pytest.approx(expected)
 
 
+def test_the_reference_goes_by_the_90th_percentile():
+    # Before the last beat: 0.50, 0.51 to 0.70; 25, 50, 75 and 90 % of the way are 0.55, 0.60, 0.65
+    # and 0.68.
+    spread = np.log(0.65 / 0.55) / 1.349
+    expected = np.log(np.sqrt(0.6 * 0.68) / 0.4) / np.hypot(0.2, spread)
+    found = steps([*np.random.default_rng(0).permutation(np.arange(50, 71)) / 100, 0.4])
+    assert found[-1, 1] == pytest.approx(expected)
+
+
 def test_premature_beats_stand_out_though_most_are():
     # Four in five are premature: the median says that they are the rule, the reference does not.
     early = np.arange(300) % 5 > 0
@@ -369,6 +378,28 @@ def test_where_a_person_is_unknown_distances_are_over_the_usual_one():
     people = [NORMAL.residual[NORMAL.record == name] for name in ("person 0", "person 1")]
     usual = np.concatenate([own - np.median(own, axis=0) for own in people])
     assert score[0] == pytest.approx(away / np.median(np.square(usual).mean(axis=(1, 2))), rel=1e-5)
+
+
+def two_people(early, late=0):
+    """Two people's normal beats, which hardly vary but lie far apart; some after five minutes."""
+    evidence = draw(2 * (early + late), seed=4)
+    side = np.where(evidence.record == "person 0", 10, -10)[:, None, None]
+    sample = np.tile(np.append(np.arange(early), 300 * FS + np.arange(late)), 2)
+    return evidence._replace(
+        residual=side + 1e-3 * evidence.residual, rhythm=0 * evidence.rhythm, sample=sample
+    )
+
+
+@pytest.mark.parametrize(("beats", "usual"), [(4, 100), (5, 0)])
+def test_normal_people_with_five_beats_are_adapted_to_when_a_score_is_fitted(beats, usual):
+    """As those whose beats are scored: the usual distance is that from their own beats, or 0."""
+    fitted_usual = fit(two_people(beats), "mse", "recording").arrays["mse.usual"]
+    assert fitted_usual == pytest.approx(usual, abs=0.5)
+
+
+def test_what_the_first_five_minutes_say_of_a_normal_person_counts_for_the_later_beats():
+    fitted_usual = fit(two_people(5, late=20), "mse", "first_5_minutes").arrays["mse.usual"]
+    assert fitted_usual == pytest.approx(0, abs=0.5)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SCORES if kind not in ADAPTED])
