@@ -94,6 +94,14 @@ class TestBeats:
         assert cells(result) == {"Nn": 2, "Nx": 3, "Vx": 1}
         assert result.beats.shutdown == pytest.approx((5 * 300 - 2 * 54) / FS)
 
+    def test_noise_on_one_signal_of_two_is_no_shutdown(self):
+        """Only where both cannot be read did the detector have nothing to go by."""
+        place, symbol = np.array([1000, 1300, 2500]), np.array(["N", "~", "N"])
+        for subtype, column in ((0x10, "o"), (0x20, "o"), (0x01, "o"), (0x30, "x")):
+            test = Annotations(place, symbol, np.array([0, subtype, 0]))
+            found = cells(compare(annotator("NNNVNN"), test))
+            assert found == {"Nn": 2, f"N{column}": 3, f"V{column}": 1}
+
     def test_shutdown_of_the_reference_excuses_nothing_but_has_its_row(self):
         assert cells(compare(annotator("NX_~N"), annotator("NNVNN"))) == {
             "Nn": 2,
