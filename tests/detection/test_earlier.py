@@ -65,6 +65,23 @@ def test_a_family_without_a_name_keeps_what_is_more_like_it():
     assert earlier.carried(before, named, after) == (named, ())
 
 
+@pytest.mark.parametrize(("change", "carried"), [(0.2, True), (0.5, False)])
+def test_shapes_that_are_only_somewhat_alike_stay_as_detected(change, carried):
+    """From a correlation of 0.9 on they are one; the usual beats are the same person's."""
+    person = synthetic()
+    usual = replace(person.families[0], detected="N", kind="N")
+    wider = usual.mean.copy()
+    wider[BEFORE + 8 : BEFORE + 20] += change * np.ptp(usual.mean)
+    alike = likeness(wider[None], usual.mean, (-0.1, 0.3))[0]
+    assert (alike > 0.9) == carried
+    assert alike > 0.7
+    beats = person.beats._replace(family=np.arange(len(person.beats.sample), dtype=np.int32) % 2)
+    old = replace(person, families=(usual,), beats=person.beats._replace(family=0 * beats.family))
+    new = replace(person, families=(replace(usual, doubtful=True), replace(usual, mean=wider)))
+    decisions, _ = earlier.carried(old, [{"family": 1, "kind": "Q"}], replace(new, beats=beats))
+    assert decisions == ([{"family": 2, "kind": "Q"}] if carried else [])
+
+
 @pytest.mark.parametrize("detected", ["N", "V"])
 @pytest.mark.parametrize("named", ["N", "S", "V"])
 def test_names_of_doubtful_beats_say_nothing_of_the_next(detected, named):
