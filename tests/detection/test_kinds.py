@@ -93,6 +93,17 @@ def test_what_is_known_of_shapes_goes_with_them():
     assert set(person._widths) <= held
 
 
+def test_a_stream_decides_by_the_latest_64_beats_of_a_shape():
+    memory, held = kinds.Memory(), np.array([3])
+    for value in (0.0, 1.0):  # and as many of a shape that is not kept
+        shape = np.repeat([3, 5], 64)
+        memory.add(np.full((128, len(SIGNS)), value, np.float32), shape, held)
+    groups = memory.groups()
+    assert groups.number.tolist() == [3]
+    assert (groups.median == 1).all()
+    assert groups.share.tolist() == [0.5]
+
+
 def test_shapes_are_bounded_and_the_rarest_are_pooled():
     rng = np.random.default_rng(0)
     shapes = Shapes()
