@@ -194,6 +194,7 @@ def test_a_beat_is_added_where_none_was_detected():
     ("decision", "says"),
     [
         ({"add": 10**9, "kind": "V"}, "sample 1000000000 is not in the recording; give one that"),
+        ({"add": round(LACKING.seconds * LACKING.fs), "kind": "V"}, "is not in the recording"),
         ({"add": ADDED[0]["add"], "kind": "X"}, "kind 'X' is none of N, S, V, F, Q"),
         (
             {"add": int(LACKING.beats.sample[9]) + 54, "kind": "V"},

@@ -53,6 +53,11 @@ def test_stretches_that_overlap_count_once():
     assert lost["stretches"] == [list(s) for s in stretches]
 
 
+def test_stretches_that_touch_are_one():
+    touching = ((2.0, 3.0, "flat"), (1.0, 2.0, "hum"), (3.5, 4.0, "hum"))
+    assert union(touching) == [(1.0, 3.0), (3.5, 4.0)]
+
+
 def test_hour_by_hour():
     beats = FIVE._replace(sample=np.array([0, 10, 3600, 3601, 7300]) * int(FS))
     hours = summary_of(beats, seconds=7300.0, unscorable=())["hours"]

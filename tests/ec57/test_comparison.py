@@ -94,6 +94,11 @@ class TestBeats:
         assert cells(result) == {"Nn": 2, "Nx": 3, "Vx": 1}
         assert result.beats.shutdown == pytest.approx((5 * 300 - 2 * 54) / FS)
 
+    @pytest.mark.parametrize(("start", "samples"), [(0, 600), (1600, 300), (2000, 0)])
+    def test_shutdown_before_the_test_period_is_not_counted(self, start, samples):
+        result = compare(annotator("NNNNN"), annotator("NX_~N"), start=start / FS)
+        assert result.beats.shutdown == pytest.approx(samples / FS)
+
     def test_noise_on_one_signal_of_two_is_no_shutdown(self):
         """Only where both cannot be read did the detector have nothing to go by."""
         place, symbol = np.array([1000, 1300, 2500]), np.array(["N", "~", "N"])
@@ -173,6 +178,11 @@ class TestRuns:
         couplet, run = annotator("NVVNNN"), annotator("NVVVVN")
         assert lengths(compare(couplet, run).ventricular.detected) == (1, 0, 0)
         assert lengths(compare(run, couplet).ventricular.missed) == (0, 1, 0)
+
+    @pytest.mark.parametrize(("off", "same"), [(54, True), (-54, True), (55, False), (-55, False)])
+    def test_runs_are_at_the_same_time_up_to_150_ms(self, off, same):
+        result = compare(annotator("NVVN"), annotator("NVVN", first=1000 + off)).ventricular
+        assert (lengths(result.detected)[0], lengths(result.missed)[0]) == (same, not same)
 
     def test_fusion_beats_and_flutter_are_ventricular(self):
         assert lengths(compare(annotator("NFVN"), annotator("NVFN")).ventricular.detected)[0] == 1
