@@ -97,6 +97,13 @@ class TestRRIntervals:
         before, after, _ = beats.rr_intervals(np.array([540]), np.array([180, 900]), FS)
         assert (before[0], after[0]) == (1.0, 1.0)
 
+    @pytest.mark.parametrize(
+        ("off", "before", "after"), [(54, 1.0, 1.0), (55, 55 / 360, 305 / 360)]
+    )
+    def test_a_beats_own_peak_is_at_most_150_ms_away(self, off, before, after):
+        found = beats.rr_intervals(np.array([540 + off]), np.array([180, 540, 900]), FS)
+        assert (found[0][0], found[1][0]) == pytest.approx((before, after))
+
     @pytest.mark.parametrize("peaks", [[], [400]])
     def test_no_neighbour_is_nan(self, peaks):
         for rr in beats.rr_intervals(np.array([400]), np.array(peaks, np.int64), FS):

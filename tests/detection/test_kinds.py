@@ -104,6 +104,13 @@ def test_a_stream_decides_by_the_latest_64_beats_of_a_shape():
     assert groups.share.tolist() == [0.5]
 
 
+def test_shares_of_shapes_are_of_all_beats_that_have_or_had_one():
+    shape = np.array([0, 0, 1, POOLED, kinds.UNSCORED])
+    groups = kinds.grouped(np.zeros((5, len(SIGNS)), np.float32), shape)
+    assert groups.number.tolist() == [0, 1]
+    assert groups.share.tolist() == [0.5, 0.25]
+
+
 def test_shapes_are_bounded_and_the_rarest_are_pooled():
     rng = np.random.default_rng(0)
     shapes = Shapes()
@@ -427,7 +434,7 @@ def test_irregular_rhythms_are_told_apart_by_their_p_waves():
     first, second = find_events(beats, FS, fibrillation)
     assert first == fibrillation[0]
     assert (second.name, second.first) == ("irregular rhythm", beats.sample[200])
-    assert without_p_waves(beats, signs_of(np.ones(400)), FS) == ()
+    assert without_p_waves(beats, signs_of(np.full(400, 0.6)), FS) == ()  # seen rather than not
     assert without_p_waves(named(""), signs_of(np.empty(0)), FS) == ()
 
 
@@ -466,7 +473,7 @@ def test_beats_of_a_shape_and_kind_whose_score_is_near_the_threshold_are_a_famil
     rng = np.random.default_rng(0)
     shapes = Shapes()
     shape = shapes.update(np.stack([beat("N", rng) for _ in range(12)]), np.zeros(12, bool))
-    score = np.array([-5.0] * 4 + [-0.5] * 3 + [1.5] * 2 + [8.0] * 3)
+    score = np.array([-3.0] * 4 + [1.5] * 3 + [3.5] * 2 + [10.0] * 3)
     beats = named("N" * 7 + "S" * 5)._replace(score=score)
     families, own = gather(
         shapes,
@@ -474,7 +481,7 @@ def test_beats_of_a_shape_and_kind_whose_score_is_near_the_threshold_are_a_famil
         signs=np.zeros((12, len(SIGNS)), np.float32),
         shape=shape,
         early=np.zeros(12, bool),
-        threshold=1.0,
+        threshold=3.0,
     )
     found = [(families[i].kind, families[i].doubtful, families[i].count) for i in own[[0, 4, 7, 9]]]
     assert found == [("N", False, 4), ("N", True, 3), ("S", True, 2), ("S", False, 3)]

@@ -109,6 +109,13 @@ def test_of_shapes_that_come_about_as_often_the_narrowest_is_normal():
     assert width == qrs_width(beat()[None])
 
 
+@pytest.mark.parametrize(("before", "early"), [(0.76, True), (0.73, False)])
+def test_an_early_beat_came_suddenly(before, early):
+    """0.69 s is well below 0.8 s; what counts as sudden is 0.6 of that much, 7 per cent."""
+    found = Rhythm().timing(np.array([0.8] * 40 + [before, 0.69])).early
+    assert found.tolist() == [False] * 41 + [early]
+
+
 def test_after_a_hundred_early_beats_in_a_row_theirs_is_the_usual_interval():
     rr = np.repeat([0.8, 0.45, 0.3], [30, 150, 1])
     early = Rhythm().timing(rr).early
@@ -154,6 +161,19 @@ def test_a_family_shows_the_mean_and_spread_of_its_early_beats_where_most_are_ea
     assert family.count == 5
     np.testing.assert_allclose(family.mean, 2 * beat(), atol=1e-5)
     np.testing.assert_allclose(family.spread, np.sqrt(2 / 3) * beat(), atol=1e-4)
+
+
+def test_a_family_tells_the_medians_of_its_beats():
+    shapes, signs = Shapes(), np.zeros((3, len(SIGNS)), np.float32)
+    shape = shapes.update(np.stack([beat()] * 3), np.zeros(3, bool))
+    signs[:, SIGNS.index("interval")] = np.log([0.4, 0.9, 0.5])
+    beats = made_up(3)._replace(score=np.array([-9.0, -5.0, -8.0]))
+    ((family,), _) = gather(
+        shapes, beats, signs=signs, shape=shape, early=np.zeros(3, bool), threshold=1.0
+    )
+    assert family.prematurity == pytest.approx(0.5)
+    assert family.score == -8
+    assert (family.first, family.last) == (0, 2 * FS)
 
 
 def made_up(count):
