@@ -83,6 +83,20 @@ def test_signals_that_no_heart_makes_give_the_same_integers(made, sanitised, tmp
     assert_same(sanitised, integers, whole, decisions, tmp_path)
 
 
+def test_beats_that_pause_fade_or_are_missing_give_the_same_integers(made, sanitised, tmp_path):
+    """Three minutes without a beat, beats a fifth as high, then some of every height or none."""
+    integers, signal, _ = made
+    rng = np.random.default_rng(7)
+    height = np.repeat(rng.choice([0, 0.3, 0.5, 1, 1.5], 200), 300)
+    varied = (signal[18_000:78_000] * height).astype(np.int64)
+    silence = np.zeros(70_000, np.int64)  # an interval beyond uint16
+    parts = [signal[:6000], silence, signal[6000:12_000], signal[12_000:18_000] // 5, varied]
+    whole = np.concatenate(parts)
+    decisions = stream.decide(integers, whole)
+    assert len(decisions) > 100
+    assert_same(sanitised, integers, whole, decisions, tmp_path)
+
+
 @pytest.mark.slow
 def test_half_an_hour_gives_the_same_integers(detector, made, sanitised, tmp_path):
     rng = np.random.default_rng(6)
