@@ -147,7 +147,7 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
 
     for wanted in (
         f"R-peaks | Se {100 * peaks['se']:.2f} %, +P {100 * peaks['p']:.2f} %; "
-        f"{peaks['ventricular_missed']} of {peaks['ventricular']} ventricular beats without one",
+        f"{peaks['ventricular_missed']} of {peaks['ventricular']:,} ventricular beats missed",
         f"ventricular beats | Se {rate('V Se')}, +P {rate('V +P')}",
         f"supraventricular beats | Se {rate('S Se')}, +P {rate('S +P')}; one person has "
         f"{max(one['S'] for one in kinds['records']):,} of the {row['S']:,}",
@@ -159,7 +159,8 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         f"supraventricular Se {ten['S Se']:.1f} %, +P {ten['S +P']:.1f} %; "
         f"{ten['false_alarms_per_hour']:.0f} false alarms an hour",
         f"false alarms from {row['false_alarms_per_hour']:.0f} to "
-        f"{ten['false_alarms_per_hour']:.0f} an hour (DS2, simulated reviewer)",
+        f"{ten['false_alarms_per_hour']:.0f} an hour (a simulated reviewer, on the test half of "
+        "MIT-BIH)",
         f"{-alarms['mean']:.0f} fewer false alarms an hour on DS2, but finds "
         f"{-found['mean']:.1f} points fewer of the supraventricular beats",
         "only to within {:.0f} to {:+.0f} false alarms an hour".format(*matched),
@@ -169,7 +170,7 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
         *(f"{value:.3f} for both (AAMI's" for value in both),
         f"AUC of {teacher:.3f} with the teacher and {student:.3f} with the student; "
         f"after {longer['epochs']} epochs, another teacher has {longer['auc']:.3f}",
-        f"{fibrillation['Se']:.0f} % of their time; {fibrillation['+P']:.0f} % of the time that",
+        f"{fibrillation['Se']:.0f} % of the time in them; {fibrillation['+P']:.0f} % of the marked",
         "100 epochs each: about seven hours on two cores",
         f"its {EVALUATED} evaluations changed",
     ):
