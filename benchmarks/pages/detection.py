@@ -27,7 +27,7 @@ def main() -> None:
         "# Detection",
         *kinds_page.verdict(),
         *kinds_page.reading(),
-        f"All was measured on {devices(NAMES)} with `kdjax detect` and the shipped detector "
+        f"Everything was measured on {devices(NAMES)} with `kdjax detect` and the shipped detector "
         "`mitbih-w8`. `python -m benchmarks.pages.detection` makes this page from the JSON that "
         "each section names, which also holds versions and code. [Results](results.md) is about "
         "networks and distillation.",
@@ -58,8 +58,9 @@ def live() -> Iterable[str]:
         "stream's own final decision. If the signal is pushed second by second, provisional "
         f"decisions of the slowest record, {slowest['record']}, come "
         f"{slowest['delay_median']:.2f} s after the R-peak (median), {slowest['delay_95']:.2f} s "
-        "at the 95th percentile. Irregular rhythms without P waves are told only when a recording "
-        "has ended, so in atrial fibrillation a stream calls more beats S or V than `kdjax detect`."
+        "at the 95th percentile. Irregular rhythms without P waves are reported only when a "
+        "recording has ended, so in atrial fibrillation a stream calls more beats S or V than "
+        "`kdjax detect`."
     )
     yield source("live.json", f"`{live['command']}`", live["date"])
 
@@ -93,10 +94,10 @@ def rates() -> Iterable[str]:
     yield (
         "The 22 records of DS2, as they are and resampled, from their first second on. A beat is "
         "detected if an R-peak lies within 150 ms of its annotation. AUC and AP are those of "
-        "abnormal against normal beats, by the score that kinds are decided by; escape beats count "
+        "abnormal against normal beats, by the score that decides kinds; escape beats count "
         f"as abnormal, as in BeatGAN. Brackets are 95 % bootstrap intervals over records. At 360 "
-        f"Hz, {lost} abnormal beats have no R-peak and so no score. No choice was made by these "
-        "figures."
+        f"Hz, {lost} abnormal beats have no R-peak and so no score. No choice was based on "
+        "these figures."
     )
     yield source("detection.json", f"`{found['command']}`", found["date"])
 

@@ -99,7 +99,8 @@ def signals(part: dict[str, Any]) -> Iterable[str]:
     otherwise = range(sum(row["otherwise"] for row in part["stages"]))
     yield "## Signals"
     yield (
-        f"Of {part['signals']} signals, {none(otherwise)} ended otherwise than promised. Of the "
+        f"Of {part['signals']} runs that were sent a signal, {none(otherwise)} ended otherwise "
+        "than promised. Of the "
         f"runs that were resumed, {none(part['failed_to_resume'])} failed"
         f"{''.join(f' ({line})' for line in reasons)}, and {no(part['ended_otherwise'])} figures "
         "differ from those of the undisturbed run."
@@ -181,7 +182,7 @@ def failing(part: dict[str, Any]) -> Iterable[str]:
     if part["mended"]:
         yield (
             f"{part['of_earlier_code']} of these calls failed under earlier code, and these ended "
-            "otherwise there. They were mended and tried again:"
+            "otherwise there. They were fixed and tried again:"
         )
         yield "\n".join(f"- `{line}`" for line in part["mended"])
     yield made(part)
@@ -248,7 +249,7 @@ def fuzz(part: dict[str, Any]) -> Iterable[str]:
         f"{part['refused']:,} were refused in one line, and "
         f"{none(part['strange'])} ended otherwise. "
         "They are WFDB, EDF, BDF, ISHNE, CSV and NPY files that were cut, had bits flipped, or "
-        "state what is false or absurd."
+        "state false or absurd values."
     )
     yield made(part, f"{part['seeds']} seeds")
 

@@ -70,7 +70,8 @@ def _few_people(found: dict[str, Any]) -> str:
     of_these = sum(row["record"] in fibrillating for row in costly)
     return (
         f"The {len(costly)} people with more than {ALARMS} false alarms an hour cause "
-        f"{100 * alarms / of:.0f} % of all; {of_these} of them have atrial fibrillation or flutter "
+        f"{100 * alarms / of:.0f} % of all false alarms; {of_these} of them have atrial "
+        "fibrillation or flutter "
         "([by record](#which-people-cause-most-false-alarms))."
     )
 
@@ -82,7 +83,7 @@ def _costly(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def reading() -> Iterable[str]:
-    """What holds for all sections, and how often the test half was read."""
+    """What holds for all sections, and how often the test half was evaluated."""
     yield "## How to read this page"
     yield "\n".join(
         f"- **{word}**: {what}."
@@ -91,11 +92,11 @@ def reading() -> Iterable[str]:
             "and supraventricular ectopic beats; escape beats (e, j) count as normal, as AAMI has "
             "it. Se is sensitivity, +P positive predictivity, both gross: every beat weighs the "
             "same",
-            "DS1 and DS2": "the two halves of MIT-BIH, by person. Weights and limits come from "
-            "DS1 and DS2 tests them ([Protocols](protocol.md)), with three exceptions: some limits "
-            "of signal quality were set on all of MIT-BIH, the network's score was chosen with "
-            "knowledge of record 232 of DS2, and record 201, whose person is that of 202 in DS2, "
-            "is one of the two that set the limits of fibrillation",
+            "DS1 and DS2": "the two halves of MIT-BIH, split by person. Weights and limits come "
+            "from DS1, and DS2 tests them ([Protocols](protocol.md)), with three exceptions: some "
+            "limits of signal quality were set on all of MIT-BIH, the network's score was chosen "
+            "with knowledge of record 232 of DS2, and record 201, whose person also has record 202 "
+            "in DS2, is one of the two that set the limits of fibrillation",
             "False alarm": "a normal beat, or no beat at all, that is called VEB or SVEB",
             "Flagged": "the share of normal beats that are called VEB or SVEB",
             "Record": "a half-hour recording of one person",
@@ -105,7 +106,7 @@ def reading() -> Iterable[str]:
         f"**DS2 is not an untouched test set.** The kinds of its beats were evaluated {EVALUATED} "
         "times, all but the last two with earlier versions of the detector. Its figures chose no "
         "weight and no limit in use, but it was known which of its people caused most errors when "
-        "later versions were designed, and two versions were given up after it was read."
+        "later versions were designed, and two versions were abandoned after their evaluation."
     )
     yield folded("What each evaluation led to", READINGS)
 
@@ -157,9 +158,9 @@ def _recognized(found: dict[str, Any]) -> Iterable[str]:
         f"interval {bracket(with_network['ci95']['auc'])}."
     )
     yield (
-        "*Shipped* are the weights of the detector, *fitted without the network* others without "
-        "that term; their threshold is the one at which DS1 has as many false alarms an hour as "
-        "with the shipped weights. On DS1, the weights for each record were "
+        "*Shipped* are the weights of the detector; *fitted without the network* are others "
+        "without that term, at the threshold that gives as many false alarms an hour on DS1 as "
+        "the shipped weights. On DS1, the weights for each record were "
         "fitted on the other records. Kinds F and Q are never assigned. kdjax decides on the beats "
         "while it reads a recording, and once more at its end, when it knows all families; on DS2, "
         f"this changes {percent(with_network['changed_at_the_end'])} of the decisions. AUC is that "
@@ -180,7 +181,7 @@ def _of_the_network(found: dict[str, Any]) -> str:
         "held fixed, and nothing is corrected for the number of figures. They exclude 0 for "
         f"{_excluded(rows['DS1'])} on DS1 and for {_excluded(rows['DS2'])} on DS2. But the "
         "threshold without the network comes from DS1, whose people fix it only to within "
-        f"{low} to {high} false alarms an hour; with the one of the 17th evaluation, the network "
+        f"{low} to {high} false alarms an hour; at that of the 17th evaluation, the network "
         f"had {then:+.0f} false alarms an hour on DS2. So no gain or loss is shown there. AUC "
         "needs no threshold."
     )
@@ -399,7 +400,7 @@ def _aims(row: dict[str, Any]) -> str:
     head = ("DS2, without labels of these people", "aim", "measured", "reached")
     return (
         f"{table(head, rows)}\n\nBrackets: 95 % intervals of a bootstrap over the 22 people, who "
-        "differ much."
+        "differ widely."
     )
 
 

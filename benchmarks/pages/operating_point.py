@@ -43,8 +43,9 @@ def operating_point() -> Iterable[str]:
     yield (
         "This section has the figures of the 13th evaluation, which followed the choice. The "
         "thresholds of its table are quantiles of the scores of all normal beats. The detector's "
-        "own threshold was slightly lower then, by a fault that was mended before the 18th. So VEB "
-        f"Se was {by_people(found, 'DS1')['V Se']:.1f} % on DS1 with the detector's threshold, and "
+        "own threshold was slightly lower then, because of a bug that was fixed before the 18th "
+        f"evaluation. So VEB Se was {by_people(found, 'DS1')['V Se']:.1f} % on DS1 with the "
+        "detector's threshold, and "
         f"is {_at_rate(found, FPR, 0)['V Se']:.1f} % at {exactly(FPR)} in this table."
     )
     yield from _tried(found)

@@ -51,10 +51,10 @@ def _fibrillation() -> Iterable[str]:
     yield "## Is atrial fibrillation found?"
     yield (
         f"On DS2, kdjax marks {ds2['Se']:.0f} % of the time in atrial fibrillation or flutter as "
-        f"*{WITHOUT_P}*. Of all the time that it marks so, {ds2['+P']:.0f} % is atrial "
+        f"*{WITHOUT_P}*. Of the time so marked, {ds2['+P']:.0f} % is atrial "
         f"fibrillation or flutter. On DS1, which set the limits, these shares are {ds1['Se']:.0f} "
         f"and {ds1['+P']:.0f} %. In marked stretches, being early counts for little. From the 13th "
-        "to the 17th evaluation, this took false alarms on DS2 from "
+        "to the 17th evaluation, this changed false alarms on DS2 from "
         f"{then['false_alarms_per_hour']:.0f} to {now['false_alarms_per_hour']:.0f} an hour, and "
         f"SVEB Se from {pair(then, 'S')} to {pair(now, 'S')}."
     )
@@ -68,11 +68,11 @@ def _fibrillation() -> Iterable[str]:
     )
     yield folded("By record", by_record)
     yield (
-        "Time is counted: *Se* is the share of the reference's AFIB and AFL that is marked, *+P* "
-        "the share of marked time that is AFIB or AFL. *Irregular rhythm* includes stretches with "
-        "P waves. A stretch lasts at least a minute; intervals from and to ventricular beats are "
-        "left out. The limits were set on records 201 and 203; the person of 201 is that of 202 in "
-        "DS2, too. Without 202, DS2 has " + _without(ds2, "202") + "."
+        "Both rates count time: *Se* is the share of the reference's AFIB and AFL that is marked, "
+        "*+P* the share of marked time that is AFIB or AFL. *Irregular rhythm* includes stretches "
+        "with P waves. A stretch lasts at least a minute; intervals from and to ventricular beats "
+        "are left out. The limits were set on records 201 and 203; the person of 201 also has "
+        "record 202 in DS2. Without 202, DS2 has " + _without(ds2, "202") + "."
     )
     yield source(
         [KINDS, THIRTEENTH, SEVENTEENTH],
@@ -180,7 +180,7 @@ def _conduction() -> Iterable[str]:
     on_ds1 = [by_people(found, "DS1") for found in (tried, without)]
     yield "## Would a sign of changing conduction help?"
     yield (
-        f"It is not in use: with it, Se of SVEBs goes from {on_ds1[1]['S Se']:.1f} to "
+        f"Such a sign is not in use: with it, Se of SVEBs goes from {on_ds1[1]['S Se']:.1f} to "
         f"{on_ds1[0]['S Se']:.1f} % on DS1 and from {old['S Se']:.1f} to {new['S Se']:.1f} % on "
         "DS2, where the premature beats of record 232 were taken for changing conduction."
     )

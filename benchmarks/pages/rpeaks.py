@@ -229,8 +229,8 @@ def _noise(found: dict[str, Any]) -> Iterable[str]:
         "the same kind of motion on DS1, to which these records belong."
     )
     yield (
-        "**After noise.** When 30 s of noise with the power of the beats, or sixteen times that, "
-        f"are over, the last error (a beat missed, added or not good) comes within 3 s in {soon} "
+        "**After noise.** After 30 s of noise with the power of the beats, or sixteen times that, "
+        f"the last error (a beat missed, added or not good) comes within 3 s in {soon} "
         f"of {len(after)} cases{f' (the others: {slow})' if late else ''}."
     )
     yield _source(found, "noise-stress.json")

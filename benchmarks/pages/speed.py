@@ -299,7 +299,8 @@ def detect_start(found: Mapping[str, Any]) -> Iterable[str]:
     )
     yield (
         f"{loaded(found)}Processor seconds are those of all cores together; other work lengthens "
-        "them less than clock seconds. The stages were measured in another process than the whole. "
+        "them less than clock seconds. The stages and the whole were measured in separate "
+        "processes. "
         "[Detection](detection.md#how-long-does-a-day-of-signal-take) has the figures of a day."
     )
 

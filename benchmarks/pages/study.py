@@ -173,7 +173,8 @@ def primary(study: Any) -> Iterable[str]:
         gained = signed(differences["alone-reconstruction"][PLAIN_AUC])
         facts.append(
             "**Control**, added after the first runs: `alone-reconstruction` has no teacher, but "
-            "the weight of its own reconstruction term is raised by as much. Its AUC is "
+            "the weight of its own reconstruction term is raised by that of distillation. Its AUC "
+            "is "
             f"{mean(control['scores'][0]['auc'])}, {gained} relative to `alone`. A gain that the "
             "control shares is not due to the teacher."
         )
