@@ -106,7 +106,7 @@ def _train(commands: _Commands) -> None:
     command = commands.add_parser(
         "train",
         help="train a teacher or a student",
-        description="Train the networks that a config describes; a stopped run is resumed.",
+        description="Train the networks that a config describes, or resume a stopped run.",
         epilog="example: kdjax train student:mitbih --set epochs=20 --workdir runs/mine",
     )
     command.add_argument(
@@ -125,7 +125,7 @@ def _train(commands: _Commands) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="change a field of the config, such as epochs=20; may be repeated",
+        help="change a field of the config, such as epochs=20; repeat it for several fields",
     )
     command.add_argument(
         "--overwrite", action="store_true", help="delete the run in --workdir and start again"
@@ -133,7 +133,7 @@ def _train(commands: _Commands) -> None:
     group = command.add_argument_group("several processes that train together")
     group.add_argument("--coordinator", metavar="HOST:PORT", help="address of process 0")
     group.add_argument("--processes", type=int, metavar="N", help="number of processes")
-    group.add_argument("--process", type=int, metavar="K", help="number of this one, from 0")
+    group.add_argument("--process", type=int, metavar="K", help="number of this process, from 0")
     group.add_argument(
         "--cluster", action="store_true", help="take all three from SLURM or Open MPI"
     )
@@ -143,7 +143,7 @@ def _prepare(commands: _Commands) -> None:
     command = commands.add_parser(
         "prepare",
         help="make a data set of beats or windows",
-        description="Make a data set for kdjax train, once.",
+        description="Make a data set for kdjax train; needed once for each data set.",
         epilog="example: kdjax prepare mitbih --download",
     )
     command.add_argument(
@@ -166,7 +166,8 @@ def _prepare(commands: _Commands) -> None:
     )
     command.add_argument(
         "--name",
-        help="name of your own data set, for kdjax train CONFIG:NAME; letters, digits, _, -",
+        help="name of your own data set, for kdjax train CONFIG:NAME: a letter, then letters, "
+        "digits, _ or -",
     )
     own = command.add_argument_group("your own recordings")
     own.add_argument(
@@ -183,7 +184,7 @@ def _prepare(commands: _Commands) -> None:
 def _evaluate(commands: _Commands) -> None:
     command = commands.add_parser(
         "evaluate",
-        help="score a run's test beats",
+        help="score a run's test beats again",
         description="Score a run's test beats again; rewrite its result.json, report.html and the "
         "files beside them.",
         epilog="example: kdjax evaluate runs/student-mitbih",
@@ -224,8 +225,8 @@ def _detect(commands: _Commands) -> None:
     command.add_argument(
         "--against",
         metavar="EXT",
-        help="compare with annotation files of this suffix, such as atr, beside the records, as "
-        "kdjax ec57 does",
+        help="compare the result with the records' annotation files of this suffix, such as atr, "
+        "as kdjax ec57 does",
     )
     _add_input(command)
 
@@ -237,14 +238,14 @@ def _add_rule(command: argparse.ArgumentParser) -> None:
         "--fpr",
         type=float,
         metavar="SHARE",
-        help="false-positive rate: the share of other people's normal beats, 0 to 1, that exceeds "
-        "the threshold (default: 0.005)",
+        help="false-positive rate: the share of other people's normal beats, 0 to 1, that score "
+        "above the threshold (default: 0.005)",
     )
     rule.add_argument(
         "--alarms-per-hour",
         type=float,
         metavar="N",
-        help="instead of --fpr: false alarms an hour to aim at, about 2 or more",
+        help="instead of --fpr: the false alarms an hour to aim at, at least about 2",
     )
     rule.add_argument(
         "--threshold",
@@ -274,7 +275,7 @@ def _review(commands: _Commands) -> None:
         "folder",
         type=Path,
         metavar="FOLDER",
-        help="the folder that kdjax detect wrote of a recording",
+        help="the folder that kdjax detect wrote for a recording",
     )
     given = command.add_mutually_exclusive_group()
     given.add_argument(
@@ -284,7 +285,7 @@ def _review(commands: _Commands) -> None:
         help="the file saved from report.html (default: FOLDER/review.json)",
     )
     given.add_argument(
-        "--families", type=Path, metavar="FILE", help="a families.csv with its kinds edited"
+        "--families", type=Path, metavar="FILE", help="a families.csv with edited kinds"
     )
     _add_earlier(given)
 
@@ -337,7 +338,8 @@ def _ec57(commands: _Commands) -> None:
         "--detections",
         type=Path,
         metavar="DIR",
-        help="folder that kdjax detect wrote to, with the test annotations (default: RECORDS)",
+        help="folder that kdjax detect wrote to, if the test annotations are there (default: they "
+        "are beside the records)",
     )
     command.add_argument(
         "--from",
@@ -350,8 +352,8 @@ def _ec57(commands: _Commands) -> None:
         "--classes",
         choices=["wfdb", "aami"],
         default="wfdb",
-        help="wfdb: escape beats (e, j) are S, as for bxb; aami: N, as in most papers and in the "
-        "figures of kdjax (default: wfdb)",
+        help="wfdb: escape beats (e, j) are S, as in bxb; aami: they are N, as in most papers and "
+        "in the figures of kdjax (default: wfdb)",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write a row per record as CSV")
@@ -360,8 +362,8 @@ def _ec57(commands: _Commands) -> None:
 def _benchmark(commands: _Commands) -> None:
     command = commands.add_parser(
         "benchmark",
-        help="time runs side by side",
-        description="Time detectors in turn: latency, throughput, size.",
+        help="compare the speed of runs",
+        description="Compare the latency, throughput and size of detectors, timed in turn.",
         epilog="example: kdjax benchmark runs/student-mitbih mitbih-w8",
     )
     command.add_argument("run_directory", type=Path, nargs="+", metavar="RUN", help=_RUN)
@@ -377,7 +379,7 @@ def _study(commands: _Commands) -> None:
     command = commands.add_parser(
         "study",
         help="train and compare a grid of variants over seeds",
-        description="Train and compare a grid of variants over seeds; a stopped study is resumed.",
+        description="Train and compare a grid of variants over seeds, or resume a stopped study.",
         epilog="example: kdjax study study:confirm",
     )
     command.add_argument(
@@ -386,7 +388,10 @@ def _study(commands: _Commands) -> None:
         help="a study's config file, or study; PART: one grid of it",
     )
     command.add_argument(
-        "--workdir", type=Path, metavar="DIR", help="folder of its runs (default: runs/CONFIG-PART)"
+        "--workdir",
+        type=Path,
+        metavar="DIR",
+        help="folder for its runs (default: runs/CONFIG-PART)",
     )
     command.add_argument("--data-dir", type=Path, metavar="DIR", help=_DATA_DIR)
     command.add_argument(
@@ -400,8 +405,8 @@ def _study(commands: _Commands) -> None:
 def _export(commands: _Commands) -> None:
     command = commands.add_parser(
         "export",
-        help="write a run for other software to use",
-        description="Write a run as ONNX, StableHLO or C, checked against the detector.",
+        help="export a run for use in other software",
+        description="Export a run as ONNX, StableHLO or C, checked against the detector.",
         epilog="example: kdjax export mitbih-w8 --format onnx --out detector.onnx",
     )
     command.add_argument("run_directory", metavar="RUN", help=_RUN)
@@ -454,7 +459,7 @@ def _add_input(command: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="lead to read, by name or by number from 1; repeat for several leads",
+        help="lead to read, by name or by number from 1; repeat the option for several leads",
     )
     command.add_argument(
         "--fs", type=float, metavar="HZ", help="sampling rate in Hz, if the file does not state it"

@@ -18,7 +18,9 @@ class OwnTerms:
         1.0, WEIGHT, "squared error of the discriminator's features of the reconstruction"
     )
     adversarial: float = declare(
-        0.0, WEIGHT, "cross-entropy of the reconstruction against 1, the alternative"
+        0.0,
+        WEIGHT,
+        "alternative to feature matching: cross-entropy of the reconstruction as a real beat",
     )
 
 
@@ -33,11 +35,11 @@ class Distillation:
     response: float = declare(
         0.0,
         WEIGHT,
-        "KL divergence between softmaxes over the scores of a batch, after `response_scores`, at "
-        "`temperature`",
+        "KL divergence between softmaxes over the scores of a batch, transformed by "
+        "`response_scores`, at `temperature`",
     )
     response_scores: str = declare(
-        "standardised", choice(*SCORE_TRANSFORMS), "how scores are treated before the softmaxes"
+        "standardised", choice(*SCORE_TRANSFORMS), "how scores are transformed before the softmaxes"
     )
     # Below 1 the exponentials of standardised scores leave float32 on large batches.
     temperature: float = declare(4.0, FROM_ONE, "temperature of both softmaxes")
@@ -55,14 +57,16 @@ class Distillation:
     discriminator_features: float = declare(
         0.0, WEIGHT, "the teacher's discriminator's features of both reconstructions", added=True
     )
-    select: str = declare("all", choice(*SELECTIONS), "which beats the terms see")
+    select: str = declare("all", choice(*SELECTIONS), "which beats the distillation terms see")
     select_quantile: float = declare(
-        0.5, FRACTION, "for select quantile: beats with the teacher's error up to it are kept"
+        0.5,
+        FRACTION,
+        "for select=quantile: the share of beats to keep, by the teacher's error, lowest first",
     )
     transfer: str = declare(
         "none",
         choice(*TRANSFERS),
-        "perturbed: the terms also see perturbed beats, which train nothing else",
+        "perturbed: the distillation terms also see perturbed beats, which no other term sees",
         added=True,
     )
 

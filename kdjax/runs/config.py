@@ -53,7 +53,7 @@ class DataFields:
         "synthetic", NAME, "synthetic, mitbih, or the name of your own prepared data"
     )
     protocol: str = declare(
-        "beatgan", NAME, "how beats are split: beatgan or interpatient, see Protocols"
+        "beatgan", NAME, "how beats are split: beatgan or interpatient (see Protocols)"
     )
     fold: int = declare(0, integer(0), "fold of the split, 0 to 4 under beatgan")
     split_seed: int = declare(0, integer(0), "seed of the split")
@@ -74,7 +74,9 @@ class ModelFields:
     """The networks."""
 
     width: int = declare(
-        32, integer(1), "channels of the first of five stages; each next one has twice as many"
+        32,
+        integer(1),
+        "channels of the first of five stages; each stage doubles those of the one before",
     )
     latent_dim: int = declare(50, integer(1), "size of the latent vector")
     output_bias: bool = declare(
@@ -100,7 +102,7 @@ class TeacherFields:
     scorer: str = declare(
         "network",
         choice(*SCORERS),
-        "what scores the beats: a network, or the nearest neighbour among all training beats",
+        "what scores the beats: a network, or the distance to the nearest training beat",
         added=True,
     )
     workdir: str | None = declare(
@@ -118,7 +120,7 @@ class TeacherConfig:
 
     epochs: int = declare(100, integer(1), "passes over the training beats")
     batch_size: int = declare(
-        64, integer(2), "beats of a batch, on all devices together; the rest of an epoch is dropped"
+        64, integer(2), "beats in a batch, over all devices; an incomplete last batch is dropped"
     )
     # JAX's keys drop what is beyond 32 bits.
     seed: int = declare(0, integer(0, 2**32 - 1), "seed of the weights and of the order of beats")
@@ -128,7 +130,7 @@ class TeacherConfig:
     precision: str = declare(
         "float32",
         choice(*PRECISIONS),
-        "precision of matrix products on a GPU; a CPU computes in float32",
+        "precision of matrix products on a GPU; a CPU always computes in float32",
     )
     grad_clip: float | None = declare(
         None, POSITIVE_OR_NONE, "limit of each gradient's global norm; None: no limit"
@@ -136,7 +138,7 @@ class TeacherConfig:
     average_decay: float = declare(
         0.0,
         DECAY,
-        "decay of the average of the generator over steps, for example 0.999; 0: no average",
+        "decay of a running average of the generator's weights, for example 0.999; 0: no average",
         added=True,
         counts=False,
     )
