@@ -204,7 +204,7 @@ def calibrate(args: argparse.Namespace) -> None:
     from kdjax.scores import calibration
 
     if args.out.suffix != ".npz":
-        raise InputError(f"--out {args.out}: a calibration is a .npz file; name it so")
+        raise InputError(f"--out {args.out}: will be a .npz file; give a name that ends in .npz")
     check_folder(args.out.parent)
     if args.out.exists():
         detector_files.read_calibration(args.out)  # nothing else is written over
@@ -215,7 +215,7 @@ def calibrate(args: argparse.Namespace) -> None:
     write_bytes(args.out, detector_files.calibration_bytes(moved))
     threshold = kinds.threshold(FPR)
     print(
-        f"{args.out}: the score, {moved.source}; use it with kdjax detect --calibration "
+        f"{args.out}: the score, adapted to {moved.source}; use it with kdjax detect --calibration "
         f"{args.out}\n"
         f"{100 * FPR:g} % of other people's normal beats score above the threshold, "
         f"{threshold:.4g}; of these {len(own)} beats, {100 * (own > threshold).mean():.1f} % do. "

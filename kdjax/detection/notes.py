@@ -161,7 +161,7 @@ def doubts(
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])
         yield (
             f"flat stretches: {len(still)}, the longest of {stop - start:.1f} s, {clock(start)} "
-            "after the start; the lead was off, the heart stood still, or the unit of the samples "
+            "after the start; the lead was off, the heart stopped, or the unit of the samples "
             "is wrong"
         )
 

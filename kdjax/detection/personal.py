@@ -60,7 +60,7 @@ def calibrate(
             f"{names}: {len(together.sample)} beats could be scored, {_FEWEST} are needed; give a "
             "longer or a better recording"
         )
-    moved = personal(base, together, leads=used.pop(), source=f"moved to the beats of {names}")
+    moved = personal(base, together, leads=used.pop(), source=f"the beats of {names}")
     moved = replace(moved, beat=np.median(np.concatenate(usual), axis=0))
     there = replace(detector, calibration=moved)
     score = np.concatenate([detect(there, source, leads=leads).beats.score for source in sources])

@@ -52,9 +52,9 @@ class Detection:
         fpr: the false-positive rate that the threshold was made for; None if the user gave a
             threshold.
         normal: float64 [N], ascending, quantiles of the scores of other people's normal beats.
-        score, detector, calibration, notes: in words.
+        score, detector, calibration, notes: as text.
         handling: what was done to the signal, see `notes.Handling`.
-        file: the one absolute path of the recording, empty for a signal from memory.
+        file: the absolute path of the recording, empty for a signal from memory.
         start: time of the first sample by the recorder's clock; None if the file does not say.
     """
 
@@ -263,7 +263,7 @@ def revised(
 
 
 _WORDS = {
-    "none": "{}, moved to the person",
+    "none": "{}, adapted to the person",
     "first_5_minutes": "{}, adapted to the {}",
     "not": "{}, not adapted to the person",
 }

@@ -55,8 +55,8 @@ frame of small families in focus</li>
 <li><kbd>[</kbd> <kbd>]</kbd> previous and next event; <kbd>d</kbd> dismisses a false
 irregular rhythm</li>
 <li><kbd>r</kbd> on the first and on the last beat of an irregular rhythm without P waves puts it
-on the list, in place of those that it overlaps; <kbd>Shift+R</kbd> on the last beat, one with P
-waves</li>
+on the list, in place of those that it overlaps; with <kbd>Shift+R</kbd> on the last beat, it is one
+with P waves</li>
 <li><kbd>+</kbd> <kbd>-</kbd> zoom the overview</li>
 <li><kbd>u</kbd> or <kbd>Ctrl+Z</kbd> undo, <kbd>Ctrl+S</kbd> save</li>
 </ul></details>
@@ -77,8 +77,8 @@ filtered from 0.5 to 40&nbsp;Hz.</p>
 <button type="button" id="like" title="key . in the strips">Next of family</button></div>
 <div><canvas id="overview" tabindex="0" role="slider" aria-label="Place in the recording"
 aria-valuemin="0" aria-valuemax="{seconds:.0f}"></canvas></div>
-<p class="note">What is hatched could not be judged. A beat marked ? was not scored, mostly for
-noise around it; it has no kind and no family.</p>
+<p class="note">Hatched stretches could not be judged. A beat marked ? was not scored, mostly
+because of noise around it; it has no kind and no family.</p>
 <div id="beat" class="buttons"></div>
 <div id="strips" tabindex="0" role="group" aria-label="Strips of 10 s">
 <figure><canvas></canvas><figcaption></figcaption></figure>
@@ -88,8 +88,8 @@ noise around it; it has no kind and no family.</p>
 <ol id="events"></ol><p class="note" id="more"></p>
 <p class="note">Events follow your decisions. Where an irregular rhythm begins and ends is known to
 about half a minute. To correct it, or to add one, choose its first beat in the strips, then
-<b>Rhythm from here…</b>, then its last. Look at what was not scored: ventricular flutter and
-fibrillation can look like noise.</p>
+<b>Rhythm from here…</b>, then its last. Look at the stretches that were not scored, too:
+ventricular flutter and fibrillation can look like noise.</p>
 """
 
 

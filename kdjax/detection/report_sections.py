@@ -175,7 +175,7 @@ def hours(summary: Mapping) -> str:
         "Beats",
         *ABNORMAL,
         "Not normal",
-        "Share of those with a kind",
+        "Share of beats with a kind",
         "Median heart rate",
     )
     count = len(summary["hours"])

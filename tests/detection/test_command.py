@@ -225,7 +225,7 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
         == 0
     )
     summary = json.loads((tmp_path / "o" / "mine" / "summary.json").read_text())
-    assert summary["score"] == "fusion, moved to the person"
+    assert summary["score"] == "fusion, adapted to the person"
 
 
 @pytest.mark.parametrize("command", [["detect"], ["calibrate", "--out=c.npz"]])

@@ -31,7 +31,7 @@ def test_a_calibration_is_moved_to_the_person_without_labels(detector, own_signa
     found = detect(replace(detector, calibration=moved), source(own_signal))
     scored = found.beats.score[np.isfinite(found.beats.score)]
     np.testing.assert_allclose(np.sort(scored), own)
-    assert found.score == "fusion, moved to the person"
+    assert found.score == "fusion, adapted to the person"
 
 
 def test_of_a_long_recording_an_even_share_of_beats_calibrates(
@@ -67,7 +67,7 @@ def test_a_calibration_knows_the_lead_it_was_made_on(detector, own_signal):
     assert moved.leads == ("V5",)
     found = detect(replace(detector, calibration=moved), two)
     assert found.leads == ("V5",)
-    assert found.calibration == "moved to the beats of made up"
+    assert found.calibration == "the beats of made up"
     with pytest.raises(InputError, match="leads differ"):
         personal.calibrate(detector, [source(signal), source(signal, leads=("V1",))])
 

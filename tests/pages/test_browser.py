@@ -138,7 +138,7 @@ def test_the_same_decision_again_is_none(opened, person):
         page.keyboard.press(key)
     assert page.locator("#decisions").inner_text().startswith("2 decisions")
     page.keyboard.press("u")
-    assert page.locator("#status").inner_text() == "Undone: family 2 was V."
+    assert page.locator("#status").inner_text() == "Undone: family 2 named V."
 
 
 def test_on_a_card_nothing_says_that_a_letter_names_a_beat(opened, person):

@@ -174,7 +174,7 @@ def test_an_end_of_a_rhythm_is_taken_back(opened, folder, how):
         page.keyboard.press(how)
     else:
         page.get_by_role("button", name=how).click()
-    assert "taken back" in status(page)
+    assert "was removed" in status(page)
     assert page.evaluate("document.activeElement.id") == "strips"  # where keys go on
     assert page.get_by_role("button", name="Rhythm from here").is_visible()
     assert saved(page)["decisions"] == []

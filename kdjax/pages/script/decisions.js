@@ -45,8 +45,8 @@ function wordsOf({ family, families, beat, add, dismiss, rhythm, event, merge, s
   if (add !== undefined) return `the beat added at ${clockOf(add)} is gone`;
   if (dismiss) return `${event} at ${clockOf(dismiss[0])} is an event again`;
   if (rhythm) return `the ${event} that you gave at ${clockOf(rhythm[0])} is gone`;
-  if (beat !== undefined) return `the beat at ${clockOf(beat)} was ${kind}`;
-  return families ? `${families.length} families were ${kind}` : `family ${family} was ${kind}`;
+  if (beat !== undefined) return `the beat at ${clockOf(beat)} named ${kind}`;
+  return families ? `${families.length} families named ${kind}` : `family ${family} named ${kind}`;
 }
 
 function nameSelected(kind) {

@@ -88,7 +88,7 @@ function eventItem(event) {
   const dismissing = element("button", {
     type: "button",
     textContent: "Dismiss",
-    title: "takes it off the list (key d)",
+    title: "removes it from the list (key d)",
     ariaLabel: `Dismiss: ${event.name} at ${at}`,
     onclick: () => dismissEvent(event),
   });
@@ -138,7 +138,7 @@ function placeOfNext(list, step) {
 function dismissEvent(event) {
   const { name, first, last } = event;
   [app.now, app.chosen] = [event, null];
-  decide({ dismiss: [first, last], event: name }, `Dismissed: ${name} at ${clockOf(first)}. Kinds stay.`);
+  decide({ dismiss: [first, last], event: name }, `Dismissed: ${name} at ${clockOf(first)}. Kinds do not change.`);
   byId("strips").focus({ preventScroll: true });
 }
 

@@ -20,14 +20,14 @@ function limitHere(name) {
   if (app.limit === null) {
     app.limit = sample;
     renderRecording();
-    say(`An end of a rhythm is at ${clockOf(sample)}; choose the other end.`);
+    say(`One end of the rhythm is at ${clockOf(sample)}; choose the other end.`);
   } else if (app.limit === sample) say("Choose another beat for the other end of the rhythm.");
   else {
     const rhythm = [Math.min(app.limit, sample), Math.max(app.limit, sample)];
     const replaced = replacedBy(rhythm);
     app.limit = null;
     const given = `From ${clockOf(rhythm[0])} to ${clockOf(rhythm[1])}: ${name}.`;
-    decide({ rhythm, event: name }, `${given}${replaced} Kinds stay.`);
+    decide({ rhythm, event: name }, `${given}${replaced} Kinds do not change.`);
   }
 }
 
@@ -35,7 +35,7 @@ function clearLimit() {
   app.limit = null;
   renderRecording();
   byId("strips").focus({ preventScroll: true });
-  say("The end of the rhythm is taken back.");
+  say("The end of the rhythm was removed.");
 }
 
 /** What the panel of a beat, or that without one, offers. */

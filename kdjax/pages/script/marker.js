@@ -49,7 +49,7 @@ function moveMarker(seconds) {
   const wanted = app.marker + Math.round(seconds * fs);
   const place = between(wanted, roomAt(firstFrom(app.state.samples, app.marker)));
   placeMarker(place);
-  if (place !== wanted) say("A beat must lie more than 150 ms from the next; press a for the next gap.");
+  if (place !== wanted) say("A beat must be more than 150 ms from its neighbours; press a for the next gap.");
 }
 
 /** Takes the marker away; the beat that was selected before it is so again. */
