@@ -1,7 +1,7 @@
 /* Decides on the beats of a one-lead ECG, sample by sample, in integers.
  *
  * C99, no dynamic memory, no floating point; of the C library only memcpy and memset.
- * The state of one person is one struct, which may be copied, and stored for the same build.
+ * The state of one person is one struct; you may copy it, and store it for use with the same build.
  */
 #ifndef KDJAX_H
 #define KDJAX_H
@@ -18,12 +18,14 @@ extern "C" {
 
 /* One decision. Scores are Q16: 65536 is 1.
  *
- * sample: the R-peak, counted from the first sample; past 2^32 from 0 again. rr: samples since the
- * beat before, 0 where unknown. score: shape + timing, how surprising each is among normal beats, as
- * -ln p. error: the mean squared error of the reconstruction, 2^28 is 1.
- * kind: 'N', or of a beat whose score is above the threshold 'V' (its shape alone reaches half of
- * it) or 'S' (it is early, its shape is the person's own); 'Q' where there is no decision.
- * scored: 0 where the window is not whole, flat or out of range; then the scores are 0.
+ * sample: the R-peak, counted from the first sample; after 2^32 - 1 it starts again at 0.
+ * rr: samples since the beat before, 0 where unknown.
+ * score: shape + timing, how surprising each is among normal beats, as -ln p.
+ * error: the mean squared error of the reconstruction; 2^28 is 1.
+ * kind: 'N' if the score is not above the threshold; 'V' if it is and the shape alone reaches half
+ * of the threshold; 'S' if it is, but the shape does not reach half of it: the beat is early and
+ * has the person's usual shape; 'Q' if there is no decision.
+ * scored: 0 if the window is incomplete, flat or out of range; then the scores are 0.
  * learning: 1 for the first five minutes, in which the score adapts to the person and nothing is
  * decided.
  */
@@ -102,12 +104,13 @@ typedef struct {
 /* Begins a recording of a new person. */
 void kdjax_init(kdjax_state *state);
 
-/* Takes the next sample in microvolts; 1 when *beat has been filled in, about 0.8 s after it. */
+/* Takes the next sample, in microvolts. Returns 1 if it has filled in *beat, about 0.8 s after the
+ * beat's R-peak, and 0 otherwise. */
 int kdjax_push(kdjax_state *state, int32_t microvolts, kdjax_beat *beat);
 
 /* Scores one beat whose window of band-passed half microvolts is in state->window. kdjax_push
- * calls it; call it yourself where R-peaks come from elsewhere. beat->sample, which goes on from
- * beat to beat, and beat->rr are given, the rest is filled in. */
+ * calls it; call it yourself if R-peaks come from elsewhere. Set beat->rr and beat->sample, which
+ * goes on counting from beat to beat; the rest is filled in. */
 void kdjax_score(kdjax_state *state, kdjax_beat *beat);
 
 #ifdef __cplusplus
