@@ -135,9 +135,9 @@ def prepare_own(
 ) -> tuple[list[dict], list[str]]:
     """Prepare the recordings in `folder` as the data set `name`; see `own_beats.read`.
 
-    Gives a row for each record, see `loss_table`, and what else there is to say of them. InputError
-    for a name that cannot be, recordings that `own_beats.read` refuses or that hold no beats, and
-    when other beats are prepared under that name.
+    Returns a row for each record, see `loss_table`, and notes on them. InputError for an invalid
+    name, recordings that `own_beats.read` refuses or that hold no beats, and when other beats are
+    prepared under that name.
     """
     _check_new(name)
     examples, leads, annotated, remarks = own_beats.read(
@@ -164,8 +164,8 @@ def prepare_windows(
 ) -> tuple[list[dict], list[str]]:
     """Prepare the windows in an .npz file as the data set `name`; see `own_windows.read`.
 
-    Gives a row for each group, see `window_table`, and what else there is to say of them.
-    InputError as `own_windows.read`, for a name that cannot be, and when other data is prepared
+    Returns a row for each group, see `window_table`, and notes on them.
+    InputError as `own_windows.read`, for an invalid name, and when other data is prepared
     under that name.
     """
     _check_new(name)

@@ -77,18 +77,18 @@ def detect(
 
     Args:
         detector: from `kdjax.load_run`, with a calibration.
-        signal: the path of a recording, an array [T] or [T, leads] in mV, or anything that NumPy
-            makes one of, or a source from `kdjax.open_source`.
+        signal: the path of a recording; an array [T] or [T, leads] in mV, or anything that NumPy
+            turns into one; or a source from `kdjax.open_source`.
         fs: sampling rate in Hz; needed for an array, and for files that do not state it.
         units: unit of a file's samples: V, mV, uV or nV; overrides the one that it states.
         gain: instead of units, the A/D converter's steps per mV.
         leads: name or number (from 1) of a lead, or several, as many as the detector takes; if
             empty, those that it was calibrated on.
-        fpr: share of normal beats that may be called abnormal; 0.005 unless one of the next two
-            is given.
+        fpr: false-positive rate, the share of other people's normal beats that score above the
+            threshold; 0.005 unless one of the next two is given.
         alarms_per_hour: instead of fpr, the false alarms an hour to aim at.
         threshold: instead of fpr, the score above which a beat is abnormal.
-        progress: called with the number of samples of each block that was read.
+        progress: called with the number of samples in each block that was read.
 
     Raises:
         InputError: `detector` is a name, an array comes without `fs` or with units or gain or is

@@ -110,15 +110,15 @@ class StreamingDetector:
     the family, from 0, and does not depend on its size.
 
     The score first adapts to the person, so the first decisions come five to six minutes after the
-    first good beat, or later if fewer than 60 beats are good by then, after an hour with those
-    there are. After that a decision comes
-    at most 65 s after its beat, and `provisional` gives one within 2 s. Beats before the first good
-    one are returned unscored, likewise within 65 s. Memory does not grow.
+    first good beat. If fewer than 60 beats are good by then, the stream waits for more, for an hour
+    at most, and then adapts to those there are. After that a decision comes at most 65 s after its
+    beat, and `provisional` gives one within 2 s. Beats before the first good one are returned
+    unscored, likewise within 65 s. Memory does not grow.
 
     A decision uses the families as known at that moment. `kdjax.detect` decides once more when it
-    has read the whole recording, so a few kinds may differ. In atrial fibrillation many do: only a
-    whole recording tells irregular rhythms without P waves, in which being early says little, so
-    a stream calls more of their beats S or V.
+    has read the whole recording, so a few kinds may differ. In atrial fibrillation many do:
+    irregular rhythms without P waves, in which being early says little, are found only in a whole
+    recording, so a stream calls more of their beats S or V.
 
     Attributes: threshold, of the score; adapted_to, the number of beats that the score was adapted
     to, None until then.

@@ -24,7 +24,7 @@ _TARGETS_AT_ONCE = 512  # beats
 
 
 class Targets(NamedTuple):
-    """What a teacher says of beats, without gradient; None where no term asks.
+    """A teacher's outputs for beats, without gradient; None where no term needs them.
 
     score: [B]; x_hat: [B, T, C]; attention: maps [B, T_l] of the encoder's and the decoder's
     stages; z: [B, L]; features: its discriminator's, of x_hat.
@@ -40,8 +40,8 @@ class Targets(NamedTuple):
 class Lesson(NamedTuple):
     """Everything that the distillation terms take from the teacher's side.
 
-    targets: of the training beats; transfer, transfer_targets: perturbed beats [B, T, C] and what
-    the teacher says of them. `lesson.at(index)` picks beats out of a whole data set's.
+    targets: of the training beats; transfer, transfer_targets: perturbed beats [B, T, C] and the
+    teacher's outputs for them. `lesson.at(index)` picks beats out of a whole data set's.
     """
 
     targets: Targets
@@ -54,11 +54,11 @@ class Lesson(NamedTuple):
 
 
 class Teacher(flax.struct.PyTreeNode):
-    """The frozen teacher, one argument of every function that asks it.
+    """The frozen teacher, one argument of every function that needs it.
 
-    generator, discriminator: its networks, static; None for a scorer of beats that is no network.
-    variables: theirs, {'generator', 'discriminator'}. lesson: what the teacher says of all training
-    beats; None when it answers at every step, which only a network can do.
+    generator, discriminator: its networks, static; None for a scorer that is not a network.
+    variables: theirs, {'generator', 'discriminator'}. lesson: its outputs for all training
+    beats; None if it is run at every step, which only a network can be.
     """
 
     generator: Generator | None = flax.struct.field(pytree_node=False, default=None)
@@ -71,9 +71,9 @@ class Teacher(flax.struct.PyTreeNode):
         return self if self.lesson is None else self.replace(lesson=self.lesson.at(index))
 
     def teach(self, x: jax.Array, kd: Distillation) -> Lesson:
-        """The lesson it holds of beats x [B, T, C], or its answers to them.
+        """The lesson that it holds for beats x [B, T, C], or its outputs for them.
 
-        Raises ValueError when it holds none and cannot answer.
+        Raises ValueError when it holds none and has no networks to run.
         """
         if self.lesson is not None:
             return self.lesson
@@ -82,7 +82,7 @@ class Teacher(flax.struct.PyTreeNode):
         return Lesson(self.targets(x, kd))
 
     def targets(self, x: jax.Array, kd: Distillation) -> Targets:
-        """Answers to beats [B, T, C] in inference mode, for the terms that are on.
+        """Its outputs for beats [B, T, C] in inference mode, for the terms that are on.
 
         Each beat's targets are its own: computed beforehand for a whole data set they are the same.
         Raises ValueError when the teacher has no networks.

@@ -135,7 +135,7 @@ def latent(
 def relation(
     z_student: jax.Array, z_teacher: jax.Array, weight: jax.Array | None = None
 ) -> jax.Array:
-    """How beats lie to each other: distances and twice the angles (Park et al. 2019, RKD-DA).
+    """The geometry of a batch: distances, and twice the angles (Park et al. 2019, RKD-DA).
 
     Latents are [B, L_s] and [B, L_t]. Distances between two beats are divided by their mean over
     the batch, angles are cosines at the middle one of three (section 3.2 there); the Huber loss of

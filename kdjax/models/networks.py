@@ -199,14 +199,14 @@ def redraw(params: Any, key: jax.Array) -> Any:
 
 
 def anomaly_score(x_hat: jax.Array, x: jax.Array) -> jax.Array:
-    """Mean squared error of each beat over time and lead: two [B, T, C] -> [B]; higher is odder."""
+    """Mean squared error of each beat over time and lead, two [B, T, C] -> [B]: the plain score."""
     if x_hat.shape != x.shape:
         raise ValueError(f"a reconstruction {x_hat.shape} of beats {x.shape}: shapes must agree")
     return jnp.mean(jnp.square(x_hat - x), axis=(1, 2))
 
 
 def count_parameters(params: Any) -> int:
-    """Numbers in a tree of arrays."""
+    """How many numbers a tree of arrays holds."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
