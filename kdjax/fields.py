@@ -35,7 +35,7 @@ def check(values: Mapping[str, Any], kind: type, prefix: str = "") -> None:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in values:
         if name not in fields:
-            raise InputError(f"{prefix}{name}: no such field; there are {', '.join(fields)}")
+            raise InputError(f"{prefix}{name}: no such field; the fields are {', '.join(fields)}")
     for name, field in fields.items():
         if name not in values:
             raise InputError(f"{prefix}{name}: missing; see configs/ for a whole config")

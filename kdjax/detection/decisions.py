@@ -76,7 +76,7 @@ class Replay:
     def apply(self, decision: Mapping[str, Any]) -> None:
         """ValueError or TypeError where it does not fit."""
         if not isinstance(decision, Mapping):
-            raise TypeError(f'{decision!r} is no decision, such as {{"family": 3, "kind": "V"}}')
+            raise TypeError(f'{decision!r} is not a decision, such as {{"family": 3, "kind": "V"}}')
         if set(decision) not in map(set, _FORMS):
             forms = "; ".join(" and ".join(form) for form in _FORMS)
             has = ", ".join(map(str, decision)) or "nothing"
@@ -164,8 +164,8 @@ class Replay:
     def _give(self, stretch: Any, event: Any) -> None:
         if event not in RHYTHMS:
             raise ValueError(
-                f"event {event!r} is no rhythm, only {' and '.join(RHYTHMS)}; name the beats of "
-                "another event"
+                f"event {event!r} is not a rhythm that can be given, as {' and '.join(RHYTHMS)} "
+                "are; name its beats instead"
             )
         first, last = self._stretch(stretch)
         self.given = [one for one in self.given if not _overlap(one[1:3], (first, last))]
@@ -240,7 +240,7 @@ def _one_of(kinds: Any, kind: Any) -> str:
 
 def _listed(values: Any) -> list[Any]:
     if not isinstance(values, list | tuple):
-        raise ValueError(f"{values!r} is no list; give one in brackets")
+        raise ValueError(f"{values!r} is not a list; give one in brackets")
     return list(values)
 
 

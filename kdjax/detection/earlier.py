@@ -23,7 +23,7 @@ def read(folder: Path) -> tuple[Detection, list[dict[str, Any]]]:
     detection = files.read(folder)
     decisions = review.read(folder / files.REVIEW, detection)
     if not any(named for _, named in _known(detection, decisions)):
-        raise InputError(f"{detection.recording}: no family of it was named; review it first")
+        raise InputError(f"{detection.recording}: none of its families was named; review it first")
     return detection, decisions
 
 
@@ -49,8 +49,8 @@ def carried(
     if earlier.leads != detection.leads:
         raise InputError(
             f"{earlier.recording} has leads {', '.join(earlier.leads)}, {detection.recording} has "
-            f"{', '.join(detection.leads)}; carry decisions between recordings of the same leads, "
-            "named alike"
+            f"{', '.join(detection.leads)}; names are carried over only between recordings whose "
+            "leads have the same names"
         )
     doubts = _doubts_of_person(earlier, detection)
     if doubts:
@@ -108,5 +108,5 @@ def _doubts_of_person(earlier: Detection, detection: Detection) -> tuple[str, ..
         return ()
     return (
         f"the usual beat of {detection.recording} is unlike that of {earlier.recording} "
-        f"(correlation {alike:.2f}), so no name was carried over; are they of the same person?",
+        f"(correlation {alike:.2f}), so no name was carried over; are they from the same person?",
     )

@@ -255,8 +255,8 @@ def threshold(fpr: float) -> float:
     normal = normal_scores()
     if fpr * len(normal) < 1:
         raise InputError(
-            f"the scores of normal beats are not known well enough for a false-positive rate of "
-            f"{fpr:g}; ask for {1 / len(normal):g} or more, or give the threshold"
+            f"no threshold is known for a false-positive rate of {fpr:g}; ask for "
+            f"{1 / len(normal):g} or more, or give the threshold"
         )
     return float(np.quantile(normal, 1 - fpr, method=_PLACES))
 

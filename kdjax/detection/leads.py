@@ -45,8 +45,8 @@ def choose_leads(
     if len(source.leads) == len(calibrated):
         if others := [lead for lead in source.leads if _NO_ECG.search(lead)]:
             raise InputError(
-                f"{source.name}: {', '.join(others)} is named as no ECG; if it is one, choose it "
-                f"with {option('leads')}"
+                f"{source.name}: {', '.join(others)} is not named like an ECG; if it is one, "
+                f"choose it with {option('leads')}"
             )
         note = (
             f"{', '.join(source.leads)} read as {', '.join(calibrated)}, on which the detector was "

@@ -156,7 +156,7 @@ def from_table(path: Path, detection: Detection) -> list[dict[str, Any]]:
         is_known = re.fullmatch(r"\d{1,9}", number) and 1 <= int(number) <= len(detection.families)
         if not is_known:
             raise InputError(
-                f"{path}: there is no family {number[:20]}; there are 1 to "
+                f"{path}: there is no family {number[:20]}; families are numbered 1 to "
                 f"{len(detection.families)}"
             )
         if kind not in KINDS:

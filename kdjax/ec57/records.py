@@ -112,5 +112,5 @@ def _test_file(
 
 def _remedy(detections: Path | None) -> str:
     if detections is None:
-        return "if kdjax detect wrote it, name its folder by --detections"
+        return "if kdjax detect wrote it, name its folder with --detections"
     return "check --detections and the annotators' names"

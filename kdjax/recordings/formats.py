@@ -90,7 +90,7 @@ def kind(file: Path) -> str:
                 raise refusal(file, f"belongs to a WFDB record; name its header, {header.name}")
             raise refusal(file, _UNKNOWN)
         if file.suffix.lower() in _BINARY:
-            raise refusal(file, f"is no {file.suffix[1:].upper()} file; check what it is")
+            raise refusal(file, f"is not in {file.suffix[1:].upper()} format; check what it is")
     return "csv"
 
 

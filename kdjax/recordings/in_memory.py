@@ -26,7 +26,7 @@ def of_array(
         signal = np.asarray(signal)
         signal = signal.astype(np.float64) if signal.dtype.kind == "O" else signal
     except (TypeError, ValueError):  # rows of different lengths, or what is no number
-        raise InputError(f"{name}: no array; give real numbers [T] or [T, leads]") from None
+        raise InputError(f"{name}: not an array; give real numbers [T] or [T, leads]") from None
     signal = signal[:, None] if signal.ndim == 1 else signal
     if signal.ndim != 2 or signal.dtype.kind not in "iuf":
         raise InputError(

@@ -183,5 +183,5 @@ def _first_bad_line(table: Layout, text: bytes, line: int, *, places: list[int])
             return f"line {number} has {len(found)} fields, not {fields}; repair it"
         for cell in (found[place] for place in places):
             if not is_number(cell, table.decimal) and not is_number(cell, _decimal(table)):
-                return f"line {number}: {words(cell)[:40]!r} is no number; repair it"
+                return f"line {number}: {words(cell)[:40]!r} is not a number; repair it"
     return f"after line {line}: quotes or line ends that cannot be read; save the file anew"

@@ -227,7 +227,7 @@ def _record_line(file: Path, line: str) -> tuple[str, datetime.datetime | None, 
     if len(fields) > 1:
         rate = stated_rate(fields[1])
         if not rate:
-            raise refusal(file, f"its rate {fields[1][:40]!r} is no positive number; repair it")
+            raise refusal(file, f"its rate {fields[1][:40]!r} is not a positive number; repair it")
         kept.append("/".join([f"{rate:.12g}", *fields[1].split("/", 1)[1:]]))
     else:
         kept.append("250")

@@ -63,7 +63,7 @@ def steps(folder: Path) -> list[int]:
 
 def verify(checkpoint: Path) -> None:
     """Raises DamagedCheckpointError unless every file of the checkpoint is as it was written."""
-    remedy = "restore it from a copy or train anew with --overwrite"
+    remedy = "restore it from a copy or train it again with --overwrite"
     try:
         manifest = dict(json.loads((checkpoint / _MANIFEST).read_text()))
         found = _checksums(checkpoint)
@@ -185,7 +185,7 @@ def _read_tree(path: Path, like: Any) -> Any:
             _raise_of_the_disk(error, path)
             reason = str(error).splitlines()[0]
             raise InputError(
-                f"{path}: does not fit the networks of its config ({reason}); train anew"
+                f"{path}: does not fit the networks of its config ({reason}); train it again"
             ) from error
     for (where, have), want in zip(
         jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(shapes), strict=True
@@ -194,7 +194,7 @@ def _read_tree(path: Path, like: Any) -> Any:
             name = jax.tree_util.keystr(where)
             raise InputError(
                 f"{path}: {name} is {have.dtype}{have.shape}, the config's network has "
-                f"{want.dtype}{want.shape}; train anew"
+                f"{want.dtype}{want.shape}; train it again"
             )
     return tree
 

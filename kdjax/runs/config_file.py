@@ -92,7 +92,7 @@ def _within(block: Any, field: str, where: str) -> Any:
     if field in block:
         return block[field]
     near = difflib.get_close_matches(field, list(block), n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(block)}"
+    hint = f"; did you mean {near[0]}?" if near else f"; the fields are {', '.join(block)}"
     place = f"{where} has no field" if where else "no field"
     raise InputError(f"{place} {field!r}{hint}")
 

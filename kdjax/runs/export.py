@@ -53,7 +53,7 @@ def export(run: str | Path, form: str, out: Path, *, int8: bool = False) -> floa
     ParityError when the file disagrees with the Detector.
     """
     if form not in FORMATS:
-        raise InputError(f"no format {form!r}; there are {', '.join(FORMATS)}")
+        raise InputError(f"no format {form!r}; choose from {', '.join(FORMATS)}")
     if int8 and form != "onnx":
         raise InputError(f"--int8 goes with --format onnx or c; {form} has float32 only")
     if out.is_dir():
@@ -63,7 +63,7 @@ def export(run: str | Path, form: str, out: Path, *, int8: bool = False) -> floa
     detector = directory.load_run(run)
     if detector.threshold is None:
         raise InputError(
-            f"{run}: has no threshold, what was held out is too little for every one of its "
+            f"{run}: has no threshold, because too few beats were held out for any of its "
             "eval.fpr_targets; train it with a higher one"
         )
     about, files = metadata(run, detector), {}

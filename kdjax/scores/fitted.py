@@ -3,8 +3,8 @@
 `fit` looks at normal beats that trained nothing and gives a FittedScore of plain arrays; it sees no
 abnormal label. The few constants were chosen with labelled beats of MIT-BIH's DS1 and, those of the
 RR features, knowing record 232 of DS2. Beats that fitted a score are no longer exchangeable with
-new ones: take its thresholds from others, `halves` parts them. Every function raises ValueError for
-arrays that do not agree in their number of beats.
+new ones: take its thresholds from others, `halves` divides them. Every function raises ValueError
+for arrays that do not agree in their number of beats.
 """
 
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ def rhythm(record: np.ndarray, sample: np.ndarray, rr_before: np.ndarray) -> np.
     beats before it. The reference is the geometric mean of their median and their 90th percentile:
     where most beats are premature the median itself is too short. The spread is that of log RR (by
     its quartiles): an early beat says less in an irregular rhythm. Where an interval is NaN, both
-    numbers are 0; a beat without any interval before it has prematurity 0, as if in time.
+    numbers are 0; a beat without any interval before it has prematurity 0, as if on time.
 
     Causal, and over whole recordings: give it every beat, then index.
 
@@ -207,11 +207,12 @@ def fit(
     - memory: distance to the nearest training beat (Sun et al., ICML 2022), where a beat's place is
       its latent and its rhythm, both of the same total variance.
 
-    Adaptation needs no labels. From the person's beats that are in time (others are more often
+    Adaptation needs no labels. From the person's beats that are on time (others are more often
     abnormal), in the first five minutes of the recording or in all of it, the median residual and
-    latent are taken off all the person's, and distances are divided by the median distance. Beats
-    of the first five minutes are scored with it too, so they wait for its end. A person with fewer
-    than five such beats is measured as the normal beats are. Only the kinds in ADAPTED change.
+    latent are subtracted from all the person's, and distances are divided by the median distance.
+    Beats of the first five minutes are scored with it, too, so they wait for their end. A person
+    with fewer than five such beats is measured as the normal beats are. Only the kinds in ADAPTED
+    change.
 
     Args:
         normal: normal beats that trained neither network; two at least.
@@ -224,7 +225,7 @@ def fit(
     """
     if kind not in SCORES or adaptation not in ADAPTATIONS:
         known = f"{', '.join(SCORES)}; {', '.join(ADAPTATIONS)}"
-        raise ValueError(f"no score {kind!r} with adaptation {adaptation!r}; there are {known}")
+        raise ValueError(f"no score {kind!r} with adaptation {adaptation!r}; choose from {known}")
     _check(normal)
     if len(normal.record) < 2:
         raise ValueError(f"a score is fitted on two normal beats at least, not {len(normal.z)}")

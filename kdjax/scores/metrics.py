@@ -219,7 +219,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
 
     x, y = _finite(a, "a"), _finite(b, "b")
     if x.shape != y.shape:
-        raise ValueError(f"{len(x)} and {len(y)} figures are no pairs")
+        raise ValueError(f"{len(x)} and {len(y)} figures do not form pairs")
     found = t_interval((x - y).tolist())
     if found["sd"] == 0:
         p = float(found["mean"] == 0)
@@ -251,7 +251,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """p values corrected for their number, in the order given (Holm 1979, step-down).
 
     The chance that any true null hypothesis comes out below a level is at most that level.
-    ValueError for a number that is no p value.
+    ValueError for a number that is not a p value.
     """
     p = _finite(p_values, "p_values")
     if ((p < 0) | (p > 1)).any():

@@ -48,7 +48,7 @@ def check(study: configs.Config) -> None:
         if not study[name] and name in ("splits", "variants"):
             raise InputError(f"study.{name}: is empty; a study needs one at least")
     if not configs.is_student(study.base):
-        raise InputError("study.base: is no student's config; take configs/student.py's")
+        raise InputError("study.base: is not a student's config; use that of configs/student.py")
     seeds = study.seeds
     known = [seed for seed in seeds if type(seed) is int and 0 <= seed < 2**32]
     if len(set(known)) < max(len(seeds), 2):
@@ -134,7 +134,7 @@ def variants(study: configs.Config) -> list[Variant]:
         if variant.teacher not in (None, SCORER, *earlier):
             raise InputError(
                 f"study.variants: {variant.name} learns from {variant.teacher}, which is not "
-                f"listed before it; there are {', '.join([*earlier, SCORER])}"
+                f"listed before it; choose from {', '.join([*earlier, SCORER])}"
             )
         found.append(variant)
     return found

@@ -10,7 +10,7 @@ def check(
     given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     missing = [name for name, value in given.items() if value is None]
     if cluster and len(missing) < 3:
-        raise InputError("--cluster: takes all of them from the environment; leave the others out")
+        raise InputError(f"--cluster: reads {', '.join(given)} from SLURM or MPI; leave them out")
     if len(missing) == 3:
         return
     if missing:
@@ -20,7 +20,7 @@ def check(
     assert process is not None
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InputError(f"--coordinator: {coordinator!r}; HOST:PORT of process 0 is needed")
+        raise InputError(f"--coordinator: {coordinator!r}; give HOST:PORT of process 0")
     if not 0 <= process < processes:
         raise InputError(
             f"--process: {process} of {processes} --processes; they are numbered from 0"

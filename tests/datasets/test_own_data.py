@@ -261,8 +261,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("sample,symbol\n1.5,N\n", "sample '1.5' is no whole number; count samples from 0$"),
-            ("sample,symbol\n99999999999999999999999,N\n", "is no whole number; count"),
+            ("sample,symbol\n1.5,N\n", "sample '1.5' is not a whole number; count samples from 0$"),
+            ("sample,symbol\n99999999999999999999999,N\n", "is not a whole number; count"),
             ('sample,symbol\n1,N\n2,"N\n', "line 3 is not CSV; check its quotes$"),
             ("time,symbol\n1,N\n", "must name the columns sample,symbol"),
         ],

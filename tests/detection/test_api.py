@@ -120,7 +120,7 @@ def test_a_signal_from_memory_is_saved_again_but_not_over_another(detection, tmp
         (np.zeros(1000), {"fs": 10}, "10 Hz"),
         (np.zeros(1000), {"fs": 360, "gain": 200}, "gain are for files"),
         ("nowhere.hea", {}, "nowhere"),
-        ([[1.0, 2.0], [3.0]], {"fs": 360}, r"no array; give real numbers \[T\]"),
+        ([[1.0, 2.0], [3.0]], {"fs": 360}, r"not an array; give real numbers \[T\]"),
         (["abc"], {"fs": 360}, "real numbers"),
         (kdjax.open_source, {"fs": 360}, "real numbers"),
         (of_array(np.zeros(1000), 360), {"fs": 360}, "fs is for files and arrays; leave it out"),

@@ -109,7 +109,7 @@ def test_unlike_shapes_stay_as_detected_and_another_person_is_doubted():
 
 def test_other_leads_are_refused_and_cost_no_detection():
     other = replace(synthetic(), leads=("V1",))
-    with pytest.raises(InputError, match="carry decisions between recordings of"):
+    with pytest.raises(InputError, match="names are carried over only between recordings whose"):
         earlier.carried(synthetic(), [], other)
     decisions, (doubt,) = earlier.carried_if_alike((synthetic(), []), other)
     assert decisions == []
@@ -122,7 +122,7 @@ def test_a_review_that_names_no_family_is_refused_before_anything_is_detected(tm
     files.write_reviewed(
         person, [{"beat": int(person.beats.sample[9]), "kind": "V"}], tmp_path / "found"
     )
-    with pytest.raises(InputError, match="no family of it was named; review it first"):
+    with pytest.raises(InputError, match="none of its families was named; review it first"):
         earlier.read(tmp_path / "found")
 
 

@@ -120,13 +120,13 @@ def test_a_rhythm_that_is_given_takes_the_place_of_those_that_it_overlaps(then, 
 
 @pytest.mark.parametrize("decision", [None, 3, ["family", "kind"]])
 def test_what_is_no_decision_is_said_in_our_words(decision):
-    says = r"^decision 1 does not fit this recording: .* is no decision, such as \{"
+    says = r"^decision 1 does not fit this recording: .* is not a decision, such as \{"
     with pytest.raises(InputError, match=says):
         review.reviewed(detection_of(), [decision])
 
 
 def test_only_rhythms_are_given():
-    says = "event 'pause' is no rhythm, only .*; name the beats of another event$"
+    says = "event 'pause' is not a rhythm that can be given, as .* are; name its beats instead$"
     with pytest.raises(InputError, match=f"^decision 1 does not fit this recording: {says}"):
         review.reviewed(detection_of(), [{"rhythm": [250, 1750], "event": "pause"}])
 

@@ -37,7 +37,7 @@ def test_leads_are_found_by_name_or_number(leads, wanted, columns):
 def test_an_only_lead_that_is_named_as_no_ecg_is_taken_only_if_chosen(lead):
     made = source(np.zeros(9), leads=(lead,))
     with pytest.raises(
-        InputError, match=f"{lead} is named as no ECG; if it is one, choose it with"
+        InputError, match=f"{lead} is not named like an ECG; if it is one, choose it with"
     ):
         choose_leads(made, [], ["MLII"])
     assert choose_leads(made, [lead], ["MLII"])[0] == [0]

@@ -279,9 +279,9 @@ def test_events_follow():
     ("decision", "says"),
     [
         ({"merge": []}, "a merge needs two or more different families"),
-        ({"merge": None}, "None is no list; give one in brackets"),
-        ({"families": 5, "kind": "N"}, "5 is no list; give one in brackets"),
-        ({"split": 1, "beats": None}, "None is no list; give one in brackets"),
+        ({"merge": None}, "None is not a list; give one in brackets"),
+        ({"families": 5, "kind": "N"}, "5 is not a list; give one in brackets"),
+        ({"split": 1, "beats": None}, "None is not a list; give one in brackets"),
     ],
 )
 def test_a_decision_that_is_none_is_said_in_our_words(decision, says):
@@ -397,7 +397,10 @@ class TestFiles:
             ("family,kind\n9,N\n", "no family 9"),
             ("family,kind\n1,A\n", "family 1 has kind 'A'; use one of N, S, V, F, Q, X"),
             ("family,kind\nx,N\n", "no family x"),
-            (f"family,kind\n{'9' * 5000},N\n", "no family 99999999999999999999; there are 1 to"),
+            (
+                f"family,kind\n{'9' * 5000},N\n",
+                "no family 99999999999999999999; families are numbered",
+            ),
             ("family,kind\n2,N\n2,V\n", "family 2 has two kinds"),
             ("", "needs the columns family and kind"),
             ("a,b\n1,2\n", "needs the columns family and kind"),

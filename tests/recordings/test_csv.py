@@ -151,9 +151,9 @@ def test_a_letter_names_times_only_where_they_go_on(tmp_path, name):
         ("1,2,3", "line 402 has 3 fields, not 2"),
         ("", "line 402 has 1 fields, not 2"),
         ("1,2,3\n1", "line 402 has 3 fields, not 2"),
-        ("1,oops", "line 402: 'oops' is no number"),
-        ("0x1,2", "line 402: '0x1' is no number"),
-        ("1 2,3", "line 402: '1 2' is no number"),
+        ("1,oops", "line 402: 'oops' is not a number"),
+        ("0x1,2", "line 402: '0x1' is not a number"),
+        ("1 2,3", "line 402: '1 2' is not a number"),
         ("1;2", "line 402 has 1 fields, not 2"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_bad_line_is_named(tmp_path, monkeypatch, line, words, line_bytes):
 def test_a_zero_byte_ends_no_number(tmp_path, monkeypatch):
     monkeypatch.setattr(csv, "HEAD_BYTES", 100)
     source = open_source(write_text(tmp_path, "0.1,0.2\n" * 400 + "0.1\0009,1\n"), **GIVEN)
-    with pytest.raises(InputError, match=r"line 401: '0\.1 9' is no number"):
+    with pytest.raises(InputError, match=r"line 401: '0\.1 9' is not a number"):
         whole(source)
 
 
@@ -215,7 +215,7 @@ def test_thousands_separators_are_refused(tmp_path, form, name, base):
 def test_a_late_thousands_separator_is_refused_when_it_is_read(tmp_path):
     text = "a,II\n" + "1,995\n" * 3000 + '1,"1,002"\n'
     source = open_source(write_text(tmp_path, text), fs=250, units="uV")
-    with pytest.raises(InputError, match=r"line 3002: '1,002' is no number; repair it"):
+    with pytest.raises(InputError, match=r"line 3002: '1,002' is not a number; repair it"):
         whole(source)
 
 

@@ -36,7 +36,7 @@ def test_what_cannot_be_read_is_called_what_it_is(tmp_path, content):
 @pytest.mark.parametrize("suffix", ["edf", "BDF", "npy"])
 def test_text_under_a_suffix_of_another_format_is_none_of_it(tmp_path, suffix):
     path = write_text(tmp_path, "0.1,0.2\n" * 300, f"r1.{suffix}")
-    with pytest.raises(InputError, match=f"is no {suffix.upper()} file; check what it is"):
+    with pytest.raises(InputError, match=f"is not in {suffix.upper()} format; check what it is"):
         open_source(path, **GIVEN)
 
 

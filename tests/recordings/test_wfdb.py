@@ -194,9 +194,9 @@ def test_segments_follow_each_other_with_nan_where_a_lead_has_none(tmp_path, lay
     ("old", "new", "words"),
     [
         (" 900\n", " -900\n", "its number of samples '-900' is none"),
-        (" 360 ", " -360 ", "its rate '-360' is no positive number"),
-        (" 360 ", " 0 ", "its rate '0' is no positive number"),
-        (" 360 ", " nan ", "its rate 'nan' is no positive number"),
+        (" 360 ", " -360 ", "its rate '-360' is not a positive number"),
+        (" 360 ", " 0 ", "its rate '0' is not a positive number"),
+        (" 360 ", " nan ", "its rate 'nan' is not a positive number"),
         ("r1 1 360", "r1", "its first line 'r1 900' is none|describes"),
         (" 16 ", " 16:4000 ", "skewed by more than 10 seconds"),
         (" 16 ", " 16x0 ", "at least one sample a frame"),

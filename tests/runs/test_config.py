@@ -165,7 +165,7 @@ def test_missing_fields_are_named(name):
 @pytest.mark.parametrize("name", ["epoch", *(f"{block}.epoch" for block in BLOCKS)])
 def test_unknown_fields_are_named_beside_those_there_are(name):
     message = refusal(changed(name, 1))
-    assert message.startswith(f"{name}: no such field; there are ")
+    assert message.startswith(f"{name}: no such field; the fields are ")
     block = plain()
     for step in name.split(".")[:-1]:
         block = block[step]

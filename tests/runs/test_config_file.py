@@ -93,7 +93,7 @@ def test_a_setting_takes_the_type_of_its_field(setting, value):
         ("learning_rate=fast", "learning_rate: 'fast' is not a number"),
         ("model.output_bias=1", "model.output_bias: '1' is not True or False"),
         ("data.data_dir=x", "data has no field 'data_dir'; did you mean dir"),
-        ("nothing=1", "no field 'nothing'; there are average_decay, batch_size"),
+        ("nothing=1", "no field 'nothing'; the fields are average_decay, batch_size"),
         ("kd=1", "kd: holds discriminator_features"),
         ("epochs.x=1", "epochs.x: epochs holds no fields"),
     ],

@@ -315,7 +315,7 @@ class TestWrongInput:
         assert any(name.startswith("flatbuffers") for name in project["dependencies"])
 
     def test_in_python_another_format_is_wrong_input_too(self, run, tmp_path):
-        with pytest.raises(InputError, match="'tflite'; there are onnx, stablehlo"):
+        with pytest.raises(InputError, match="'tflite'; choose from onnx, stablehlo"):
             export.export(run, "tflite", tmp_path / "file")
 
 

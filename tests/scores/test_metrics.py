@@ -400,7 +400,7 @@ def test_a_figure_over_seeds_that_is_not_finite_is_named(bad):
 
 
 def test_pairs_are_not_broadcast():
-    with pytest.raises(ValueError, match="3 and 1 figures are no pairs"):
+    with pytest.raises(ValueError, match="3 and 1 figures do not form pairs"):
         metrics.paired_difference([0.1, 0.2, 0.4], [0.1])
 
 

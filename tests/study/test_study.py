@@ -154,7 +154,7 @@ def test_the_shipped_study_is_sound():
         ({"seeds": (True, False)}, r"study\.seeds: .*; two different whole numbers from 0"),
         ({"seeds": (0, -1)}, r"study\.seeds: .*; two different whole numbers from 0"),
         ({"splits": (("beatgan", 0, 1), ("beatgan", 0, 2))}, r"beatgan-0 is listed twice"),
-        ({"base": ConfigDict({"epochs": 1})}, r"study\.base: is no student's config"),
+        ({"base": ConfigDict({"epochs": 1})}, r"study\.base: is not a student's config"),
     ],
 )
 def test_a_field_of_another_type_is_refused_in_a_line(fields, message):

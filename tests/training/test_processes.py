@@ -43,7 +43,7 @@ def test_a_program_that_joins_nothing_is_process_0_of_1():
         (("a:1", None, 0), "--processes is missing; .* go together"),
         ((None, 2, 0), "--coordinator is missing"),
         (("a:1", 2, None), "--process is missing"),
-        (("host", 2, 0), "--coordinator: 'host'; HOST:PORT"),
+        (("host", 2, 0), "--coordinator: 'host'; give HOST:PORT"),
         ((":80", 2, 0), "--coordinator: ':80'"),
         (("a:b", 2, 0), "--coordinator: 'a:b'"),
         (("a:70000", 2, 0), "--coordinator: 'a:70000'"),

@@ -233,7 +233,7 @@ def choose_leads(
         if None not in columns:
             return (lead,), [[column] for column in columns if column is not None]
     raise InputError(
-        f"no usual lead is in all recordings; {first.name} has {', '.join(first.leads)}; choose "
+        f"no usual lead is in every recording; {first.name} has {', '.join(first.leads)}; choose "
         f"one that all of them have with {option('leads')}"
     )
 
@@ -279,7 +279,7 @@ def _annotations(file: Path, fs: float, annotator: str) -> Annotations | None:
     for sample, _ in rows:
         if not re.fullmatch(r"[-+]?\d{1,18}", sample):  # what int64 holds
             raise InputError(
-                f"{sidecar}: sample {sample[:40]!r} is no whole number; count samples from 0"
+                f"{sidecar}: sample {sample[:40]!r} is not a whole number; count samples from 0"
             )
     sample = np.array([int(sample) for sample, _ in rows], np.int64)
     return Annotations(sample, np.array([symbol for _, symbol in rows], str))

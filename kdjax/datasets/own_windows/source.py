@@ -132,7 +132,8 @@ def _labels(file: Path, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]
         )
     if len(names) > _MOST_CLASSES:
         raise InputError(
-            f"{file}: label holds {len(names)} classes; {_MOST_CLASSES} are possible, join some"
+            f"{file}: label holds {len(names)} classes, at most {_MOST_CLASSES} are possible; "
+            "merge some"
         )
     classes = (NORMAL, *(str(name) for name in names if name != NORMAL))
     index = np.array([classes.index(name) for name in names], np.int8)
