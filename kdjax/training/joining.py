@@ -10,7 +10,8 @@ def check(
     given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     missing = [name for name, value in given.items() if value is None]
     if cluster and len(missing) < 3:
-        raise InputError(f"--cluster: reads {', '.join(given)} from SLURM or MPI; leave them out")
+        flags = ", ".join(given)
+        raise InputError(f"--cluster: takes {flags} from SLURM or Open MPI; leave them out")
     if len(missing) == 3:
         return
     if missing:
