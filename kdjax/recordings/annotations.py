@@ -35,7 +35,9 @@ def annotator_suffix(name: str, annotator: str) -> str:
     name: of the argument that gave it.
     """
     if not re.fullmatch(r"\.?[\w-]+", annotator):
-        raise InputError(f"{option(name)} {annotator!r}: not an annotator's name; give a suffix such as atr")
+        raise InputError(
+            f"{option(name)} {annotator!r}: not an annotator's name; give a suffix such as atr"
+        )
     return annotator.removeprefix(".")
 
 
