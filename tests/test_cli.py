@@ -100,7 +100,7 @@ TYPED_WRONG = {
     "detect mitbih-w8 {}/a.hea --out {}/none": "a.hea: no such file",
     "detect mitbih-w8 {}/a.hea --against atr": "a.hea: no such file",
     "detect mitbih-w8 {}/a.hea --against x/atr": "--against 'x/atr': not an annotator's name",
-    "prepare {}/empty --name mine --annotator x/atr": "--annotator 'x/atr': not an annotator's name",
+    "prepare {}/empty --name me --annotator x/atr": "--annotator 'x/atr': not an annotator's name",
     "ec57 {}/empty --test x/atr": "--test 'x/atr': not an annotator's name",
     "detect mitbih-w8 {}/empty.csv --out {}/none": "the file is empty",
     "calibrate mitbih-w8 {}/a.hea --out {}/text/a.npz": "text: is a file, not a folder",

@@ -204,7 +204,9 @@ def calibrate(args: argparse.Namespace) -> None:
     from kdjax.scores import calibration
 
     if args.out.suffix != ".npz":
-        raise InputError(f"--out {args.out}: will be a .npz file; give a name that ends in .npz")
+        raise InputError(
+            f"--out {args.out}: a calibration is a .npz file; give a name that ends in .npz"
+        )
     check_folder(args.out.parent)
     if args.out.exists():
         detector_files.read_calibration(args.out)  # nothing else is written over
