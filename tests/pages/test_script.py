@@ -135,6 +135,8 @@ def test_heart_rates_by_column():
     assert columns[0] == {"low": 60, "high": 60, "sum": 60, "count": 1}
     assert columns[1] == {"low": 80, "high": 100, "sum": 180, "count": 2}
     assert columns[2:] == [None] * 8
+    (until,) = calls(["rateColumns", recording, 0, 1.5, 3])
+    assert until == [None, columns[0], None]  # what begins at the end is of the next stretch
 
 
 def test_a_place_in_the_overview_is_a_time_right_of_the_names():
@@ -246,6 +248,16 @@ def test_the_steepest_complex_of_a_gap_is_found_but_not_a_t_wave():
     )
     assert found == long == 4 * 360  # not 5.5 s, which is farther than two seconds
     assert gap[0] <= none <= gap[1]
+
+
+def test_a_complex_is_steep_whether_it_rises_or_falls():
+    """One that falls at once and comes back slowly, beside a wave that rises less fast."""
+    time = np.arange(1200) / 120
+    falls = np.where(time < 4, 0, -90 * np.exp(-(time - 4) / 0.2))
+    wave = 60 * np.exp(-0.5 * ((time - 3) / 0.08) ** 2)
+    lead, tape = np.rint(20 + falls + wave).tolist(), {"fs": 120, "step": 0.02}
+    (found,) = calls(["steepestIn", lead, tape, [round(2.5 * 360), round(4.45 * 360)], 360])
+    assert found == 4 * 360
 
 
 def test_the_room_for_a_beat_between_two():
