@@ -13,11 +13,13 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_directory import newest, rows
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kdjax import datasets
+from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.files import read_json
-from kdjax.runs import checkpoints, evaluation
+from kdjax.runs import checkpoints, directory, evaluation
 from kdjax.runs.config import teacher_config
 from kdjax.training import assemble, loop, parallel
 from kdjax.training.progress import Progress
@@ -72,6 +74,19 @@ class TestRunDirectory:
         best = 1 + int(np.argmax(aucs))
         assert checkpoints.steps(run / checkpoints.BEST) == [best]
         assert tiny.trained().result["oracle"]["epoch"] == best
+
+    def test_an_epoch_is_validated_on_the_validation_beats_alone(self):
+        """The best epoch is chosen by them: by the test beats its figures would be too good."""
+        run = tiny.trained().path
+        beats, parts = evaluation.load_data(directory.read_config(run))
+        abnormal = beats.label[parts.validation] > 0
+        for folder in (checkpoints.LAST, checkpoints.BEST):
+            model = directory.load_model(run, folder)
+            detector = Detector(model.generator, model.variables["generator"])
+            score = detector.score(beats.x[parts.validation])
+            row = rows(run)[model.progress["epoch"] - 1]
+            assert row["val_auc"] == pytest.approx(roc_auc_score(abnormal, score))
+            assert row["val_ap"] == pytest.approx(average_precision_score(abnormal, score))
 
     def test_metrics_have_a_line_an_epoch_with_each_term_and_its_gradient_s_norm(self):
         table = rows(tiny.trained().path)
