@@ -38,3 +38,15 @@ def test_a_beat_just_before_a_core_that_nobody_took_is_the_cores(signal):
     for gap, taken in ((0.15, True), (0.25, False)):
         own = found(signal, (fifth + int(gap * FS), len(signal)), last)
         np.testing.assert_array_equal(own, every[4 if taken else 5 :])
+
+
+def test_a_beat_knows_the_interval_before_it_and_the_one_after_it():
+    at = np.array([1.0, 1.8, 2.3, 3.4, 4.2, 5.1])
+    time = np.arange(int(6 * FS)) / FS
+    signal = np.exp(-0.5 * np.square((time[:, None] - at) / 0.012)).sum(axis=1)
+    signal += np.random.default_rng(0).normal(0, 0.002, len(time))
+    beats = find_beats(signal[:, None], FS, start=0, core=(0, len(signal)), last=None)
+    np.testing.assert_allclose(beats.sample / FS, at, atol=0.01)
+    np.testing.assert_allclose(beats.rr[1:], np.diff(at), atol=0.01)
+    np.testing.assert_allclose(beats.after[:-1], np.diff(at), atol=0.01)
+    assert np.isnan([beats.rr[0], beats.after[-1]]).all()

@@ -7,7 +7,7 @@ import pytest
 from recorded import ecg, source
 
 from kdjax.detection import personal
-from kdjax.detection.leads import choose_leads
+from kdjax.detection.leads import choose_leads, with_second
 from kdjax.detection.recording import detect
 from kdjax.errors import InputError
 
@@ -31,6 +31,14 @@ def test_leads_are_found_by_name_or_number(leads, wanted, columns):
     assert found == columns
     assert all("though the detector was calibrated on MLII" in note for note in notes)
     assert bool(notes) == bool(wanted)
+
+
+@pytest.mark.parametrize(
+    ("read", "shown"), [([0], [0, 1]), ([1], [1, 0]), ([2, 0], [2, 0]), ([2, 1, 0], [2, 1, 0])]
+)
+def test_beside_a_single_lead_that_is_read_another_is_looked_at(read, shown):
+    assert with_second(source(np.zeros((10, 3)), leads=("I", "II", "III")), read) == shown
+    assert with_second(source(np.zeros((10, 1)), leads=("I",)), [0]) == [0]
 
 
 @pytest.mark.parametrize("lead", ["EEG Fpz-Cz", "EMG1", "Resp", "SpO2"])
