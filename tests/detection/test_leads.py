@@ -100,7 +100,7 @@ def test_a_heart_rate_that_a_wrong_sampling_rate_would_make_is_doubted(detector)
         assert [note for note in notes if f"check the sampling rate, {fs} Hz" in note]
     whole = detect(detector, source(signal))
     assert not [note for note in whole.notes if "heart rate" in note]
-    assert whole.score == "fusion, adapted to the 120 s there are"
+    assert whole.score == "fusion, adapted to the first 120 s"
 
 
 def test_a_low_sampling_rate_is_refused(detector):

@@ -405,3 +405,24 @@ def test_an_imported_run_has_no_curves_of_losses(data, monkeypatch):
     for rows in ([], [{"epoch": 1}]):
         figures = DRAW(detector, beats, parts=parts, score=score, label_free=[], rows=rows)
         assert ("loss_curves" in figures) == bool(rows)
+
+
+def test_a_run_is_calibrated_on_its_normal_calibration_beats(data, monkeypatch):
+    """Validation beats hold labelled anomalies, which must choose nothing in use."""
+    beats, parts = data
+    assert not beats.label[parts.calibrate].any()
+    asked = []
+
+    def evidence(model, beats, rhythm, *, index, features):
+        asked.append(index)
+        return "of them"
+
+    monkeypatch.setattr(evaluation, "evidence", evidence)
+    monkeypatch.setattr(calibration, "FEWEST", 1)
+    monkeypatch.setattr(calibration, "calibrate", lambda *args, **kwargs: (*args, kwargs["source"]))
+    model = SimpleNamespace(fingerprint="model")
+    found, normal, _, source = evaluation.calibrated(model, beats, parts)
+    assert found == "of them"
+    np.testing.assert_array_equal(asked, [parts.calibrate])
+    np.testing.assert_array_equal(normal, beats.x[parts.calibrate])
+    assert source.startswith(f"{len(parts.calibrate)} normal beats")
