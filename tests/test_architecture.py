@@ -130,7 +130,7 @@ def test_no_file_is_longer_than_500_lines():
 
 # Mapped over devices, seeds or steps, which JAX does by position.
 BY_POSITION = {
-    "benchmarks/quality/averaging.py": {"epoch_of"},
+    "benchmarks/quality/steadiness.py": {"epoch_of"},
     "kdjax/training/epochs.py": {"steps"},
     "kdjax/training/parallel.py": {"_norms"},
     "kdjax/training/regression.py": {"steps"},

@@ -12,13 +12,13 @@ from benchmarks.pages import evidence as evidence_page
 from benchmarks.pages import students as students_page
 from benchmarks.quality import (
     asymmetry,
-    averaging,
     encoder_only,
     headline,
     inputs,
     opinions,
     rpeaks,
     shipped,
+    steadiness,
     tallies,
     together,
 )
@@ -31,6 +31,7 @@ from kdjax.models.networks import Discriminator, Generator
 from kdjax.runs import directory
 from kdjax.scores import metrics
 from kdjax.scores.fitted import Evidence
+from kdjax.training import assemble
 
 LABELS = {"beatgan": np.repeat([0, 1, 2, 3], 30), "aami": np.repeat([0, 0, 2, 3], 30)}
 
@@ -148,29 +149,50 @@ def test_an_epoch_shows_every_beat_at_most_once_and_seeds_in_another_order():
     assert not np.array_equal(first, second)
 
 
-def test_averages_are_judged_by_their_late_epochs_and_chosen_by_the_error_of_normal_beats():
+def test_trainings_are_judged_by_their_late_epochs_and_chosen_by_the_error_of_normal_beats():
     rows = [
         {
-            "weights": kind,
+            "training": training,
+            "weights": weights,
             "epoch": epoch,
             "seed": seed,
-            "normal_error": 0.2 - (kind == "0.99") / 10,
+            "collapsed": epoch,
+            "normal_error": 0.2 - (training == "falling" and weights == "0.99") / 10,
             "validation_auc": 0.5,
-            "auc": 0.9 + 0.01 * seed + (kind == "last weights") * 0.02 * (epoch % 2),
+            "auc": 0.9 + 0.01 * seed + (weights == "last weights") * 0.02 * (epoch % 2),
         }
-        for epoch in range(1, 9)
-        for kind in ("last weights", "0.99")
+        for training in ("as published", "falling")
+        for epoch in range(5, 9)
+        for weights in ("last weights", "0.99")
         for seed in (0, 1)
     ]
-    found = averaging.summary(rows)
-    assert found["chosen"] == "0.99"
+    found = steadiness.summary(rows)
+    assert found["chosen"] == {"training": "falling", "weights": "0.99"}
     assert found["from_epoch"] == 5
-    last, average = found["weights"]["last weights"], found["weights"]["0.99"]
+    last, average, *_ = found["compared"]
+    assert (last["training"], last["weights"]) == ("as published", "last weights")
     assert last["spread"]["mean"] == pytest.approx(0.02)
     assert last["jump"]["mean"] == pytest.approx(0.02)
     assert average["spread"]["mean"] == pytest.approx(0)
+    assert average["spread_change"]["mean"] == pytest.approx(-0.02)
     assert average["auc"]["mean"] == pytest.approx(0.905)
     assert last["auc_of_last_epoch"]["mean"] == pytest.approx(0.905)
+    assert last["collapsed"] == [8, 8]
+
+
+def test_a_learning_rate_that_falls_ends_at_zero():
+    config = steadiness.config_of(40, SimpleNamespace(data_dir=None, width=2))
+    trainer = assemble.make_trainer(config, (64, 1))
+    published, falling = steadiness.trainings(trainer, 0.5, steps=3).values()
+    weight, steps = {"w": np.float32(1)}, []
+    for optimizer in (published.optimizer, falling.optimizer):
+        state = optimizer.init(weight)
+        for _ in range(4):
+            with jax.numpy_dtype_promotion("standard"):
+                step, state = optimizer.update({"w": np.float32(1)}, state)
+            steps.append(float(step["w"]))
+    np.testing.assert_allclose(steps[4:], -0.5 * np.array([1, 0.75, 0.25, 0]), atol=1e-4)
+    np.testing.assert_allclose(steps[:4], [-config.learning_rate] * 4, rtol=1e-3)
 
 
 def people(x, record, sample):

@@ -165,44 +165,6 @@ def _forms(found: Mapping[str, Any], score: str, name: str) -> tuple[str, ...]:
     )
 
 
-def averaging() -> Iterable[str]:
-    """AUC by epoch, with the last weights and with averages."""
-    found = read_if_made("averaging.json")
-    if found is None:
-        return
-    kinds, chosen = found["weights"], found["chosen"]
-    last, own = kinds["last weights"]["spread"], kinds[chosen]["spread"]
-    apart = last["ci95"][0] > own["ci95"][1] or last["ci95"][1] < own["ci95"][0]
-    yield "## Do averaged weights make AUC steadier?"
-    yield (
-        f"Over epochs {found['from_epoch']} to {found['epochs']}, a seed's AUC spans "
-        f"{last['mean']:.4f} with the weights of each epoch and {own['mean']:.4f} with averaged "
-        f"weights, but with {len(found['seeds'])} seeds the intervals "
-        f"{'do not overlap' if apart else 'overlap'}. `average_decay` {chosen} was chosen by its "
-        "reconstruction error on held-out normal beats. BatchNorm statistics are averaged like "
-        "weights."
-    )
-    yield table(
-        ("weights", "error of normal beats", "AUC", "span of AUC", "change from epoch to epoch"),
-        [
-            (
-                f"{name}{' (chosen)' if name == chosen else ''}",
-                mean(row["normal_error"]),
-                mean(row["auc"]),
-                mean(row["spread"]),
-                mean(row["jump"]),
-            )
-            for name, row in kinds.items()
-        ],
-    )
-    yield source(
-        "averaging.json",
-        *seeded(found),
-        f"`{found['protocol']}` fold {found['fold']}",
-        f"width {found['width']}",
-    )
-
-
 def asymmetry() -> Iterable[str]:
     """The discrepancy of a student and a teacher that has seen abnormal beats."""
     found = read_if_made("asymmetry.json")

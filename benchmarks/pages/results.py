@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.pages import evidence as evidence_page
 from benchmarks.pages import reference as reference_page
+from benchmarks.pages import steadiness as steadiness_page
 from benchmarks.pages import students as students_page
 from benchmarks.pages import study as study_page
 from benchmarks.shared import FOLDER, devices, mean, page, read, source, table
@@ -36,7 +37,7 @@ def main() -> None:
         *reference_page.reference(),
         *synthetic(),
         *initialisation(),
-        *evidence_page.averaging(),
+        *steadiness_page.steadiness(),
         *study_page.costs(),
     ]
     write_text(PAGE, page(sections))

@@ -90,7 +90,9 @@ class Trainer:
         return None if size == self.generator.latent_dim else size
 
 
-def adam(learning_rate: float, grad_clip: float | None = None) -> optax.GradientTransformation:
+def adam(
+    learning_rate: optax.ScalarOrSchedule, grad_clip: float | None = None
+) -> optax.GradientTransformation:
     """Adam as BeatGAN sets it, after clipping to the global norm `grad_clip` if that is given."""
     update = optax.adam(learning_rate, b1=0.5, b2=0.999, eps=1e-8)
     return optax.chain(optax.clip_by_global_norm(grad_clip), update) if grad_clip else update
