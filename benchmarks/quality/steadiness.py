@@ -64,7 +64,7 @@ def main() -> None:
     total = args.epochs * (len(parts.train) // cells[0].batch_size)
     rows = []
     for training, changed in trainings(trainer, cells[0].learning_rate, total).items():
-        for of_epoch in epochs_of(changed, cells, beats, parts, epochs=args.epochs):
+        for of_epoch in epochs_of(changed, cells, beats, parts=parts, epochs=args.epochs):
             rows += [{"training": training} | row for row in of_epoch]
             print(training, *(row["auc"] for row in rows[-len(args.seeds) :]), flush=True)
         out = {
@@ -96,8 +96,8 @@ def epochs_of(
     trainer: Trainer,
     cells: Sequence[configs.Config],
     beats: BeatSet,
-    parts: Split,
     *,
+    parts: Split,
     epochs: int,
 ) -> Iterator[list[dict[str, Any]]]:
     """Trains all seeds together; after each late epoch, rows by weights and seed."""

@@ -19,8 +19,7 @@ def detect(args: argparse.Namespace) -> None:
     from kdjax.runs import provenance
 
     check_folder(args.out)
-    if args.against is not None:
-        args.against = annotator_suffix("against", args.against)
+    against = None if args.against is None else annotator_suffix("against", args.against)
     detector = _detector(args.run_directory)
     if args.calibration is not None:
         detector = detector_files.recalibrated(detector, args.calibration)
@@ -32,7 +31,7 @@ def detect(args: argparse.Namespace) -> None:
         index.check_free(args.out)
     for folder in empty:
         print(f"kdjax detect: {one_line(folder)}: no recordings in it", file=sys.stderr)
-    references = _references(paths, args.against) if args.against else {}
+    references = {} if against is None else _references(paths, against)
     done: list[tuple[str, Path]] = []
     for path, name in zip(paths, result_names(paths), strict=True):
         out = args.out / name
@@ -53,7 +52,7 @@ def detect(args: argparse.Namespace) -> None:
     else:
         index.update(args.out)
     compared = [(name, references[path]) for name, path in done if path in references]
-    damaged = _compare(args.out, compared, args.against) if compared else 0
+    damaged = _compare(args.out, compared, against) if against and compared else 0
     if refused:
         raise InputError(f"recordings refused: {refused} of {all_of_them}")
     if damaged:
