@@ -45,7 +45,11 @@ def recording(tmp_path):
 
 
 def typed(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+    """The exit status of a command; argparse ends the process where it refuses a value."""
+    try:
+        return cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code
 
 
 def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
