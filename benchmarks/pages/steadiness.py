@@ -11,7 +11,7 @@ from kdjax.scores import metrics
 
 FILE = "steadiness.json"
 LONG = "long-*.metrics.jsonl"  # the trainings of 40 and 60 epochs
-WEAK = 0.1  # a discriminator's loss in an epoch; one that was not drawn anew loses far less
+WEAK = 0.1  # mean loss of a discriminator in an epoch, from which on it is weak
 FROM = 11  # the first epoch that counts in long trainings
 AIM = 0.005
 
@@ -61,7 +61,8 @@ def steadiness() -> Iterable[str]:
     yield (
         "Numbers are decays of an average of the weights over steps (`average_decay`); BatchNorm "
         "statistics are averaged like weights. The falling learning rate follows half a cosine. "
-        f"{_collapsed(rows)}"
+        "The steadiest row was picked by these very spans, and no interval is corrected for the "
+        f"number of rows. {_collapsed(rows)}"
     )
     yield _long()
     yield source(
@@ -109,10 +110,10 @@ def _long() -> str:
         strong.append(float(change[~is_weak].mean()))
         difference.append(weak[-1] - strong[-1])
     return (
-        f"In the {len(weak)} long trainings of widths 16 and 32, discriminators collapse every few "
-        f"epochs. In an epoch in which the discriminator's loss is above {WEAK} on average, "
-        "because it was drawn anew, validation AUC changes by "
-        f"{np.mean(weak):.4f}; in the others by {np.mean(strong):.4f} (from epoch {FROM} on; "
+        f"Of the {len(weak)} long trainings of widths 16 and 32, it is not recorded when "
+        "discriminators were drawn anew, but their losses are: one that was, is weak at first. In "
+        f"an epoch with a mean loss above {WEAK}, validation AUC changes by {np.mean(weak):.4f}; "
+        f"in the others by {np.mean(strong):.4f} (from epoch {FROM} on; "
         f"difference {signed(metrics.t_interval(difference))} over trainings, some of which share "
         "a seed)."
     )

@@ -50,7 +50,7 @@ Averages = Mapping[float, Variables]
 
 
 def main() -> None:
-    """Trains every way, all seeds together, and writes the JSON after each epoch."""
+    """Trains every way, all seeds together, and writes the JSON after each way."""
     parser = argparse.ArgumentParser(description="AUC by epoch, by training and average")
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=20)
