@@ -170,5 +170,5 @@ async function load(file) {
   app.decisions = review.decisions;
   keepSaved();
   refresh();
-  say(`Loaded ${decisionsText()}.`);
+  say(`Loaded ${counted(app.decisions.length, "decision")}.`);
 }

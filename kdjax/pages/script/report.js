@@ -39,7 +39,8 @@ function say(text) {
   byId("status").textContent = byId("status").title = text;
 }
 
-const beatsText = (count) => `${count.toLocaleString("en")} ${count === 1 ? "beat" : "beats"}`;
+const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+const beatsText = (count) => counted(count, "beat");
 
 function refresh() {
   const selected = app.state?.samples[app.selected];
@@ -88,15 +89,10 @@ function renderCounts() {
   const decided = app.members.filter((_, i) => app.state.families[i].named);
   const share = decided.flat().length / Math.max(app.members.flat().length, 1);
   byId("decisions").textContent =
-    decisionsText() +
+    counted(app.decisions.length, "decision") +
     (unsaved() ? `, ${unsaved()} not saved` : "") +
     (share > 0 ? `; ${Math.floor(100 * share)} % of beats named` : "");
   renderUndo();
-}
-
-function decisionsText() {
-  const { length } = app.decisions;
-  return `${length} ${length === 1 ? "decision" : "decisions"}`;
 }
 
 /** Whether there is something to take back: a decision, or one that is begun. */
