@@ -207,15 +207,15 @@ def many_abnormal(beats: Beats) -> Iterator[str]:
 
 
 def doubts_of_kinds(
-    beats: Beats, events: Sequence[Event], fs: float, *, adapted_to: str | None
+    beats: Beats, events: Sequence[Event], fs: float, *, span: str | None
 ) -> Iterator[str]:
     """Where many beats are not normal, or the first minutes are not one rhythm; fs in Hz.
 
-    adapted_to: what the score has adapted to, as "first 5 minutes"; None where it has not.
+    span: what the score adapted to, as "first 5 minutes"; None where it did not adapt.
     """
     yield from many_abnormal(beats)
     scored = beats.kind != ""
-    if adapted_to is None or not scored.any():
+    if span is None or not scored.any():
         return
     other = scored & (beats.kind != "N")
     seconds = ADAPTED_IN[0]
@@ -232,7 +232,7 @@ def doubts_of_kinds(
         why.append(f"{irregular:.0f} s are irregular or in bigeminy or trigeminy")
     if others > _OTHERS or irregular > _IRREGULAR:
         yield (
-            f"the {adapted_to}, to which the score adapts, are not a steady rhythm: "
+            f"the {span}, to which the score adapts, are not a steady rhythm: "
             f"{' and '.join(why)}; so kinds are less certain"
         )
 

@@ -125,7 +125,7 @@ def detect(
     beats, families, events = revised(read.parts, read.shapes, fs=source.fs, threshold=threshold)
     adapted = read.adapted_to is None or read.adapted_to >= fitted.FEWEST
     adaptation = calibration.score.adaptation if adapted else "not"
-    first = _first_of(seconds)
+    span = _first_of(seconds)
     return Detection(
         recording=source.name,
         fs=source.fs,
@@ -139,7 +139,7 @@ def detect(
         threshold=threshold,
         fpr=fpr,
         normal=kinds.normal_scores(),
-        score=_WORDS[adaptation].format(calibration.score.kind, first),
+        score=_WORDS[adaptation].format(calibration.score.kind, span),
         detector=detector.name,
         calibration=calibration.source,
         notes=(
@@ -152,7 +152,7 @@ def detect(
                 beats,
                 events,
                 source.fs,
-                adapted_to=first if adaptation == "first_5_minutes" else None,
+                span=span if adaptation == "first_5_minutes" else None,
             ),
         ),
         handling=read.handling.facts(),

@@ -19,8 +19,8 @@ def beats_at(*kinds, every=1.0):
     return beats_of(*rows)
 
 
-def said(beats, *events, adapted_to="first 5 minutes"):
-    return list(doubts_of_kinds(beats, events, FS, adapted_to=adapted_to))
+def said(beats, *events, span="first 5 minutes"):
+    return list(doubts_of_kinds(beats, events, FS, span=span))
 
 
 def test_a_usual_recording_is_not_doubted():
@@ -43,12 +43,12 @@ def test_first_minutes_with_many_others():
 
 
 def test_first_seconds_of_a_short_recording():
-    *_, note = said(beats_at(*"NNV" * 20), adapted_to="first 60 s")
+    *_, note = said(beats_at(*"NNV" * 20), span="first 60 s")
     assert note.startswith("the first 60 s, to which the score adapts, are not a steady rhythm")
 
 
 def test_first_minutes_matter_only_to_a_score_that_adapted_to_them():
-    assert said(beats_at(*"NNV" * 70, *"N" * 1000), adapted_to=None) == []
+    assert said(beats_at(*"NNV" * 70, *"N" * 1000), span=None) == []
 
 
 @pytest.mark.parametrize(
