@@ -482,7 +482,10 @@ def of_flags(argv: Sequence[str]) -> list[str]:
             if not equals:
                 value = given.pop(0) if given else ""
             field = flag.removeprefix("--config").removeprefix(".")
-            rest += ["--set", f"{field}={value}"] if field else ["--config", value] if value else []
+            if field:
+                rest += ["--set", f"{field}={value}"]
+            elif value:  # that the config is missing is said of no value and of an empty one
+                rest += ["--config", value]
         else:
             rest.append(f"{flag}={value}" if equals else flag)
     return rest

@@ -220,7 +220,7 @@ def check_output(path: Path, suffix: str, *, begins: bytes = b"") -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file")
     if path.suffix != suffix:
-        raise InputError(f"{path}: will be a {suffix} file; give a name that ends in {suffix}")
+        raise InputError(f"{path}: a {suffix} file is written; give a name that ends in {suffix}")
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(len(begins)) != begins:

@@ -29,6 +29,7 @@ def run(command: Callable[[], int]) -> int:
     soon as what libraries do at the exit is done. `command` should import what takes time.
     """
     _open_standard_files()
+    _print_any_letter()
     leave_at_once()
     status = 1  # of an exception, which Python prints before it gets to the exit
 
@@ -49,7 +50,6 @@ def _open_standard_files() -> None:
     """Opens the null device for standard files that are closed, as a service may start a command.
 
     Otherwise the files that are opened next take their numbers, and what libraries print with them.
-    Output may not be in Unicode: letters that it lacks are written as \\xc9, as on standard error.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -58,6 +58,10 @@ def _open_standard_files() -> None:
         sys.stdout = os.fdopen(1, "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w")
+
+
+def _print_any_letter() -> None:
+    """Letters that the encoding of standard output lacks are written as \\xc9."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

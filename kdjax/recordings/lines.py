@@ -164,7 +164,7 @@ def _plain(text: bytes, table: Layout) -> bytes:
         text = (
             text.replace(b"\n ", b"\n").replace(b" \n", b"\n").replace(b" \r", b"\r").lstrip(b" ")
         )
-    else:  # pandas skips blanks before a field, but 'NaN ' is no word to it
+    elif b" " in text:  # pandas skips blanks before a field, but 'NaN ' is no word to it
         text = re.sub(rb" +(?=[%b\r\n])" % table.delimiter.encode(), b"", text)
     return text
 

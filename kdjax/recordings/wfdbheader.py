@@ -5,13 +5,12 @@ not unpacked here (`wfdbsignals`).
 """
 
 import datetime
+import math
 import re
 import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
-
-import numpy as np
 
 from kdjax.files import temporary_folder
 from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
@@ -171,7 +170,7 @@ def _signal(header: Path, line: str, file: Path) -> Signal:
             said = " ".join(fields[:2] if _is_split(fields) else fields[:1])
             raise refusal(header, f"its gain {said[:40]!r} is not like 200(0)/mV; repair it")
         gain, units, fields = float(found[1]), found[3], fields[1:]
-        if not np.isfinite(gain):
+        if math.isinf(gain):
             raise refusal(header, f"its gain {found[1][:40]} is too large; repair it")
         baseline = None if found[2] is None else int(float(found[2]))
     count = 0
