@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recorded import ecg, source
+from recorded import FS, ecg, source
 
-from kdjax.detection import personal
+from kdjax.detection import personal, recording
 from kdjax.detection.recording import detect
 from kdjax.errors import InputError
 
@@ -32,6 +32,16 @@ def test_a_calibration_is_moved_to_the_person_without_labels(detector, own_signa
     scored = found.beats.score[np.isfinite(found.beats.score)]
     np.testing.assert_allclose(np.sort(scored), own)
     assert found.score == "fusion, adapted to the person"
+
+
+def test_doubts_of_kinds_are_told_to_what_the_score_adapted(detector, own_signal, own, monkeypatch):
+    """To nothing of this recording where the person's calibration came from another."""
+    spans = []
+    monkeypatch.setattr(recording, "doubts_of_kinds", lambda *_, span: spans.append(span) or ())
+    detect(detector, source(own_signal))
+    detect(detector, source(own_signal[: 100 * FS]))
+    detect(replace(detector, calibration=own[0]), source(own_signal))
+    assert spans == ["first 5 minutes", "first 100 s", None]
 
 
 def test_of_a_long_recording_an_even_share_of_beats_calibrates(

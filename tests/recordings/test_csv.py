@@ -414,6 +414,11 @@ def test_blanks_behind_fields_are_no_part_of_them(tmp_path, sign):
     np.testing.assert_allclose(whole(open_source(path, **GIVEN))[300:], last, rtol=1e-6)
 
 
+def test_one_blank_behind_a_word_is_enough_to_look_for(tmp_path):
+    path = write_text(tmp_path, "I,II\n" + "0.1,0.2\n" * 300 + "NaN ,0.2\n")
+    np.testing.assert_allclose(whole(open_source(path, **GIVEN))[300], [np.nan, 0.2], rtol=1e-6)
+
+
 def test_what_is_no_number_is_shown_as_it_stands_in_the_file(tmp_path):
     path = write_text(tmp_path, "I,II\n" + "0.1,0.2\n" * 300 + "\N{MINUS SIGN}0.1,0.2\n")
     with pytest.raises(InputError, match="\N{MINUS SIGN}0"):
