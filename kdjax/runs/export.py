@@ -124,13 +124,15 @@ _OF_WINDOWS = {
 
 def _of_ecg(detector: Detector) -> dict[str, Any]:
     """How a detector of heartbeats gets its windows."""
+    low, high = beats.BAND
+    order = len(beats.band_taps(beats.FS)) - 1
     return {
         "input": "ECG windows, band-passed, in mV: [batch, window, leads]",
         "sampling_rate": beats.FS,
         "before": beats.BEFORE,
         "centre": "R-peak: the maximum of the band-passed first lead within 50 ms of its detection",
-        "filter": "band-pass 3-45 Hz, FIR of order 108 (windowed sinc, Hamming), forwards and "
-        "backwards",
+        "filter": f"band-pass {low:g}-{high:g} Hz, FIR of order {order} (windowed sinc, Hamming), "
+        "forwards and backwards",
         "lead_names": list(detector.calibration.leads) if detector.calibration else None,
     }
 
