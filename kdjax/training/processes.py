@@ -224,7 +224,7 @@ def _hold_aborts() -> None:
 def _watch(client: Any, me: int, n: int) -> None:
     """Gives a sign of life each second, and ends this process when another gives none or failed."""
     seen = dict.fromkeys(range(n), ("", time.monotonic()))
-    for beat in itertools.count():
+    for pulse in itertools.count():
         if _leaving.is_set():
             return
         # The calls below would wait for minutes where process 0 is there and does not answer.
@@ -232,7 +232,7 @@ def _watch(client: Any, me: int, n: int) -> None:
         unanswered.daemon = True
         unanswered.start()
         try:
-            client.key_value_set(f"{_ALIVE}/{me}", str(beat), allow_overwrite=True)
+            client.key_value_set(f"{_ALIVE}/{me}", str(pulse), allow_overwrite=True)
             found = client.key_value_dir_get(f"{_ALIVE}/")
             alive = {int(key.rpartition("/")[2]): value for key, value in found}
             seen, dead = silent(seen, alive, time.monotonic())
