@@ -153,13 +153,13 @@ def _source(run: str | Path) -> dict[str, Any]:
 def check(call: Call, detector: Detector) -> float:
     """The largest relative difference between an exported file's scores and the Detector's.
 
-    On `trials`, in batches of 1, 2, 17 and the rest. Raises ParityError where scores differ by more
+    On `probes`, in batches of 1, 2, 17 and the rest. Raises ParityError where scores differ by more
     than a relative 1e-5, scaled windows or reconstructions by 1e-5, or a decision at all, unless
     the score is within that of the threshold.
     """
     _check_not_finite(call, detector)
     threshold, worst = float(_threshold(detector)), 0.0
-    for windows in np.split(trials(detector), np.cumsum([1, 2, 17])):
+    for windows in np.split(probes(detector), np.cumsum([1, 2, 17])):
         x = beats.scale(windows)
         score, x_hat = detector.score(x), detector.reconstruct(x)
         found = {name: np.asarray(array) for name, array in call(windows).items()}
@@ -204,7 +204,7 @@ def check_int8(call: Call, detector: Detector) -> float:
 
 def _check_not_finite(call: Call, detector: Detector) -> None:
     """Raises ParityError unless windows that hold NaN or infinity, and they alone, score that."""
-    windows = trials(detector)[-4:].copy()
+    windows = probes(detector)[-4:].copy()
     windows[0, 7, -1], windows[1, 0], windows[2, -1, 0] = np.nan, np.inf, -np.inf
     found = {name: np.asarray(array) for name, array in call(windows).items()}
     if found["score"].tolist()[:3] != [np.inf] * 3 or not np.isfinite(found["score"][3]):
@@ -213,7 +213,7 @@ def _check_not_finite(call: Call, detector: Detector) -> None:
         raise ParityError("windows with NaN or infinity are not abnormal; please report it")
 
 
-def trials(detector: Detector) -> np.ndarray:
+def probes(detector: Detector) -> np.ndarray:
     """Windows float32 [N, T, C] to compare on, the same every time.
 
     Band-passed noise, what the network itself makes of it (which scores low), and what comes in odd

@@ -35,13 +35,13 @@ OUTPUTS = {"score", "abnormal", "x", "x_hat"}
 
 
 def make_detector(width=2, latent_dim=3, leads=1, output_bias=True):
-    """With a threshold that half of `trials` lie above."""
+    """With a threshold that half of `probes` lie above."""
     generator = Generator(width, latent_dim, beats.WINDOW, leads, output_bias)
     noise = np.random.default_rng(0).normal(0, 0.5, (20 * beats.WINDOW, leads))
     x = beats.scale(beats.bandpass(noise, beats.FS).reshape(20, beats.WINDOW, leads))
     variables = settled(drawn(generator, (beats.WINDOW, leads)), x)
     detector = Detector(generator, variables)
-    score = detector.score(beats.scale(export.trials(detector)))
+    score = detector.score(beats.scale(export.probes(detector)))
     return Detector(generator, variables, float(np.median(score)) + 1e-9)
 
 
@@ -108,7 +108,7 @@ class TestParity:
     @pytest.mark.parametrize("form", FORMATS)
     def test_a_file_gives_the_detectors_answers_for_any_batch(self, files, detector, form):
         call = READ[form](files[form].read_bytes())
-        windows = export.trials(detector)
+        windows = export.probes(detector)
         for n in (1, 2, 3, 50):
             part = windows[-n:]
             found = {name: np.asarray(array) for name, array in call(part).items()}
@@ -124,7 +124,7 @@ class TestParity:
     @pytest.mark.parametrize("form", FORMATS)
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_a_window_that_holds_no_number_is_abnormal(self, files, detector, form, value):
-        windows = export.trials(detector)[-3:].copy()
+        windows = export.probes(detector)[-3:].copy()
         windows[1, 9, 0] = value
         found = READ[form](files[form].read_bytes())(windows)
         assert np.isposinf(found["score"]).tolist() == [False, True, False]
@@ -140,9 +140,9 @@ class TestParity:
         assert export.check(export.read_onnx(export.to_onnx(detector, {})), detector) < 1e-5
         assert export.check(export.read_stablehlo(export.to_stablehlo(detector)), detector) < 1e-5
 
-    def test_the_trials_are_of_both_decisions_and_hold_what_is_odd(self):
+    def test_the_probes_are_of_both_decisions_and_hold_what_is_odd(self):
         detector = make_detector(leads=2)
-        windows = export.trials(detector)
+        windows = export.probes(detector)
         abnormal = detector.score(beats.scale(windows)) > detector.threshold
         assert 0.25 < abnormal.mean() < 0.75
         flat = np.ptp(windows, axis=1) == 0
@@ -151,7 +151,7 @@ class TestParity:
         span = np.ptp(windows[~flat.any(axis=1)], axis=1)
         assert span.min() < 0.01
         assert span.max() > 100
-        np.testing.assert_array_equal(windows, export.trials(detector))
+        np.testing.assert_array_equal(windows, export.probes(detector))
 
     @pytest.mark.parametrize(
         ("name", "wrong"),
