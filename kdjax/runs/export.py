@@ -162,7 +162,7 @@ def check(call: Call, detector: Detector) -> float:
     for windows in np.split(probes(detector), np.cumsum([1, 2, 17])):
         x = beats.scale(windows)
         score, x_hat = detector.score(x), detector.reconstruct(x)
-        found = {name: np.asarray(array) for name, array in call(windows).items()}
+        found = _outputs(call, windows)
         differences = {
             "score": np.abs(found["score"] - score) / np.maximum(score, _SMALLEST),
             "x": np.abs(found["x"] - x),
@@ -190,7 +190,7 @@ def check_int8(call: Call, detector: Detector) -> float:
     _check_not_finite(call, detector)
     windows = library.drawn(detector).astype(np.float32)
     threshold, score = float(_threshold(detector)), detector.score(windows)
-    found = {name: np.asarray(array) for name, array in call(windows).items()}
+    found = _outputs(call, windows)
     away = np.abs(found["score"] - score) / np.maximum(score, threshold)
     sure = np.abs(score - threshold) > INT8_TOLERANCE * threshold
     differ = (found["abnormal"] != (score > threshold)) & sure
@@ -206,11 +206,15 @@ def _check_not_finite(call: Call, detector: Detector) -> None:
     """Raises ParityError unless windows that hold NaN or infinity, and they alone, score that."""
     windows = probes(detector)[-4:].copy()
     windows[0, 7, -1], windows[1, 0], windows[2, -1, 0] = np.nan, np.inf, -np.inf
-    found = {name: np.asarray(array) for name, array in call(windows).items()}
+    found = _outputs(call, windows)
     if found["score"].tolist()[:3] != [np.inf] * 3 or not np.isfinite(found["score"][3]):
         raise ParityError(f"windows with NaN or infinity score {found['score']}; please report it")
     if not found["abnormal"][:3].all():
         raise ParityError("windows with NaN or infinity are not abnormal; please report it")
+
+
+def _outputs(call: Call, windows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.asarray(array) for name, array in call(windows).items()}
 
 
 def probes(detector: Detector) -> np.ndarray:
