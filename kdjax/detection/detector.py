@@ -141,6 +141,14 @@ class Detector:
         return jax.jit(lambda x: inference.scores(self._folded, x)[0])
 
 
+def float32_threshold(detector: Detector) -> np.float32:
+    """The largest float32 up to the threshold: a float32 is above the one when above the other."""
+    assert detector.threshold is not None
+    rounded = np.float32(detector.threshold)
+    below = np.nextafter(rounded, np.float32(-np.inf))
+    return rounded if float(rounded) <= detector.threshold else below
+
+
 def _run(
     function: Any,
     detector: Detector,

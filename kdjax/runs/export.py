@@ -20,7 +20,7 @@ import numpy as np
 import kdjax
 from kdjax import beats
 from kdjax.detection import detector_files
-from kdjax.detection.detector import Detector
+from kdjax.detection.detector import Detector, float32_threshold
 from kdjax.embedded import library, qdq, stream
 from kdjax.embedded.library import Parity
 from kdjax.errors import InputError, ParityError
@@ -158,7 +158,7 @@ def check(call: Call, detector: Detector) -> float:
     the score is within that of the threshold.
     """
     _check_not_finite(call, detector)
-    threshold, worst = float(_threshold(detector)), 0.0
+    threshold, worst = float(float32_threshold(detector)), 0.0
     for windows in np.split(probes(detector), np.cumsum([1, 2, 17])):
         x = beats.scale(windows)
         score, x_hat = detector.score(x), detector.reconstruct(x)
@@ -189,7 +189,7 @@ def check_int8(call: Call, detector: Detector) -> float:
     """
     _check_not_finite(call, detector)
     windows = library.drawn(detector).astype(np.float32)
-    threshold, score = float(_threshold(detector)), detector.score(windows)
+    threshold, score = float(float32_threshold(detector)), detector.score(windows)
     found = _outputs(call, windows)
     away = np.abs(found["score"] - score) / np.maximum(score, threshold)
     sure = np.abs(score - threshold) > INT8_TOLERANCE * threshold
@@ -240,20 +240,12 @@ def probes(detector: Detector) -> np.ndarray:
     return np.concatenate([odd, own, windows])
 
 
-def _threshold(detector: Detector) -> np.float32:
-    """The largest float32 up to the threshold: a float32 is above the one when above the other."""
-    assert detector.threshold is not None
-    rounded = np.float32(detector.threshold)
-    below = np.nextafter(rounded, np.float32(-np.inf))
-    return rounded if float(rounded) <= detector.threshold else below
-
-
 # --- StableHLO ---------------------------------------------------------------------------------
 
 
 def to_stablehlo(detector: Detector) -> bytes:
     """The serialised `jax.export.Exported` of windows [batch, T, C] -> a dict of outputs."""
-    folded, threshold = fold(detector.variables), _threshold(detector)
+    folded, threshold = fold(detector.variables), float32_threshold(detector)
 
     def decide(windows: jax.Array) -> dict[str, jax.Array]:
         low, high = (f(windows, axis=1, keepdims=True) for f in (jnp.min, jnp.max))
@@ -300,7 +292,7 @@ def to_onnx(detector: Detector, about: Mapping[str, Any]) -> bytes:
     from onnx import TensorProto, helper
 
     graph = _Graph()
-    folded, threshold = fold(detector.variables), _threshold(detector)
+    folded, threshold = fold(detector.variables), float32_threshold(detector)
     zero, one, two = (graph.constant(str(value), np.float32(value)) for value in range(3))
     time, beat = graph.constant("time", np.array([1])), graph.constant("beat", np.array([1, 2]))
     x = _scale(graph, time, (zero, one, two))

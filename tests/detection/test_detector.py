@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kdjax.detection import detector as module
-from kdjax.detection.detector import BUCKETS, Detector
+from kdjax.detection.detector import BUCKETS, Detector, float32_threshold
 from kdjax.models import inference
 from kdjax.models.networks import Generator
 
@@ -134,3 +134,11 @@ def test_evidence_in_numpy_is_that_of_the_program(monkeypatch):
         assert (have.shape, have.dtype) == (want.shape, want.dtype)
         np.testing.assert_allclose(have, want, rtol=0, atol=1e-12)
         assert getattr(none, name).shape == (0, *want.shape[1:])
+
+
+def test_a_float32_decides_as_the_threshold_does():
+    for value in (0.1, 0.3, 0.25, 1 / 3):
+        threshold = float32_threshold(Detector(Generator(1, 1, 32, 1), {}, value))
+        near = np.nextafter(np.float32(value), np.float32([0, 1]))
+        for score in (*near, np.float32(value)):
+            assert (score > threshold) == (float(score) > value)

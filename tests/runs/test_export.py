@@ -181,13 +181,6 @@ class TestParity:
             kdjax_export(run, "--format", form, "--out", tmp_path / f"file.{form}")
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_graph_decides_by_the_float32_that_decides_as_the_threshold_does(self):
-        for value in (0.1, 0.3, 0.25, 1 / 3):
-            threshold = export._threshold(Detector(Generator(1, 1, 32, 1), {}, value))
-            near = np.nextafter(np.float32(value), np.float32([0, 1]))
-            for score in (*near, np.float32(value)):
-                assert (score > threshold) == (float(score) > value)
-
 
 class TestFile:
     @pytest.mark.parametrize("form", FORMATS)
