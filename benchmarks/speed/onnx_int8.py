@@ -127,7 +127,7 @@ def auc(folder: Path, data_dir: Path | None) -> dict[str, Any]:
     """AUC of both files' scores on the test beats, and the share of decisions that differ."""
     from kdjax import datasets
     from kdjax.datasets.protocols import split
-    from kdjax.runs import export as exporting
+    from kdjax.runs import onnx_model
     from kdjax.scores import metrics
 
     beats = datasets.load("mitbih", data_dir)
@@ -135,7 +135,7 @@ def auc(folder: Path, data_dir: Path | None) -> dict[str, Any]:
     abnormal = beats.label[index] > 0
     found = {}
     for form, name in FILES.items():
-        call = exporting.read_onnx((folder / name).read_bytes())
+        call = onnx_model.read_onnx((folder / name).read_bytes())
         parts = [call(part) for part in np.array_split(beats.x[index], len(index) // 1000)]
         found[form] = {
             key: np.concatenate([np.asarray(part[key]) for part in parts])

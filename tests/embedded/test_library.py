@@ -12,7 +12,7 @@ from kdjax import beats, cli
 from kdjax.embedded import fixed, frontend, library, quantise, score, stream, trials
 from kdjax.errors import InputError, ParityError
 from kdjax.models.folded import fold
-from kdjax.runs import export
+from kdjax.runs import export, onnx_model
 
 SANITISED = ["-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
 
@@ -287,7 +287,7 @@ class TestOnnx:
         assert cli.main([*command, str(whole)]) == 0
         assert cli.main([*command, str(small), "--int8"]) == 0
         assert small.stat().st_size < 0.3 * whole.stat().st_size
-        call = export.read_onnx(small.read_bytes())
+        call = onnx_model.read_onnx(small.read_bytes())
         assert export.check_int8(call, detector) < 0.3
         with pytest.raises(ParityError, match="int8 scores differ"):
             export.check_int8(lambda w: (f := call(w)) | {"score": f["score"] + 1}, detector)

@@ -24,13 +24,13 @@ from kdjax.errors import InputError
 from kdjax.files import write_json, write_sealed
 from kdjax.models import folded as folding
 from kdjax.models.networks import Discriminator, Generator
-from kdjax.runs import checkpoints, directory, export
+from kdjax.runs import checkpoints, directory, export, onnx_model
 from kdjax.runs.export import FORMATS, ParityError
 
 ROOT = Path(kdjax.__file__).parents[1]
 DOCS = ROOT / "docs/guides/export.md"
 FINGERPRINTS = {"data": "d" * 64, "split": "s" * 64, "config": "c" * 64, "model": "m" * 64}
-READ = {"onnx": export.read_onnx, "stablehlo": export.read_stablehlo}
+READ = {"onnx": onnx_model.read_onnx, "stablehlo": export.read_stablehlo}
 OUTPUTS = {"score", "abnormal", "x", "x_hat"}
 
 
@@ -137,7 +137,7 @@ class TestParity:
     @pytest.mark.slow
     def test_of_another_size_with_twelve_leads_as_well(self):
         detector = make_detector(width=3, latent_dim=1, leads=12, output_bias=False)
-        assert export.check(export.read_onnx(export.to_onnx(detector, {})), detector) < 1e-5
+        assert export.check(onnx_model.read_onnx(onnx_model.to_onnx(detector, {})), detector) < 1e-5
         assert export.check(export.read_stablehlo(export.to_stablehlo(detector)), detector) < 1e-5
 
     def test_the_probes_are_of_both_decisions_and_hold_what_is_odd(self):
@@ -164,7 +164,7 @@ class TestParity:
         ],
     )
     def test_a_file_that_differs_in_one_output_is_refused(self, files, detector, name, wrong):
-        call = export.read_onnx(files["onnx"].read_bytes())
+        call = onnx_model.read_onnx(files["onnx"].read_bytes())
         assert export.check(call, detector) < 1e-5
         with pytest.raises(ParityError, match=name):
             export.check(lambda w: (found := call(w)) | {name: wrong(found[name])}, detector)
@@ -176,7 +176,8 @@ class TestParity:
             bias = folded.tail.bias + np.float32(1e-3)
             return folded._replace(tail=folded.tail._replace(bias=bias))
 
-        monkeypatch.setattr(export, "fold", fold)
+        for module in (export, onnx_model):
+            monkeypatch.setattr(module, "fold", fold)
         with pytest.raises(ParityError, match="on one of"):
             kdjax_export(run, "--format", form, "--out", tmp_path / f"file.{form}")
         assert list(tmp_path.iterdir()) == []
