@@ -1,8 +1,8 @@
 """A run without kdjax: as one file of ONNX or of StableHLO, or as a folder of C.
 
 The graph of the first two takes band-passed windows in mV and scales, reconstructs, scores and
-decides; see docs/guides/export.md for its inputs, outputs and metadata. The C library takes
-samples, see `embedded`.
+decides; see docs/guides/export.md for its inputs, outputs and metadata, and `onnx_model` for the
+one of ONNX. The C library takes samples, see `embedded`.
 """
 
 import contextlib

@@ -12,7 +12,7 @@ from kdjax import beats, cli
 from kdjax.embedded import fixed, frontend, library, quantise, score, stream, trials
 from kdjax.errors import InputError, ParityError
 from kdjax.models.folded import fold
-from kdjax.runs import export, onnx_model
+from kdjax.runs import export
 
 SANITISED = ["-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
 
@@ -277,26 +277,6 @@ def test_a_person_is_learnt_as_the_float_score_learns_one(made):
 def test_a_detector_without_calibration_is_refused(detector):
     with pytest.raises(InputError, match="calibration"):
         library.integers(replace(detector, calibration=None))
-
-
-class TestOnnx:
-    @pytest.mark.slow
-    def test_int8_is_a_quarter_as_large_and_scores_nearly_alike(self, detector, tmp_path):
-        whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
-        command = ["export", "mitbih-w8", "--format", "onnx", "--out"]
-        assert cli.main([*command, str(whole)]) == 0
-        assert cli.main([*command, str(small), "--int8"]) == 0
-        assert small.stat().st_size < 0.3 * whole.stat().st_size
-        call = onnx_model.read_onnx(small.read_bytes())
-        assert export.check_int8(call, detector) < 0.3
-        with pytest.raises(ParityError, match="int8 scores differ"):
-            export.check_int8(lambda w: (f := call(w)) | {"score": f["score"] + 1}, detector)
-
-    def test_stablehlo_has_none(self, tmp_path, capsys):
-        out = str(tmp_path / "x.stablehlo")
-        args = ["export", "mitbih-w8", "--format", "stablehlo", "--int8", "--out", out]
-        assert cli.main(args) == 2
-        assert "--int8 goes with" in capsys.readouterr().err
 
 
 class TestFixed:

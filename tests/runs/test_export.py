@@ -308,6 +308,9 @@ class TestWrongInput:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         assert any(name.startswith("flatbuffers") for name in project["dependencies"])
 
+    def test_stablehlo_has_no_int8(self, run, refused):
+        refused(run, "--format", "stablehlo", "--int8", wanted=["--int8 goes with"])
+
     def test_in_python_another_format_is_wrong_input_too(self, run, tmp_path):
         with pytest.raises(InputError, match="'tflite'; choose from onnx, stablehlo"):
             export.export(run, "tflite", tmp_path / "file")
