@@ -204,7 +204,9 @@ def _remove(path: Path) -> None:
 
 def check_folder(folder: Path) -> None:
     """Raises InputError where no folder of that name can be made or written to."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.exists():
+        raise InputError(f"{there}: is a link to nothing; remove it or choose another folder")
     if not there.is_dir():
         raise InputError(f"{there}: is a file, not a folder; choose another folder")
     if not os.access(there, os.W_OK | os.X_OK):

@@ -255,6 +255,11 @@ class TestCheckFolder:
         with pytest.raises(InputError, match=r"a: is a file, not a folder; choose another"):
             check_folder(tmp_path / "a" / "b")
 
+    def test_refuses_a_link_to_nothing(self, tmp_path):
+        (tmp_path / "a").symlink_to("a")
+        with pytest.raises(InputError, match=r"a: is a link to nothing; remove it or choose"):
+            check_folder(tmp_path / "a" / "b")
+
     def test_refuses_a_folder_that_may_only_be_read(self, tmp_path, monkeypatch):
         asked = []
         monkeypatch.setattr(os, "access", lambda path, _: asked.append(path))

@@ -202,11 +202,7 @@ def calibrate(args: argparse.Namespace) -> None:
     from kdjax.detection.deciding import FPR
     from kdjax.scores import calibration
 
-    if args.out.suffix != ".npz":
-        raise InputError(
-            f"--out {args.out}: a calibration is a .npz file; give a name that ends in .npz"
-        )
-    check_folder(args.out.parent)
+    check_output(args.out, ".npz", begins=b"PK")
     if args.out.exists():
         detector_files.read_calibration(args.out)  # nothing else is written over
     detector = _detector(args.run_directory)

@@ -45,6 +45,7 @@ __all__ = [
     "result_names",
 ]
 
+_LOWEST_GAIN, _HIGHEST_GAIN = 1e-3, 1e9  # steps per mV; converters have 10 to 100,000
 _READERS = {
     "wfdb": open_wfdb,
     "edf": open_edf,
@@ -95,9 +96,10 @@ def open_source(
         )
     if units is not None and in_millivolts(units) is None:
         raise InputError(f"{option('units')} is {words(units)!r}; give mV, uV or V")
-    if gain is not None and not 0 < gain < float("inf"):
+    if gain is not None and not _LOWEST_GAIN <= gain <= _HIGHEST_GAIN:
         raise InputError(
-            f"{option('gain')} is {gain:g}; give the converter's steps per mV, a number above 0"
+            f"{option('gain')} is {gain:g}; give the converter's steps per mV, {_LOWEST_GAIN:g} to "
+            f"{_HIGHEST_GAIN:g}"
         )
     if gain is not None and units is not None:
         raise InputError("gain and units both say how many mV a number is; give one of them")

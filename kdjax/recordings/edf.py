@@ -34,6 +34,7 @@ _FIELDS = {  # of each signal, and how many bytes they take
     "digital high": 8, "filter": 80, "samples": 8, "reserved": 32,
 }  # fmt: skip
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_JUMP = 1.0  # s; less is a clock that drifts
 _STAMP = re.compile(rb"[+-]\d+(?:\.\d*)?\x14\x14\x00")  # the start of a data record
 
 
@@ -88,7 +89,8 @@ def open_edf(file: Path, given: Given) -> Source:
     """An EDF or BDF file, which its first byte tells apart.
 
     Records that the header promises and the file lacks, or has beyond it, are told in the notes;
-    so are signals without a range of values, which are left out. The gaps of EDF+D are missing.
+    so are signals without a range of values, which are left out, and time stamps that jump in a
+    file that calls itself continuous. The gaps of EDF+D are missing.
     """
     with reading(file.stem, file):
         header = _read_header(file)
@@ -111,6 +113,7 @@ def open_edf(file: Path, given: Given) -> Source:
         notes += remarks
         chosen = [leads[place] for place in found.places]
         gaps = _gaps(file, header, starts, fs=found.fs) if header.interrupted else ()
+        notes += [] if header.interrupted else _jumps(file, header, starts)
         missing = sum(samples for _, samples in gaps)
         length = len(starts) * chosen[0].samples + missing
         check_missing(file, missing, length=length, fs=found.fs)
@@ -305,10 +308,7 @@ def _gaps(
     clock = _clock_of(header)
     if clock is None:
         raise refusal(file, "is interrupted (EDF+D) but does not say where; convert it to EDF+C")
-    shape = len(starts), header.record_size
-    data = np.memmap(file, np.uint8, "r", header.size, shape)
-    first, stop = clock.first * header.width, (clock.first + clock.samples) * header.width
-    onsets = np.array([_onset(row.tobytes()) for row in data[:, first:stop]])
+    onsets = _onsets(file, header, len(starts), clock)
     if not np.isfinite(onsets).all() or (np.diff(onsets) < 0.5 * header.seconds).any():
         raise refusal(
             file, "is interrupted (EDF+D), and its records do not follow each other; repair it"
@@ -318,6 +318,30 @@ def _gaps(
     places = np.flatnonzero(steps > 0)
     samples = round(fs * header.seconds)
     return tuple((int(place + 1) * samples, int(steps[place])) for place in places)
+
+
+def _jumps(file: Path, header: _Header, starts: np.ndarray) -> list[str]:
+    """What to say where records of a continuous recording are stamped as if it were none."""
+    clock = _clock_of(header)
+    if clock is None:
+        return []
+    steps = np.diff(_onsets(file, header, len(starts), clock)) - header.seconds
+    jumps = np.flatnonzero(np.abs(steps) >= _JUMP)
+    if not len(jumps):
+        return []
+    after = datetime.timedelta(seconds=int((jumps[0] + 1) * header.seconds))
+    first = f" (the first of {len(jumps)} jumps)" if len(jumps) > 1 else ""
+    return [
+        "read as continuous, as its header says, though its time stamps jump by "
+        f"{steps[jumps[0]]:.4g} s, {after} after the start{first}"
+    ]
+
+
+def _onsets(file: Path, header: _Header, n: int, clock: _Signal) -> np.ndarray:
+    """When each of the first n data records begins by its stamp, in s; NaN where it has none."""
+    data = np.memmap(file, np.uint8, "r", header.size, (n, header.record_size))
+    first, stop = clock.first * header.width, (clock.first + clock.samples) * header.width
+    return np.array([_onset(row.tobytes()) for row in data[:, first:stop]])
 
 
 def _onset(stamp: bytes) -> float:

@@ -183,6 +183,19 @@ def test_inexact_time_stamps_add_up_to_no_gap(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("onsets", "said"),
+    [(["+0", "+1.9", "+3.8"], None),
+     (["+0", "+1", "+4.5", "+5.5"], "jump by 2.5 s, 0:00:02 after the start"),
+     (["+0", "+9", "+1", "+2"], "jump by 8 s, 0:00:01 after the start (the first of 2 jumps)")],
+)  # fmt: skip
+def test_a_continuous_recording_whose_stamps_jump_says_so(tmp_path, onsets, said):
+    """A clock that drifts is none of its business."""
+    opened = open_source(plus(tmp_path, np.ones((360 * len(onsets), 1)), onsets, b"EDF+C"))
+    assert opened.length == 360 * len(onsets)
+    assert [note.split("stamps ")[1] for note in opened.notes] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
     ("onsets", "words"),
     [(["+0", "+5", "+1"], "do not follow each other"), (["+0", "x", "+2"], "do not follow"),
      (["+0", "+1", "+900000"], "all but 3 s of its 250 hours are missing")],

@@ -177,7 +177,7 @@ def test_gain_stands_in_for_units(tmp_path, write):
         open_source(tmp_path / "r1.npy", fs=360.0, gain=200, units="mV")
 
 
-@pytest.mark.parametrize("gain", [0, -200, float("nan"), float("inf")])
+@pytest.mark.parametrize("gain", [0, -200, 1e-4, 1e10, float("nan"), float("inf")])
 def test_a_gain_that_cannot_be_is_refused(tmp_path, gain):
     with pytest.raises(InputError, match=r"^gain is .*; give the converter's steps per mV"):
         open_source(write_npy(tmp_path, np.zeros(500)), fs=360.0, gain=gain)
