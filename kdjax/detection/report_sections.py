@@ -58,7 +58,7 @@ def headline(detection: Detection, summary: Mapping) -> str:
 <div class="cards">{"".join(cards)}</div>
 {"" if len(detection.beats.sample) else _NO_BEATS}
 {_notes(detection, summary["notes"])}
-{_about_kinds()}"""
+{_about_kinds(detection)}"""
 
 
 def _followed(name: str, content: str) -> str:
@@ -81,15 +81,15 @@ def _notes(detection: Detection, left: Sequence[str]) -> str:
     return f'<div class="notes"{hidden}><b>Please note</b><ul>{items}</ul></div>'
 
 
-def _about_kinds() -> str:
-    """What the kinds are, and what a reader should do first."""
+def _about_kinds(detection: Detection) -> str:
+    """What the kinds are, and what a reader should do first where there are families."""
     kinds = {kind: f"<b>{kind}</b>&nbsp;{name}" for kind, name in KINDS.items()}
     proposed = ", ".join(kinds[kind] for kind in "NSV")
     given = f"{kinds['F']}, {kinds['Q']} or {kinds['X']}"
+    task = "Check the families below and name them; one decision names all beats of a family."
     return (
         f"<p>kdjax proposes a kind for each beat from its shape, timing and P wave: {proposed}. "
-        f"Only you can assign {given}. Check the families below and name them; one decision names "
-        "all beats of a family.</p>"
+        f"Only you can assign {given}.{f' {task}' if detection.families else ''}</p>"
     )
 
 

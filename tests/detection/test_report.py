@@ -126,6 +126,7 @@ def test_no_beats_found():
     html = page_of(nothing)
     text = Page(html).text
     assert "No beats found." in text
+    assert "Check the families below" not in text
     assert "1 0:00:10 100 % 0" in text
     assert "script" not in Page(html).tags
 
@@ -134,6 +135,7 @@ def test_one_beat():
     beats = beats_of((300, 1e9, 1.0, True, "good", np.nan, "V", 0, 0.5, 1.0))
     html = page_of(detection_of(beats, unscorable=()))
     assert "Beats 1 1 scored" in Page(html).text
+    assert "Check the families below" in Page(html).text
     assert "The whole recording could be scored" in Page(html).text
 
 
