@@ -1,14 +1,17 @@
 """What a page looks like where a reader's settings, or a recording's name, are unusual."""
 
+import re
 from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+import pytest
 from detections import detection_of, synthetic
 from matplotlib.image import imread
 
 from kdjax.detection import files, index
 
+MM = 96 / 25.4  # CSS pixels
 LONG = "a_name_as_long_as_they_come_" * 7
 
 
@@ -18,6 +21,17 @@ def test_traces_stand_on_white_where_the_system_forces_dark_colours(opened, pers
     for canvas in (".family canvas.mean", ".family figure canvas", "#overview", "#strips canvas"):
         seen = imread(BytesIO(page.locator(canvas).first.screenshot()))[..., :3]
         assert np.median(seen) > 0.9, canvas
+
+
+def test_printed_strips_are_25_mm_a_second(opened, person):
+    page = opened(person)
+    width, height = map(int, re.search(rb"/MediaBox \[0 0 (\d+) (\d+)", page.pdf()).groups())
+    assert width > height
+    page.set_viewport_size({"width": int(width / 72 * 96 - 20 * MM), "height": 700})
+    page.emulate_media(media="print")
+    strip = page.locator("#strips canvas").first.bounding_box()
+    assert strip["width"] == pytest.approx(10 * 25 * MM, abs=0.5)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_long_name_leaves_room_for_the_other_columns(opened, tmp_path):
