@@ -105,7 +105,7 @@ def _detect_in(
 
 def _references(paths: Sequence[Path], annotator: str) -> dict[Path, Path]:
     """The annotation files beside WFDB records; says which have none, InputError if all."""
-    from kdjax.recordings import find
+    from kdjax.recordings import annotations_beside, find
 
     there, lacking = {}, []
     for path in paths:
@@ -115,8 +115,7 @@ def _references(paths: Sequence[Path], annotator: str) -> dict[Path, Path]:
             if len(paths) == 1:
                 raise
             continue
-        file = file.with_suffix("") if file.suffix == ".hea" else file
-        file = file.with_name(f"{file.name}.{annotator}")
+        file = annotations_beside(file, annotator)
         if file.is_file():
             there[path] = file
         else:

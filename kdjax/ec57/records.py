@@ -8,12 +8,14 @@ from pathlib import Path
 from kdjax.errors import InputError
 from kdjax.recordings import (
     Annotations,
+    annotations_beside,
     annotator_suffix,
     find_sources,
     frame_rate,
     identity,
     read_annotation_file,
 )
+from kdjax.recordings.source import beside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ def find(
         for header in _headers(path):
             record = Record(
                 header=header,
-                reference=header.with_suffix(f".{reference}"),
+                reference=annotations_beside(header, reference),
                 test=_test_file(header, test, detections, written=written),
             )
             missing = [file for file in (record.reference, record.test) if not file.is_file()]
@@ -75,9 +77,9 @@ def find(
 def _headers(path: Path) -> list[Path]:
     """The headers in a folder, or the one that a path names with any of a record's suffixes."""
     if path.is_dir():
-        return [file for file in find_sources(path) if file.suffix == ".hea"]
-    for header in (path, path.with_name(f"{path.name}.hea"), path.with_suffix(".hea")):
-        if header.suffix == ".hea" and header.is_file():
+        return [file for file in find_sources(path) if file.suffix.lower() == ".hea"]
+    for header in (path, beside(path, f"{path.name}.hea"), beside(path, f"{path.stem}.hea")):
+        if header is not None and header.suffix.lower() == ".hea" and header.is_file():
             return [header]
     raise InputError(f"{path}: no such record; name a WFDB header (.hea) or a folder of them")
 
@@ -100,9 +102,9 @@ def _written(detections: Path) -> dict[Path, Path]:
 def _test_file(
     header: Path, test: str, detections: Path | None, *, written: Mapping[Path, Path]
 ) -> Path:
-    name = f"{header.stem}.{test}"
     if detections is None:
-        return header.with_name(name)
+        return annotations_beside(header, test)
+    name = f"{header.stem}.{test}"
     own_folder = detections / header.stem / name
     for path in (own_folder, detections / name, written.get(identity(header))):
         if path is not None and path.suffix == f".{test}" and path.is_file():

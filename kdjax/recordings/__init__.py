@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kdjax.errors import InputError, option
 from kdjax.recordings.annotations import (
+    annotations_beside,
     annotator_suffix,
     read_annotation_file,
     read_annotations,
@@ -32,6 +33,7 @@ __all__ = [
     "Annotations",
     "Recording",
     "Source",
+    "annotations_beside",
     "annotator_suffix",
     "find",
     "find_sources",

@@ -13,7 +13,7 @@ import numpy as np
 
 from kdjax.errors import InputError, option
 from kdjax.recordings.source import Annotations, beside, reading, words
-from kdjax.recordings.wfdbheader import stated_rate
+from kdjax.recordings.wfdbheader import header_lines, stated_rate
 
 _SYMBOLS = dict(enumerate(' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r')) | {0: ""}
 _NOTE, _SKIP, _NUM, _SUB, _CHN, _AUX = 22, 59, 60, 61, 62, 63
@@ -41,6 +41,16 @@ def annotator_suffix(name: str, annotator: str) -> str:
     return annotator.removeprefix(".")
 
 
+def annotations_beside(recording: Path, annotator: str) -> Path:
+    """An annotator's file beside a recording's own file, there or not.
+
+    It is r.atr for the WFDB header r.hea, r.edf.atr for r.edf; one that differs only in case counts.
+    """
+    stem = recording.stem if recording.suffix.lower() == ".hea" else recording.name
+    name = f"{stem}.{annotator}"
+    return beside(recording, name) or recording.with_name(name)
+
+
 def read_annotations(
     header: str | Path, fs: float | None = None, annotator: str = "atr"
 ) -> Annotations | None:
@@ -49,9 +59,8 @@ def read_annotations(
     Samples count at `fs` Hz, or if None, at the rate that the annotator used. Raises InputError if
     the file is damaged.
     """
-    header = Path(header)
-    file = beside(header, f"{header.stem}.{annotator}")
-    return None if file is None else read_annotation_file(file, fs)
+    file = annotations_beside(Path(header), annotator)
+    return read_annotation_file(file, fs) if file.is_file() else None
 
 
 def read_annotation_file(file: Path, fs: float | None = None) -> Annotations:
@@ -80,9 +89,7 @@ def _header_rate(file: Path) -> float | None:
     header = beside(file, f"{file.stem}.hea")
     if header is None:
         return None
-    with header.open("rb") as opened:
-        lines = opened.read(1 << 16).decode("ascii", "ignore").splitlines()
-    first = next((line.split() for line in lines if line.strip() and line[:1] != "#"), [])
+    first = next((line.split() for line in header_lines(header)), [])
     return stated_rate(first[2]) if len(first) > 2 else None
 
 

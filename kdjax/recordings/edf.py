@@ -308,7 +308,7 @@ def _gaps(
     clock = _clock_of(header)
     if clock is None:
         raise refusal(file, "is interrupted (EDF+D) but does not say where; convert it to EDF+C")
-    onsets = _onsets(file, header, len(starts), clock)
+    onsets = _onsets(file, header, len(starts), clock=clock)
     if not np.isfinite(onsets).all() or (np.diff(onsets) < 0.5 * header.seconds).any():
         raise refusal(
             file, "is interrupted (EDF+D), and its records do not follow each other; repair it"
@@ -325,7 +325,7 @@ def _jumps(file: Path, header: _Header, starts: np.ndarray) -> list[str]:
     clock = _clock_of(header)
     if clock is None:
         return []
-    steps = np.diff(_onsets(file, header, len(starts), clock)) - header.seconds
+    steps = np.diff(_onsets(file, header, len(starts), clock=clock)) - header.seconds
     jumps = np.flatnonzero(np.abs(steps) >= _JUMP)
     if not len(jumps):
         return []
@@ -337,7 +337,7 @@ def _jumps(file: Path, header: _Header, starts: np.ndarray) -> list[str]:
     ]
 
 
-def _onsets(file: Path, header: _Header, n: int, clock: _Signal) -> np.ndarray:
+def _onsets(file: Path, header: _Header, n: int, *, clock: _Signal) -> np.ndarray:
     """When each of the first n data records begins by its stamp, in s; NaN where it has none."""
     data = np.memmap(file, np.uint8, "r", header.size, (n, header.record_size))
     first, stop = clock.first * header.width, (clock.first + clock.samples) * header.width

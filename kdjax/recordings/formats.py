@@ -5,7 +5,8 @@ The readers of the formats are listed in `kdjax.recordings`.
 
 from pathlib import Path
 
-from kdjax.recordings.source import HEADER_BYTES, beside, decoded, reading, refusal
+from kdjax.recordings.source import beside, reading, refusal
+from kdjax.recordings.wfdbheader import header_lines
 
 _MAGIC = {b"\x93NUMPY": "npy", b"0       ": "edf", b"\xffBIOSEMI": "edf", b"ISHNE1.0": "ishne"}
 _OTHERS = {  # by first bytes: what it is, and what would help
@@ -99,9 +100,7 @@ def _header_naming(file: Path) -> Path | None:
     header = beside(file, file.stem + ".hea")
     if header is None:
         return None
-    with header.open("rb") as opened:
-        words = [line.split() for line in decoded(opened.read(HEADER_BYTES)).splitlines()]
-    named = {line[0].lower() for line in words if line}
+    named = {line.split()[0].lower() for line in header_lines(header)}
     return header if file.name.lower() in named else None
 
 

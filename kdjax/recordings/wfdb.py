@@ -12,11 +12,11 @@ from kdjax.recordings.annotations import read_annotations
 from kdjax.recordings.formats import find
 from kdjax.recordings.source import (
     BLOCK_VALUES,
-    HEADER_BYTES,
     MOST_LEADS,
     Given,
     Recording,
     Source,
+    beside,
     block_length,
     check_missing,
     missing_blocks,
@@ -27,7 +27,7 @@ from kdjax.recordings.source import (
     voltages,
 )
 from kdjax.recordings.units import in_millivolts, is_known, is_raw
-from kdjax.recordings.wfdbheader import Header, read_header, wfdb
+from kdjax.recordings.wfdbheader import Header, header_lines, read_header, wfdb
 
 _FLAC = {"508", "516", "524"}
 
@@ -41,8 +41,9 @@ def read_wfdb(path: str | Path) -> Recording:
     holds invalid samples.
     """
     header = Path(path)
-    if header.suffix != ".hea":
-        header = header.with_name(header.name + ".hea")
+    if header.suffix.lower() != ".hea":
+        name = header.name + ".hea"
+        header = beside(header, name) or header.with_name(name)
     if not header.is_file():
         raise InputError(f"record {header.stem}: {header} is missing; name a WFDB header (.hea)")
     stated = read_header(header)
@@ -324,9 +325,7 @@ def _segment_notes(sources: list[Source]) -> list[str]:
 
 def segments(header: Path) -> list[str]:
     """The segments that a WFDB header names, in lower case; none where it is a record itself."""
-    with header.open("rb") as opened:
-        text = opened.read(HEADER_BYTES).decode("ascii", "ignore")
-    lines = [line.split() for line in text.splitlines() if line.strip() and line[:1] != "#"]
+    lines = [line.split() for line in header_lines(header)]
     if not lines or "/" not in lines[0][0]:
         return []
     return [line[0].lower() for line in lines[1:]]

@@ -88,14 +88,24 @@ def wfdb() -> ModuleType:
     return wfdb
 
 
+def header_lines(file: Path) -> list[str]:
+    """The lines of a WFDB header, but for comments and empty ones; OSError if it cannot be read."""
+    with file.open("rb") as opened:
+        return _lines(opened.read(HEADER_BYTES))
+
+
+def _lines(content: bytes) -> list[str]:
+    lines = [line.strip() for line in decoded(content).splitlines()]
+    return [line for line in lines if line and line[0] != "#"]
+
+
 def read_header(file: Path) -> Header:
     """The header; InputError where it is none, or names files in other folders."""
     with reading(file.stem, file):
         content = file.read_bytes() if file.stat().st_size <= HEADER_BYTES else None
         if content is None or content.count(b"\n") > _MOST_LINES:
             raise refusal(file, "too long for a WFDB header; check what it is")
-        lines = [line.strip() for line in decoded(content).splitlines()]
-        lines = [line for line in lines if line and line[0] != "#"]
+        lines = _lines(content)
         if not lines:
             raise refusal(file, "is empty; copy the record again")
         first, start, notes = _record_line(file, lines[0])

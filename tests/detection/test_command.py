@@ -426,9 +426,9 @@ def test_of_many_records_without_annotations_five_are_named(tmp_path, capsys):
     paths = [tmp_path / f"{number}.hea" for number in range(8)]
     for path in paths[1:]:
         path.touch()
-    paths[1].with_suffix(".atr").touch()
+    paths[1].with_suffix(".ATR").touch()
     references = recordings._references(paths, "atr")  # the first is reported when it is opened
-    assert references == {paths[1]: tmp_path / "1.atr"}
+    assert references == {paths[1]: tmp_path / "1.ATR"}
     assert capsys.readouterr().err == (
         "kdjax detect: not compared, no such file: 2.atr, 3.atr, 4.atr, 5.atr, 6.atr and 1 more\n"
     )

@@ -38,6 +38,15 @@ def test_a_record_by_any_of_its_names_prints_its_matrix(tmp_path, capsys, suffix
     assert "VEB positive predictivity:  50.00% (1/2)" in printed
 
 
+@pytest.mark.parametrize("named", ["", "R1.HEA", "r1"])
+def test_the_case_of_file_names_does_not_matter(tmp_path, capsys, named):
+    path = record(tmp_path, atr="NNVNN", tst="NNVVN")
+    for suffix in (".hea", ".atr", ".tst"):
+        path.with_suffix(suffix).rename(tmp_path / f"R1{suffix.upper()}")
+    assert ec57(tmp_path / named) == 0
+    assert "VEB positive predictivity:  50.00% (1/2)" in capsys.readouterr().out
+
+
 def test_a_folder_with_other_files_leaves_out_and_says_what_lacks_an_annotator(tmp_path, capsys):
     record(tmp_path, "r1", atr="NNVNN", tst="NNVNN")
     record(tmp_path, "r2", atr="NNVNN")

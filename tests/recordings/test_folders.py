@@ -17,7 +17,7 @@ TABLE = "II\n" + "0.1\n0.2\n" * 100
 def test_a_folder_gives_each_recording_once_in_order(tmp_path):
     for name in ("b", "s1", "s2"):
         write_wfdb(tmp_path, np.zeros((900, 1)), name)
-    write_text(tmp_path, "m/2 1 360 1800\nS1 900\ns2 900\n", "m.HEA")
+    write_text(tmp_path, " # by hand\nm/2 1 360 1800\nS1 900\ns2 900\n", "m.HEA")
     for name in ("broken.hea", "z.edf", "c.npy", "y.bdf"):
         write_text(tmp_path, "", name)
     write_text(tmp_path, TABLE, "a.CSV")

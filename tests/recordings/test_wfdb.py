@@ -374,6 +374,8 @@ def test_letters_of_names_may_be_in_another_case(tmp_path):
     upper = write_headed(tmp_path, header, "R1.HEA", "r1.Dat")
     for name in (upper, tmp_path / "R1", tmp_path / "r1", tmp_path / "r1.hea"):
         assert whole(open_source(name)).max() == pytest.approx(899 / 200)
+    for name in (upper, tmp_path / "r1"):
+        assert read_wfdb(name).signal.max() == pytest.approx(899 / 200)
 
 
 def test_a_record_is_named_by_any_of_its_files(tmp_path):
