@@ -81,7 +81,7 @@ def parser(program: str = "kdjax") -> argparse.ArgumentParser:
         _import_beatgan,
     ):
         add(commands)
-        _complete_files(commands.choices)
+    _complete_files(commands.choices)
     if program != "kdjax":
         train = commands.choices["train"]
         train.prog = program

@@ -14,6 +14,11 @@ def one_line(text: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
+def reason_of(error: BaseException, most: int | None = 200) -> str:
+    """What an exception of a library says, on one line, or else its type's name."""
+    return one_line(error)[:most] or type(error).__name__
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, whose plural ends in s: '1 epoch', '2 epochs'."""
     return f"{number} {noun}{'s' * (number != 1)}"

@@ -27,6 +27,7 @@ UNFINISHED = ".unfinished"
 # program's arrays. A defect of ours that raises anything else is not called damage.
 DAMAGED_NPZ = (
     *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    MemoryError,  # at a header that claims more than there is
     *(SyntaxError, tokenize.TokenError),  # of an array's header
     *(KeyError, TypeError, ValueError, OverflowError),
 )

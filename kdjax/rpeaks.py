@@ -45,7 +45,7 @@ _NEIGHBOURS = 8  # beats on each side, for the usual interval and sharpness
 _TALLEST = 1.0  # log height above which a burst gains nothing more
 
 
-class Odds(NamedTuple):
+class _Odds(NamedTuple):
     """What makes a burst or an interval plausible, in natural logarithms of odds.
 
     A burst gains `height` times the log of its height over `least` of the level around, and `sharp`
@@ -74,7 +74,7 @@ class Odds(NamedTuple):
     close_from: float = 0.32
 
 
-ODDS = Odds()
+_ODDS = _Odds()
 
 
 class Lead(NamedTuple):
@@ -102,7 +102,7 @@ def _energy(filtered: np.ndarray, band: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(power, _GRID**2))
 
 
-def r_peaks(lead: Lead, unfit: np.ndarray, odds: Odds = ODDS) -> np.ndarray:
+def r_peaks(lead: Lead, unfit: np.ndarray) -> np.ndarray:
     """R-peaks int64 [P], ascending, of a lead.
 
     None lies where `unfit` bool [T] says that there is no signal. Each stands at the maximum of
@@ -111,7 +111,7 @@ def r_peaks(lead: Lead, unfit: np.ndarray, odds: Odds = ODDS) -> np.ndarray:
     bursts = _bursts(lead, unfit)
     if not len(bursts.at):
         return np.empty(0, np.int64)
-    return bursts.peak[_chosen(bursts, lead, odds)]
+    return bursts.peak[_chosen(bursts, lead)]
 
 
 class _Bursts(NamedTuple):
@@ -169,40 +169,38 @@ def _level(at: np.ndarray, power: np.ndarray, unfit: np.ndarray) -> np.ndarray:
     return np.maximum(level, _GRID)[place]
 
 
-def _chosen(bursts: _Bursts, lead: Lead, odds: Odds) -> np.ndarray:
+def _chosen(bursts: _Bursts, lead: Lead) -> np.ndarray:
     """Which bursts are beats, as indices: first by height alone, then beside those found so far."""
     time, sharpness = bursts.at / FS, bursts.sharpness
-    height = np.minimum(bursts.height, _TALLEST) - np.log(odds.least)
-    beat = _best_sequence(time, odds.height * height, None, odds=odds)
+    height = np.minimum(bursts.height, _TALLEST) - np.log(_ODDS.least)
+    beat = _best_sequence(time, _ODDS.height * height, None)
     if len(beat) < 3:
         return beat
-    gain = odds.height * height
-    gain += odds.sharp * np.clip(sharpness - usual(time, time[beat], sharpness[beat]), -1, 1)
-    gain -= odds.lower * _lower(time, bursts.height)
+    gain = _ODDS.height * height
+    gain += _ODDS.sharp * np.clip(sharpness - usual(time, time[beat], sharpness[beat]), -1, 1)
+    gain -= _ODDS.lower * _lower(time, bursts.height)
     for look_again in (True, False):
         interval = usual(time, time[beat][1:], np.diff(time[beat]))
-        beat = _best_sequence(time, gain, np.log(interval), odds=odds)
+        beat = _best_sequence(time, gain, np.log(interval))
         if len(beat) < 3:
             return beat
         if look_again:
             likely = np.flatnonzero(gain > _UNLIKELY)
-            gain[likely] += odds.bias - _doubts(bursts, lead, likely, beat=beat, odds=odds)
+            gain[likely] += _ODDS.bias - _doubts(bursts, lead, likely, beat=beat)
     is_t_wave = t_waves(lead.filtered, bursts.peak[beat])
     if is_t_wave.any():
         gain[beat[is_t_wave]] = -np.inf
-        beat = _best_sequence(time, gain, np.log(interval), odds=odds)
+        beat = _best_sequence(time, gain, np.log(interval))
     return beat
 
 
-def _doubts(
-    bursts: _Bursts, lead: Lead, likely: np.ndarray, *, beat: np.ndarray, odds: Odds
-) -> np.ndarray:
+def _doubts(bursts: _Bursts, lead: Lead, likely: np.ndarray, *, beat: np.ndarray) -> np.ndarray:
     """What the bursts `likely` [L] lose for being unlike the beats around, and for noise there."""
     peaks = bursts.peak[beat]
     unlike = unlikeness(lead.filtered, bursts.peak[likely], peaks)
     noise = np.log(noise_ratio(lead.energy, peaks))[bursts.at[likely] // FS]
-    return odds.unlike * np.maximum(unlike - odds.unlike_from, 0) + odds.noisy * np.maximum(
-        noise - np.log(odds.noisy_from), 0
+    return _ODDS.unlike * np.maximum(unlike - _ODDS.unlike_from, 0) + _ODDS.noisy * np.maximum(
+        noise - np.log(_ODDS.noisy_from), 0
     )
 
 
@@ -341,9 +339,7 @@ _HOPELESS = -6.0  # log odds below which a burst is not looked at
 _SKIPPED = 24  # bursts between two beats, at most
 
 
-def _best_sequence(
-    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, *, odds: Odds
-) -> np.ndarray:
+def _best_sequence(time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None) -> np.ndarray:
     """The ascending indices of the bursts whose gains and intervals add up to the most.
 
     time [N] in s; gain [N]; usual [N]: the log of the usual interval there, None where it is not
@@ -356,7 +352,7 @@ def _best_sequence(
     time, gain = time[kept], gain[kept]
     usual = None if usual is None else usual[kept]
     start = len(kept)
-    graph = _graph(time, gain, usual, odds=odds)
+    graph = _graph(time, gain, usual)
     before = scipy.sparse.csgraph.dijkstra(graph, indices=start, return_predecessors=True)[1]
     path = [before[start + 1]]
     while path[-1] != start:
@@ -364,9 +360,7 @@ def _best_sequence(
     return kept[path[-2::-1]]
 
 
-def _graph(
-    time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None, *, odds: Odds
-) -> scipy.sparse.csr_matrix:
+def _graph(time: np.ndarray, gain: np.ndarray, usual: np.ndarray | None) -> scipy.sparse.csr_matrix:
     """The lengths [N + 2, N + 2] of the edges between bursts; the last nodes are start and end.
 
     An edge leads from a burst to each of the next 24 that is 0.2 s away, from the start to the
@@ -374,7 +368,7 @@ def _graph(
     """
     count = len(time)
     first, last = np.arange(count)[:_SKIPPED], np.arange(count)[-_SKIPPED:]
-    slope = (max(gain.max(), 0) + odds.rhythm + 1) / REFRACTORY
+    slope = (max(gain.max(), 0) + _ODDS.rhythm + 1) / REFRACTORY
     to = np.arange(count)[:, None] + np.arange(1, _SKIPPED + 2)  # the last column is for the end
     there = to < count
     there[:, -1] = False
@@ -383,7 +377,7 @@ def _graph(
     columns = to[rows, places]
     interval = time[columns] - time[rows]
     length = np.empty(to.shape)
-    gained = gain[columns] + _rhythm(interval, usual, rows, columns=columns, odds=odds)
+    gained = gain[columns] + _rhythm(interval, usual, rows, columns=columns)
     length[there] = slope * interval - gained
     length[last, -1] = slope * (time[-1] - time[last] + 1)
     to[:, -1], there[last, -1] = count + 1, True
@@ -406,15 +400,14 @@ def _rhythm(
     rows: np.ndarray,
     *,
     columns: np.ndarray,
-    odds: Odds,
 ) -> np.ndarray:
     """What intervals [E] gain, in s, between bursts with usual intervals."""
     if usual is None:
         return np.zeros(len(interval))
     ratio = np.log(interval) - (usual[rows] + usual[columns]) / 2
-    ratio /= np.where(ratio < 0, odds.shorter, odds.longer)
-    close = np.maximum(odds.close_from - interval, 0) / 0.1
-    return odds.rhythm - odds.steady * np.log1p(np.square(ratio)) - odds.close * close
+    ratio /= np.where(ratio < 0, _ODDS.shorter, _ODDS.longer)
+    close = np.maximum(_ODDS.close_from - interval, 0) / 0.1
+    return _ODDS.rhythm - _ODDS.steady * np.log1p(np.square(ratio)) - _ODDS.close * close
 
 
 # --- the published protocol's rule for training data ---------------------------------------------

@@ -206,7 +206,7 @@ def calibrate(args: argparse.Namespace) -> None:
         detector_files.read_calibration(args.out)  # nothing else is written over
     detector = _detector(args.run_directory)
     sources = [_source(path, args) for path in _recordings(args)[0]]
-    with _bar("calibrating", sum(source.length for source in sources)) as progress:
+    with _bar("calibrating", 2 * sum(source.length for source in sources)) as progress:
         moved, own = personal.calibrate(detector, sources, leads=args.lead, progress=progress)
     write_bytes(args.out, detector_files.calibration_bytes(moved))
     threshold = kinds.threshold(FPR)

@@ -121,7 +121,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from kdjax.runs import directory
 
     run = args.run_directory
-    if not run.exists() and str(run) in detector_files.shipped():
+    if detector_files.is_shipped(str(run)):
         raise InputError(
             f"{run}: is a shipped detector, which has no test beats; give a run directory of "
             "kdjax train"
@@ -190,7 +190,7 @@ def benchmark(args: argparse.Namespace) -> None:
     if args.json is not None:
         check_output(args.json, ".json", begins=b"{")
     for run in args.run_directory:
-        if str(run) not in detector_files.shipped():
+        if not detector_files.is_shipped(str(run)):
             directory.check_run(run)
 
     from kdjax.runs import cost
@@ -213,7 +213,7 @@ def export(args: argparse.Namespace) -> None:
         check_folder(args.out.parent)
     else:
         check_output(args.out, f".{args.format}")
-    if args.run_directory not in detector_files.shipped():
+    if not detector_files.is_shipped(args.run_directory):
         directory.check_finished(Path(args.run_directory))
 
     from kdjax.runs import export as exports
@@ -228,7 +228,7 @@ def export(args: argparse.Namespace) -> None:
         )
         return
     error = exports.export(args.run_directory, args.format, args.out, int8=args.int8)
-    if args.run_directory not in detector_files.shipped():
+    if not detector_files.is_shipped(args.run_directory):
         _say_rate(directory.read_result(Path(args.run_directory)))
     print(f"{args.out}: decisions equal the run's; scores differ by at most a relative {error:.0e}")
 

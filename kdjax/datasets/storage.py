@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import utils as tfds_utils
 
 from kdjax import beats, rpeaks
-from kdjax.errors import InputError, remedy_of
+from kdjax.errors import InputError, reason_of, remedy_of
 from kdjax.files import SUMS, changed_files, locked, make_folder, new_folder, write_sums
 from kdjax.recordings import Annotations, Recording
 
@@ -191,7 +191,7 @@ def builder(
     except Exception as error:  # of reading what is there; TFDS raises all sorts
         what = f"{kwargs.get('name', cls.name)} in {folder or 'the data folder of TFDS'}"
         raise InputError(
-            f"the prepared data of {what} is damaged ({' '.join(str(error).split())[:200]}); "
+            f"the prepared data of {what} is damaged ({reason_of(error)}); "
             "delete that folder and prepare it again"
         ) from error
 
@@ -281,9 +281,8 @@ def read_examples(prepared: tfds.core.DatasetBuilder) -> list[dict]:
         source = prepared.as_data_source(split=SPLIT)  # pyright: ignore[reportCallIssue]
         examples = [dict(e) for e in source]
     except Exception as error:  # array_record and TFDS raise all sorts on what they cannot read
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
-            f"the prepared data in {prepared.data_path} is damaged ({reason}); "
+            f"the prepared data in {prepared.data_path} is damaged ({reason_of(error)}); "
             "delete that folder and prepare it again"
         ) from error
     for e in examples:

@@ -36,14 +36,15 @@ class Detection(recording.Detection):
         """A row for each beat.
 
         Columns: time in s, sample, score, normalised (share of other people's normal beats that
-        score no higher), abnormal, quality, rr (interval before, in s), kind, family (from 1),
-        confidence, height in mV, sqi (signal quality, 0 to 1). Beats that are not scored have no
-        kind and NaN scores.
+        score no higher), abnormal, quality, rr (interval before, in s), kind, family (from 1, a
+        nullable integer), confidence, height in mV, sqi (signal quality, 0 to 1). Beats that are
+        not scored have no kind, no family and NaN scores.
         """
         import pandas as pd
 
         columns = dict(self.beats._asdict())
-        columns["family"] = columns["family"] + 1
+        unscored = columns["family"] < 0
+        columns["family"] = pd.arrays.IntegerArray(columns["family"] + 1, unscored)
         return pd.DataFrame({"time": self.beats.sample / self.fs} | columns)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:

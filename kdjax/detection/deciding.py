@@ -1,6 +1,7 @@
 """From beats to decisions: adapts the score to the person, then decides core by core."""
 
 import copy
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -134,8 +135,11 @@ class StreamingDetector:
                 normal beats exceed.
 
         Raises:
-            InputError: the detector has no calibration, or fs is 90 Hz or less.
+            InputError: the detector has no calibration, fs is 90 Hz or less, or threshold is no
+                number.
         """
+        if threshold is not None and math.isnan(threshold):
+            raise InputError(f"the threshold is {threshold}; give a number")
         self.calibration = calibration_of(detector)
         self.threshold = kinds.threshold(FPR) if threshold is None else threshold
         self.stream = BeatStream(detector.generator.channels, fs)

@@ -4,9 +4,7 @@ No pickle is read. `pack` gives the files of a detector that needs no run direct
 holds such detectors under kdjax/shipped, by name.
 """
 
-import hashlib
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 import kdjax
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.files import DAMAGED_NPZ, is_whole, sha256, with_seal
+from kdjax.files import DAMAGED_NPZ, json_bytes, read_sealed, sha256, sha256_of, with_seal
 from kdjax.models.sizes import GeneratorSizes
 from kdjax.scores.calibration import Calibration
 from kdjax.scores.fitted import FittedScore
@@ -37,10 +35,14 @@ def shipped() -> dict[str, Path]:
     return {card.parent.name: card.parent for card in sorted(folders)}
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a detector of that name comes with the package, and no path is called so."""
+    return not Path(name).exists() and name in shipped()
+
+
 def shipped_one(name: str) -> Detector | None:
-    """The shipped detector of that name, None where there is none or a path is called so."""
-    folder = None if Path(name).exists() else shipped().get(name)
-    return None if folder is None else replace(read(folder), name=name)
+    """The shipped detector of that name, None where `is_shipped` denies it."""
+    return replace(read(shipped()[name]), name=name) if is_shipped(name) else None
 
 
 def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:
@@ -57,11 +59,10 @@ def pack(detector: Detector, card: Mapping[str, Any]) -> dict[str, bytes]:
         "format": _FORMAT,
         "generator": {name: getattr(detector.generator, name) for name in _SIZES},
         "threshold": detector.threshold,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "sha256": {name: sha256_of(content) for name, content in files.items()},
         "card": dict(card),
     }
-    sealed = with_seal(about)
-    return files | {CARD: (json.dumps(sealed, indent=2, allow_nan=False) + "\n").encode()}
+    return files | {CARD: json_bytes(with_seal(about))}
 
 
 def read(folder: Path) -> Detector:
@@ -112,15 +113,11 @@ def recalibrated(detector: Detector, file: Path) -> Detector:
 
 def read_card(folder: Path) -> dict[str, Any]:
     """What a packed folder says of its detector; InputError where it cannot be read."""
-    try:
-        about = json.loads((folder / CARD).read_text())
-        if about["format"] != _FORMAT:
-            raise ValueError(f"format {about['format']}")
-        if not is_whole(about):
-            raise ValueError("not what was written")
-        return about
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{folder / CARD}: no card ({error}); install kdjax again") from error
+    remedy = "install kdjax again"
+    about = read_sealed(folder / CARD, remedy)
+    if about.get("format") != _FORMAT:
+        raise InputError(f"{folder / CARD}: its format is not {_FORMAT}; {remedy}")
+    return about
 
 
 def calibration_bytes(calibration: Calibration) -> bytes:
@@ -179,7 +176,7 @@ def read_calibration(file: Path) -> Calibration:
         raise InputError(
             f"{file}: is a folder; name the .npz file that kdjax calibrate wrote"
         ) from None
-    except (*DAMAGED_NPZ, MemoryError) as error:
+    except DAMAGED_NPZ as error:
         raise InputError(
             f"{file}: not a calibration, or damaged; name an .npz file that kdjax calibrate wrote, "
             "or make it again"

@@ -32,7 +32,8 @@ def calibrate(
     """A calibration moved to one person by recordings without labels, and their scores, ascending.
 
     Medians over the beats that are in time move it, which a few abnormal beats hardly shift. Of
-    very long recordings an even share of the beats is looked at.
+    very long recordings an even share of the beats is looked at. `progress` is told of the samples
+    read, of each twice.
 
     Raises:
         InputError: as `detect`; fewer than 100 beats that could be scored.
@@ -63,7 +64,8 @@ def calibrate(
     moved = personal(base, together, leads=used.pop(), source=f"the beats of {names}")
     moved = replace(moved, beat=np.median(np.concatenate(usual), axis=0))
     there = replace(detector, calibration=moved)
-    score = np.concatenate([detect(there, source, leads=leads).beats.score for source in sources])
+    again = [detect(there, source, leads=leads, progress=progress) for source in sources]
+    score = np.concatenate([detection.beats.score for detection in again])
     return moved, np.sort(score[np.isfinite(score)])
 
 

@@ -115,6 +115,8 @@ def check(
     near = np.abs(theirs - threshold) <= TOLERANCE
     differ = (ours > threshold) != (theirs > threshold)
     away = np.abs(ours - theirs)[theirs < 2 * threshold]
+    if not len(away):
+        raise ParityError("every score is twice the threshold or more; train the run for longer")
     parity = Parity(
         beats=len(theirs),
         abnormal=int((theirs > threshold).sum()),

@@ -142,10 +142,9 @@ def card(name: str, value: str, about: str) -> str:
     return f'<div class="card">{name}<b>{value}</b>{about}</div>'
 
 
-def figure(content: str, caption: str, kind: str = "") -> str:
+def figure(content: str, caption: str) -> str:
     """Both are HTML already."""
-    start = f'<figure class="{kind}">' if kind else "<figure>"
-    return f"{start}{content}<figcaption>{caption}</figcaption></figure>"
+    return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
 
 
 def data_uri(png: bytes) -> str:

@@ -44,7 +44,7 @@ def annotator_suffix(name: str, annotator: str) -> str:
 def annotations_beside(recording: Path, annotator: str) -> Path:
     """An annotator's file beside a recording's own file, there or not.
 
-    It is r.atr for the WFDB header r.hea, r.edf.atr for r.edf; one that differs only in case counts.
+    That of r.hea is r.atr, that of r.edf r.edf.atr; the case of letters does not matter.
     """
     stem = recording.stem if recording.suffix.lower() == ".hea" else recording.name
     name = f"{stem}.{annotator}"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kdjax.errors import InputError, option, options
+from kdjax.errors import InputError, option, options, reason_of
 from kdjax.errors import one_line as words
 from kdjax.recordings.units import in_millivolts, is_known, is_raw, shown, spelled
 
@@ -174,10 +174,9 @@ def reading(record: str, file: Path):
     except InputError:
         raise
     except Exception as error:
-        reason = words(error)[:200] or type(error).__name__
         raise InputError(
-            f"record {words(record)}: cannot read {words(file)} ({reason}); it or a file that it "
-            "names is missing, truncated or damaged: copy the record again"
+            f"record {words(record)}: cannot read {words(file)} ({reason_of(error)}); it or a file "
+            "that it names is missing, truncated or damaged: copy the record again"
         ) from error
 
 

@@ -7,14 +7,14 @@ import inspect
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 import kdjax
-from kdjax.errors import InputError
+from kdjax.errors import InputError, reason_of
 
 _PACKAGE = Path(kdjax.__file__).parent
 # A wheel holds the configs inside the package, a clone beside it.
@@ -41,7 +41,7 @@ def load(given: str) -> Any:
                 raise ValueError(f"its get_config takes no argument; leave :{argument} out")
             return ConfigDict(get_config(argument) if argument else get_config())
     except Exception as error:  # a config file is Python and may raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error, None)
         if not isinstance(error, ValueError):
             reason = f"{type(error).__name__}: {reason}"
         raise InputError(f"{given}: {reason}") from error
@@ -101,7 +101,7 @@ def _value(name: str, text: str, before: Any, *, wanted: type) -> Any:
     """The value that a text means for a field of type `wanted`."""
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         value = text
     if value is None and (before is None or wanted in (str, type(None))):
         return None
@@ -110,7 +110,8 @@ def _value(name: str, text: str, before: Any, *, wanted: type) -> Any:
     if wanted is str:
         return text if not isinstance(value, str) else value
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     if wanted is tuple and isinstance(value, int | float | list):
         value = tuple(value) if isinstance(value, list) else (value,)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):

@@ -1,7 +1,6 @@
 """A run directory with trained networks -> result.json, scores, figures and report."""
 
 import datetime
-import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from kdjax.datasets.storage import BeatSet
 from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError, counted, one_line
-from kdjax.files import json_bytes, with_seal, write_files
+from kdjax.files import json_bytes, sha256_of, with_seal, write_files
 from kdjax.models.networks import Discriminator, Generator, count_parameters
 from kdjax.models.sizes import multiply_accumulates
 from kdjax.pages import plots
@@ -123,7 +122,7 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
     )
     for name, file in (("calibration", directory.CALIBRATION), ("scores", directory.SCORES)):
         content = files.get(file)
-        digest = None if content is None else hashlib.sha256(content).hexdigest()
+        digest = None if content is None else sha256_of(content)
         result["fingerprints"][name] = digest
     figures = draw(detector, beats, parts=parts, score=score, label_free=label_free, rows=rows)
     files |= {f"figures/{name}.png": png for name, png in figures.items()}

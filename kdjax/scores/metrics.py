@@ -184,15 +184,14 @@ def bootstrap_ci(
     return {name: [float(low[i]), float(high[i])] for i, name in enumerate(("auc", "ap"))}
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
+def t_interval(values: Sequence[float]) -> dict[str, Any]:
     """Mean of a figure over seeds, with Student's t interval for it.
 
     Args:
         values: one a seed; ValueError for fewer than two.
-        level: share of such intervals that hold the true mean.
 
     Returns:
-        {"mean", "sd", "ci95": [lo, hi], "n"}.
+        {"mean", "sd", "ci95": [lo, hi], "n"}; 95 % of such intervals hold the true mean.
     """
     from scipy import stats
 
@@ -200,7 +199,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> dict[str, Any]:
     if len(found) < 2:
         raise ValueError(f"an interval over seeds needs at least two, here {found.size}")
     n, mean, sd = len(found), float(found.mean()), float(found.std(ddof=1))
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
+    half = float(stats.t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
     return {"mean": mean, "sd": sd, "ci95": [mean - half, mean + half], "n": n}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdjax.errors import InputError
+from kdjax.errors import InputError, reason_of
 from kdjax.files import read_sealed
 from kdjax.runs import checkpoints, directory
 from kdjax.runs import config as configs
@@ -177,7 +177,7 @@ def cell_config(
     try:
         config.update(dict(variant.fields))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error, None)
         raise InputError(f"study.variants: fields of {variant.name}: {reason}") from error
     config.data.protocol, config.data.fold, config.epochs = split
     config.seed = seed

@@ -306,6 +306,11 @@ def test_two_rules_for_one_threshold_are_refused(detector):
         detect(detector, source(ecg(seconds=60)[0]), fpr=0.001, threshold=3.5)
 
 
+def test_a_stream_without_a_number_for_a_threshold_is_refused(detector):
+    with pytest.raises(InputError, match="the threshold is nan; give a number"):
+        StreamingDetector(detector, FS, np.nan)
+
+
 def test_an_uncalibrated_detector_is_refused(detector):
     with pytest.raises(InputError, match="not calibrated"):
         detect(replace(detector, calibration=None), source(ecg()[0]))

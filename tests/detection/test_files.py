@@ -3,9 +3,11 @@
 import dataclasses
 import errno
 import fcntl
+import io
 import json
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,16 @@ class TestWhole:
                 refused.append(str(error))
         assert len(refused) > 700
         assert all("run kdjax detect again" in said for said in refused)
+
+    def test_a_header_that_claims_more_than_a_memory_holds_is_damage(self, tmp_path):
+        header = io.BytesIO()
+        fields = {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+        np.lib.format.write_array_header_1_0(header, fields)
+        (tmp_path / "detection.npz").write_bytes(files.whole_bytes(detection_of()))
+        with zipfile.ZipFile(tmp_path / "detection.npz", "a") as archive:
+            archive.writestr("claimed.npy", header.getvalue())
+        with pytest.raises(InputError, match=r"detection\.npz: damaged; run kdjax detect again"):
+            files.read(tmp_path)
 
     def test_a_defect_is_not_called_damage(self, tmp_path, monkeypatch):
         def defect(_):

@@ -228,6 +228,12 @@ class TestParity:
         with pytest.raises(ParityError, match="does not decide"):
             library.check(detector, found, signal=signal, decisions=decisions)
 
+    def test_a_threshold_below_half_of_every_score_is_refused(self, detector, made):
+        found, signal, decisions = made
+        low = stream.Integers(found.network, replace(found.score, threshold=-(2**20)))
+        with pytest.raises(ParityError, match="every score is twice the threshold or more"):
+            library.check(detector, low, signal=signal, decisions=decisions)
+
     def test_an_export_with_another_score_of_shape_writes_nothing(
         self, detector, made, tmp_path, monkeypatch
     ):

@@ -91,6 +91,8 @@ def test_a_setting_takes_the_type_of_its_field(setting, value):
         ("epochs=1.5", "epochs: '1.5' is not a whole number"),
         ("epochs=True", "epochs: 'True' is not a whole number"),
         ("learning_rate=fast", "learning_rate: 'fast' is not a number"),
+        (f"learning_rate=1{'0' * 400}", "0' is not a number"),
+        ("epochs={[]: 1}", "is not a whole number"),
         ("model.output_bias=1", "model.output_bias: '1' is not True or False"),
         ("data.data_dir=x", "data has no field 'data_dir'; did you mean dir"),
         ("nothing=1", "no field 'nothing'; the fields are average_decay, batch_size"),

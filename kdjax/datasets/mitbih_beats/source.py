@@ -1,6 +1,5 @@
 """The raw MIT-BIH records: PhysioNet's checksums, the check of a folder, the download."""
 
-import hashlib
 import http.client
 import urllib.error
 import urllib.request
@@ -9,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from kdjax.errors import InputError, remedy_of
-from kdjax.files import write_bytes
+from kdjax.files import sha256, sha256_of, write_bytes
 
 URL = "https://physionet.org/files/mitdb/1.0.0/"
 TIMEOUT = 30  # seconds without a byte
@@ -60,7 +59,7 @@ def download(
         for count, name in enumerate(wanted, 1):
             report(f"downloading {url}{name} ({count} of {len(wanted)})")
             content = _fetch(url + name)
-            if _sha256(content) != checksums[name]:
+            if sha256_of(content) != checksums[name]:
                 raise InputError(
                     f"{url}{name} arrived damaged ({len(content)} bytes that differ from the "
                     "published file); run the command again"
@@ -87,8 +86,4 @@ def _fetch(url: str) -> bytes:
 
 
 def _whole(file: Path, digest: str) -> bool:
-    return file.is_file() and _sha256(file.read_bytes()) == digest
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return file.is_file() and sha256(file) == digest

@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from kdjax.beats import MULTIPLE, pad
-from kdjax.errors import InputError, counted
+from kdjax.errors import InputError, counted, reason_of
 from kdjax.files import DAMAGED_NPZ
 
 NORMAL, ABNORMAL = "normal", "abnormal"  # the classes of labels 0 and 1
@@ -196,8 +196,9 @@ def _read(file: Path) -> dict[str, np.ndarray]:
     except InputError:
         raise
     except DAMAGED_NPZ as error:
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise InputError(f"{file}: cannot be read ({reason}); write it with numpy.savez") from error
+        raise InputError(
+            f"{file}: cannot be read ({reason_of(error, 100)}); write it with numpy.savez"
+        ) from error
 
 
 def _members(file: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
