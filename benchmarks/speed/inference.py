@@ -29,7 +29,7 @@ from benchmarks.speed.measure import (
     spread,
     write,
 )
-from kdjax.models.sizes import multiply_accumulates
+from kdjax.models.sizes import GeneratorSizes, multiply_accumulates
 
 WIDTHS = (32, 8)
 LATENT, LENGTH, CHANNELS = 50, 320, 1
@@ -70,6 +70,7 @@ def compare(
         }
     )
     same_device({name: c for name, c in ready.items() if "onnxruntime" not in name})
+    sizes = GeneratorSizes(width=width, latent_dim=LATENT, length=LENGTH, channels=CHANNELS)
     rows = []
     for batch in batches:
         # A call of each, which may compile; the scores must agree.
@@ -90,7 +91,7 @@ def compare(
                 "software": name,
                 "seconds": spread(medians[name]),
                 "beats_a_second": batch / float(np.median(medians[name])),
-                "flops_a_beat": 2 * multiply_accumulates(width, LATENT, LENGTH, channels=CHANNELS),
+                "flops_a_beat": 2 * multiply_accumulates(sizes),
                 "kdjax_is_faster_by": ratios(medians[name], medians["kdjax"]),
                 "calls": len(every),
                 "first_call_seconds": first[name][1][0],

@@ -68,10 +68,12 @@ def step_flops(width: int, batch: int, length: int = 320, *, channels: int = 1) 
     generator's runs both forward again and goes back through the reconstruction's pass by inputs
     alone: 3 D.
     """
-    from kdjax.models.sizes import REDUCTION, STAGES, multiply_accumulates
+    from kdjax.models.sizes import REDUCTION, STAGES, GeneratorSizes, multiply_accumulates
 
     latent = 50
-    generator = multiply_accumulates(width, latent, length, channels=channels)
+    generator = multiply_accumulates(
+        GeneratorSizes(width=width, latent_dim=latent, length=length, channels=channels)
+    )
     top = length // REDUCTION * width * 2 ** (STAGES - 1)
     discriminator = generator // 2 - top * latent + top
     return batch * 2 * (3 * generator + 9 * discriminator)

@@ -100,8 +100,7 @@ class Detector:
     @property
     def small(self) -> bool:
         """Whether evidence is computed in NumPy."""
-        g = self.generator
-        return multiply_accumulates(g.width, g.latent_dim, g.length, channels=g.channels) <= _SMALL
+        return multiply_accumulates(self.generator) <= _SMALL
 
     def _residuals_and_latents(self, x: np.ndarray) -> Sequence[np.ndarray]:
         if self.small:

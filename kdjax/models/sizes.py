@@ -44,12 +44,14 @@ def check_length(length: int) -> None:
         )
 
 
-def multiply_accumulates(width: int, latent_dim: int, length: int, *, channels: int) -> int:
-    """Multiply-accumulates of one beat through the generator, from the architecture.
+def multiply_accumulates(sizes: Sizes) -> int:
+    """Multiply-accumulates of one beat through a generator, from the architecture.
 
     Convolutions and the two layers at the latent; BatchNorm and activations are left out.
     """
-    return 2 * encoder_multiply_accumulates(width, latent_dim, length, channels=channels)
+    return 2 * encoder_multiply_accumulates(
+        sizes.width, sizes.latent_dim, sizes.length, channels=sizes.channels
+    )
 
 
 def encoder_multiply_accumulates(width: int, out_dim: int, length: int, *, channels: int) -> int:

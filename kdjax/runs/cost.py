@@ -55,7 +55,7 @@ def benchmark(paths: Sequence[Path], say: Callable[[str], None] = print) -> dict
             {
                 "run": name,
                 "params": count_parameters(variables["params"]),
-                "macs": multiply_accumulates(g.width, g.latent_dim, g.length, channels=g.channels),
+                "macs": multiply_accumulates(g),
                 "bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(variables)),
                 "latency_p50": float(p50),
                 "latency_p99": float(p99),

@@ -303,7 +303,7 @@ def cost(model: directory.Model) -> dict[str, int]:
     variables = model.variables["generator"]
     return {
         "params": count_parameters(variables["params"]),
-        "macs": multiply_accumulates(g.width, g.latent_dim, g.length, channels=g.channels),
+        "macs": multiply_accumulates(g),
         "bytes": 4 * count_parameters(variables),
     }
 

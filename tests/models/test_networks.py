@@ -104,7 +104,7 @@ def test_a_length_that_five_stages_cannot_halve_is_rejected(length):
     with pytest.raises(ValueError, match=message):
         check_length(length)
     with pytest.raises(ValueError, match=message):
-        multiply_accumulates(4, 6, length, channels=1)
+        multiply_accumulates(Generator(4, 6, length, 1))
     if length > 0:
         with pytest.raises(ValueError, match=message):
             shapes(Generator(4, 6, length, 1), (length, 1))
@@ -125,13 +125,13 @@ def test_multiply_accumulates_are_half_of_the_compilers_operations():
     apply = jax.jit(lambda v, x: module.apply(v, x, train=False).x_hat)
     compiled = apply.lower(shapes(module, (3200, 2)), beat).compile()
     counted = compiled.cost_analysis()["flops"] / 2
-    assert 1 < counted / multiply_accumulates(32, 50, 3200, channels=2) < 1.03
+    assert 1 < counted / multiply_accumulates(module) < 1.03
 
 
 def test_multiply_accumulates_of_the_smallest_network():
     """By hand, width 1, latent 1, one lead, 32 samples: outputs x 4 taps x channels in and out."""
     encoder = 4 * (16 * 1 * 1 + 8 * 1 * 2 + 4 * 2 * 4 + 2 * 4 * 8 + 1 * 8 * 16)
-    assert multiply_accumulates(1, 1, 32, channels=1) == 2 * (encoder + 16)
+    assert multiply_accumulates(Generator(1, 1, 32, 1)) == 2 * (encoder + 16)
 
 
 def test_numbers_in_a_tree():

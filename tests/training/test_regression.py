@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.models.networks import Encoder
+from kdjax.models.networks import Encoder, Generator
 from kdjax.models.sizes import encoder_multiply_accumulates, multiply_accumulates
 from kdjax.training.regression import Regression, predict
 from kdjax.training.step import adam
@@ -64,9 +64,8 @@ def test_steps_take_the_targets_of_the_batch(x):
 
 
 def test_an_encoder_is_half_of_its_autoencoder():
-    assert 2 * encoder_multiply_accumulates(8, 50, 320, channels=1) == multiply_accumulates(
-        8, 50, 320, channels=1
-    )
+    whole = multiply_accumulates(Generator(8, 50, 320, 1))
+    assert 2 * encoder_multiply_accumulates(8, 50, 320, channels=1) == whole
     # Kernels of four: 1 to 2 channels at 16 samples, 2 to 4 at 8, and so on; then one output.
     by_hand = 4 * (1 * 2 * 16 + 2 * 4 * 8 + 4 * 8 * 4 + 8 * 16 * 2 + 16 * 32 * 1) + 32
     assert encoder_multiply_accumulates(2, 1, 32, channels=1) == by_hand
