@@ -28,7 +28,7 @@ from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.models.distillation import transfer_beats
 from kdjax.models.networks import Encoder
-from kdjax.models.sizes import encoder_multiply_accumulates
+from kdjax.models.sizes import encoder_multiply_accumulates, multiply_accumulates
 from kdjax.runs import directory, evaluation, provenance
 from kdjax.scores import baselines, fitted, metrics
 from kdjax.scores.fitted import Evidence
@@ -106,7 +106,7 @@ def main() -> None:
             "teacher": {
                 "width": config["model"]["width"],
                 "epochs": config["epochs"],
-                "macs": evaluation.cost(teachers[0])["macs"],
+                "macs": multiply_accumulates(teachers[0].generator),
                 "scores": over_seeds(reference),
             },
             "no network": {

@@ -17,7 +17,7 @@ from configs import study as studies
 from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.files import write_bytes
-from kdjax.runs import directory, evaluation
+from kdjax.runs import cost, directory, evaluation
 from kdjax.scores import metrics
 
 NAME = "mitbih-w8"
@@ -88,7 +88,7 @@ def main() -> None:
         ),
         "limits": [*LIMITS, without_network()],
         "seed": config["seed"],
-        **evaluation.cost(model),
+        **cost.of_generator(model.generator, model.variables["generator"]),
         "fingerprints": {
             "data": beats.fingerprint,
             "split": parts.fingerprint,

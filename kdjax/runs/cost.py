@@ -11,7 +11,7 @@ import numpy as np
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
 from kdjax.models.networks import count_parameters
-from kdjax.models.sizes import multiply_accumulates
+from kdjax.models.sizes import Sizes, multiply_accumulates
 from kdjax.runs import directory, provenance
 
 THROUGHPUT_BATCH = 256
@@ -49,14 +49,11 @@ def benchmark(paths: Sequence[Path], say: Callable[[str], None] = print) -> dict
             many[name] += _seconds(detector, THROUGHPUT_BATCH, THROUGHPUT_CALLS)
     rows = []
     for name, detector in detectors.items():
-        g, variables = detector.generator, detector.variables
         p50, p99 = np.percentile(one[name], [50, 99])
         rows.append(
             {
                 "run": name,
-                "params": count_parameters(variables["params"]),
-                "macs": multiply_accumulates(g),
-                "bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(variables)),
+                **of_generator(detector.generator, detector.variables),
                 "latency_p50": float(p50),
                 "latency_p99": float(p99),
                 "beats_a_second": THROUGHPUT_BATCH / float(np.median(many[name])),
@@ -65,6 +62,15 @@ def benchmark(paths: Sequence[Path], say: Callable[[str], None] = print) -> dict
             }
         )
     return {"rounds": ROUNDS, "calls": ROUNDS * LATENCY_CALLS, "rows": rows, **provenance.made_by()}
+
+
+def of_generator(generator: Sizes, variables: Any) -> dict[str, int]:
+    """Parameters, multiply-accumulates of a beat, and bytes, running statistics among them."""
+    return {
+        "params": count_parameters(variables["params"]),
+        "macs": multiply_accumulates(generator),
+        "bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(variables)),
+    }
 
 
 def panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -18,10 +18,9 @@ from kdjax.detection import detector_files
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError, counted, one_line
 from kdjax.files import json_bytes, sha256_of, with_seal, write_files
-from kdjax.models.networks import Discriminator, Generator, count_parameters
-from kdjax.models.sizes import multiply_accumulates
+from kdjax.models.networks import Discriminator, Generator
 from kdjax.pages import plots
-from kdjax.runs import checkpoints, directory, report
+from kdjax.runs import checkpoints, cost, directory, report
 from kdjax.runs import config as configs
 from kdjax.scores import calibration, fitted, metrics
 from kdjax.scores.calibration import Calibration
@@ -109,7 +108,7 @@ def evaluate(run: Path, beats: BeatSet, parts: Split) -> Evaluation:
         "seed": config["seed"],
         "epochs": last.progress["epoch"],
         "epoch_seconds": last.progress["epoch_seconds"],
-        **cost(last),
+        **cost.of_generator(last.generator, last.variables["generator"]),
         **_origin(last, config, beats=beats, parts=parts),
     }
     rows = last.progress["rows"]
@@ -294,17 +293,6 @@ def oracle(run: Path, progress: Mapping, beats: BeatSet, *, parts: Split) -> dic
         "ap": metrics.average_precision(abnormal, score),
         "best_f1": f1,
         "best_threshold": threshold,
-    }
-
-
-def cost(model: directory.Model) -> dict[str, int]:
-    """Parameters, multiply-accumulates of a beat, and bytes of the generator in float32."""
-    g = model.generator
-    variables = model.variables["generator"]
-    return {
-        "params": count_parameters(variables["params"]),
-        "macs": multiply_accumulates(g),
-        "bytes": 4 * count_parameters(variables),
     }
 
 

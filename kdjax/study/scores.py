@@ -14,7 +14,7 @@ from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.errors import InputError
 from kdjax.files import DAMAGED_NPZ, read_sealed, write_bytes, write_sealed
 from kdjax.runs import config as configs
-from kdjax.runs import directory, evaluation, provenance
+from kdjax.runs import cost, directory, evaluation, provenance
 from kdjax.scores import baselines, fitted, metrics
 from kdjax.study.grid import BASELINES, CELL, SCORER, Group, Say, cell_scores, split_name
 
@@ -88,7 +88,7 @@ def score_cell(group: Group, seed: int) -> None:
         "n_abnormal": int((label > 0).sum()),
         "scores": rows,
         "agreement": _agreement(group, seed, plain),
-        **evaluation.cost(model),
+        **cost.of_generator(model.generator, model.variables["generator"]),
         "metrics": model.progress["rows"],
         "fingerprints": {
             **model.progress["fingerprints"],

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from kdjax.datasets import protocols
 from kdjax.files import read_json
 from kdjax.models.distillation import Distillation
-from kdjax.runs import directory, evaluation
+from kdjax.runs import cost, directory, evaluation
 from kdjax.scores import baselines, fitted, metrics
 from kdjax.study import grid, scores
 
@@ -71,11 +71,11 @@ def world(beats, parts, seen, monkeypatch):
         "fingerprints": {},
         "made_by": {},
     }
-    model = directory.Model(None, None, {}, progress, "of these weights")
+    model = directory.Model(None, None, {"generator": {}}, progress, "of these weights")
     monkeypatch.setattr(scores, "data_of", lambda cell: (beats, parts, seen.rhythm))
     monkeypatch.setattr(scores, "load_data", lambda *_, **__: (beats, parts, seen.rhythm))
     monkeypatch.setattr(directory, "load_model", lambda run: model)
-    monkeypatch.setattr(evaluation, "cost", lambda model: {})
+    monkeypatch.setattr(cost, "of_generator", lambda generator, variables: {})
 
     def evidence(model, beats, rhythm, *, index, features):
         found = seen.of(index)
