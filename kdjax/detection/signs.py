@@ -57,7 +57,8 @@ MEMORY = _STEADY + max(_LAGS)  # intervals before the first whose irregularity i
 # In an irregular rhythm the least of more medians is lower by chance: quadrigeminy repeats itself
 # within this, of log RR.
 _REPEATS = 0.05
-_EARLY = 0.12, 2.0  # of log RR below the usual one, and irregularities: such a beat is early
+_EARLY = 0.12  # of log RR below the usual one: such a beat is early
+_EARLY_IRREGULARITIES = 2.0  # the same, where that is more
 _LATE = 0.25  # of log RR above the usual one; twice the irregularity where that is more
 _OUTNUMBERED = 8  # more late than early ones among the last 32
 _LONG = 0.9  # the quantile of intervals that are long
@@ -200,8 +201,7 @@ class Rhythm:
         padding = np.full(MEMORY - len(self._recent), np.nan)
         log_rr = np.concatenate([padding, self._recent, own])
         irregular = irregularity(log_rr)
-        least, times = _EARLY
-        bound = np.maximum(least, times * irregular)
+        bound = np.maximum(_EARLY, _EARLY_IRREGULARITIES * irregular)
         each = [self._next(log_rr[: MEMORY + n + 1], bound[n]) for n in range(len(own))]
         usual, early = np.array(each).reshape(-1, 2).T
         self._recent = log_rr[-MEMORY:]
