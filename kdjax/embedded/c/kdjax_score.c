@@ -8,8 +8,6 @@
 
 #define WORD 32767
 #define BLOCK 4
-#define FLAT 100 /* half microvolts: a smaller range holds no beat */
-#define PREMATURITY_MOST (1u << 20)
 #define STEPS_MOST 46340 /* the largest whose square, doubled, is below 2^32 */
 
 static int16_t away(int16_t value, int16_t centre) {
@@ -89,7 +87,7 @@ static int32_t prematurity(kdjax_state *state, uint32_t rr) {
                                                  (int64_t)spread * spread));
     before = ((rank[1] + rank[3]) >> 1) - kdjax_log2(rr);
     early = kdjax_divide((uint64_t)(before < 0 ? -before : before) << 16, (uint32_t)width);
-    if (early > PREMATURITY_MOST) early = PREMATURITY_MOST;
+    if (early > KDJAX_PREMATURITY_MOST) early = KDJAX_PREMATURITY_MOST;
     return before < 0 ? -(int32_t)early : (int32_t)early;
 }
 
@@ -154,7 +152,7 @@ static int scale(int16_t window[KDJAX_WINDOW]) {
         if (window[i] > high) high = window[i];
     }
     span = (uint32_t)(high - low);
-    if (span < FLAT || low <= -WORD || high >= WORD) return 0;
+    if (span < KDJAX_FLAT || low <= -WORD || high >= WORD) return 0;
     for (uint16_t i = 0; i < KDJAX_WINDOW; i++) {
         uint32_t above = (uint32_t)(window[i] - low);
         window[i] = (int16_t)((int32_t)(((above << 15) + (span >> 1)) / span) - (1 << 14));
