@@ -150,7 +150,7 @@ def distances_in(integers: Integers) -> tuple[Distance, Distance]:
 def begun(evidence: Evidence, start: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the beats from a start in seconds on, and which of them are judged."""
     second = evidence.sample / evidence.fs - start
-    in_time = (evidence.rhythm[:, 1] < 0.75) & (second >= 0)
+    in_time = (evidence.rhythm[:, 1] < fitted.IN_TIME) & (second >= 0)
     kept = [
         name
         for name in np.unique(evidence.record)
@@ -179,7 +179,7 @@ def scored(
         own = np.flatnonzero(evidence.record == name)
         own = own[np.argsort(evidence.sample[own], kind="stable")]
         second = evidence.sample[own] / evidence.fs
-        first = (evidence.rhythm[own, 1] < 0.75) & (second < score.LEARNT)
+        first = (evidence.rhythm[own, 1] < fitted.IN_TIME) & (second < score.LEARNT)
         logs = []
         kinds = ("mahalanobis", "latent")
         for of, kind, unit, values in zip(distance, kinds, units, whole, strict=True):

@@ -14,9 +14,7 @@ from benchmarks.shared import trial_arguments
 from kdjax.datasets.storage import BeatSet
 from kdjax.detection.detector import Detector
 from kdjax.runs import evaluation
-
-FIRST = 300.0  # s of a recording that show the person's usual beat
-IN_TIME = 0.75  # prematurity below which a beat may stand for its person, as in `fitted`
+from kdjax.scores.fitted import ADAPTATION_SECONDS, IN_TIME
 
 
 def main() -> None:
@@ -64,7 +62,7 @@ def usual_beats(beats: BeatSet, prematurity: np.ndarray) -> np.ndarray:
     """
     x = beats.x[:, :, :1]
     found = np.empty_like(x)
-    early = (beats.sample < FIRST * beats.fs) & (prematurity < IN_TIME)
+    early = (beats.sample < ADAPTATION_SECONDS * beats.fs) & (prematurity < IN_TIME)
     for record in np.unique(beats.record):
         own = beats.record == record
         stand = own & early if (own & early).any() else own

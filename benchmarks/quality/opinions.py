@@ -28,7 +28,6 @@ ADAPTATION = "first_5_minutes"
 _TINY = 1e-12
 # Samples of the window, whose R-peak is sample 140, at 360 Hz.
 PARTS = {"P wave": (40, 125), "QRS": (115, 170), "T wave": (170, 320)}
-_TOLERANCE = 0.2  # of log RR, as prematurity has it
 SHAPE = ("beat", "components")
 
 Opinion = tuple[np.ndarray, np.ndarray]  # of the beats that fit the tails, and of those judged
@@ -99,7 +98,7 @@ def opinions(
 
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.log(beats.rr_after.astype(np.float64)) - np.log(beats.rr_before)
-    after = np.nan_to_num(ratio, posinf=0, neginf=0) / _TOLERANCE
+    after = np.nan_to_num(ratio, posinf=0, neginf=0) / fitted.RR_TOLERANCE
     fit, judge = indices
     found = {"beat": distance("mahalanobis"), "components": distance("latent")}
     found |= {name: distance("mahalanobis", slice(*part)) for name, part in PARTS.items()}

@@ -16,9 +16,15 @@ from kdjax.detection.signs import SIGNS, Person, Timing
 from kdjax.detection.threads import one_thread
 from kdjax.errors import InputError
 from kdjax.scores.calibration import Calibration, adapting_to_all
-from kdjax.scores.fitted import RHYTHM_BEATS, Evidence, FittedScore, rhythm_after
+from kdjax.scores.fitted import (
+    ADAPTATION_SECONDS,
+    RHYTHM_BEATS,
+    Evidence,
+    FittedScore,
+    rhythm_after,
+)
 
-ADAPTED_IN = 300.0, 60  # s from the core of the first good beat on, and good beats, that adapt
+ADAPTED_BEATS = 60  # good beats that are enough to adapt to
 _PATIENCE = 3600.0  # s for which so many good beats are waited for
 _FOLLOWED = 1.0  # s of signal that follow a beat before there is a provisional decision
 # The false-positive rate that thresholds are made for unless another is asked for. On DS1, each
@@ -211,12 +217,11 @@ class StreamingDetector:
 
     def _ready(self, end: int) -> bool:
         """Whether what waits, up to the sample `end`, is enough to adapt to, or more is in vain."""
-        seconds, least = ADAPTED_IN
         good = [core.found.first for core in self._waiting for _ in core.evidence.sample]
         if not good:
             return False
         waited = (end - good[0]) / self.stream.fs
-        return waited >= (seconds if len(good) >= least else _PATIENCE)
+        return waited >= (ADAPTATION_SECONDS if len(good) >= ADAPTED_BEATS else _PATIENCE)
 
     def _adapted(self) -> FittedScore:
         """The score adapted to five minutes from the first good beat's core on, or to 60 beats."""
@@ -226,9 +231,8 @@ class StreamingDetector:
         if not some:
             return fitted
         together = joined_evidence(core.evidence for core in some)
-        seconds, least = ADAPTED_IN
-        early = together.sample < some[0].found.first + seconds * self.stream.fs
-        early[:least] = True
+        early = together.sample < some[0].found.first + ADAPTATION_SECONDS * self.stream.fs
+        early[:ADAPTED_BEATS] = True
         self.adapted_to = int(early.sum())
         return adapting_to_all(fitted).adapted_to(together.of(early))
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from kdjax import beats
 from kdjax.detection.cores import Found
-from kdjax.detection.deciding import ADAPTED_IN, Beats, Decided
+from kdjax.detection.deciding import ADAPTED_BEATS, Beats, Decided
 from kdjax.detection.events import PAUSE, Event, covered
 from kdjax.detection.quality import SEEN_ABOVE_BAND, noise_band
 from kdjax.errors import counted
 from kdjax.rpeaks import REFRACTORY
+from kdjax.scores.fitted import ADAPTATION_SECONDS
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
 _USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
@@ -136,7 +137,7 @@ def doubts(
         yield f"no beats found: {_why_none(bad)}"
     elif not np.isfinite(found.score).any():
         yield f"no beat could be scored: {_why_not_scored(found.quality)}"
-    elif adapted_to is not None and adapted_to < ADAPTED_IN[1]:
+    elif adapted_to is not None and adapted_to < ADAPTED_BEATS:
         few = counted(adapted_to, "good beat")
         yield f"the score could adapt to only {few}, so kinds and scores are less certain"
     if noise_band(fs) < SEEN_ABOVE_BAND:
@@ -218,13 +219,12 @@ def doubts_of_kinds(
     if span is None or not scored.any():
         return
     other = scored & (beats.kind != "N")
-    seconds = ADAPTED_IN[0]
     start = float(beats.sample[scored][0] / fs)
-    early = scored & (beats.sample / fs < start + seconds)
+    early = scored & (beats.sample / fs < start + ADAPTATION_SECONDS)
     others = other[early].mean()
     rhythms = (event for event in events if any(rhythm in event.name for rhythm in _RHYTHMS))
     stretches = ((event.first / fs, event.last / fs) for event in rhythms)
-    irregular = covered(stretches, start, start + seconds)
+    irregular = covered(stretches, start, start + ADAPTATION_SECONDS)
     why = (
         [f"{100 * others:.0f} % of their beats are called abnormal"] if others > _ONE_IN_200 else []
     )

@@ -12,7 +12,6 @@ import numpy as np
 from kdjax.detection import kinds
 from kdjax.detection.cores import Found, all_cores
 from kdjax.detection.deciding import (
-    ADAPTED_IN,
     FPR,
     Beats,
     Decided,
@@ -271,9 +270,9 @@ _WORDS = {
 
 def _first_of(seconds: float) -> str:
     """What a score adapts to in a recording of so many seconds."""
-    if seconds < ADAPTED_IN[0]:
+    if seconds < fitted.ADAPTATION_SECONDS:
         return f"first {seconds:.0f} s"
-    return f"first {ADAPTED_IN[0] / 60:g} minutes"
+    return f"first {fitted.ADAPTATION_SECONDS / 60:g} minutes"
 
 
 def _rate_of_alarms(per_hour: float, found: Beats, seconds: float) -> float:

@@ -15,20 +15,20 @@ import numpy as np
 
 from kdjax.embedded import fixed
 from kdjax.embedded.fixed import ONE, Q
+from kdjax.embedded.frontend import RR_LONGEST
 from kdjax.embedded.quantise import BEAT_BITS, WORD, Network
+from kdjax.scores import fitted
 from kdjax.scores.calibration import Calibration
-from kdjax.scores.fitted import RHYTHM_BEATS
 
 BLOCK = 4  # samples whose residuals are added before they are whitened
 DISTANCE_BITS = 8  # a whitened number of 2^8 is one standard deviation
 CENTRE_UNIT = 256  # of the first centre, which moves further at the first beats
 REST_BITS = 20  # of the multiplier that weighs the rest, whose sum may have 42 bits
-RR_LONGEST = 65535  # samples
-TOLERANCE = round(0.2 / np.log(2) * ONE)  # what a steady rhythm varies, of log2 RR
-QUARTILES = round(ONE / 1.349)  # a standard deviation over an interquartile range
-IN_TIME = round(0.75 * ONE)  # of prematurity
+TOLERANCE = round(fitted.RR_TOLERANCE / np.log(2) * ONE)  # of log2 RR
+QUARTILES = round(ONE / fitted.INTERQUARTILE_RANGE)  # a standard deviation over the range
+IN_TIME = round(fitted.IN_TIME * ONE)  # of prematurity
 PREMATURITY_MOST = 1 << 20
-LEARNT = 300  # s after the first beat
+LEARNT = round(fitted.ADAPTATION_SECONDS)  # s after the first beat
 UNSETTLED = 8  # beats after which the centre is good enough to measure distances from
 USUAL_LEAST, USUAL_MOST = 30, 512  # beats
 USUAL_BITS = 6  # by which a logarithm is shortened to be kept
@@ -224,7 +224,7 @@ class Person:
         """The next beat: residual [T] and latent [L] in integers, rr in samples, 0 if unknown."""
         early = prematurity(np.array(self._past), rr)
         if rr:
-            self._past = [*self._past, min(rr, RR_LONGEST)][-RHYTHM_BEATS:]
+            self._past = [*self._past, min(rr, RR_LONGEST)][-fitted.RHYTHM_BEATS :]
         away = np.clip(residual - self.centre, -WORD, WORD)
         latent_away = np.clip(latent - self.latent_centre, -WORD, WORD)
         logs = (

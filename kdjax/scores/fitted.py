@@ -24,9 +24,10 @@ ADAPTATIONS = ("none", "first_5_minutes", "recording")
 _FUSED = ("mahalanobis", "latent")  # the distances that speak for the shape of a beat
 RHYTHM_BEATS = 256  # beats, some four minutes: longer than a run of premature beats
 _AT_ONCE = 4096  # beats whose 256 intervals are sorted together, for the sake of memory
-_RR_TOLERANCE = 0.2  # of log RR: what a steady rhythm may vary
-_IN_TIME = 0.75  # prematurity below which a beat may stand for its person
-_FIRST = 300.0  # s
+RR_TOLERANCE = 0.2  # of log RR: what a steady rhythm may vary
+INTERQUARTILE_RANGE = 1.349  # of a standard normal distribution
+IN_TIME = 0.75  # prematurity below which a beat may stand for its person
+ADAPTATION_SECONDS = 300.0  # of "first_5_minutes"
 FEWEST = 5  # beats that a person must have to be adapted to
 _NARROWEST = 0.01  # scale of an opinion; a sample of 2.8 ms more or less makes 0.014 of prematurity
 _SMALLEST = 1e-12  # what is divided by, and whose logarithm is taken, at least
@@ -94,8 +95,8 @@ def rhythm_after(history: np.ndarray, rr: np.ndarray) -> np.ndarray:
     log_rr = np.log(np.where(rr > 0, rr, np.nan))
     q25, q50, q75, q90 = _past_quantiles(log_rr, (0.25, 0.5, 0.75, 0.9))
     own = log_rr[RHYTHM_BEATS:]
-    spread = (q75 - q25) / 1.349  # the interquartile range of a standard normal distribution
-    prematurity = ((q50 + q90) / 2 - own) / np.hypot(_RR_TOLERANCE, spread)
+    spread = (q75 - q25) / INTERQUARTILE_RANGE
+    prematurity = ((q50 + q90) / 2 - own) / np.hypot(RR_TOLERANCE, spread)
     return np.nan_to_num(np.stack([own, prematurity], axis=1))
 
 
@@ -291,9 +292,9 @@ def _stand_for_person(evidence: Evidence, adaptation: str) -> np.ndarray:
     """Which beats [B] an adaptation looks at."""
     if adaptation == "none":
         return np.zeros(len(evidence.record), bool)
-    stands = evidence.rhythm[:, 1] < _IN_TIME
+    stands = evidence.rhythm[:, 1] < IN_TIME
     if adaptation == "first_5_minutes":
-        stands &= evidence.sample < _FIRST * evidence.fs
+        stands &= evidence.sample < ADAPTATION_SECONDS * evidence.fs
     return stands
 
 
