@@ -5,7 +5,7 @@ nor a definition, so they are read here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from kdjax.recordings.wfdbheader import header_lines, stated_rate
 
 _SYMBOLS = dict(enumerate(' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r')) | {0: ""}
 _NOTE, _SKIP, _NUM, _SUB, _CHN, _AUX = 22, 59, 60, 61, 62, 63
+_CODES = {symbol: code for code, symbol in _SYMBOLS.items() if symbol.strip()}
 _RESOLUTION = re.compile(r"## time resolution: (\d+\.?\d*)")
 _DEFINITIONS = "## annotation type definitions"
 _DEFINITION = re.compile(r"(\d+) (\S+) .+")
@@ -127,6 +128,46 @@ def _annotations(file: Path) -> Iterator[_Annotation]:
         f"record {words(file.stem)}: {words(file)}: has no end mark; the annotations are "
         "truncated: copy the record again"
     )
+
+
+def annotation_bytes(
+    sample: np.ndarray, symbols: Iterable[str], notes: Iterable[str], *, fs: float
+) -> bytes:
+    """An annotation file with its sampling frequency, which `read_annotation_file` reads.
+
+    sample: int64 [N], ascending, not below 0. symbols: of each, standard ones. notes: of each,
+    ASCII of up to 255 letters; "" for none.
+    """
+    rate = f"## time resolution: {np.format_float_positional(fs, trim='-')}"
+    # The rate is a note at sample 0; a mark that is no annotation ends such definitions.
+    parts = [_word(_NOTE, 0), _aux(rate), _skip(-1), _word(0, 1)]
+    encoded: dict[str, bytes] = {"": b""}
+    steps = np.diff(sample, prepend=0).tolist()
+    for step, symbol, note in zip(steps, symbols, notes, strict=True):
+        while step > 0x3FF:
+            jump = min(step, 0x7FFFFFFF)
+            parts.append(_skip(jump))
+            step -= jump
+        parts.append(_word(_CODES[symbol], step))
+        if note not in encoded:
+            encoded[note] = _aux(note)
+        parts.append(encoded[note])
+    return b"".join([*parts, _word(0, 0)])
+
+
+def _word(code: int, step: int) -> bytes:
+    return (code << 10 | step).to_bytes(2, "little")
+
+
+def _skip(step: int) -> bytes:
+    """A step too long for an annotation's 10 bits: 4 bytes, the upper two first."""
+    low_first = step.to_bytes(4, "little", signed=True)
+    return _word(_SKIP, 0) + low_first[2:] + low_first[:2]
+
+
+def _aux(note: str) -> bytes:
+    content = note.encode("ascii")
+    return _word(_AUX, len(content)) + content + b"\0" * (len(content) % 2)
 
 
 def _apart(found: list[_Annotation]) -> tuple[list[str], list[_Annotation]]:

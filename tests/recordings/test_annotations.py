@@ -12,6 +12,7 @@ from written import write_record
 
 from kdjax.errors import InputError
 from kdjax.recordings import read_annotation_file, read_annotations
+from kdjax.recordings.annotations import annotation_bytes
 
 SYMBOLS = wfdb.io.annotation.ann_label_table.symbol[1:]
 
@@ -43,6 +44,19 @@ def test_all_symbols_are_read_as_wfdb_reads_them(tmp_path):
     assert read.sample.dtype == np.int64
     assert read.note.tolist() == expected.aux_note
     np.testing.assert_array_equal(read.subtype, expected.subtype)
+
+
+def test_all_symbols_that_are_written_are_read_again(tmp_path):
+    sample = np.cumsum(np.geomspace(1, 2e9 / 50, len(SYMBOLS)).astype(np.int64))
+    symbols, notes = list(SYMBOLS), ["(AFIB", "x", *[""] * (len(SYMBOLS) - 2)]
+    (tmp_path / "r1.atr").write_bytes(annotation_bytes(sample, symbols, notes, fs=249.999))
+    read = read_annotation_file(tmp_path / "r1.atr")
+    by_wfdb = wfdb.rdann(str(tmp_path / "r1"), "atr")
+    for found in (read.sample, by_wfdb.sample):
+        np.testing.assert_array_equal(found, sample)
+    assert read.symbol.tolist() == by_wfdb.symbol == symbols
+    assert read.note.tolist() == by_wfdb.aux_note == notes
+    assert by_wfdb.fs == 249.999
 
 
 NOTE = (word(22, 0), note("## recorded on ward 3"))
