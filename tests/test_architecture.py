@@ -130,10 +130,10 @@ def test_no_file_is_longer_than_500_lines():
 
 # Mapped over devices, seeds or steps, which JAX does by position.
 BY_POSITION = {
+    "benchmarks/quality/regression.py": {"steps"},
     "benchmarks/quality/steadiness.py": {"epoch_of"},
     "kdjax/training/epochs.py": {"steps"},
     "kdjax/training/parallel.py": {"_norms"},
-    "kdjax/training/regression.py": {"steps"},
     "kdjax/training/step.py": {"run_steps"},
 }
 AS_IT_IS = "kdjax/datasets/synthetic_beats/generator.py"  # its text is the data set's version

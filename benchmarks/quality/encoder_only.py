@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.quality.headline import COMPONENTS, Beats, fused, network_beats, raw_beats
+from benchmarks.quality.regression import Regression, predict
 from benchmarks.shared import write_rows
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
@@ -32,7 +33,6 @@ from kdjax.models.sizes import encoder_multiply_accumulates, multiply_accumulate
 from kdjax.runs import directory, evaluation, provenance
 from kdjax.scores import baselines, fitted, metrics
 from kdjax.scores.fitted import Evidence
-from kdjax.training.regression import Regression, predict
 from kdjax.training.step import adam
 
 WIDTH = 6

@@ -17,7 +17,11 @@ from kdjax.models.networks import (
     near_one,
     redraw,
 )
-from kdjax.models.sizes import check_length, multiply_accumulates
+from kdjax.models.sizes import (
+    check_length,
+    encoder_multiply_accumulates,
+    multiply_accumulates,
+)
 
 few = settings(max_examples=4, deadline=None)
 SMALL = Generator(width=4, latent_dim=6, length=32, channels=2)
@@ -132,6 +136,14 @@ def test_multiply_accumulates_of_the_smallest_network():
     """By hand, width 1, latent 1, one lead, 32 samples: outputs x 4 taps x channels in and out."""
     encoder = 4 * (16 * 1 * 1 + 8 * 1 * 2 + 4 * 2 * 4 + 2 * 4 * 8 + 1 * 8 * 16)
     assert multiply_accumulates(Generator(1, 1, 32, 1)) == 2 * (encoder + 16)
+
+
+def test_an_encoder_is_half_of_its_autoencoder():
+    whole = multiply_accumulates(Generator(8, 50, 320, 1))
+    assert 2 * encoder_multiply_accumulates(8, 50, 320, channels=1) == whole
+    # Kernels of four: 1 to 2 channels at 16 samples, 2 to 4 at 8, and so on; then one output.
+    by_hand = 4 * (1 * 2 * 16 + 2 * 4 * 8 + 4 * 8 * 4 + 8 * 16 * 2 + 16 * 32 * 1) + 32
+    assert encoder_multiply_accumulates(2, 1, 32, channels=1) == by_hand
 
 
 def test_numbers_in_a_tree():

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.models.networks import Encoder, Generator
-from kdjax.models.sizes import encoder_multiply_accumulates, multiply_accumulates
-from kdjax.training.regression import Regression, predict
+from benchmarks.quality.regression import Regression, predict
+from kdjax.models.networks import Encoder
 from kdjax.training.step import adam
 
 REGRESSION = Regression(Encoder(2, 1), adam(1e-2))
@@ -61,11 +60,3 @@ def test_steps_take_the_targets_of_the_batch(x):
     assert float(loss) == pytest.approx(float(same))
     for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(picked), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-
-
-def test_an_encoder_is_half_of_its_autoencoder():
-    whole = multiply_accumulates(Generator(8, 50, 320, 1))
-    assert 2 * encoder_multiply_accumulates(8, 50, 320, channels=1) == whole
-    # Kernels of four: 1 to 2 channels at 16 samples, 2 to 4 at 8, and so on; then one output.
-    by_hand = 4 * (1 * 2 * 16 + 2 * 4 * 8 + 4 * 8 * 4 + 8 * 16 * 2 + 16 * 32 * 1) + 32
-    assert encoder_multiply_accumulates(2, 1, 32, channels=1) == by_hand
