@@ -17,10 +17,10 @@ import pytest
 from benchmarks.pages import card as card_page
 from benchmarks.pages import commands as commands_page
 from benchmarks.pages import detection as detection_page
+from benchmarks.pages import figures, rpeaks, speed, study
 from benchmarks.pages import performance as performance_page
 from benchmarks.pages import reliability as reliability_page
 from benchmarks.pages import results as results_page
-from benchmarks.pages import rpeaks, speed, study
 from benchmarks.speed import additions, chunks, measure, train_step
 from benchmarks.speed.roofline import saved_flops, step_flops
 from configs import teacher
@@ -231,3 +231,33 @@ def test_contestants_are_given_the_arguments_that_they_take(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train_step.compare(SimpleNamespace(student=False), 2, 1)
     assert len(bound) == len(additions.VARIANTS) + 5
+
+
+FOUND = {"mean": 0.01, "ci95": [-0.02, 0.04]}
+APART = {"mean": 0.03, "ci95": [0.01, 0.05]}
+
+
+def test_differences_are_drawn_with_their_intervals_in_the_order_given():
+    figure = figures.differences([("first", FOUND), ("second", APART)], "AUC")
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    assert ax.yaxis_inverted()
+    drawn = [list(line.get_xdata()) for line in ax.lines]
+    assert [-0.02, 0.04] in drawn
+    assert [0.01, 0.05] in drawn
+    # An interval without 0 has another mark, not only another colour.
+    marks = {tuple(line.get_xdata()): line.get_marker() for line in ax.lines}
+    assert marks[(0.01,)] != marks[(0.03,)]
+
+
+def test_quality_over_cost_shows_networks_as_points_and_the_others_as_lines():
+    figure = figures.quality_cost(
+        {"small": (1e6, FOUND), "beside": (1e6, APART), "large": (2e7, APART)}, {"simple": 0.02}
+    )
+    ax = figure.axes[0]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(names) == ["beside", "large", "simple", "small"]
+    points = [c.lines[0].get_xdata()[0] for c in ax.containers]
+    assert points[0] == 1e6
+    assert points[0] < points[1] < 1.2e6  # of one size, side by side
+    assert ax.get_xscale() == "log"

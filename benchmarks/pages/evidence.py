@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.pages import figures
 from benchmarks.shared import (
     folded,
     mean,
@@ -14,7 +15,6 @@ from benchmarks.shared import (
     source,
     table,
 )
-from kdjax.pages import plots
 
 IN_USE = "fusion, first_5_minutes"
 _MAPS = {"beatgan": "BeatGAN's", "aami": "AAMI's"}
@@ -104,7 +104,7 @@ def headline() -> Iterable[str]:
         for name in _MAPS
     ]
     yield picture(
-        plots.differences(compared, "AUC of the adapted fusion minus that without a network"),
+        figures.differences(compared, "AUC of the adapted fusion minus that without a network"),
         "headline.png",
         "AUC of the adapted fusion minus its AUC without a network, by class map: mean and 95 % "
         "interval over seeds. Orange diamonds: the interval excludes 0.",
@@ -237,7 +237,7 @@ def _drawn(found: Mapping[str, Any], name: str) -> str:
         for key in _MAPS
     ]
     return picture(
-        plots.differences(compared, "AUC of the adapted fusion minus that without a network"),
+        figures.differences(compared, "AUC of the adapted fusion minus that without a network"),
         name,
         "AUC of the adapted fusion minus its AUC without a network, by class map: mean and 95 % "
         "interval over seeds, not corrected for their number. Orange diamonds: the interval "

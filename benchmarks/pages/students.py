@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pages import figures
 from benchmarks.pages.epochs import Line, aucs, drawn
 from benchmarks.pages.study import NEAR, made
 from benchmarks.shared import (
@@ -21,7 +22,6 @@ from benchmarks.shared import (
     source,
     table,
 )
-from kdjax.pages import plots
 from kdjax.scores import metrics
 
 IN_USE_LATENT = "latent in use"
@@ -78,7 +78,7 @@ def narrow() -> Iterable[str]:
         for other, key in (("alone", PLAIN_AUC), ("control", "to control"))
     ]
     yield picture(
-        plots.differences(differences, "difference in AUC"),
+        figures.differences(differences, "difference in AUC"),
         "study-narrow.png",
         "AUC of narrow students, plain score, minus that of the student alone and of the control: "
         "mean and 95 % interval over seeds, not corrected for their number. Orange diamonds: the "

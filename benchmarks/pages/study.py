@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.pages import figures
 from benchmarks.shared import (
     FOLDER,
     PLAIN_AUC,
@@ -17,7 +18,6 @@ from benchmarks.shared import (
     source,
     table,
 )
-from kdjax.pages import plots
 
 # As published, one run each; that their protocols are the same as ours is not shown.
 _BEATGAN = "BeatGAN, Zhou et al., IJCAI 2019"
@@ -136,7 +136,7 @@ def primary(study: Any) -> Iterable[str]:
     networks = {n: (v["macs"], v["scores"][0]["auc"]) for n, v in variants.items()}
     simple = {SIMPLE[n]: b["auc"] for n, b in split["baselines"].items() if n in SIMPLE}
     yield picture(
-        plots.quality_cost(networks, simple),
+        figures.quality_cost(networks, simple),
         "study-cost.png",
         "AUC of the plain score over multiply-accumulates for each beat, in millions: mean and 95 "
         "% interval over seeds. Lines are simple detectors. Networks of one size are drawn side "
@@ -208,7 +208,7 @@ def screen(study: Any) -> Iterable[str]:
             f"{signed(found)}, corrected p {found['p_holm']:.3f}."
         )
         yield picture(
-            plots.differences(rows, "AUC minus that of the student alone"),
+            figures.differences(rows, "AUC minus that of the student alone"),
             f"study-{split['protocol']}.png",
             f"AUC of each variant minus that of the student alone under `{split['protocol']}`, "
             "plain score: mean and 95 % interval over seeds, not corrected for the number of "

@@ -23,9 +23,9 @@ from kdjax.scores import metrics
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8A8A8A"
-_CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 _DASHES = ("-", "--", ":", "-.")
-_MARKS = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKS = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _DPI = 160
 
 
@@ -65,7 +65,7 @@ def loss_curves(rows: Sequence[Mapping]) -> Figure:
         panels.setdefault(_panel(name), []).append(name)
     panels = {title: members for title, members in panels.items() if members}
 
-    figure, axes = _grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=3.1)
+    figure, axes = grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=3.1)
     units = {title: (unit, scale) for title, _, unit, scale in _PANELS}
     for ax, (title, members) in zip(axes.flat, panels.items(), strict=False):
         unit, scale = units.get(title, (_UNITS.get(title, title), "linear"))
@@ -102,8 +102,8 @@ def _draw_curve(
     ax.plot(
         epoch,
         value,
-        color=_CYCLE[number % len(_CYCLE)],
-        linestyle=_DASHES[number // len(_CYCLE) % len(_DASHES)],
+        color=CYCLE[number % len(CYCLE)],
+        linestyle=_DASHES[number // len(CYCLE) % len(_DASHES)],
         marker="o" if len(value) <= 25 else None,
         markersize=3,
         label=_short(name) + note,
@@ -119,7 +119,7 @@ def roc_pr(abnormal: np.ndarray, score: np.ndarray, unit: str = "beat") -> Figur
         unit: what one of them is called.
     """
     area, ap = metrics.auc(abnormal, score), metrics.average_precision(abnormal, score)
-    figure, axes = _grid(1, 2, width=9.6, row_height=4.6)
+    figure, axes = grid(1, 2, width=9.6, row_height=4.6)
     roc, pr = axes.flat
     fpr, tpr, _ = roc_curve(abnormal, score)
     roc.plot(fpr, tpr, color=BLUE, label=f"scores, AUC {area:.4f}")
@@ -169,10 +169,10 @@ def score_histogram(
     edges = np.geomspace(low, high, 61) if logarithmic else np.linspace(low, high, 61)
     edges[0], edges[-1] = low, high  # geomspace may round the ends inwards
 
-    figure, axes = _grid(len(present), 1, width=9.6, row_height=1.35, sharex=True, sharey=True)
+    figure, axes = grid(len(present), 1, width=9.6, row_height=1.35, sharex=True, sharey=True)
     for ax, index in zip(axes.flat, present, strict=True):
         share = _shares(score[label == index], edges)
-        colour = _CYCLE[index % len(_CYCLE)]
+        colour = CYCLE[index % len(CYCLE)]
         ax.stairs(share, edges, fill=True, color=colour, alpha=0.55, baseline=1e-9)
         if index and 0 in present:
             normal = f"{classes[0]} again, as outline"
@@ -182,7 +182,7 @@ def score_histogram(
         ax.text(0.01, 0.93, text, transform=ax.transAxes, va="top", weight="bold")
         lines = [(name, value) for name, value in thresholds.items() if value is not None]
         for i, (name, value) in enumerate(lines):
-            ax.axvline(value, color=BLACK, linestyle=_MARKS[i % len(_MARKS)], label=name)
+            ax.axvline(value, color=BLACK, linestyle=MARKS[i % len(MARKS)], label=name)
         ax.set(yscale="log")
     smallest = 1 / max(int((label == i).sum()) for i in present)
     axes.flat[0].set(ylim=(smallest / 1.5, 1.5), xscale="log" if logarithmic else "linear")
@@ -282,64 +282,6 @@ def _clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def differences(rows: Sequence[tuple[str, Mapping]], unit: str) -> Figure:
-    """Paired differences with their intervals, one a line; 0 is drawn.
-
-    Args:
-        rows: name and {"mean", "ci95"}, from the top.
-        unit: what the axis shows.
-    """
-    figure, axes = _grid(1, 1, width=7.2, row_height=1 + 0.32 * len(rows))
-    ax = axes.flat[0]
-    for y, (_, found) in enumerate(rows):
-        low, high = found["ci95"]
-        apart = low > 0 or high < 0
-        ax.plot([low, high], [y, y], color=VERMILION if apart else BLUE, linewidth=2)
-        ax.plot(found["mean"], y, marker="D" if apart else "o", color=VERMILION if apart else BLUE)
-    ax.axvline(0, color=BLACK, linestyle="--", linewidth=1)
-    ax.set(yticks=range(len(rows)), yticklabels=[name for name, _ in rows], xlabel=unit)
-    ax.locator_params(axis="x", nbins=6)  # long labels of small differences stay apart
-    ax.invert_yaxis()
-    return figure
-
-
-def quality_cost(
-    networks: Mapping[str, tuple[float, Mapping]], others: Mapping[str, float]
-) -> Figure:
-    """AUC with its interval over multiply-accumulates; what has none stands as a line.
-
-    Args:
-        networks: name -> (multiply-accumulates a beat, {"mean", "ci95"}).
-        others: name -> AUC.
-    """
-    figure, axes = _grid(1, 1, width=7.8, row_height=4.6)
-    ax = axes.flat[0]
-    marks = "osD^vPX*"
-    costs = [cost for cost, _ in networks.values()]
-    for i, (name, (cost, found)) in enumerate(networks.items()):
-        # Those of one size stand side by side.
-        aside = 1.06 ** costs[:i].count(cost)
-        below, above = found["mean"] - found["ci95"][0], found["ci95"][1] - found["mean"]
-        ax.errorbar(
-            cost * aside,
-            found["mean"],
-            [[below], [above]],
-            marker=marks[i % len(marks)],
-            color=_CYCLE[i % len(_CYCLE)],
-            capsize=3,
-            linestyle="",
-            label=name,
-        )
-    for i, (name, value) in enumerate(others.items()):
-        ax.axhline(value, color=GREY, linestyle=_MARKS[i % len(_MARKS)], linewidth=1, label=name)
-    ax.set(xscale="log", xlabel="multiply-accumulates a beat, millions", ylabel="AUC (0 to 1)")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 4)))
-    ax.xaxis.set_major_formatter(lambda cost, _: f"{cost / 1e6:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
-    return figure
-
-
 def bars(panels: Mapping[str, Mapping[str, float]]) -> Figure:
     """Quantities of several things side by side: a panel a quantity, a bar a thing.
 
@@ -350,11 +292,11 @@ def bars(panels: Mapping[str, Mapping[str, float]]) -> Figure:
     names = list(dict.fromkeys(name for values in panels.values() for name in values))
     if not names:
         raise ValueError("bars need at least one value")
-    figure, axes = _grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=1 + 0.4 * len(names))
+    figure, axes = grid(math.ceil(len(panels) / 2), 2, width=9.6, row_height=1 + 0.4 * len(names))
     for ax, (title, values) in zip(axes.flat, panels.items(), strict=False):
         for i, name in enumerate(names):
             value = values.get(name)
-            drawn = ax.barh(i, value or 0, color=_CYCLE[i % len(_CYCLE)])
+            drawn = ax.barh(i, value or 0, color=CYCLE[i % len(CYCLE)])
             ax.bar_label(drawn, ["–" if value is None else f"{value:.4g}"], padding=3, fontsize=8)
         ax.set_yticks(range(len(names)), names, fontsize=8)
         ax.invert_yaxis()
@@ -411,7 +353,8 @@ def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.histogram(values, edges)[0] / len(values)
 
 
-def _grid(rows: int, columns: int, width: float, *, row_height: float, **kwargs):
+def grid(rows: int, columns: int, width: float, *, row_height: float, **kwargs):
+    """A figure of softened axes [rows, columns], in inches; the rest goes to `subplots`."""
     figure = Figure(figsize=(width, max(rows * row_height, 3.2)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
     for ax in axes.flat:

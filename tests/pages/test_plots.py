@@ -251,36 +251,6 @@ def test_only_plots_imports_matplotlib_and_not_its_global_state():
     assert not any(name.startswith("matplotlib.pyplot") for name in importing["plots.py"])
 
 
-FOUND = {"mean": 0.01, "ci95": [-0.02, 0.04]}
-APART = {"mean": 0.03, "ci95": [0.01, 0.05]}
-
-
-def test_differences_are_drawn_with_their_intervals_in_the_order_given():
-    figure = plots.differences([("first", FOUND), ("second", APART)], "AUC")
-    ax = figure.axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
-    assert ax.yaxis_inverted()
-    drawn = [list(line.get_xdata()) for line in ax.lines]
-    assert [-0.02, 0.04] in drawn
-    assert [0.01, 0.05] in drawn
-    # An interval without 0 has another mark, not only another colour.
-    marks = {tuple(line.get_xdata()): line.get_marker() for line in ax.lines}
-    assert marks[(0.01,)] != marks[(0.03,)]
-
-
-def test_quality_over_cost_shows_networks_as_points_and_the_others_as_lines():
-    figure = plots.quality_cost(
-        {"small": (1e6, FOUND), "beside": (1e6, APART), "large": (2e7, APART)}, {"simple": 0.02}
-    )
-    ax = figure.axes[0]
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert sorted(names) == ["beside", "large", "simple", "small"]
-    points = [c.lines[0].get_xdata()[0] for c in ax.containers]
-    assert points[0] == 1e6
-    assert points[0] < points[1] < 1.2e6  # of one size, side by side
-    assert ax.get_xscale() == "log"
-
-
 def test_bars_name_everything_and_leave_out_what_has_no_value():
     figure = plots.bars({"kB": {"teacher": 400.0, "student": 30.0}, "AUC": {"teacher": 0.9}})
     sizes, aucs = figure.axes
