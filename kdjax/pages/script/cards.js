@@ -36,8 +36,8 @@ function othersButton(groups) {
     next.focus();
     next.scrollIntoView({ block: app.all ? "start" : "nearest" });
   };
-  const textContent = `${app.all ? "Hide" : "Show"} ${text}, ${beatsText(beats)} (key o)`;
-  return [element("button", { type: "button", id: "others", textContent, onclick })];
+  const says = `${app.all ? "Hide" : "Show"} ${text}, ${beatsText(beats)} (key o)`;
+  return [button(says, "", onclick, { id: "others" })];
 }
 
 /** Small families of a kind: one row of buttons names all that have no name yet, then all again. */
@@ -180,22 +180,16 @@ function kindButtons(chosen, decided, action, kinds = KINDS) {
   return [...kinds].map((kind) => {
     const proposed = kind === chosen && !decided;
     const said = proposed ? `${KIND_NAMES[kind]}, proposed` : KIND_NAMES[kind];
-    return element("button", {
-      type: "button",
+    return button(kind, `${said} (key ${kind.toLowerCase()})`, () => action(kind), {
       className: proposed ? "kind proposed" : "kind",
-      textContent: kind,
-      title: `${said} (key ${kind.toLowerCase()})`,
       ariaPressed: String(kind === chosen && decided),
       data: { kind },
-      onclick: () => action(kind),
     });
   });
 }
 
 function familyButtons(i, family) {
   const number = i + 1;
-  const button = (textContent, title, onclick) =>
-    element("button", { type: "button", textContent, title, onclick });
   const mergeText = app.merging && app.merging !== number ? "Merge here" : "Merge…";
   const splitting = button("Split", "by shape, in two (key p)", () => splitFamily(number));
   return element(

@@ -78,29 +78,22 @@ function renderEvents() {
 
 function eventItem(event) {
   const at = clock(event.from, app.start);
-  const shown = element("button", {
-    type: "button",
-    className: isSame(event, app.now) ? "event now" : "event",
-    textContent: `${at} ${event.text}`,
-    onclick: ({ currentTarget }) => showEvent(currentTarget, event),
-  });
+  const showing = ({ currentTarget }) => showEvent(currentTarget, event);
+  const className = isSame(event, app.now) ? "event now" : "event";
+  const shown = button(`${at} ${event.text}`, "", showing, { className });
   if (!RHYTHMS.includes(event.name)) return element("li", {}, shown);
-  const dismissing = element("button", {
-    type: "button",
-    textContent: "Dismiss",
-    title: "removes it from the list (key d)",
+  const dismissing = button("Dismiss", "removes it from the list (key d)", () => dismissEvent(event), {
     ariaLabel: `Dismiss: ${event.name} at ${at}`,
-    onclick: () => dismissEvent(event),
   });
   return element("li", {}, shown, dismissing);
 }
 
 /** Goes to an event, and marks it as the one from which [ and ] go on. */
-function showEvent(button, event) {
+function showEvent(item, event) {
   const { name, from, text } = event;
   app.now = event;
   for (const other of byId("events").querySelectorAll(".now")) other.classList.remove("now");
-  button.classList.add("now");
+  item.classList.add("now");
   if (name === "not scored") {
     app.selected = -1; // there may be no beat
     app.marker = null;
@@ -117,13 +110,13 @@ function nextEvent(step) {
   const list = eventsInList();
   const now = list.findIndex((event) => isSame(event, app.now));
   const place = now < 0 ? placeOfNext(list, step) : now + step;
-  const button = byId("events").querySelectorAll(".event")[place];
-  if (!button) {
+  const item = byId("events").querySelectorAll(".event")[place];
+  if (!item) {
     say("No more events in the list.");
     return;
   }
-  button.scrollIntoView({ block: "nearest" });
-  button.click();
+  item.scrollIntoView({ block: "nearest" });
+  item.click();
 }
 
 /** Where the list goes on from an event that is no longer in it, forth or back. */

@@ -40,8 +40,6 @@ function clearLimit() {
 
 /** What the panel of a beat, or that without one, offers. */
 function limitButtons() {
-  const button = (textContent, title, onclick) =>
-    element("button", { type: "button", textContent, title, onclick });
   if (app.limit === null) {
     return app.selected < 0
       ? []

@@ -80,11 +80,6 @@ function addBeat(kind) {
 function markerPanel() {
   const text = `${clockOf(app.marker)} · no beat here; type a letter to add one · ←, → or a click moves the marker`;
   const addable = [...KINDS].filter((kind) => kind !== "X").join("");
-  const removing = element("button", {
-    type: "button",
-    textContent: "Remove marker",
-    title: "key Esc",
-    onclick: clearMarker,
-  });
+  const removing = button("Remove marker", "key Esc", clearMarker);
   return [...kindButtons("", false, addBeat, addable), element("span", { textContent: text }), removing];
 }

@@ -35,6 +35,11 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
+/** A button without a tooltip where the title is empty; more: further properties. */
+function button(textContent, title, onclick, more = {}) {
+  return element("button", { type: "button", textContent, ...(title && { title }), onclick, ...more });
+}
+
 function say(text) {
   byId("status").textContent = byId("status").title = text;
 }

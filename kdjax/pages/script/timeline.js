@@ -42,12 +42,7 @@ function renderBeat() {
     panel.replaceChildren(...markerPanel());
     return;
   }
-  const missed = element("button", {
-    type: "button",
-    textContent: "Add a beat",
-    title: "that was missed (key a, or click where it is)",
-    onclick: nextGap,
-  });
+  const missed = button("Add a beat", "that was missed (key a, or click where it is)", nextGap);
   if (i < 0) {
     panel.replaceChildren("Click a beat to name only that beat, or a place without one to add a missed beat.", missed, ...limitButtons());
     return;
