@@ -60,6 +60,12 @@ function stepInStrips(way, event) {
   else show(app.selected < 0 ? firstFrom(app.times, app.at) : app.selected + way);
 }
 
+/** Keys of irregular rhythms: in the strips, and where nothing has the focus. */
+const OF_RHYTHMS = {
+  d: dismissNow,
+  r: (_, event) => limitHere(event.shiftKey ? "irregular rhythm" : WITHOUT_P),
+};
+
 const IN_STRIPS = {
   ArrowRight: (_, event) => stepInStrips(1, event),
   ArrowLeft: (_, event) => stepInStrips(-1, event),
@@ -67,8 +73,7 @@ const IN_STRIPS = {
   PageUp: () => goTo(app.at - ROWS * STRIP),
   ArrowDown: () => leaveStrips(1),
   ArrowUp: () => leaveStrips(-1),
-  d: dismissNow,
-  r: (_, event) => limitHere(event.shiftKey ? "irregular rhythm" : WITHOUT_P),
+  ...OF_RHYTHMS,
   ".": nextOfFamily,
   Enter: nextOfFamily,
 };
@@ -82,8 +87,7 @@ function leaveStrips(step) {
 
 const IN_NOTHING = {
   ArrowDown: () => document.querySelector(".family, .frame")?.focus(),
-  d: dismissNow,
-  r: (_, event) => limitHere(event.shiftKey ? "irregular rhythm" : WITHOUT_P),
+  ...OF_RHYTHMS,
 };
 
 const IN_OVERVIEW = {
