@@ -1,4 +1,4 @@
-"""The tutorial runs from its first cell to its last."""
+"""The tutorial runs from its first cell to its last, and leads nowhere that is not there."""
 
 from pathlib import Path
 
@@ -20,3 +20,10 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
     )
     assert "student: AUC" in text
     assert "family 1:" in text
+
+
+def test_the_tutorial_has_no_links_between_pages():
+    """The site has a notebook elsewhere than a clone does: a relative link fails in one of both."""
+    for cell in nbformat.read(TUTORIAL, as_version=4).cells:
+        assert "](.." not in cell.source
+        assert ".md)" not in cell.source

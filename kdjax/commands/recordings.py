@@ -11,6 +11,8 @@ from typing import Any
 from kdjax.errors import InputError, counted, one_line
 from kdjax.files import check_folder, check_output, write_bytes, write_text
 
+_ABNORMAL = (0.0, 0.01, 0.05, 0.2)  # shares of a calibration's beats for which thresholds are told
+
 
 def detect(args: argparse.Namespace) -> None:
     """Finds abnormal beats in recordings, writes a folder for each, and says what was found."""
@@ -207,20 +209,30 @@ def calibrate(args: argparse.Namespace) -> None:
     detector = _detector(args.run_directory)
     sources = [_source(path, args) for path in _recordings(args)[0]]
     with _bar("calibrating", 2 * sum(source.length for source in sources)) as progress:
-        moved, own = personal.calibrate(detector, sources, leads=args.lead, progress=progress)
+        moved, own, notes = personal.calibrate(
+            detector, sources, leads=args.lead, progress=progress
+        )
     write_bytes(args.out, detector_files.calibration_bytes(moved))
-    threshold = kinds.threshold(FPR)
+    threshold, rate = kinds.threshold(FPR), f"{100 * FPR:g} %"
     print(
         f"{args.out}: the score, adapted to {moved.source}; use it with kdjax detect --calibration "
-        f"{args.out}\n"
-        f"{100 * FPR:g} % of other people's normal beats score above the threshold, "
-        f"{threshold:.4g}; of these {len(own)} beats, {100 * (own > threshold).mean():.1f} % do. "
-        f"If you know the share of abnormal beats here, one of these values of --threshold leaves "
-        f"{100 * FPR:g} % of the normal ones above it:"
+        f"{args.out}"
     )
-    for abnormal in (0.0, 0.01, 0.05, 0.2):
-        own_one = calibration.own_threshold(own, FPR, abnormal)
-        print(f"  {100 * abnormal:3.0f} % abnormal: {own_one:.4g}")
+    print(*(f"  note: {one_line(note)}" for note in notes), sep="\n", end="\n" * bool(notes))
+    print(
+        f"{rate} of other people's normal beats score above the threshold, {threshold:.4g}; of "
+        f"these {len(own)} beats, {100 * (own > threshold).mean():.1f} % do."
+    )
+    shares = [share for share in _ABNORMAL if len(own) * (1 - share) * FPR >= 1]
+    if not shares:
+        print(f"These are too few for a threshold of their own, that {rate} of them exceed.")
+        return
+    print(
+        f"If you know the share of abnormal beats here, the --threshold beside it leaves {rate} of "
+        "the normal ones above it:"
+    )
+    for share in shares:
+        print(f"  {100 * share:3.0f} % abnormal: {calibration.own_threshold(own, FPR, share):.4g}")
 
 
 def ec57(args: argparse.Namespace) -> None:
@@ -357,7 +369,7 @@ def _in_short(found: Any, out: Path) -> str:
     beats = without_artefacts(found.beats)
     scored = int(np.isfinite(beats.score).sum())
     counts = {kind: int((beats.kind == kind).sum()) for kind in ABNORMAL}
-    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind in "SV")
     hours = found.seconds / 3600
     length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     line = (

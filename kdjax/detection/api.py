@@ -94,8 +94,8 @@ def detect(
     Raises:
         InputError: `detector` is a name, an array comes without `fs` or with units or gain or is
             not one of numbers, a source comes with `fs`, a file cannot be read or lacks a lead,
-            the rate is 90 Hz or less, or fpr, alarms_per_hour or threshold is impossible.
-        ValueError: more than one of fpr, alarms_per_hour and threshold is given.
+            the rate is 90 Hz or less, fpr, alarms_per_hour or threshold is impossible, or more
+            than one of them is given.
     """
     is_file = isinstance(signal, str | os.PathLike)
     if not is_file and (units, gain) != (None, None):

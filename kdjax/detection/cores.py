@@ -14,6 +14,7 @@ import numpy as np
 from kdjax import beats, rpeaks
 from kdjax.detection import quality
 from kdjax.detection.threads import one_thread
+from kdjax.errors import InputError
 
 CORE, BEFORE, AFTER = 60.0, 20.0, 5.0  # s
 DELAY = CORE + AFTER  # s at most, from a beat to its decision, once the score is adapted
@@ -157,9 +158,9 @@ class BeatStream:
         samples = np.array(samples, np.float32)  # the caller may fill the same buffer again
         samples = samples[:, None] if samples.ndim == 1 else samples
         if samples.ndim != 2 or samples.shape[1] != self.channels:
-            raise ValueError(f"samples {samples.shape}; [n, {self.channels}] needed")
+            raise InputError(f"samples {samples.shape}; [n, {self.channels}] needed")
         if self._over:
-            raise ValueError("this recording is finished; make a new stream for another")
+            raise InputError("this recording is finished; make a new stream for another")
         self._blocks.append(samples)
         self._end += len(samples)
         return self._complete(round(AFTER * self.fs))

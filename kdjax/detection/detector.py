@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kdjax.errors import InputError
 from kdjax.models import folded
 from kdjax.models.folded import Folded
 from kdjax.models.sizes import Sizes, multiply_accumulates
@@ -117,7 +118,7 @@ class Detector:
         x = np.asarray(x, self._folded.head.kernel.dtype)
         beat = (self.generator.length, self.generator.channels)
         if x.ndim != 3 or x.shape[1:] != beat:
-            raise ValueError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
+            raise InputError(f"beats of shape {x.shape}; [B, {beat[0]}, {beat[1]}] needed")
         return x
 
     @cached_property

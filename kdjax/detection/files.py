@@ -59,7 +59,10 @@ def write(detection: Detection, out: Path, decisions: Sequence[dict[str, Any]] =
             said.append(f"{counted(len(own), 'decision')} of {out / REVIEW} applied again")
             decisions = review.together(decisions, own)
         except InputError:
-            said.append(f"{out / REVIEW} belongs to another detection and was not applied")
+            said.append(
+                f"{out / REVIEW} belongs to another detection and was not applied; to apply it, "
+                "detect with the earlier options again"
+            )
             if decisions:
                 kept, words = _kept(out, detection, decisions)
                 whole |= kept

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from kdjax.errors import InputError, option
+from kdjax.errors import InputError, option, options
 from kdjax.recordings import Source
 from kdjax.recordings.leads import place_of
 
@@ -34,7 +34,7 @@ def choose_leads(
                 raise InputError(f"{source.name}: no lead {lead!r}; {there}; name one of them")
             columns.append(column)
         others = [
-            f"lead {source.leads[column]} read, although the detector was calibrated on {lead}"
+            f"{_named([source.leads[column]])} read, although the detector was calibrated on {lead}"
             for column, lead in zip(columns, calibrated, strict=True)
             if place_of([source.leads[column]], lead) is None
         ]
@@ -49,13 +49,19 @@ def choose_leads(
                 f"choose it with {option('leads')}"
             )
         note = (
-            f"{', '.join(source.leads)} read as {', '.join(calibrated)}, on which the detector was "
+            f"{_named(source.leads)} read as {', '.join(calibrated)}, on which the detector was "
             "calibrated"
         )
         return list(range(len(calibrated))), [note]
     raise InputError(
-        f"{source.name}: no lead {', '.join(calibrated)}; {there}; choose with {option('leads')}"
+        f"{source.name}: no lead {', '.join(calibrated)}; {there}; choose by name or number, for "
+        f"example {options(leads=1)}"
     )
+
+
+def _named(leads: Sequence[str]) -> str:
+    """Names in a sentence: 'lead V5', and 'lead 1', which a lead without a name is called."""
+    return ", ".join(name if name.startswith("lead ") else f"lead {name}" for name in leads)
 
 
 def with_second(source: Source, columns: Sequence[int]) -> list[int]:

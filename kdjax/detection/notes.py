@@ -130,9 +130,14 @@ def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
 
 
 def doubts(
-    found: Beats, fs: float, *, bad: Sequence[tuple[float, float, str]], adapted_to: int | None
+    found: Beats,
+    fs: float,
+    *,
+    bad: Sequence[tuple[float, float, str]],
+    adapted_to: int | None,
+    seconds: float,
 ) -> Iterator[str]:
-    """What the user should know before looking at the scores."""
+    """What the user should know before looking at the scores; seconds: of the recording."""
     if not len(found.sample):
         yield f"no beats found: {_why_none(bad)}"
     elif not np.isfinite(found.score).any():
@@ -140,6 +145,11 @@ def doubts(
     elif adapted_to is not None and adapted_to < ADAPTED_BEATS:
         few = counted(adapted_to, "good beat")
         yield f"the score could adapt to only {few}, so kinds and scores are less certain"
+    elif adapted_to is not None and seconds < ADAPTED_IN[0]:
+        yield (
+            f"the recording is shorter than {ADAPTED_IN[0] / 60:g} minutes, so the score adapted "
+            f"to its {seconds:.0f} s alone"
+        )
     if noise_band(fs) < SEEN_ABOVE_BAND:
         yield f"at {fs:g} Hz, noise cannot be distinguished from the ECG and is not marked"
     known = found.rr[np.isfinite(found.rr)]

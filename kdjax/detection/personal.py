@@ -28,8 +28,10 @@ def calibrate(
     *,
     leads: Sequence[str] = (),
     progress: Callable[[int], Any] = lambda samples: None,
-) -> tuple[Calibration, np.ndarray]:
-    """A calibration moved to one person by recordings without labels, and their scores, ascending.
+) -> tuple[Calibration, np.ndarray, list[str]]:
+    """A calibration moved to one person by recordings without labels, their scores, and notes.
+
+    The scores ascend; the notes are those of the recordings, detected with the calibration.
 
     Medians over the beats that are in time move it, which a few abnormal beats hardly shift. Of
     very long recordings an even share of the beats is looked at. `progress` is told of the samples
@@ -66,7 +68,8 @@ def calibrate(
     there = replace(detector, calibration=moved)
     again = [detect(there, source, leads=leads, progress=progress) for source in sources]
     score = np.concatenate([detection.beats.score for detection in again])
-    return moved, np.sort(score[np.isfinite(score)])
+    notes = [f"{detection.recording}: {note}" for detection in again for note in detection.notes]
+    return moved, np.sort(score[np.isfinite(score)]), notes
 
 
 def _every(stride: int, evidence: Evidence) -> Evidence:

@@ -108,8 +108,8 @@ def detect(
 
     Raises:
         InputError: the recording lacks a lead, its rate is 90 Hz or less, or the threshold is not
-            a number or is one that the calibration cannot give.
-        ValueError: more than one of fpr, alarms_per_hour and threshold is given.
+            a number or is one that the calibration cannot give; more than one of fpr,
+            alarms_per_hour and threshold is given.
     """
     calibration = calibration_of(detector)
     columns, notes = choose_leads(source, leads, calibration.leads)
@@ -145,7 +145,7 @@ def detect(
             *source.notes,
             *notes,
             *read.handling.notes(),
-            *doubts(beats, source.fs, bad=read.bad, adapted_to=read.adapted_to),
+            *doubts(beats, source.fs, bad=read.bad, adapted_to=read.adapted_to, seconds=seconds),
             *read.likeness.doubts(),
             *doubts_of_kinds(
                 beats,
@@ -166,10 +166,10 @@ def _rule(
 ) -> tuple[float | None, float | None]:
     """The rate and the threshold that are asked for, as far as no beat need be known for them.
 
-    InputError and ValueError as `detect` says.
+    InputError as `detect` says.
     """
     if sum(rule is not None for rule in (fpr, alarms_per_hour, threshold)) > 1:
-        raise ValueError("give one of fpr, alarms_per_hour and threshold")
+        raise InputError("give one of fpr, alarms_per_hour and threshold")
     if threshold is not None and not np.isfinite(threshold):
         raise InputError(f"the threshold is {threshold}; give a number")
     if alarms_per_hour is not None and not 0 < alarms_per_hour < np.inf:

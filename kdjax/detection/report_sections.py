@@ -175,7 +175,7 @@ def hours(summary: Mapping) -> str:
         "Beats",
         *ABNORMAL,
         "Not normal",
-        "Share of beats with a kind",
+        "Share not normal",
         "Median heart rate",
     )
     count = len(summary["hours"])

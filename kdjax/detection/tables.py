@@ -74,17 +74,22 @@ def events(detection: Detection) -> str:
 def rr(detection: Detection) -> str:
     """A row per known RR interval: when it ends, how long it is, the kind of the beat that ends it.
 
-    What a person calls an artefact ends no interval: that of the next beat reaches over it.
+    nn is 1 where both of its beats are normal, as measures of heart-rate variability need them
+    (Task Force, Circulation 93:1043-1065, 1996). What a person calls an artefact ends no interval:
+    that of the next beat reaches over it.
     """
     hearts = without_artefacts(detection.beats)
     known = np.isfinite(hearts.rr)
-    rows = ["time_s,interval_s,kind"]
+    is_normal = hearts.kind == "N"
+    nn = is_normal & np.concatenate([[False], is_normal])[:-1]
+    rows = ["time_s,interval_s,kind,nn"]
     rows += [
-        f"{sample / detection.fs:.6f},{interval:.6f},{kind}"
-        for sample, interval, kind in zip(
+        f"{sample / detection.fs:.6f},{interval:.6f},{kind},{both:d}"
+        for sample, interval, kind, both in zip(
             hearts.sample[known].tolist(),
             hearts.rr[known].tolist(),
             hearts.kind[known].tolist(),
+            nn[known].tolist(),
             strict=True,
         )
     ]

@@ -59,7 +59,10 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     line, *notes = capsys.readouterr().out.splitlines()
     assert line.startswith("mine: 1.5 min, ")
     assert line.endswith(str(out / "mine" / "report.html"))
-    assert notes == ["  note: lead 1 read as MLII, on which the detector was calibrated"]
+    assert notes == [
+        "  note: lead 1 read as MLII, on which the detector was calibrated",
+        "  note: the recording is shorter than 5 minutes, so the score adapted to its 90 s alone",
+    ]
     assert {path.name for path in (out / "mine").iterdir()} == {
         "beats.csv",
         "detection.npz",

@@ -229,12 +229,12 @@ def test_memory_does_not_grow_with_the_recording(detector):
 
 def test_a_stream_takes_what_it_is_given_at_once_and_nothing_after_its_end():
     stream = cores.BeatStream(1, FS)
-    with pytest.raises(ValueError, match="needed"):
+    with pytest.raises(InputError, match="needed"):
         stream.push(np.zeros((9, 2)))
     stream.push(np.zeros(5))
     assert sum(map(len, stream._blocks)) == 5
     list(stream.finish())
-    with pytest.raises(ValueError, match="finished"):
+    with pytest.raises(InputError, match="finished"):
         stream.push(np.zeros(5))
 
 
@@ -302,7 +302,7 @@ def test_a_threshold_that_cannot_be_had_is_refused(rule, says, detector):
 
 
 def test_two_rules_for_one_threshold_are_refused(detector):
-    with pytest.raises(ValueError, match="give one of"):
+    with pytest.raises(InputError, match="give one of"):
         detect(detector, source(ecg(seconds=60)[0]), fpr=0.001, threshold=3.5)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kdjax.detection import detector as module
 from kdjax.detection.detector import BUCKETS, Detector, float32_threshold
+from kdjax.errors import InputError
 from kdjax.models import inference
 from kdjax.models.networks import Generator
 
@@ -68,7 +69,7 @@ def test_order_and_company_do_not_matter(expected, chosen):
 @pytest.mark.parametrize("shape", [BEAT, (3, 64, 2), (3, 32, 1), (3, 2, 32), (0, 32, 1), (3, 32)])
 def test_beats_of_another_shape_are_rejected(shape):
     for method in (make_detector().score, make_detector().reconstruct):
-        with pytest.raises(ValueError, match=r"\[B, 32, 2\] needed"):
+        with pytest.raises(InputError, match=r"\[B, 32, 2\] needed"):
             method(np.zeros(shape))
 
 
@@ -113,7 +114,7 @@ def test_evidence_is_the_residual_and_the_latent_of_each_beat(expected):
 
 def test_evidence_takes_only_the_detectors_beats():
     none = np.zeros(1)
-    with pytest.raises(ValueError, match=r"\[B, 32, 2\] needed"):
+    with pytest.raises(InputError, match=r"\[B, 32, 2\] needed"):
         make_detector().evidence(np.zeros((1, 32, 1)), none, record=none, sample=none, fs=360.0)
 
 

@@ -66,7 +66,8 @@ def test_a_review_outlives_a_second_detection_of_the_same_beats(tmp_path, no_pag
     _, found, said = files.write(other, tmp_path)
     assert (found, said) == (
         other,
-        f"{tmp_path / 'review.json'} belongs to another detection and was not applied",
+        f"{tmp_path / 'review.json'} belongs to another detection and was not applied; "
+        "to apply it, detect with the earlier options again",
     )
     assert json.loads((tmp_path / "summary.json").read_text())["decisions"] == 0
     before = (tmp_path / "review.json").read_bytes()

@@ -60,7 +60,7 @@ def test_an_only_lead_of_another_name_is_taken_and_said():
 @pytest.mark.parametrize(
     ("leads", "wanted", "says"),
     [
-        (("V1", "V5"), [], "; choose with leads"),
+        (("V1", "V5"), [], "; choose by name or number, for example leads=1"),
         (("V1", "V5"), ["aVF"], "no lead 'aVF'; its leads are V1, V5"),
         (("V1", "V5"), ["3"], "no lead '3'"),
         (
@@ -85,7 +85,7 @@ def test_an_inverted_lead_and_doubtful_units_are_noticed(detector, whole):
 
 def test_a_calibration_of_another_person_is_noticed(detector):
     signal, _ = ecg(seconds=120)
-    moved, _ = personal.calibrate(detector, [source(signal)])
+    moved, _, _ = personal.calibrate(detector, [source(signal)])
     own = replace(detector, calibration=moved)
     assert not [note for note in detect(own, source(signal)).notes if "another person" in note]
     other = replace(own, calibration=replace(moved, beat=moved.beat[::-1]))

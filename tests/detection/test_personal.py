@@ -19,7 +19,13 @@ def own_signal():
 
 @pytest.fixture(scope="module")
 def own(detector, own_signal):
-    return personal.calibrate(detector, [source(own_signal)])
+    progress: list[int] = []
+    moved, scores, notes = personal.calibrate(
+        detector, [source(own_signal)], progress=progress.append
+    )
+    assert sum(progress) == 2 * len(own_signal)
+    assert notes == []
+    return moved, scores
 
 
 def test_a_calibration_is_moved_to_the_person_without_labels(detector, own_signal, own):
@@ -49,7 +55,7 @@ def test_of_a_long_recording_an_even_share_of_beats_calibrates(
 ):
     moved, every = own
     monkeypatch.setattr(personal, "_KEPT", len(every) // 2)
-    by_some, some = personal.calibrate(detector, [source(own_signal)])
+    by_some, some, _ = personal.calibrate(detector, [source(own_signal)])
     name = "latent.centre"
     assert (by_some.score.arrays[name] != moved.score.arrays[name]).any()
     np.testing.assert_allclose(by_some.score.arrays[name], moved.score.arrays[name], atol=0.5)
@@ -73,7 +79,7 @@ def test_the_share_is_as_large_at_the_start_as_at_the_end(detector, own_signal, 
 def test_a_calibration_knows_the_lead_it_was_made_on(detector, own_signal):
     signal = own_signal
     two = source(np.stack([signal, signal], axis=1), leads=("V1", "V5"))
-    moved, _ = personal.calibrate(detector, [two], leads=["V5"])
+    moved, _, _ = personal.calibrate(detector, [two], leads=["V5"])
     assert moved.leads == ("V5",)
     found = detect(replace(detector, calibration=moved), two)
     assert found.leads == ("V5",)

@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pytest
 from detections import FIVE, FS, NAN, detection_of, family_of, many_beats
 
 from kdjax.detection import tables
@@ -62,21 +63,31 @@ def test_events_with_their_first_and_last_beat():
 
 def test_intervals_that_are_known_with_the_kind_of_the_beat_that_ends_them():
     assert tables.rr(detection_of()).splitlines() == [
-        "time_s,interval_s,kind",
-        "1.000000,0.800000,N",
-        "2.000000,1.000000,V",
-        "6.000000,4.000000,",
-        "7.000000,1.000000,N",
+        "time_s,interval_s,kind,nn",
+        "1.000000,0.800000,N,0",
+        "2.000000,1.000000,V,0",
+        "6.000000,4.000000,,0",
+        "7.000000,1.000000,N,0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [("NNNNN", "1111"), ("VNNSN", "0100"), (" NNVN", "0100"), ("NNXNN", "111")],
+)
+def test_intervals_between_normal_beats_are_told(kinds, expected):
+    beats = FIVE._replace(kind=np.char.strip(list(kinds)))
+    _, *rows = tables.rr(detection_of(beats)).splitlines()
+    assert "".join(row[-1] for row in rows) == expected
 
 
 def test_an_artefact_ends_no_interval():
     beats = FIVE._replace(kind=np.array(["", "N", "X", "", "X"]))
     assert tables.rr(detection_of(beats)).splitlines()[1:] == [
-        "1.000000,0.800000,N",
-        "6.000000,5.000000,",
+        "1.000000,0.800000,N,0",
+        "6.000000,5.000000,,0",
     ]
     first = FIVE._replace(kind=np.array(["X", "X", "N", "", "N"]))  # the first has no interval
-    assert tables.rr(detection_of(first)).splitlines()[1] == "6.000000,4.000000,"
+    assert tables.rr(detection_of(first)).splitlines()[1] == "6.000000,4.000000,,0"
     rows = csv.DictReader(tables.beats(detection_of(beats)).splitlines())
     assert [row["rr_s"] for row in rows] == ["", "0.800000", "", "5.000000", ""]
