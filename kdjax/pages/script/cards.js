@@ -203,7 +203,7 @@ function familyButtons(i, family) {
 }
 
 function drawFamily(pictures, i, members) {
-  const height = app.leads.length > 1 ? 60 : 100;
+  const height = app.leads.length > 1 ? 84 : 100;
   const around = members.length > SMALL ? AROUND : AROUND_SMALL;
   const means = members.length > SMALL ? meansOf(i, members) : [];
   const detected = app.state.families[i].changed ? {} : app.detected.families[i];
