@@ -111,7 +111,7 @@ def example(recording: Recording, leads: Sequence[str]) -> dict:
     if recording.annotations is None:
         raise InputError(f"record {recording.name} has no annotations; put its .atr file beside it")
     raw = np.stack([recording.lead(lead) for lead in leads], axis=1)
-    return cut(recording.name, raw, recording.annotations)
+    return cut(recording.name, raw, recording.annotations)[0]
 
 
 def cut(
@@ -121,14 +121,16 @@ def cut(
     *,
     labels: Mapping[str, int] = LABELS,
     centred: bool = False,
-) -> dict:
-    """The beats in `raw` [T, C], mV at 360 Hz, as stored; R-peaks of raw[:, 0].
+) -> tuple[dict, int]:
+    """The beats in `raw` [T, C], mV at 360 Hz, as stored, and by how much they were moved.
+
+    R-peaks are those of raw[:, 0].
 
     Beats are the annotations whose symbol is in `labels` (symbol -> index into CLASSES). Without
     annotations they are the R-peaks, all normal. `cut_off` int64 [5] counts by class the beats left
     out because the recording begins or ends within their window. `centred`: where annotations stand
-    at a steady distance from the R-peaks, as those of QRS onsets do, beats move by it; it is given
-    as `offset`, in samples from annotation to peak.
+    at a steady distance from the R-peaks, as those of QRS onsets do, beats move by it, in samples
+    from annotation to peak.
     """
     filtered = beats.bandpass(raw, beats.FS)
     peaks = rpeaks.protocol_r_peaks(raw[:, 0], filtered[:, 0], beats.FS)
@@ -139,13 +141,13 @@ def cut(
     symbol = annotations.symbol[is_beat]
     sample = annotations.sample[is_beat]
     label = np.array([labels[s] for s in symbol], np.int8)
-    shift = {"offset": offset(sample[label == 0], peaks)} if centred else {}
-    sample = sample + shift.get("offset", 0)
+    moved = offset(sample[label == 0], peaks) if centred else 0
+    sample = sample + moved
     whole = beats.whole(sample, len(raw))
     cut_off = np.bincount(label[~whole], minlength=len(CLASSES))
     symbol, sample, label = symbol[whole], sample[whole], label[whole]
     rr_before, rr_after, rr_median = beats.rr_intervals(sample, peaks, beats.FS)
-    return {
+    stored = {
         "record": name,
         "x": beats.windows(filtered, sample),
         "label": label,
@@ -156,7 +158,8 @@ def cut(
         "rr_median": rr_median,
         "near_peak": (beats.distance_to_peak(sample, peaks) < beats.NEAR).astype(np.uint8),
         "cut_off": cut_off.astype(np.int64),
-    } | shift
+    }
+    return stored, moved
 
 
 def offset(sample: np.ndarray, peaks: np.ndarray) -> int:

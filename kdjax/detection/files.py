@@ -16,7 +16,7 @@ from kdjax.detection.deciding import Beats
 from kdjax.detection.events import Event
 from kdjax.detection.families import Family
 from kdjax.detection.recording import Detection
-from kdjax.detection.summary import ANNOTATOR, heart_rate, safe, summary, union
+from kdjax.detection.summary import ANNOTATOR, safe, summary
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError, counted
 from kdjax.files import DAMAGED_NPZ, locked, make_folder, sha256, sha256_of, write_files
@@ -168,8 +168,7 @@ def _reviewed(
 def _contents(
     detection: Detection, reviewed: Detection, decisions: Sequence[dict]
 ) -> dict[str, str | bytes]:
-    stretches = union(reviewed.unscorable)
-    numbers = summary(reviewed, stretches, heart_rate(reviewed, stretches))
+    numbers = summary(reviewed)
     numbers["decisions"] = len(decisions)
     contents: dict[str, str | bytes] = {
         "beats.csv": tables.beats(reviewed),

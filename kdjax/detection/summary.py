@@ -14,16 +14,13 @@ from kdjax.detection.recording import Detection
 ANNOTATOR = "kdjax"
 
 
-def summary(
-    detection: Detection, stretches: Sequence[tuple[float, float]], rate: np.ndarray
-) -> dict[str, Any]:
+def summary(detection: Detection) -> dict[str, Any]:
     """What summary.json holds; None where there is nothing to compute a number from.
 
-    Args:
-        detection: what was detected.
-        stretches: what is not scorable, from `union`.
-        rate: from `heart_rate`.
+    detection: after a review, with its decisions.
     """
+    stretches = union(detection.unscorable)
+    rate = heart_rate(detection, stretches)
     beats, seconds = without_artefacts(detection.beats), detection.seconds
     scored, abnormal = np.isfinite(beats.score), int(beats.abnormal.sum())
     judged = beats.kind != ""  # scored, or named by a reviewer

@@ -207,7 +207,7 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"cannot be read .*; write it with numpy.savez"):
             own_windows.read(tmp_path / "w.npz")
 
-    def test_a_flipped_bit_of_an_lzma_archive_is_noticed(self, tmp_path):
+    def test_a_changed_byte_of_an_lzma_archive_is_noticed_or_harmless(self, tmp_path):
         with (
             zipfile.ZipFile(written(tmp_path)) as plain,
             zipfile.ZipFile(tmp_path / "w.npz", "w", zipfile.ZIP_LZMA) as packed,
@@ -215,12 +215,19 @@ class TestRefusals:
             for name in plain.namelist():
                 packed.writestr(name, plain.read(name))
         whole = (tmp_path / "w.npz").read_bytes()
-        for place in range(60, 200):
+        expected, *_ = own_windows.read(tmp_path / "w.npz")
+        refused = 0
+        for place in range(60, 200, 7):
             content = bytearray(whole)
             content[place] ^= 255
             (tmp_path / "w.npz").write_bytes(content)
-            with contextlib.suppress(InputError):
-                own_windows.read(tmp_path / "w.npz")
+            try:
+                examples, *_ = own_windows.read(tmp_path / "w.npz")
+            except InputError:
+                refused += 1
+            else:
+                np.testing.assert_equal(examples, expected)
+        assert refused > 10
 
     @given(st.integers(0, 10**6), st.binary(min_size=1, max_size=4))
     def test_whatever_stands_in_an_archive_is_read_or_refused(self, tmp_path_factory, at, data):

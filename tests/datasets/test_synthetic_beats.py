@@ -217,6 +217,7 @@ def test_a_fusion_beat_is_a_mixture_of_the_patients_normal_and_ventricular_beats
         if profile == "fusing"
     ]
     qrs_and_t = slice(115, 270)
+    assert fusing
     for name in fusing:
         mine = {
             label: filtered[(beat_set.record == name) & (beat_set.label == label), qrs_and_t]

@@ -13,7 +13,7 @@ from kdjax.detection.events import WITHOUT_P, Event
 from kdjax.detection.families import to_name
 from kdjax.detection.notes import many_abnormal
 from kdjax.detection.report import beats_digest, milliseconds
-from kdjax.detection.summary import heart_rate, summary
+from kdjax.detection.summary import summary
 from kdjax.errors import InputError
 
 KINDS = "NSVFQX"
@@ -328,7 +328,7 @@ def test_what_is_abnormal_follows():
     table = [row.split(",") for row in tables.beats(reviewed).splitlines()]
     place = table[0].index("abnormal")
     assert [row[place] for row in table[1:4]] == ["1", "1", ""]
-    told = summary(reviewed, [], heart_rate(reviewed, []))
+    told = summary(reviewed)
     assert told["abnormal_share"] == reviewed.beats.abnormal.sum() / (kinds != "").sum() < 1
 
 

@@ -13,8 +13,7 @@ from kdjax.detection.summary import heart_rate, summary, union
 
 def summary_of(beats=FIVE, **fields):
     detection = detection_of(beats, **fields)
-    stretches = union(detection.unscorable)
-    return json.loads(json.dumps(summary(detection, stretches, heart_rate(detection, stretches))))
+    return json.loads(json.dumps(summary(detection)))
 
 
 def test_the_counts():

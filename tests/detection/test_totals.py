@@ -9,7 +9,7 @@ from javascript import calls
 
 from kdjax.detection import review
 from kdjax.detection.report import milliseconds
-from kdjax.detection.summary import heart_rate, summary, union
+from kdjax.detection.summary import summary
 
 KINDS = "NSVFQX"
 AFTER = "(detected, decisions) => totalsOf(replay(detected, decisions), detected.score)"
@@ -97,8 +97,7 @@ def rows_of(told):
 )
 def test_the_page_counts_what_the_summary_of_the_review_counts(person, decisions):
     reviewed = review.reviewed(person, decisions)
-    stretches = union(reviewed.unscorable)
-    told = summary(reviewed, stretches, heart_rate(reviewed, stretches))
+    told = summary(reviewed)
     found = by_the_page(person, decisions)
     assert (found["beats"], found["scored"]) == (told["beats"], told["scored"])
     assert {kind: found["kinds"][kind] for kind in "NSVFQ"} == told["kinds"]
@@ -118,6 +117,6 @@ def test_the_page_counts_what_the_summary_of_the_review_counts(person, decisions
 def test_the_page_counts_hour_by_hour(decisions):
     person = long(synthetic())
     reviewed = review.reviewed(person, decisions)
-    told = summary(reviewed, [], heart_rate(reviewed, []))
+    told = summary(reviewed)
     assert [row["beats"] > 50 for row in told["hours"]] == [True, True]
     assert by_the_page(person, decisions)["hours"] == rows_of(told)

@@ -140,6 +140,7 @@ def test_a_saved_figure_is_a_png_of_its_size_with_its_lines_and_is_replaced_whol
 def test_every_axis_says_what_it_shows(name):
     figure = figure_of(name)
     shared = {"score_histogram": "share of the class's beats in a bin"}.get(name)
+    assert figure.axes
     for ax in figure.axes:
         spec = ax.get_subplotspec()
         assert ax.get_ylabel() or not spec.is_first_col() or shared in text_of(figure)
@@ -212,7 +213,9 @@ def test_the_histogram_shows_the_classes_that_are_there():
 
 def test_every_beat_is_in_the_histogram():
     label, score = some_scores()
-    for ax in plots.score_histogram(label, score, {}, classes=CLASSES).axes:
+    axes = plots.score_histogram(label, score, {}, classes=CLASSES).axes
+    assert all(ax.patches for ax in axes)
+    for ax in axes:
         for steps in ax.patches:
             assert steps.get_data().values.sum() == pytest.approx(1)
 
@@ -221,6 +224,7 @@ def test_every_beat_is_in_the_histogram():
 def test_the_histogram_takes_any_finite_scores(score):
     figure = plots.score_histogram(np.array([0, 0, 1]), np.array(score), {}, classes=CLASSES)
     figure.draw_without_rendering()
+    assert figure.axes
     for ax in figure.axes:
         assert ax.patches[0].get_data().values.sum() == pytest.approx(1)
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -167,10 +167,10 @@ def example(
         strange = annotations.symbol[~np.isin(annotations.symbol, list(labels))]
         found, count = np.unique(strange, return_counts=True)
         ignored = {str(symbol): int(n) for symbol, n in zip(found, count, strict=True)}
-    made = storage.cut(
+    made, moved = storage.cut(
         source.name, beats.resample(signal, source.fs), annotations, labels=labels, centred=True
     )
-    remarks = _of_annotations(made)
+    remarks = _of_annotations(made, moved)
     edges = made["sample"][:, None] + [-beats.BEFORE, beats.AFTER]
     first, end = np.clip(np.rint(edges / float(ratio)).astype(np.int64), 0, len(gap)).T
     missing = np.concatenate([[0], np.cumsum(gap)])
@@ -185,13 +185,13 @@ def example(
     return made | kept | {"at_gap": at_gap, "ignored": json.dumps(ignored)}, remarks
 
 
-def _of_annotations(made: dict) -> list[str]:
-    """How annotations stand to the R-peaks, where that moves or costs beats; drops the offset."""
-    remarks, offset = [], made.pop("offset")
-    if offset:
-        side = "before" if offset > 0 else "after"
+def _of_annotations(made: Mapping[str, Any], moved: int) -> list[str]:
+    """How annotations stand to the R-peaks, where that moved or costs beats."""
+    remarks = []
+    if moved:
+        side = "before" if moved > 0 else "after"
         remarks.append(
-            f"annotations are {abs(offset) / beats.FS * 1e3:.0f} ms {side} the R-peaks; beats are "
+            f"annotations are {abs(moved) / beats.FS * 1e3:.0f} ms {side} the R-peaks; beats are "
             "centred on the peaks"
         )
     normal = made["label"] == CLASSES.index("N")
