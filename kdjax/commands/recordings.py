@@ -225,7 +225,7 @@ def calibrate(args: argparse.Namespace) -> None:
     )
     shares = [share for share in _ABNORMAL if len(own) * (1 - share) * FPR >= 1]
     if not shares:
-        print(f"These are too few for a threshold of their own, that {rate} of them exceed.")
+        print(f"These are too few for a threshold of their own, which {rate} of them exceed.")
         return
     print(
         f"If you know the share of abnormal beats here, the --threshold beside it leaves {rate} of "

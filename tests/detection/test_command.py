@@ -222,9 +222,10 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     own = tmp_path / "own.npz"
     given = ("--fs", 360, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
-    assert (
-        "0.5 % of other people's normal beats score above the threshold" in capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "\n  note: mine: lead 1 read as MLII" in said
+    assert "0.5 % of other people's normal beats score above the threshold" in said
+    assert said.endswith("too few for a threshold of their own, which 0.5 % of them exceed.\n")
     assert (
         typed(
             "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"

@@ -24,7 +24,7 @@ def own(detector, own_signal):
         detector, [source(own_signal)], progress=progress.append
     )
     assert sum(progress) == 2 * len(own_signal)
-    assert notes == []
+    assert [note[: note.index("%")] for note in notes] == ["made up: 14 "]
     return moved, scores
 
 
