@@ -145,10 +145,10 @@ def doubts(
     elif adapted_to is not None and adapted_to < ADAPTED_BEATS:
         few = counted(adapted_to, "good beat")
         yield f"the score could adapt to only {few}, so kinds and scores are less certain"
-    elif adapted_to is not None and seconds < ADAPTED_IN[0]:
+    elif adapted_to is not None and seconds < ADAPTATION_SECONDS:
         yield (
-            f"the recording is shorter than {ADAPTED_IN[0] / 60:g} minutes, so the score adapted "
-            f"to its {seconds:.0f} s alone"
+            f"the recording is shorter than {ADAPTATION_SECONDS / 60:g} minutes, so the score "
+            f"adapted to its {seconds:.0f} s alone"
         )
     if noise_band(fs) < SEEN_ABOVE_BAND:
         yield f"at {fs:g} Hz, noise cannot be distinguished from the ECG and is not marked"

@@ -220,10 +220,10 @@ def test_what_is_wrong_is_said_in_a_line_and_nothing_is_written(
 
 def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_path, capsys):
     own = tmp_path / "own.npz"
-    given = ("--fs", 360, "--units", "mV")
+    given = ("--fs", 300, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
     said = capsys.readouterr().out
-    assert "\n  note: mine: lead 1 read as MLII" in said
+    assert "\n  note: mine: resampled from 300 to 360 Hz\n" in said
     assert "0.5 % of other people's normal beats score above the threshold" in said
     assert said.endswith("too few for a threshold of their own, which 0.5 % of them exceed.\n")
     assert (
