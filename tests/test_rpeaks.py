@@ -125,7 +125,7 @@ class TestRPeaks:
         kind=st.sampled_from(["flat", "noise", "step", "late", "ramp", "blip"]),
         length=st.integers(1, 1500),
     )
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     def test_any_signal_gives_ascending_peaks_inside_it(self, kind, length):
         peaks = peaks_of(odd_signal(kind, length))
         assert (np.diff(peaks) > 0).all()
@@ -219,7 +219,7 @@ class TestProtocolRPeaks:
         length=st.integers(1, 1500),
         fs=st.sampled_from([100.0, 250.0, 360.0]),
     )
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=40, deadline=None)
     def test_any_signal_gives_ascending_peaks_inside_it(self, kind, length, fs):
         # sleepecg's C code corrupts the memory on some of these.
         peaks = self.find(odd_signal(kind, length), fs)

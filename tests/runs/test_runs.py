@@ -71,7 +71,7 @@ def copy(saved, tmp_path):
 class TestCheckpoint:
     @given(model=trees, progress=st.dictionaries(names, st.floats(allow_nan=False, width=32)))
     @settings(
-        max_examples=8,
+        max_examples=5,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
