@@ -17,7 +17,7 @@ from kdjax.scores.fitted import ADAPTATION_SECONDS
 
 _FASTEST = 240.0  # beats a minute, near which every second beat may be missed
 _USUAL_RATES = 40.0, 140.0  # median beats a minute, outside of which fs is doubted
-_ALIKE = 300  # beats that are compared with the normal one
+_COMPARED = 300  # beats that are compared with the normal one
 _INVERTED = 0.3  # of correlation: how much better a beat fits upside down
 # Correlation below which a calibration is another's: on DS1 one person of 22 is that unlike their
 # own beats of a quarter of an hour earlier, and 81 % of pairs of people are.
@@ -100,7 +100,7 @@ class Likeness:
         self._heights: list[float] = []
 
     def add(self, decided: Decided) -> None:
-        if len(self._beats) < _ALIKE:
+        if len(self._beats) < _COMPARED:
             good = decided.beats.quality == "good"
             self._beats.extend(decided.x[good, :, 0])
             self._heights.extend(decided.beats.height[good])

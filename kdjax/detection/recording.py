@@ -42,7 +42,11 @@ class Detection:
     stretch that is bad in any lead is not scored.
 
     Attributes:
+        recording: its name.
+        fs: sampling rate in Hz.
+        leads: names of the leads that were read.
         seconds: length of the recording.
+        beats: all beats, arrays of one length.
         families: the largest first; `Beats.family` is an index into them, from 0.
         events: in order of time.
         unscorable: (start, stop, reason) in seconds.
@@ -52,6 +56,7 @@ class Detection:
             threshold.
         normal: float64 [N], ascending, quantiles of the scores of other people's normal beats.
         score, detector, calibration, notes: as text.
+        made_by: the code and versions that computed it.
         handling: what was done to the signal, see `notes.Handling`.
         file: the absolute path of the recording, empty for a signal from memory.
         start: time of the first sample by the recorder's clock; None if the file does not say.

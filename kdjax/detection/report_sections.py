@@ -94,6 +94,7 @@ def _about_kinds(detection: Detection) -> str:
 
 
 def threshold(detection: Detection, summary: Mapping) -> str:
+    """What the score is, its threshold, and what that promises."""
     score, normal = detection.beats.score, detection.normal
     groups = (score[np.isfinite(score)], normal)
     quantiles = [
@@ -159,6 +160,7 @@ def _expected(summary: Mapping) -> str:
 
 
 def hours(summary: Mapping) -> str:
+    """The table of hours, folded up where it is long."""
     rows = (
         [
             f"{row['hour']}:00",
@@ -190,6 +192,7 @@ def hours(summary: Mapping) -> str:
 
 
 def quality(summary: Mapping) -> str:
+    """What could not be judged, by reason, with its longest stretches."""
     lost = summary["unscorable"]
     if not lost["stretches"] and not summary["not_scored"]:
         return "<h2>Data quality</h2><p>The whole recording could be scored.</p>"
@@ -229,6 +232,7 @@ def quality(summary: Mapping) -> str:
 
 
 def files(summary: Mapping) -> str:
+    """The files that lie beside the page, and what each holds."""
     rows = [
         ("beats.csv", "a row per beat: time, sample, kind, family, confidence, score, quality, RR"),
         ("families.csv", "a row per family; change its kinds and apply them with kdjax review "
@@ -248,6 +252,7 @@ def files(summary: Mapping) -> str:
 
 
 def provenance(summary: Mapping) -> str:
+    """What the page was made from, by what, and when."""
     rows = [
         ("Date", summary["date"]),
         ("Recording", summary["recording"]),

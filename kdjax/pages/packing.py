@@ -45,4 +45,5 @@ def packed(values: np.ndarray) -> dict[str, Any]:
 
 
 def text(content: bytes) -> str:
+    """Base64, as the page unpacks it."""
     return base64.b64encode(content).decode("ascii")

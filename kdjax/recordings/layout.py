@@ -171,6 +171,7 @@ def _has_blanks_and_commas(line: str) -> bool:
 
 
 def cells(line: str, delimiter: str) -> list[str]:
+    """The fields of a line, one at least."""
     if delimiter == " ":
         return line.split() or [""]
     if '"' not in line:

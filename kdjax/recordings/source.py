@@ -216,6 +216,7 @@ def check_stated(file: Path, fs: float | None, factor: Any) -> tuple[float, Any]
 
 
 def refusal(file: Path, reason: str) -> InputError:
+    """The error that a file is refused with, on one line."""
     return InputError(f"{words(file)}: {words(reason)}")
 
 

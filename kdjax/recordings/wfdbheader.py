@@ -82,6 +82,7 @@ class Header(NamedTuple):
 
 
 def wfdb() -> ModuleType:
+    """The package of that name, imported when it is needed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # wfdb 4.3 uses what pandas 3 has deprecated
         import wfdb  # here, because with pandas it takes a second that other formats need not wait

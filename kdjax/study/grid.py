@@ -208,15 +208,19 @@ class Group:
 
     @property
     def folder(self) -> Path:
+        """Of the group's cells."""
         return self.of(self.variant.name)
 
     def of(self, variant: str) -> Path:
+        """The folder of another variant's cells of the same split."""
         return self.workdir / split_name(self.split) / variant
 
     def cell(self, seed: int) -> Path:
+        """The run directory of a seed."""
         return self.folder / f"seed{seed}"
 
     def config(self, seed: int) -> configs.Config:
+        """What the run of a seed is trained by."""
         teacher = self.of(self.variant.teacher or "") / f"seed{seed}"
         return cell_config(self.study, self.variant, self.split, seed=seed, teacher=teacher)
 

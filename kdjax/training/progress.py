@@ -92,6 +92,7 @@ def read_state(checkpoint: Path, like: TrainState) -> TrainState:
 
 
 def model_tree(state: TrainState) -> dict[str, Variables]:
+    """The variables of both networks, as a checkpoint holds them."""
     return {"generator": state.trained, "discriminator": state.discriminator}
 
 

@@ -1,4 +1,4 @@
-// What a person decides, as plain data. kdjax.detection.review applies the same decisions to the
+// What a person decides, as plain data. kdjax.detection.decisions applies the same decisions to the
 // files; both are tested against the same cases.
 
 const KINDS = "NSVFQX";
@@ -229,7 +229,7 @@ function hasRoom(state, sample) {
   return room !== null && room[0] <= sample && sample <= room[1];
 }
 
-/** Beats by kind, "" for those without; and by family. */
+/** Beats by kind, "" for those without. */
 function countKinds(state) {
   const counts = Object.fromEntries([...KINDS, ""].map((kind) => [kind, 0]));
   for (const code of state.kind) counts[KINDS[code] ?? ""] += 1;
