@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from kdjax.errors import counted
 from kdjax.pages import page
-
-FEWEST_BEATS = 50  # a class with fewer test beats gets no claim
+from kdjax.scores.metrics import FEWEST_FOR_A_CLAIM
 
 
 class _Words(NamedTuple):
@@ -121,9 +120,9 @@ def _per_class(classes: Mapping, words: _Words) -> str:
         return ""
     rows, weak = [], []
     for name, row in classes.items():
-        few = (row.get("n") or 0) < FEWEST_BEATS
+        few = (row.get("n") or 0) < FEWEST_FOR_A_CLAIM
         meaning = "" if words == _OF_WINDOWS else _CLASSES.get(str(name), "")
-        claim = f"fewer than {FEWEST_BEATS} {words.unit}s: no claim" if few else ""
+        claim = f"fewer than {FEWEST_FOR_A_CLAIM} {words.unit}s: no claim" if few else ""
         about = "; ".join(filter(None, (meaning, claim)))
         weak.append(few)
         rows.append(

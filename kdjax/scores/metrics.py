@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+FEWEST_FOR_A_CLAIM = 50  # test beats of a class
+
 # scipy.stats and scikit-learn are imported where they are used: detection starts without them.
 
 

@@ -40,7 +40,13 @@ from kdjax.study.grid import (
 )
 from kdjax.study.scores import data_of, make_baselines, score_cell
 from kdjax.training import assemble, epochs, parallel
-from kdjax.training.progress import KEPT_CHECKPOINTS, Progress, read_state, write_state
+from kdjax.training.progress import (
+    KEPT_CHECKPOINTS,
+    Progress,
+    model_tree,
+    read_state,
+    write_state,
+)
 from kdjax.training.step import TrainState, init_state
 
 SAVE_EVERY = 300  # seconds between two of them
@@ -218,10 +224,7 @@ def _save_cells(
 ) -> None:
     """Writes a run directory for each seed, out of the state of all on the host."""
     for i, (seed, progress) in enumerate(zip(seeds, every, strict=True)):
-        model = jax.tree.map(
-            lambda leaf, i=i: leaf[i],
-            {"generator": state.trained, "discriminator": state.discriminator},
-        )
+        model = jax.tree.map(lambda leaf, i=i: leaf[i], model_tree(state))
         folder = group.cell(seed)
         (folder / CELL).unlink(missing_ok=True)  # figures of other weights
         write_json(folder / directory.CONFIG, group.config(seed).to_dict())

@@ -12,7 +12,6 @@ from kdjax.scores import metrics
 ALONE = "alone"  # the variant that all students are compared with
 CONTROL = "alone-reconstruction"  # without a teacher, with reconstruction's own weight raised
 PLAIN = "mse"
-FEWEST_FOR_A_CLAIM = 50  # test beats of a class
 
 Cell = Mapping[str, Any]
 
@@ -112,7 +111,7 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         name: metrics.t_interval([row["per_class"][name]["auc"] for row in rows])
         for name, found in rows[0]["per_class"].items()
-        if found["n"] >= FEWEST_FOR_A_CLAIM
+        if found["n"] >= metrics.FEWEST_FOR_A_CLAIM
     }
 
 
