@@ -87,13 +87,13 @@ def reply(channels: int, fs: float) -> None:
     channels: of a block; fs in Hz. It ends silently where the first process does.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # to write what nobody reads is its end
-    stream, beats = BeatStream(channels, fs), sys.stdout.buffer
+    stream, pipe = BeatStream(channels, fs), sys.stdout.buffer
     try:
         while True:
             (block,) = _received(sys.stdin.buffer)
-            _send_found(stream.push(block), beats)
+            _send_found(stream.push(block), pipe)
     except EOFError:
-        _send_found(stream.finish(), beats)
+        _send_found(stream.finish(), pipe)
 
 
 def _send_found(found: Iterator[Found], pipe: IO[bytes]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kdjax import beats
+from kdjax.beats import FS
 from kdjax.detection.cores import Found
 from kdjax.detection.deciding import ADAPTED_BEATS, Beats, Decided
 from kdjax.detection.events import PAUSE, Event, covered
@@ -64,15 +64,15 @@ class Handling:
     def facts(self) -> dict[str, Any]:
         """For the summary: Hz resampled to, seconds notched by mains frequency, samples bridged."""
         return {
-            "resampled_to_hz": None if self._fs == beats.FS else beats.FS,
+            "resampled_to_hz": None if self._fs == FS else FS,
             "notched_s": {f"{hertz:g}": seconds for hertz, seconds in self._notched.items()},
             "bridged_samples": self._bridged,
         }
 
     def notes(self) -> Iterator[str]:
         """What the user should know of it."""
-        if self._fs != beats.FS:
-            yield f"resampled from {self._fs:g} to {beats.FS} Hz"
+        if self._fs != FS:
+            yield f"resampled from {self._fs:g} to {FS} Hz"
         for hertz, seconds in sorted(self._notched.items()):
             yield f"mains hum of {hertz:g} Hz was filtered out of {clock(seconds)}"
         if self._bridged:
@@ -121,7 +121,7 @@ class Likeness:
 
 def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
     """The highest correlation [T] with [T] over shifts of up to 50 ms."""
-    reach = round(0.05 * beats.FS)
+    reach = round(0.05 * FS)
     centred = [values - values.mean() for values in (beat, normal)]
     norm = np.sqrt(np.prod([np.square(values).sum() for values in centred]))
     products = np.correlate(*centred, mode="full")
@@ -130,7 +130,7 @@ def _fit(beat: np.ndarray, normal: np.ndarray) -> float:
 
 
 def doubts(
-    found: Beats,
+    beats: Beats,
     fs: float,
     *,
     bad: Sequence[tuple[float, float, str]],
@@ -138,10 +138,10 @@ def doubts(
     seconds: float,
 ) -> Iterator[str]:
     """What the user should know before looking at the scores; seconds: of the recording."""
-    if not len(found.sample):
+    if not len(beats.sample):
         yield f"no beats found: {_why_none(bad)}"
-    elif not np.isfinite(found.score).any():
-        yield f"no beat could be scored: {_why_not_scored(found.quality)}"
+    elif not np.isfinite(beats.score).any():
+        yield f"no beat could be scored: {_why_not_scored(beats.quality)}"
     elif adapted_to is not None and adapted_to < ADAPTED_BEATS:
         few = counted(adapted_to, "good beat")
         yield f"the score could adapt to only {few}, so kinds and scores are less certain"
@@ -152,9 +152,9 @@ def doubts(
         )
     if noise_band(fs) < SEEN_ABOVE_BAND:
         yield f"at {fs:g} Hz, noise cannot be distinguished from the ECG and is not marked"
-    known = found.rr[np.isfinite(found.rr)]
+    known = beats.rr[np.isfinite(beats.rr)]
     if not len(known):  # no two good beats in a row
-        known = np.diff(found.sample) / fs
+        known = np.diff(beats.sample) / fs
     if len(known) and 60 / np.median(known) > _FASTEST:
         yield (
             f"the median heart rate is {60 / np.median(known):.0f} beats per minute; the detector "
@@ -166,7 +166,7 @@ def doubts(
             f"the median heart rate is {rate:.0f} beats per minute; if that is implausible, check "
             f"the sampling rate, {fs:g} Hz"
         )
-    yield from long_pauses(found, fs)
+    yield from long_pauses(beats, fs)
     still = [(start, stop) for start, stop, reason in bad if reason == "flat"]
     if still:
         start, stop = max(still, key=lambda stretch: stretch[1] - stretch[0])

@@ -89,10 +89,10 @@ def test_signal(detector: Detector) -> np.ndarray:
     return trials.signal(drawn(detector), rng=np.random.default_rng(_SEED + 1))
 
 
-def files(found: Integers, signal: np.ndarray, decisions: list[Decision]) -> dict[str, bytes]:
+def files(quantised: Integers, signal: np.ndarray, decisions: list[Decision]) -> dict[str, bytes]:
     """The folder's files by name: sources, test signal and the decisions expected on it."""
     expected = "".join(decision.line() + "\n" for decision in decisions)
-    content = {name: text.encode() for name, text in emit.sources(found).items()}
+    content = {name: text.encode() for name, text in emit.sources(quantised).items()}
     return content | {
         "signal.bin": signal.astype("<i2").tobytes(),
         "expected.txt": expected.encode(),
@@ -100,7 +100,7 @@ def files(found: Integers, signal: np.ndarray, decisions: list[Decision]) -> dic
 
 
 def check(
-    detector: Detector, found: Integers, *, signal: np.ndarray, decisions: list[Decision]
+    detector: Detector, quantised: Integers, *, signal: np.ndarray, decisions: list[Decision]
 ) -> Parity:
     """Compares decisions on a signal with those of the float detector on the same beats.
 
@@ -108,7 +108,7 @@ def check(
     threshold, or a score up to twice the threshold differs by more than that.
     """
     expected = _float_scores(detector, signal)
-    threshold = found.score.threshold / 2**16
+    threshold = quantised.score.threshold / 2**16
     judged = np.array([d.scored and not d.learning for d in decisions])
     ours = np.array([d.score for d in decisions])[judged] / 2**16
     theirs = expected[judged]
@@ -139,32 +139,32 @@ def _float_scores(detector: Detector, signal: np.ndarray) -> np.ndarray:
     Adapted to the beats of the first five minutes, as `kdjax detect` does.
     """
     assert detector.calibration is not None
-    found = list(frontend.find_beats(signal))
-    whole = np.array([beat.window is not None for beat in found])
-    windows = np.array([beat.window for beat in found if beat.window is not None])
-    sample = np.array([beat.sample for beat in found])[whole]
-    rr = np.array([beat.rr or np.nan for beat in found])[whole] / frontend.FS
+    detected = list(frontend.find_beats(signal))
+    whole = np.array([beat.window is not None for beat in detected])
+    windows = np.array([beat.window for beat in detected if beat.window is not None])
+    sample = np.array([beat.sample for beat in detected])[whole]
+    rr = np.array([beat.rr or np.nan for beat in detected])[whole] / frontend.FS
     x = beats.scale((windows / frontend.OUTPUT_PER_MILLIVOLT).astype(np.float32)[..., None])
     rhythm = rhythm_after(np.empty(0), rr)
     person = np.zeros(len(x), np.int64)
     evidence = detector.evidence(x, rhythm, person, sample=sample, fs=frontend.FS)
     early = sample < sample[0] + score.LEARNT * frontend.FS
     fitted = adapting_to_all(detector.calibration.score).adapted_to(evidence.of(early))
-    scores = np.full(len(found), np.nan)
+    scores = np.full(len(detected), np.nan)
     scores[whole] = fitted.score(evidence)
     return scores
 
 
-def readme(found: Integers, parity: Parity, about: Mapping[str, Any]) -> str:
+def readme(quantised: Integers, parity: Parity, about: Mapping[str, Any]) -> str:
     """The folder's README.md: what the library is, how it is used, the figures of this export."""
-    network = found.network
+    network = quantised.network
     return _README.read_text().format(
         latent=network.latent,
         width=network.width,
         weights=sum(layer.weights.size for layer in network.layers.values()),
         multiplies=quantise.multiply_accumulates(network),
         delay=(beats.AFTER + len(frontend.taps()) - 2) / frontend.FS,
-        threshold=found.score.threshold / 2**16,
+        threshold=quantised.score.threshold / 2**16,
         tolerance=TOLERANCE,
         percent=100 * FPR,
         percent_of_detect=100 * deciding.FPR,

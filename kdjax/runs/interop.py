@@ -88,16 +88,16 @@ def import_run(generator: Path, discriminator: Path, out: Path, *, dataset: str 
     """
     if out.exists():
         raise InputError(f"{out}: already exists; name another --out")
-    found = convert_beatgan(read_torch(generator), read_torch(discriminator))
-    _check_run(found, generator, discriminator)
+    converted = convert_beatgan(read_torch(generator), read_torch(discriminator))
+    _check_run(converted, generator, discriminator)
     model = {
-        "width": found.generator.width,
-        "latent_dim": found.generator.latent_dim,
+        "width": converted.generator.width,
+        "latent_dim": converted.generator.latent_dim,
         "output_bias": False,
     }
     progress = {
-        "channels": found.generator.channels,
-        "length": found.generator.length,
+        "channels": converted.generator.channels,
+        "length": converted.generator.length,
         "fingerprints": {},
         "teacher": None,
         "made_by": provenance.made_by() | {"device": "unknown (imported)"},
@@ -106,8 +106,8 @@ def import_run(generator: Path, discriminator: Path, out: Path, *, dataset: str 
         "rows": [],
     }
     variables = {
-        "generator": found.generator_variables,
-        "discriminator": found.discriminator_variables,
+        "generator": converted.generator_variables,
+        "discriminator": converted.discriminator_variables,
     }
     source = {
         "generator": sha256(generator),
@@ -128,17 +128,17 @@ def import_run(generator: Path, discriminator: Path, out: Path, *, dataset: str 
         write_json(folder / directory.CONFIG, config)
 
 
-def _check_run(found: BeatGAN, generator: Path, discriminator: Path) -> None:
+def _check_run(converted: BeatGAN, generator: Path, discriminator: Path) -> None:
     """Raises InputError unless the networks of two files can make a run."""
-    if found.generator.length != WINDOW:
+    if converted.generator.length != WINDOW:
         raise InputError(
-            f"{generator}: made for beats of {found.generator.length} samples, a run's have "
+            f"{generator}: made for beats of {converted.generator.length} samples, a run's have "
             f"{WINDOW}; use kdjax.runs.interop.from_beatgan"
         )
-    if found.discriminator.width != found.generator.width:
+    if converted.discriminator.width != converted.generator.width:
         raise InputError(
-            f"{discriminator}: width {found.discriminator.width}, the generator's is "
-            f"{found.generator.width}; give the two networks of one run"
+            f"{discriminator}: width {converted.discriminator.width}, the generator's is "
+            f"{converted.generator.width}; give the two networks of one run"
         )
 
 
