@@ -3,8 +3,10 @@
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import lzma
+import math
 import os
 import shutil
 import tempfile
@@ -16,10 +18,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from kdjax import signals
 from kdjax.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np  # which most that needs files does without
 
 SUMS = "SHA256SUMS"
 UNFINISHED = ".unfinished"
@@ -27,7 +32,6 @@ UNFINISHED = ".unfinished"
 # program's arrays. A defect of ours that raises anything else is not called damage.
 DAMAGED_NPZ = (
     *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-    MemoryError,  # at a header that claims more than there is
     *(SyntaxError, tokenize.TokenError),  # of an array's header
     *(KeyError, TypeError, ValueError, OverflowError),
 )
@@ -36,6 +40,42 @@ _SEAL = "sha256_of_the_rest"
 _TRIES = 20
 _PAUSE = 0.01  # seconds between two of them
 _unfinished: set[Path] = set()  # what is to go with the process, whatever ends it
+
+
+def read_npz(path: Path) -> "dict[str, np.ndarray]":
+    """The arrays of an .npz file by name; what DAMAGED_NPZ lists where it is none, or damaged.
+
+    An array that claims to be longer than it is there is damage, and no lack of memory.
+    """
+    import numpy as np
+
+    arrays = {}
+    # Given as bytes: zipfile leaves a file open that turns out to be no archive.
+    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            with archive.open(member) as opened:
+                shape, dtype = npy_header(opened)
+                if opened.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+                    raise ValueError(f"{name} is not as long as it says")
+            with archive.open(member) as opened:
+                arrays[name] = np.lib.format.read_array(opened, allow_pickle=False)
+    return arrays
+
+
+def npy_header(opened: IO[bytes]) -> "tuple[tuple[int, ...], np.dtype]":
+    """Shape and type of the array of an .npy file that stands at its beginning.
+
+    It stands at its values then. ValueError where it holds no array.
+    """
+    from numpy.lib import format as npy
+
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(opened)
+    if version not in readers:
+        raise ValueError(f"an array of format {version}")
+    shape, _, dtype = readers[version](opened)
+    return shape, dtype
 
 
 def sha256(path: Path) -> str:

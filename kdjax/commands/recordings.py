@@ -11,7 +11,7 @@ from typing import Any
 from kdjax.errors import InputError, counted, one_line
 from kdjax.files import check_folder, check_output, write_bytes, write_text
 
-_ABNORMAL = (0.0, 0.01, 0.05, 0.2)  # shares of a calibration's beats for which thresholds are told
+_SHARES = (0.0, 0.01, 0.05, 0.2)  # shares of a calibration's beats for which thresholds are told
 
 
 def detect(args: argparse.Namespace) -> None:
@@ -218,14 +218,15 @@ def calibrate(args: argparse.Namespace) -> None:
         f"{args.out}: the score, adapted to {moved.source}; use it with kdjax detect --calibration "
         f"{args.out}"
     )
-    print(*(f"  note: {one_line(note)}" for note in notes), sep="\n", end="\n" * bool(notes))
+    for note in notes:
+        print(f"  note: {one_line(note)}")
     print(
         f"{rate} of other people's normal beats score above the threshold, {threshold:.4g}; of "
         f"these {len(own)} beats, {100 * (own > threshold).mean():.1f} % do."
     )
-    shares = [share for share in _ABNORMAL if len(own) * (1 - share) * FPR >= 1]
+    shares = [share for share in _SHARES if len(own) * (1 - share) * FPR >= 1]
     if not shares:
-        print(f"These are too few for a threshold of their own, which {rate} of them exceed.")
+        print(f"These are too few beats to set a threshold that {rate} of them exceed.")
         return
     print(
         f"If you know the share of abnormal beats here, the --threshold beside it leaves {rate} of "

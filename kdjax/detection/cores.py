@@ -153,7 +153,7 @@ class BeatStream:
     def push(self, samples: np.ndarray) -> Iterator[Found]:
         """Takes samples, gives the beats of each core that is complete now.
 
-        ValueError for another number of leads, or once the recording is finished.
+        InputError for another number of leads, or once the recording is finished.
         """
         samples = np.array(samples, np.float32)  # the caller may fill the same buffer again
         samples = samples[:, None] if samples.ndim == 1 else samples

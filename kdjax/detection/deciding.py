@@ -141,10 +141,10 @@ class StreamingDetector:
                 normal beats exceed.
 
         Raises:
-            InputError: the detector has no calibration, fs is 90 Hz or less, or threshold is no
-                number.
+            InputError: the detector has no calibration, fs is 90 Hz or less, or threshold is not
+                a finite number.
         """
-        if threshold is not None and math.isnan(threshold):
+        if threshold is not None and not math.isfinite(threshold):
             raise InputError(f"the threshold is {threshold}; give a number")
         self.calibration = calibration_of(detector)
         self.threshold = kinds.threshold(FPR) if threshold is None else threshold

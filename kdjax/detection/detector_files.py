@@ -15,7 +15,7 @@ import numpy as np
 import kdjax
 from kdjax.detection.detector import Detector
 from kdjax.errors import InputError
-from kdjax.files import DAMAGED_NPZ, json_bytes, read_sealed, sha256, sha256_of, with_seal
+from kdjax.files import DAMAGED_NPZ, json_bytes, read_npz, read_sealed, sha256, sha256_of, with_seal
 from kdjax.models.sizes import GeneratorSizes
 from kdjax.scores.calibration import Calibration
 from kdjax.scores.fitted import FittedScore
@@ -75,8 +75,7 @@ def read(folder: Path) -> Detector:
             raise InputError(f"{folder / name}: {error.strerror}; install kdjax again") from error
         if found != recorded:
             raise InputError(f"{folder / name}: damaged; install kdjax again")
-    with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
-        variables = _tree({name: weights[name] for name in weights.files})
+    variables = _tree(read_npz(folder / WEIGHTS))
     calibration = read_calibration(folder / CALIBRATION)
     sizes = GeneratorSizes(**about["generator"])
     return Detector(sizes, variables, about["threshold"], calibration)
@@ -144,8 +143,7 @@ def calibration_bytes(calibration: Calibration) -> bytes:
 def read_calibration(file: Path) -> Calibration:
     """The calibration in a file; InputError where it is missing or holds none."""
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        arrays = read_npz(file)
         if int(arrays["format"]) != _FORMAT:
             raise InputError(
                 f"{file}: written by another version of kdjax (its format is {arrays['format']}, "

@@ -19,7 +19,7 @@ from kdjax.detection.recording import Detection
 from kdjax.detection.summary import ANNOTATOR, safe, summary
 from kdjax.detection.tape import Tape
 from kdjax.errors import InputError, counted
-from kdjax.files import DAMAGED_NPZ, locked, make_folder, sha256, sha256_of, write_files
+from kdjax.files import DAMAGED_NPZ, locked, make_folder, read_npz, sha256, sha256_of, write_files
 
 WHOLE = "detection.npz"
 REVIEW = "review.json"
@@ -262,9 +262,7 @@ def read(folder: Path) -> Detection:
     """The detection that a folder holds, before any review; InputError where there is none."""
     path = folder / WHOLE
     try:
-        # Given as bytes: NumPy leaves a file open that turns out to be none of its own.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            return _from_arrays({name: arrays[name] for name in arrays.files})
+        return _from_arrays(read_npz(path))
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file; name the folder of one recording, as kdjax detect writes it"

@@ -53,9 +53,10 @@ def choose_leads(
             "calibrated"
         )
         return list(range(len(calibrated))), [note]
+    example = f", for example {options(leads='1')}" if len(calibrated) == 1 else ""
     raise InputError(
-        f"{source.name}: no lead {', '.join(calibrated)}; {there}; choose by name or number, for "
-        f"example {options(leads=1)}"
+        f"{source.name}: no lead {', '.join(calibrated)}; {there}; choose {len(calibrated)} with "
+        f"{option('leads')}, by name or number{example}"
     )
 
 

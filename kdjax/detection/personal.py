@@ -10,6 +10,7 @@ from kdjax.detection.cores import BeatStream, all_cores
 from kdjax.detection.deciding import Witness, calibration_of, joined_evidence
 from kdjax.detection.detector import Detector
 from kdjax.detection.leads import choose_leads
+from kdjax.detection.notes import many_abnormal
 from kdjax.detection.recording import detect
 from kdjax.detection.threads import one_thread
 from kdjax.errors import InputError
@@ -18,6 +19,7 @@ from kdjax.scores.calibration import Calibration, personal
 from kdjax.scores.fitted import Evidence
 
 _FEWEST, _KEPT = 100, 20_000  # beats of a person's calibration
+_MANY = "more than a tenth of its beats are called abnormal; a calibration is made of usual ones"
 _USUAL = 1000  # beats, or a few more, whose median is the person's usual one
 
 
@@ -44,8 +46,10 @@ def calibrate(
     seen: list[Evidence] = []
     usual: list[np.ndarray] = []
     stride, used = 1, set()
+    notes: list[str] = []
     for source in sources:
-        columns, _ = choose_leads(source, leads, base.leads)
+        columns, chosen = choose_leads(source, leads, base.leads)
+        notes += [f"{source.name}: {note}" for note in chosen]
         used.add(tuple(source.leads[column] for column in columns))
         stream, witness = BeatStream(len(columns), source.fs), Witness(detector, source.fs)
         for found in all_cores(stream, source.blocks(columns), progress):
@@ -68,7 +72,10 @@ def calibrate(
     there = replace(detector, calibration=moved)
     again = [detect(there, source, leads=leads, progress=progress) for source in sources]
     score = np.concatenate([detection.beats.score for detection in again])
-    notes = [f"{detection.recording}: {note}" for detection in again for note in detection.notes]
+    for detection in again:
+        told = set(many_abnormal(detection.beats))  # in words for those who look at its page
+        notes += [f"{detection.recording}: {note}" for note in detection.notes if note not in told]
+        notes += [f"{detection.recording}: {_MANY}"] * bool(told)
     return moved, np.sort(score[np.isfinite(score)]), notes
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kdjax.detection.events import WITHOUT_P, inside
 from kdjax.detection.recording import Detection
 from kdjax.detection.summary import without_artefacts
 
@@ -74,13 +75,15 @@ def events(detection: Detection) -> str:
 def rr(detection: Detection) -> str:
     """A row per known RR interval: when it ends, how long it is, the kind of the beat that ends it.
 
-    nn is 1 where both of its beats are normal, as measures of heart-rate variability need them
-    (Task Force, Circulation 93:1043-1065, 1996). What a person calls an artefact ends no interval:
-    that of the next beat reaches over it.
+    nn is 1 where both of its beats are of kind N and neither lies in an irregular rhythm without P
+    waves: intervals between sinus beats, as measures of heart-rate variability need them (Task
+    Force, Circulation 93:1043-1065, 1996). What a person calls an artefact ends no interval: that
+    of the next beat reaches over it.
     """
     hearts = without_artefacts(detection.beats)
     known = np.isfinite(hearts.rr)
-    is_normal = hearts.kind == "N"
+    fibrillating = inside(hearts, [e for e in detection.events if e.name == WITHOUT_P])
+    is_normal = (hearts.kind == "N") & ~fibrillating
     nn = is_normal & np.concatenate([[False], is_normal])[:-1]
     rows = ["time_s,interval_s,kind,nn"]
     rows += [

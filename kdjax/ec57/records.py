@@ -107,8 +107,9 @@ def _test_file(
     name = f"{header.stem}.{test}"
     own_folder = detections / header.stem / name
     for path in (own_folder, detections / name, written.get(identity(header))):
-        if path is not None and path.suffix == f".{test}" and path.is_file():
-            return path
+        there = None if path is None else beside(path, path.name)
+        if there is not None and there.suffix.lower() == f".{test}".lower():
+            return there
     return own_folder
 
 

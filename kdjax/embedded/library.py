@@ -116,7 +116,10 @@ def check(
     differ = (ours > threshold) != (theirs > threshold)
     away = np.abs(ours - theirs)[theirs < 2 * threshold]
     if not len(away):
-        raise ParityError("every score is twice the threshold or more; train the run for longer")
+        raise InputError(
+            "no score on the test signal is below twice the threshold, so that nothing can be "
+            "compared; train the run for longer"
+        )
     parity = Parity(
         beats=len(theirs),
         abnormal=int((theirs > threshold).sum()),

@@ -60,7 +60,7 @@ def read_annotations(
     Samples count at `fs` Hz, or if None, at the rate that the annotator used. Raises InputError if
     the file is damaged.
     """
-    file = annotations_beside(Path(header), annotator)
+    file = annotations_beside(Path(header).with_suffix(".hea"), annotator)
     return read_annotation_file(file, fs) if file.is_file() else None
 
 

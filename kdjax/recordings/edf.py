@@ -34,7 +34,8 @@ _FIELDS = {  # of each signal, and how many bytes they take
     "digital high": 8, "filter": 80, "samples": 8, "reserved": 32,
 }  # fmt: skip
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
-_JUMP = 1.0  # s; less is a clock that drifts
+_JUMP = 1.0  # s by which a time stamp is off
+_DRIFT = 0.01  # of a recording's length, from which time stamps are no clock that drifts
 _STAMP = re.compile(rb"[+-]\d+(?:\.\d*)?\x14\x14\x00")  # the start of a data record
 
 
@@ -325,16 +326,19 @@ def _jumps(file: Path, header: _Header, starts: np.ndarray) -> list[str]:
     clock = _clock_of(header)
     if clock is None:
         return []
-    steps = np.diff(_onsets(file, header, len(starts), clock=clock)) - header.seconds
+    onsets = _onsets(file, header, len(starts), clock=clock)
+    steps = np.diff(onsets) - header.seconds
     jumps = np.flatnonzero(np.abs(steps) >= _JUMP)
-    if not len(jumps):
+    read, stamped = len(starts) * header.seconds, onsets[-1] - onsets[0] + header.seconds
+    if len(jumps):
+        after = datetime.timedelta(seconds=int((jumps[0] + 1) * header.seconds))
+        first = f" (the first of {len(jumps)} jumps)" if len(jumps) > 1 else ""
+        said = f"jump by {steps[jumps[0]]:.4g} s, {after} after the start{first}"
+    elif abs(stamped - read) > max(_JUMP, _DRIFT * read):
+        said = f"say that it lasts {stamped:.0f} s and not {read:.0f}"
+    else:
         return []
-    after = datetime.timedelta(seconds=int((jumps[0] + 1) * header.seconds))
-    first = f" (the first of {len(jumps)} jumps)" if len(jumps) > 1 else ""
-    return [
-        "read as continuous, as its header says, though its time stamps jump by "
-        f"{steps[jumps[0]]:.4g} s, {after} after the start{first}"
-    ]
+    return [f"read as continuous, as its header says, although its time stamps {said}"]
 
 
 def _onsets(file: Path, header: _Header, n: int, *, clock: _Signal) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy import stats
 from kdjax.datasets.protocols import Split
 from kdjax.datasets.storage import CLASSES, BeatSet
 from kdjax.errors import InputError
-from kdjax.files import DAMAGED_NPZ, read_sealed, write_bytes, write_sealed
+from kdjax.files import DAMAGED_NPZ, read_npz, read_sealed, write_bytes, write_sealed
 from kdjax.runs import config as configs
 from kdjax.runs import cost, directory, evaluation, provenance
 from kdjax.scores import baselines, fitted, metrics
@@ -160,7 +160,6 @@ def _agreement(group: Group, seed: int, score: np.ndarray) -> float | None:
         return None
     taught = group.of(group.variant.teacher) / f"seed{seed}" / directory.SCORES
     try:
-        with np.load(taught, allow_pickle=False) as file:
-            return float(stats.spearmanr(score, file["score"]).statistic)  # type: ignore
+        return float(stats.spearmanr(score, read_npz(taught)["score"]).statistic)  # type: ignore
     except DAMAGED_NPZ as error:
         raise InputError(f"{taught}: damaged; delete that cell to have it made again") from error

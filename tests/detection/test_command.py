@@ -223,9 +223,10 @@ def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_pa
     given = ("--fs", 300, "--units", "mV")
     assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
     said = capsys.readouterr().out
+    assert "\n  note: mine: lead 1 read as MLII, on which the detector was calibrated\n" in said
     assert "\n  note: mine: resampled from 300 to 360 Hz\n" in said
     assert "0.5 % of other people's normal beats score above the threshold" in said
-    assert said.endswith("too few for a threshold of their own, which 0.5 % of them exceed.\n")
+    assert said.endswith("too few beats to set a threshold that 0.5 % of them exceed.\n")
     assert (
         typed(
             "detect", "mitbih-w8", recording, *given, "--calibration", own, "--out", tmp_path / "o"

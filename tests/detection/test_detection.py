@@ -306,9 +306,10 @@ def test_two_rules_for_one_threshold_are_refused(detector):
         detect(detector, source(ecg(seconds=60)[0]), fpr=0.001, threshold=3.5)
 
 
-def test_a_stream_without_a_number_for_a_threshold_is_refused(detector):
-    with pytest.raises(InputError, match="the threshold is nan; give a number"):
-        StreamingDetector(detector, FS, np.nan)
+@pytest.mark.parametrize("threshold", [np.nan, np.inf, -np.inf])
+def test_a_stream_without_a_number_for_a_threshold_is_refused(detector, threshold):
+    with pytest.raises(InputError, match=f"the threshold is {threshold}; give a number"):
+        StreamingDetector(detector, FS, threshold)
 
 
 def test_an_uncalibrated_detector_is_refused(detector):

@@ -60,7 +60,7 @@ def test_an_only_lead_of_another_name_is_taken_and_said():
 @pytest.mark.parametrize(
     ("leads", "wanted", "says"),
     [
-        (("V1", "V5"), [], "; choose by name or number, for example leads=1"),
+        (("V1", "V5"), [], "; choose 1 with leads, by name or number, for example leads='1'"),
         (("V1", "V5"), ["aVF"], "no lead 'aVF'; its leads are V1, V5"),
         (("V1", "V5"), ["3"], "no lead '3'"),
         (

@@ -7,6 +7,7 @@ import pytest
 from detections import FIVE, FS, NAN, detection_of, family_of, many_beats
 
 from kdjax.detection import tables
+from kdjax.detection.events import WITHOUT_P, Event
 
 
 def test_a_row_a_beat_and_what_is_not_known_stays_empty():
@@ -79,6 +80,13 @@ def test_intervals_between_normal_beats_are_told(kinds, expected):
     beats = FIVE._replace(kind=np.char.strip(list(kinds)))
     _, *rows = tables.rr(detection_of(beats)).splitlines()
     assert "".join(row[-1] for row in rows) == expected
+
+
+def test_intervals_in_an_irregular_rhythm_without_p_waves_are_not_between_sinus_beats():
+    beats = FIVE._replace(kind=np.array(list("NNNNN")))
+    stretch = Event(WITHOUT_P, first=500, last=1500, beats=2)
+    _, *rows = tables.rr(detection_of(beats, events=(stretch,))).splitlines()
+    assert "".join(row[-1] for row in rows) == "1000"
 
 
 def test_an_artefact_ends_no_interval():

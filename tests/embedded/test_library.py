@@ -231,7 +231,7 @@ class TestParity:
     def test_a_threshold_below_half_of_every_score_is_refused(self, detector, made):
         found, signal, decisions = made
         low = stream.Integers(found.network, replace(found.score, threshold=-(2**20)))
-        with pytest.raises(ParityError, match="every score is twice the threshold or more"):
+        with pytest.raises(InputError, match="no score on the test signal is below twice"):
             library.check(detector, low, signal=signal, decisions=decisions)
 
     def test_an_export_with_another_score_of_shape_writes_nothing(

@@ -5,13 +5,13 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from kdjax.beats import MULTIPLE, pad
 from kdjax.errors import InputError, counted, reason_of
-from kdjax.files import DAMAGED_NPZ
+from kdjax.files import DAMAGED_NPZ, npy_header
 
 NORMAL, ABNORMAL = "normal", "abnormal"  # the classes of labels 0 and 1
 _ARRAYS = ("x", "label", "group", "time")
@@ -22,10 +22,6 @@ _FINEST = 1e-3  # of a window's span: a step of float32 is at most that
 _LONGEST_NAME = 64
 _LARGEST = 1_900_000_000  # bytes of a group; an example of TFDS ends at 2 GiB
 _COPIES = 4  # of x in memory at the same time: read, padded, sorted, written
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 class Windows(NamedTuple):
@@ -221,7 +217,7 @@ def _shape(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tup
     """What an array's header says; InputError for one that is no array of plain values."""
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as opened:
-        shape, dtype = _header(opened)
+        shape, dtype = npy_header(opened)
         offset = opened.tell()
     if dtype.hasobject or dtype.fields is not None:
         raise InputError(f"{file}: {name} holds objects; write numbers or text (dtype U)")
@@ -230,14 +226,6 @@ def _shape(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tup
     if offset + math.prod(shape) * dtype.itemsize != member.file_size:
         raise InputError(f"{file}: {name} is not as long as it says; write the file again")
     return shape
-
-
-def _header(opened: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(opened)
-    if version not in _HEADERS:
-        raise ValueError(f"an array of format {version}")
-    shape, _, dtype = _HEADERS[version](opened)
-    return shape, dtype
 
 
 def _check_shapes(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
