@@ -10,7 +10,7 @@ from detections import NAN, detection_of, family_of, synthetic
 
 from kdjax.detection import files, review, tables
 from kdjax.detection.report import beats_digest
-from kdjax.detection.summary import heart_rate, summary
+from kdjax.detection.summary import summary
 from kdjax.errors import InputError
 from kdjax.recordings import read_annotation_file
 
@@ -138,7 +138,7 @@ def test_a_pause_ends_where_a_missed_beat_is_added():
 
 def test_the_summary_counts_it_with_its_kind():
     def told(detection):
-        return summary(detection, [], heart_rate(detection, []))
+        return summary(detection)
 
     before, after = told(LACKING), told(review.reviewed(LACKING, ADDED))
     assert after["beats"] == before["beats"] + 3

@@ -8,7 +8,7 @@ from javascript import calls
 
 from kdjax.detection import decisions, review, tables
 from kdjax.detection.events import WITHOUT_P, Event
-from kdjax.detection.summary import heart_rate, summary
+from kdjax.detection.summary import summary
 from kdjax.errors import InputError
 
 
@@ -61,7 +61,7 @@ def test_a_dismissed_rhythm_is_no_event_by_any_name_and_kinds_stay():
     assert set(before.events) - set(after.events) == {event}
     assert [one for one in after.events if "irregular" in one.name] == []
     assert list(after.beats.kind) == list(before.beats.kind)
-    told = summary(after, [], heart_rate(after, []))
+    told = summary(after)
     assert WITHOUT_P not in told["events"]
     assert WITHOUT_P not in tables.events(after)
 

@@ -9,15 +9,14 @@ from detections import FIVE, beats_of, detection_of, synthetic, tape_of
 from pages import Page
 
 from kdjax.detection import report
-from kdjax.detection.summary import heart_rate, summary, union
+from kdjax.detection.summary import summary
 
 HOSTILE = "\"'></script><script>alert(1)</script><img src=x onerror=alert(1)>\n&amp;<!--"
 
 
 def page_of(detection=None, decisions=()):
     detection = detection or detection_of()
-    stretches = union(detection.unscorable)
-    numbers = summary(detection, stretches, heart_rate(detection, stretches))
+    numbers = summary(detection)
     numbers["decisions"] = len(decisions)
     return report.render(detection, detection, summary=numbers, decisions=decisions)
 
