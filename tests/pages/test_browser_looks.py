@@ -45,3 +45,12 @@ def test_a_long_name_leaves_room_for_the_other_columns(opened, tmp_path):
     about = page.get_by_text("a row per beat").bounding_box()
     assert about["width"] > 300
     assert about["height"] < 60
+
+
+def test_a_press_ends_the_scrolling_to_a_beat(opened, person):
+    """What is about to be clicked stays where it is."""
+    page = opened(person, height=500)
+    page.evaluate("show(3)")
+    page.evaluate("document.dispatchEvent(new Event('pointerdown')); scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    assert page.evaluate("scrollY") == 0

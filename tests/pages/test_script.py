@@ -192,7 +192,7 @@ def test_events_in_words(event, text):
 STEPS = """
 const begun = { merging: null, marker: null, limit: null };
 const app = { decisions: [], saved: 0, undone: 0, ...begun, data: { beats: {} } };
-const refresh = () => {}, say = () => {}, renderCounts = () => {};
+const refresh = () => {}, say = () => {}, renderCounts = () => {}, setTimeout = () => {};
 const element = () => ({ click() {} });
 const after = (...steps) => {
   for (const step of steps) step();

@@ -148,6 +148,7 @@ function listen() {
     };
   });
   document.addEventListener("keydown", onKey);
+  document.addEventListener("pointerdown", () => (app.brought = null)); // what is pressed stays where it is
   document.addEventListener("focusin", ({ target }) => {
     const card = target.closest?.(".family, .frame");
     if (!card) return;
