@@ -106,11 +106,12 @@ const SETTLES = 12; // pictures, in which cards above may still be drawn and gro
 
 /** Scrolls to a strip, again until what is above it has its height. */
 function bringIntoWindow(row, times) {
+  if (row !== app.brought) return;
   const before = row.getBoundingClientRect().top + scrollY;
   const left = row.parentElement.scrollLeft; // stays
   row.scrollIntoView({ block: "nearest" });
   row.parentElement.scrollLeft = left;
-  if (!times || row !== app.brought) return;
+  if (!times) return;
   requestAnimationFrame(() => {
     const grew = row.getBoundingClientRect().top + scrollY !== before;
     bringIntoWindow(row, grew ? SETTLES : times - 1);
