@@ -184,7 +184,32 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
         raise refusal(file, "a signal needs at least one sample a frame; repair the header")
     if max(signal.skew for signal in signals) > 10 * record.fs:
         raise refusal(file, "a signal is skewed by more than 10 seconds; repair the header")
-    held = {}
+    held, stated = _held(file, header, places), record.length
+    if not held:
+        if stated is None:
+            raise refusal(file, "it does not say how many samples there are; add their number")
+        return header, stated, []
+    name = min(held, key=lambda name: held[name])
+    if not held[name]:
+        raise refusal(file, f"its signal file {name} holds no samples; copy the record again")
+    if stated is None:
+        note = f"its header does not say how many samples there are; {name} holds {held[name]}"
+        return header.with_length(held[name]), held[name], [note]
+    if held[name] < stated:
+        note = f"its header says {stated} samples, but {name} holds {held[name]}; these are read"
+        short = header._replace(record=record._replace(length=held[name]))
+        return short, held[name], [note]
+    packed = [s.format for s in signals if s.format in wfdbsignals.PACKING]
+    filling = max(wfdbsignals.PACKING[format_].samples for format_ in packed) - 1  # of last bytes
+    if held[name] > stated + filling:
+        note = f"its header says {stated} samples, but {name} holds {held[name]}; {stated} are read"
+        return header, stated, [note]
+    return header, stated, []
+
+
+def _held(file: Path, header: Header, places: list[int]) -> dict[str, int]:
+    """How many frames each file of the signals at `places` holds; compressed ones are left out."""
+    signals, held = header.record.signals, {}
     for name in {signals[i].file for i in places}:
         path = header.files.get(name) or file.with_name(name)
         if not path.is_file():
@@ -203,33 +228,7 @@ def _frames(file: Path, header: Header, places: list[int]) -> tuple[Header, int,
         packing = wfdbsignals.PACKING[format_]
         frame, there = sum(s.samples_per_frame for s in rows), path.stat().st_size - offset
         held[path.name] = max(0, there * packing.samples // packing.size // frame)
-    stated = record.length
-    if not held:
-        if stated is None:
-            raise refusal(file, "it does not say how many samples there are; add their number")
-        return header, stated, []
-    name = min(held, key=lambda name: held[name])
-    if not held[name]:
-        raise refusal(file, f"its signal file {name} holds no samples; copy the record again")
-    if stated is None:
-        note = f"its header does not say how many samples there are; {name} holds {held[name]}"
-        return header.with_length(held[name]), held[name], [note]
-    if held[name] < stated:
-        note = f"its header says {stated} samples, but {name} holds {held[name]}; these are read"
-        short = header._replace(record=record._replace(length=held[name]))
-        return short, held[name], [note]
-    filling = (
-        max(
-            wfdbsignals.PACKING[s.format].samples
-            for s in header.record.signals
-            if s.format in wfdbsignals.PACKING
-        )
-        - 1
-    )  # of the last bytes
-    if held[name] > stated + filling:
-        note = f"its header says {stated} samples, but {name} holds {held[name]}; {stated} are read"
-        return header, stated, [note]
-    return header, stated, []
+    return held
 
 
 def _open_segments(file: Path, header: Header, given: Given) -> Source:
