@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import os
 import subprocess
 import sys
@@ -58,6 +59,7 @@ def test_a_recording_gives_a_folder_of_files(recording, tmp_path, capsys):
     assert done == 0
     line, *notes = capsys.readouterr().out.splitlines()
     assert line.startswith("mine: 1.5 min, ")
+    assert re.search(r" abnormal \(\d+ S, \d+ V\); ", line)  # only a reviewer gives F and Q
     assert line.endswith(str(out / "mine" / "report.html"))
     assert notes == [
         "  note: lead 1 read as MLII, on which the detector was calibrated",

@@ -75,6 +75,11 @@ def test_other_leads_are_refused(leads, wanted, says):
         choose_leads(source(np.zeros((9, 2)), leads=leads), wanted, ["MLII"])
 
 
+def test_of_a_detector_of_two_leads_no_example_names_one():
+    with pytest.raises(InputError, match="choose 2 with leads, by name or number$"):
+        choose_leads(source(np.zeros((9, 3)), leads=("V1", "V2", "V5")), [], ["MLII", "V5"])
+
+
 def test_an_inverted_lead_and_doubtful_units_are_noticed(detector, whole):
     words = ("inverted", "unit of")
     assert not [note for note in whole.notes for word in words if word in note]
