@@ -76,7 +76,7 @@ def test_other_leads_are_refused(leads, wanted, says):
 
 
 def test_of_a_detector_of_two_leads_no_example_names_one():
-    with pytest.raises(InputError, match="choose 2 with leads, by name or number$"):
+    with pytest.raises(InputError, match=r"choose 2 with leads, by name or number$"):
         choose_leads(source(np.zeros((9, 3)), leads=("V1", "V2", "V5")), [], ["MLII", "V5"])
 
 

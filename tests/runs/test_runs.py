@@ -301,6 +301,14 @@ class TestLoadRun:
     def test_knows_the_shipped_detectors_by_name(self):
         assert directory.load_run("mitbih-w8").calibration is not None
 
+    def test_a_run_of_a_shipped_detector_s_name_comes_first(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert packed.is_shipped("mitbih-w8")
+        (tmp_path / "mitbih-w8").mkdir()
+        assert not packed.is_shipped("mitbih-w8")
+        with pytest.raises(InputError, match="is not a run directory"):
+            directory.load_run("mitbih-w8")
+
     def test_names_the_shipped_detectors_where_there_is_no_run(self, tmp_path):
         with pytest.raises(InputError, match=r"none: no such run; name a run .*, or mitbih-w"):
             directory.load_run(tmp_path / "none")
