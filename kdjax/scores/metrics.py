@@ -244,7 +244,8 @@ def pitman_morgan(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
         raise ValueError(f"{x.shape} and {y.shape}: three pairs or more are needed")
     # Where one of the two is constant, both have one variance.
     constant = min(np.std(x + y), np.std(x - y)) < 1e-12
-    p = 1.0 if constant else stats.pearsonr(x + y, x - y).pvalue  # type: ignore
+    # A type checker does not see what attributes scipy gives its results.
+    p = 1.0 if constant else stats.pearsonr(x + y, x - y).pvalue  # pyright: ignore[reportAttributeAccessIssue]
     return {"sd_a": float(x.std(ddof=1)), "sd_b": float(y.std(ddof=1)), "p": float(p)}
 
 
