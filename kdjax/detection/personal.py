@@ -70,12 +70,14 @@ def calibrate(
     moved = personal(base, together, leads=used.pop(), source=f"the beats of {names}")
     moved = replace(moved, beat=np.median(np.concatenate(usual), axis=0))
     there = replace(detector, calibration=moved)
-    again = [detect(there, source, leads=leads, progress=progress) for source in sources]
-    score = np.concatenate([detection.beats.score for detection in again])
-    for detection in again:
+    scores = []
+    for source in sources:
+        detection = detect(there, source, leads=leads, progress=progress)
+        scores.append(detection.beats.score)  # what else it holds is large
         told = set(many_abnormal(detection.beats))  # in words for those who look at its page
-        notes += [f"{detection.recording}: {note}" for note in detection.notes if note not in told]
-        notes += [f"{detection.recording}: {_MANY}"] * bool(told)
+        about = [note for note in detection.notes if note not in told] + [_MANY] * bool(told)
+        notes += [f"{source.name}: {note}" for note in about]
+    score = np.concatenate(scores)
     return moved, np.sort(score[np.isfinite(score)]), notes
 
 
