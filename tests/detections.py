@@ -1,6 +1,7 @@
 """Detections made without a network: a tiny one, a large one, and one of synthetic ECG."""
 
 import datetime
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -178,3 +179,18 @@ def synthetic(index=9):
         unscorable=(),
         tape=tape_of(record.signal, record.fs, record.leads),
     )
+
+
+def of_small_families():
+    """The synthetic person, whose ectopic beats are in families of two."""
+    person = synthetic()
+    others = np.flatnonzero(person.beats.kind != "N")
+    own, kind = person.beats.family.copy(), person.beats.kind.copy()
+    own[others] = 1 + np.arange(len(others)) // 2
+    kind[others] = "V"
+    families = [person.families[0]] + [
+        family_of(others[own[others] == i], "V", count=int((own == i).sum()))
+        for i in range(1, own.max() + 1)
+    ]
+    beats = person.beats._replace(family=own, kind=kind)
+    return replace(person, beats=beats, families=tuple(families))

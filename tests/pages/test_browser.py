@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from detections import detection_of, family_of, synthetic
+from detections import detection_of, family_of, of_small_families, synthetic
 from in_browser import count, family, saved
 from matplotlib.image import imread
 
@@ -392,19 +392,10 @@ def test_the_index_sorts(opened, tmp_path):
 
 
 def test_small_families_are_named_together(opened, tmp_path):
-    person = synthetic()
-    others = np.flatnonzero(person.beats.kind != "N")
-    own, kind = person.beats.family.copy(), person.beats.kind.copy()
-    own[others] = 1 + np.arange(len(others)) // 2
-    kind[others] = "V"
-    families = [person.families[0]] + [
-        family_of(others[own[others] == i], "V", count=int((own == i).sum()))
-        for i in range(1, own.max() + 1)
-    ]
-    beats = person.beats._replace(family=own, kind=kind)
-    files.write(replace(person, beats=beats, families=tuple(families)), tmp_path)
+    person = of_small_families()
+    files.write(person, tmp_path)
     page = opened(tmp_path)
-    assert page.locator(".frame .family").count() == len(families) - 1
+    assert page.locator(".frame .family").count() == len(person.families) - 1
     assert not page.locator(".frame .family").first.is_visible()
     page.get_by_text("Their beats").click()
     page.locator(".frame .family canvas").first.wait_for()
@@ -419,8 +410,8 @@ def test_small_families_are_named_together(opened, tmp_path):
     family(page, 1).focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("x")
-    assert count(page, "X") == len(others)
-    numbers = list(range(2, len(families) + 1))
+    assert count(page, "X") == (person.beats.kind == "V").sum()
+    numbers = list(range(2, len(person.families) + 1))
     assert saved(page)["decisions"] == [{"families": numbers, "kind": "X"}]
     buttons = page.locator(".frame > .buttons")
     assert "All named" in buttons.inner_text()

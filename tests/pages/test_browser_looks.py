@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from detections import detection_of, synthetic
+from detections import detection_of, of_small_families, synthetic
 from matplotlib.image import imread
 
 from kdjax.detection import files, index
@@ -34,6 +34,18 @@ def test_printed_strips_are_25_mm_a_second(opened, person):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_pictures_of_small_families_are_printed_in_their_size(opened, tmp_path):
+    files.write(of_small_families(), tmp_path)
+    page = opened(tmp_path)
+    page.get_by_text("Their beats").click()
+    page.locator(".frame .family canvas").first.wait_for()
+    page.set_viewport_size({"width": int(259 * MM), "height": 700})  # letter paper
+    page.emulate_media(media="print")
+    picture = page.locator(".frame .family figure canvas").first
+    drawn = picture.evaluate("(canvas) => parseFloat(canvas.style.width)")
+    assert picture.bounding_box()["width"] == pytest.approx(drawn, abs=0.5)
+
+
 def test_a_long_name_leaves_room_for_the_other_columns(opened, tmp_path):
     files.write(replace(synthetic(), recording=LONG), tmp_path / "long")
     files.write(detection_of(recording="short"), tmp_path / "short")
@@ -47,10 +59,11 @@ def test_a_long_name_leaves_room_for_the_other_columns(opened, tmp_path):
     assert about["height"] < 60
 
 
-def test_a_press_ends_the_scrolling_to_a_beat(opened, person):
+@pytest.mark.parametrize("action", ["pointerdown", "wheel"])
+def test_a_press_ends_the_scrolling_to_a_beat(opened, person, action):
     """What is about to be clicked stays where it is."""
     page = opened(person, height=500)
     page.evaluate("show(3)")
-    page.evaluate("document.dispatchEvent(new Event('pointerdown')); scrollTo(0, 0)")
+    page.evaluate(f"document.dispatchEvent(new Event('{action}')); scrollTo(0, 0)")
     page.wait_for_timeout(300)
     assert page.evaluate("scrollY") == 0

@@ -148,7 +148,8 @@ function listen() {
     };
   });
   document.addEventListener("keydown", onKey);
-  document.addEventListener("pointerdown", () => (app.brought = null)); // what is pressed stays where it is
+  // Who presses or turns the wheel is no longer led to a beat: what is pressed stays where it is.
+  for (const type of ["pointerdown", "wheel"]) document.addEventListener(type, () => (app.brought = null));
   document.addEventListener("focusin", ({ target }) => {
     const card = target.closest?.(".family, .frame");
     if (!card) return;
