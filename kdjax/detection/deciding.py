@@ -163,6 +163,9 @@ class StreamingDetector:
 
         Args:
             samples: [n, C], or [n] for one lead, in mV; any n. NaN marks a missing sample.
+
+        Raises:
+            InputError: another number of leads, or `finish` was called before.
         """
         return join_beats([decided.beats for decided in self.decide(self.stream.push(samples))])
 

@@ -105,7 +105,8 @@ def check(
     """Compares decisions on a signal with those of the float detector on the same beats.
 
     ParityError where a decision differs though the float score is further than TOLERANCE from the
-    threshold, or a score up to twice the threshold differs by more than that.
+    threshold, or a score up to twice the threshold differs by more than that. InputError where no
+    score is below that, so that nothing can be compared.
     """
     expected = _float_scores(detector, signal)
     threshold = quantised.score.threshold / 2**16

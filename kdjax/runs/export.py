@@ -80,8 +80,8 @@ def export_c(run: str | Path, out: Path) -> Parity:
     """Writes `run` as a library of C in integers to the new folder `out`.
 
     Gives how it decides beside the float detector. Raises InputError when the run cannot be loaded
-    or is none that the library knows (`library.integers`), or `out` holds something already;
-    ParityError when the integers do not decide as the float detector does.
+    or is none that the library knows (`library.integers`, `library.check`), or `out` holds
+    something already; ParityError when the integers do not decide as the float detector does.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: already holds something; name a new folder")

@@ -65,6 +65,15 @@ def test_detections_in_a_folder_of_their_own(tmp_path, capsys):
     assert "VEB sensitivity:   0.00% (0/1)" in capsys.readouterr().out
 
 
+def test_the_case_of_detections_does_not_matter(tmp_path, capsys):
+    path = record(tmp_path / "data", atr="NNVNN")
+    record(tmp_path / "out" / "r1", tst="NNNNN").with_suffix(".tst").rename(
+        tmp_path / "out" / "r1" / "R1.TST"
+    )
+    assert ec57(path, "--detections", tmp_path / "out") == 0
+    assert "VEB sensitivity:   0.00% (0/1)" in capsys.readouterr().out
+
+
 def test_detections_of_records_whose_names_wfdb_does_not_take(tmp_path, capsys):
     path = tmp_path / "data" / "my rec.v2"
     for file in record(tmp_path / "data", atr="NNVNN").parent.glob("r1.*"):
