@@ -213,7 +213,6 @@ def _read(
     """Reads a recording to its end; each of the parts passes the cores on to the next."""
     calibration = calibration_of(detector)
     stream = StreamingDetector(detector, source.fs)
-    stream.threshold = np.inf  # set once all beats are known
     stretches, handling = _Stretches(source.fs), Handling(source.fs)
     likeness = Likeness(calibration.beat, own=calibration.score.adaptation == "none")
     shown = with_second(source, columns)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 
@@ -220,10 +221,22 @@ def test_what_is_wrong_is_said_in_a_line_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.npy"]
 
 
-def test_a_calibration_of_the_person_is_used_where_it_is_named(recording, tmp_path, capsys):
-    own = tmp_path / "own.npz"
+def test_a_calibration_of_the_person_is_used_where_it_is_named(
+    recording, tmp_path, capsys, monkeypatch
+):
+    own, bars = tmp_path / "own.npz", []
     given = ("--fs", 300, "--units", "mV")
-    assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
+
+    @contextmanager
+    def bar(name, samples):
+        bars.append((samples, []))
+        yield bars[-1][1].append
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recordings, "_bar", bar)
+        assert typed("calibrate", "mitbih-w8", recording, "--out", own, *given) == 0
+    ((total, steps),) = bars
+    assert sum(steps) == total
     said = capsys.readouterr().out
     assert "\n  note: mine: lead 1 read as MLII, on which the detector was calibrated\n" in said
     assert "\n  note: mine: resampled from 300 to 360 Hz\n" in said

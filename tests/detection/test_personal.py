@@ -53,6 +53,16 @@ def test_doubts_of_kinds_are_told_to_what_the_score_adapted(detector, own_signal
     assert spans == ["first 5 minutes", "first 100 s", None]
 
 
+def test_a_short_recording_adapts_nothing_with_a_calibration(detector, own_signal, own):
+    short = source(own_signal[: 100 * FS])
+    alone = detect(detector, short).notes
+    assert (
+        "the recording is shorter than 5 minutes, so the score adapted to its 100 s alone" in alone
+    )
+    with_own = detect(replace(detector, calibration=own[0]), short).notes
+    assert not [note for note in with_own if "shorter" in note]
+
+
 def test_of_a_long_recording_an_even_share_of_beats_calibrates(
     detector, own_signal, own, monkeypatch
 ):

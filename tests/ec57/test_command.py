@@ -38,11 +38,13 @@ def test_a_record_by_any_of_its_names_prints_its_matrix(tmp_path, capsys, suffix
     assert "VEB positive predictivity:  50.00% (1/2)" in printed
 
 
-@pytest.mark.parametrize("named", ["", "R1.HEA", "r1"])
-def test_the_case_of_file_names_does_not_matter(tmp_path, capsys, named):
+@pytest.mark.parametrize(
+    ("stem", "named"), [("R1", ""), ("R1", "R1.HEA"), ("R1", "r1"), ("R1.V2", "r1.v2")]
+)
+def test_the_case_of_file_names_does_not_matter(tmp_path, capsys, stem, named):
     path = record(tmp_path, atr="NNVNN", tst="NNVVN")
     for suffix in (".hea", ".atr", ".tst"):
-        path.with_suffix(suffix).rename(tmp_path / f"R1{suffix.upper()}")
+        path.with_suffix(suffix).rename(tmp_path / f"{stem}{suffix.upper()}")
     assert ec57(tmp_path / named) == 0
     assert "VEB positive predictivity:  50.00% (1/2)" in capsys.readouterr().out
 

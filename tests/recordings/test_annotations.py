@@ -63,6 +63,15 @@ NOTE = (word(22, 0), note("## recorded on ward 3"))
 BEATS = (word(1, 100), word(5, 300), word(0, 0))
 
 
+def test_the_record_may_be_named_by_any_of_its_files(tmp_path):
+    write_record(tmp_path, symbols="")
+    write(tmp_path, *BEATS)
+    for name in ("r1", "r1.hea", "r1.dat"):
+        read = read_annotations(tmp_path / name)
+        assert read is not None
+        assert read.symbol.tolist() == ["N", "V"]
+
+
 def test_a_note_on_which_wfdb_does_not_end_is_passed_over(tmp_path):
     write_record(tmp_path, symbols="")
     write(tmp_path, *NOTE, *BEATS)

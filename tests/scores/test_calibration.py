@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kdjax.detection import detector_files
 from kdjax.errors import InputError
+from kdjax.files import write_sealed
 from kdjax.runs import directory
 from kdjax.scores import calibration
 from kdjax.scores.calibration import Calibration, own_threshold
@@ -192,6 +193,12 @@ def test_the_shipped_detector_is_whole_and_says_what_it_is():
 def test_a_card_nested_too_deeply_is_refused(tmp_path):
     (tmp_path / detector_files.CARD).write_text("[" * 100_000)
     with pytest.raises(InputError, match=detector_files.CARD):
+        detector_files.read_card(tmp_path)
+
+
+def test_a_card_of_another_format_is_refused(tmp_path):
+    write_sealed(tmp_path / detector_files.CARD, {"format": 0})
+    with pytest.raises(InputError, match=r"card\.json: its format is not 1; install kdjax again"):
         detector_files.read_card(tmp_path)
 
 
